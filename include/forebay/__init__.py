@@ -1,0 +1,3 @@
+"""forebay: files in, Kafka records out, exactly once, with the proof kept."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,373 @@
+"""The nouns of forebay: frozen values that every layer shares (standard library only).
+
+A *row* comes from a file and has a 1-based number: the physical record of the file. A *record* goes to Kafka and has a
+partition and an offset. Rows themselves never appear here: they travel as Arrow tables and Parquet files, and these
+values only say where they lie and what became of them.
+
+Every noun that crosses a process (Airflow's XCom, the index, `--json`) has `to_json` and `from_json`: plain dicts of a few hundred bytes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Self
+from zoneinfo import ZoneInfo
+
+JsonDict = dict[str, Any]
+
+
+class Json:
+    """`to_json` and `from_json` for the frozen dataclasses below: enums by value, datetimes in ISO 8601, paths as text."""
+
+    def to_json(self) -> JsonDict:
+        return {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
+
+    @classmethod
+    def from_json(cls, data: JsonDict) -> Self:
+        """The value that `to_json` wrote; keys it does not know are an error (`TypeError`), missing ones take their default."""
+        hints = typing.get_type_hints(cls)
+        return cls(**{name: _typed(hints[name], value) if name in hints else value for name, value in data.items()})
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case Json():
+            return value.to_json()
+        case StrEnum():
+            return value.value
+        case datetime() | date():
+            return value.isoformat()
+        case Path():
+            return str(value)
+        case tuple() | list():
+            return [_plain(item) for item in value]
+        case dict():
+            return {key: _plain(item) for key, item in value.items()}
+    return value
+
+
+def _typed(hint: Any, value: Any) -> Any:
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin in {typing.Union, types.UnionType}:
+        return None if value is None else _typed(next(a for a in args if a is not type(None)), value)
+    if origin is tuple:
+        return tuple(_typed(args[0], item) for item in value)
+    if origin is dict:
+        return {key: _typed(args[1], item) for key, item in value.items()}
+    if not isinstance(hint, type):
+        return value
+    if issubclass(hint, Json):
+        return hint.from_json(value)
+    if issubclass(hint, datetime | date):
+        return hint.fromisoformat(value)
+    if issubclass(hint, StrEnum | Path):
+        return hint(value)
+    return value
+
+
+class Fate(StrEnum):
+    """What discovery (or the look at the bytes) made of a file; every file seen has one, with a reason."""
+
+    NEW = "new"
+    PUBLISHED = "already published"
+    CHANGED = "changed content"
+    DUPLICATE = "duplicate"
+    INCOMPLETE = "incomplete"
+    IGNORED = "ignored"
+
+
+class Status(StrEnum):
+    """How far a file has come in a run. `DONE`, `REJECTED`, `SKIPPED` and `FAILED` are its ends."""
+
+    DISCOVERED = "discovered"
+    INSPECTED = "inspected"
+    WAITING = "waiting for a person"
+    PUBLISHED = "published"
+    RECONCILED = "reconciled"
+    DONE = "done"
+    REJECTED = "rejected"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+class Severity(StrEnum):
+    """Great Expectations' severities, the worst first."""
+
+    CRITICAL = "critical"
+    WARNING = "warning"
+    INFO = "info"
+
+
+class Decision(StrEnum):
+    """What the gate, or the steward, says of one file."""
+
+    PUBLISH = "publish"
+    PUBLISH_ALL = "publish all"  # quarantine nothing for quality reasons; unreadable rows stay set aside
+    ASK = "ask the steward"
+    REJECT = "reject"
+
+
+@dataclass(frozen=True, slots=True)
+class Window(Json):
+    """The data interval of one run: `[start, end)`, both with a zone. `day` names it in paths (`{{ ds }}`)."""
+
+    start: datetime
+    end: datetime
+
+    @classmethod
+    def of_day(cls, day: date, zone: str = "UTC") -> Window:
+        start = datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(zone))
+        next_day = day + timedelta(days=1)
+        return cls(start, datetime(next_day.year, next_day.month, next_day.day, tzinfo=ZoneInfo(zone)))
+
+    @property
+    def day(self) -> date:
+        return self.start.date()
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile(Json):
+    """One *version* of a file where it lies.
+
+    `uri` is canonical and holds no secret (`file:///abs/path`, `s3://bucket/key`); `size` in bytes; `mtime` in seconds since the epoch
+    (UTC); `etag` and `version` as the store gives them, else None.
+    """
+
+    uri: str
+    size: int
+    mtime: float
+    etag: str | None = None
+    version: str | None = None
+
+    @property
+    def name(self) -> str:
+        return self.uri.rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot(Json):
+    """Our own immutable copy of a file's bytes. `fingerprint` is the sha256 of those bytes, in hex."""
+
+    file: SourceFile
+    path: Path
+    fingerprint: str
+    size: int
+
+    @property
+    def fp16(self) -> str:
+        return self.fingerprint[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Column(Json):
+    """A column of a stage: `type` is one of the Arrow names of the pipeline reference (`int64`, `decimal(10,2)`, `timestamp[tz]` …)."""
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stage(Json):
+    """A file's rows as typed columns.
+
+    `rows` (Parquet): the typed columns in file order, and `__row` (int64), the 1-based physical record number. Only rows that could be
+    read are in it. `rejects` (Parquet): `__row` int64, `stage` (decode|parse|schema), `columns` list<string>, `reason` string, `raw` binary:
+    one line for every row that could not be read. `rows_in == rows_read + rows_rejected`. `raw_bytes` is the decompressed size.
+    """
+
+    fingerprint: str
+    rows: Path
+    rejects: Path
+    columns: tuple[Column, ...]
+    rows_in: int
+    rows_rejected: int
+    raw_bytes: int
+    inferred: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def rows_read(self) -> int:
+        return self.rows_in - self.rows_rejected
+
+
+@dataclass(frozen=True, slots=True)
+class RuleResult(Json):
+    """One expectation's answer. `unexpected` counts failing rows (None for table rules); `kind` is `row` or `table`."""
+
+    rule: str  # the expectation's type, snake case, e.g. expect_column_values_to_not_be_null
+    columns: tuple[str, ...]
+    severity: Severity
+    kind: str
+    success: bool
+    unexpected: int | None = None
+    checked: int | None = None
+    observed: str | None = None
+    expected: str = ""  # kwargs as JSON text
+    sample: tuple[str, ...] = ()  # a few unexpected values as text
+
+    @property
+    def title(self) -> str:
+        where = ", ".join(self.columns) or "table"
+        return f"{self.rule}({where})"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict(Json):
+    """The suite's answer on a whole stage.
+
+    `failing` (Parquet): `__row` int64 and `rules` list<int32>, positions into `results`: one line per row that fails at least one row
+    rule, in row order. None when the pipeline has no suite. `result` is GX's checkpoint result as JSON, `docs` the Data Docs page.
+    """
+
+    fingerprint: str
+    suite: str | None
+    suite_hash: str
+    results: tuple[RuleResult, ...] = ()
+    failing: Path | None = None
+    result: Path | None = None
+    docs: Path | None = None
+
+    @property
+    def success(self) -> bool:
+        return all(r.success for r in self.results)
+
+    def failed(self, severity: Severity, kind: str | None = None) -> tuple[RuleResult, ...]:
+        """The failed rules of one severity (and kind)."""
+        return tuple(r for r in self.results if not r.success and r.severity == severity and kind in {None, r.kind})
+
+
+@dataclass(frozen=True, slots=True)
+class OffsetRange(Json):
+    """`count` records of ours between offsets `first` and `last` of a partition; others' records may lie between them.
+
+    `complete` is False when a delivery report came without an offset (exactly-once.md F16) and the range was repaired or is unknown.
+    """
+
+    topic: str
+    partition: int
+    first: int
+    last: int
+    count: int
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkPlan(Json):
+    """Where a file is cut: chunk *i* holds the physical rows `[i * rows_per_chunk + 1, (i + 1) * rows_per_chunk]`.
+
+    A pure function of the file's content and the plan's parameters; `plan_hash` names those parameters (rule C4).
+    """
+
+    rows_in: int
+    rows_per_chunk: int
+    plan_hash: str
+
+    @property
+    def chunks(self) -> int:
+        return max(1, -(-self.rows_in // self.rows_per_chunk))
+
+    def bounds(self, chunk: int) -> tuple[int, int]:
+        """First and last row number of a chunk, both inclusive; an empty file's only chunk is (1, 0)."""
+        return chunk * self.rows_per_chunk + 1, min(self.rows_in, (chunk + 1) * self.rows_per_chunk)
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt(Json):
+    """What a chunk became, copied from the ledger **after** commit."""
+
+    fingerprint: str
+    generation: int
+    chunk: int
+    of: int
+    first_row: int
+    last_row: int
+    rows_in: int
+    published: int
+    quarantined: int
+    outputs: tuple[OffsetRange, ...]
+    quarantine: tuple[OffsetRange, ...]
+    content_hash: str
+    plan_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Identity(Json):
+    """Who publishes: written into ledger, headers and lineage of every chunk of one attempt. `lineage_run` is an OpenLineage run id (UUID)."""
+
+    run_id: str
+    lineage_run: str
+    dag_id: str | None = None
+    task_id: str | None = None
+    map_index: int | None = None
+    try_number: int | None = None
+    backfill: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FileRun(Json):
+    """What became of one file in one run: the value that the verbs pass on, Airflow carries in XCom and the index keeps.
+
+    `rows_in == published + quarantined + rejected`. *quarantined* are rows set aside on their own account (unreadable, mistyped, failing a
+    critical row rule, not encodable); *rejected* are all rows of a file that was refused as a whole.
+    """
+
+    run_id: str
+    pipeline: str
+    window: Window
+    file: SourceFile
+    fate: Fate
+    reason: str
+    status: Status = Status.DISCOVERED
+    fingerprint: str | None = None
+    generation: int = 1
+    supersedes: str | None = None  # fingerprint of the content this file had before
+    duplicate_of: str | None = None  # uri under which the same bytes were published
+    decision: Decision | None = None
+    decided_by: str | None = None
+    decision_reason: str | None = None
+    work: Path | None = None  # folder with snapshot, stage.json, verdict.json, quarantine.parquet
+    rows_in: int = 0
+    published: int = 0
+    quarantined: int = 0
+    rejected: int = 0
+    outputs: tuple[OffsetRange, ...] = ()
+    quarantine: tuple[OffsetRange, ...] = ()
+    docs: Path | None = None
+    error: str | None = None
+    settled: str | None = None
+
+    def but(self, **changes: Any) -> FileRun:
+        """This value with some fields changed."""
+        return dataclasses.replace(self, **changes)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan(Json):
+    """Discovery's answer: every file seen, each with its fate, in the order they are to be published."""
+
+    run_id: str
+    pipeline: str
+    window: Window
+    files: tuple[FileRun, ...] = ()
+    note: str | None = None  # why the window as a whole is not ready, or that it is empty
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport(Json):
+    """A run as the index keeps it and `forebay run --json` prints it. `status` is the worst of its files' ends: done|blocked|failed."""
+
+    run_id: str
+    pipeline: str
+    window: Window
+    status: str
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    ended: datetime | None = None
+    trigger: str = "cli"
+    files: tuple[FileRun, ...] = ()
+    note: str | None = None

@@ -1,0 +1,42 @@
+"""What every verb needs: the pipeline, the project, and the way to the vendors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from forebay import registry
+from forebay.config.connections import EnvironmentConnections
+from forebay.config.home import Project
+from forebay.config.pipeline import Pipeline
+from forebay.contracts import Connections, Source
+
+
+@dataclass(frozen=True)
+class Context:
+    """One pipeline in one project. Cheap to build; nothing is contacted until a verb asks."""
+
+    pipeline: Pipeline
+    project: Project
+    connections: Connections
+
+    @classmethod
+    def of(cls, pipeline: Pipeline, project: Project, connections: Connections | None = None) -> Context:
+        return cls(pipeline, project, connections or EnvironmentConnections())
+
+    @cached_property
+    def kafka(self) -> dict[str, Any]:
+        """librdkafka settings of the pipeline's cluster; starts or finds the embedded broker when nothing is configured."""
+        given = self.connections.kafka(self.pipeline.publish.connection)
+        if given is not None:
+            return given
+        from forebay.kafka import broker
+
+        return {"bootstrap.servers": broker.ensure(self.project.broker, self.project.cache)}
+
+    @cached_property
+    def source(self) -> Source:
+        section = self.pipeline.source
+        plugin = registry.find("sources", section.type)
+        return plugin(plugin.Config(connection=section.connection, **section.options), self.connections, self.project.root)

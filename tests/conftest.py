@@ -1,0 +1,9 @@
+"""Fixtures that more than one folder of tests needs: real services as child processes, started once a session."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.register_assert_rewrite("tests.contracts")
+
+pytest_plugins = ["tests.support.kafka", "tests.support.s3"]
