@@ -1,0 +1,64 @@
+# forebay: two commands to begin with: `make demo` and `make test`. `make help` lists the rest.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export UV_CACHE_DIR := $(CURDIR)/.cache/uv
+export GX_ANALYTICS_ENABLED := false
+STAMP := $(VENV)/.installed
+UV_VERSION := 0.13.9
+
+.PHONY: help setup demo up down test test-fast check format docs bench lock clean
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## a .venv in this folder, from pinned requirements
+
+$(STAMP): requirements.txt requirements-dev.txt pyproject.toml
+	@$(PYTHON) tools/preflight.py
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -x $(BIN)/uv || { echo "installing uv $(UV_VERSION) into $(VENV)"; $(BIN)/python -m pip install -q --disable-pip-version-check --no-cache-dir uv==$(UV_VERSION); }
+	@echo "installing the pinned requirements into $(VENV) (some 280 packages; 30 s to a few minutes)"
+	@$(BIN)/uv pip install -q --compile-bytecode --require-hashes -r requirements.txt -r requirements-dev.txt
+	@$(BIN)/uv pip install -q --compile-bytecode --no-deps -e .
+	@touch $@
+
+demo: setup ## the whole job on real data, and its proof
+	@$(BIN)/python tools/demo.py
+
+up: setup ## leave Airflow and the broker running, with the demo's runs
+	@$(BIN)/python tools/up.py up
+
+down: ## stop what `make up` or `make demo` left running
+	@test ! -x $(BIN)/python || $(BIN)/python tools/up.py down
+
+test: setup ## every test that CI runs, with real Kafka and a real S3 API
+	@$(BIN)/python -m pytest
+
+test-fast: setup ## unit tests only
+	@$(BIN)/python -m pytest -m "not kafka and not s3 and not airflow and not chaos and not browser and not slow"
+
+check: setup ## format, lint, types, layers
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@PYTHONPATH=include:plugins $(BIN)/lint-imports
+
+format: setup ## write the formatter's and the linter's fixes
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+docs: setup ## generate the reference pages and the JSON Schema
+	@$(BIN)/python tools/generate_docs.py
+
+bench: setup ## measure against the ceiling and against plain scripts; writes docs/benchmarks.md
+	@$(BIN)/python tools/bench.py
+
+lock: ## compile requirements*.in into pinned requirements with hashes
+	@$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate -q requirements.in -o requirements.txt
+	@$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate -q requirements-dev.in -o requirements-dev.txt
+
+clean: down ## undo everything: processes, .venv, caches, forebay's home, the demo's drops
+	@rm -rf $(VENV) .cache .forebay drops .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info include/*.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null; echo "clean"

@@ -1,0 +1,133 @@
+"""Writing the index: every verb's outcome is projected as it happens; a rebuild projects the ledger and the verdicts again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from forebay.index.tables import engine, table
+from forebay.model import Fate, FileRun, OffsetRange, Receipt, RunReport, Verdict
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+
+def project_run(url: str, run: RunReport) -> None:
+    """Insert or update one run (not its files)."""
+    row = {
+        "pipeline": run.pipeline,
+        "run_id": run.run_id,
+        "ds": run.window.day.isoformat(),
+        "window_start": run.window.start.isoformat(),
+        "window_end": run.window.end.isoformat(),
+        "status": run.status,
+        "trigger": run.trigger,
+        "started": run.started.isoformat(),
+        "ended": run.ended.isoformat() if run.ended else None,
+        "note": run.note,
+    }
+    with engine(url).begin() as connection:
+        _upsert(connection, "runs", [row])
+
+
+def project_file(url: str, file: FileRun) -> None:
+    """Insert or update what became of one file in one run."""
+    with engine(url).begin() as connection:
+        _upsert(connection, "files", [_file_row(file)])
+
+
+def project_files(url: str, files: Iterable[FileRun]) -> None:
+    rows = [_file_row(file) for file in files]
+    if rows:
+        with engine(url).begin() as connection:
+            _upsert(connection, "files", rows)
+
+
+def _file_row(file: FileRun) -> dict[str, Any]:
+    same = ("pipeline", "run_id", "fingerprint", "generation", "reason", "rows_in", "published", "quarantined", "rejected")
+    return {name: getattr(file, name) for name in same} | {
+        "uri": file.file.uri,
+        "name": file.file.name,
+        "ds": file.window.day.isoformat(),
+        "fate": file.fate.value,
+        "status": file.status.value,
+        "updated": datetime.now(UTC).isoformat(),
+        "document": file.to_json(),
+    }
+
+
+def project_verdict(url: str, file: FileRun, verdict: Verdict) -> None:
+    """Insert or update what each rule said of a file."""
+    rows = [
+        {
+            "pipeline": file.pipeline,
+            "run_id": file.run_id,
+            "uri": file.file.uri,
+            "position": position,
+            "ds": file.window.day.isoformat(),
+            "fingerprint": verdict.fingerprint,
+            "suite": verdict.suite,
+            "rule": result.rule,
+            "columns": ", ".join(result.columns),
+            "severity": result.severity.value,
+            "kind": result.kind,
+            "success": result.success,
+            "unexpected": result.unexpected,
+            "checked": result.checked,
+            "observed": result.observed,
+        }
+        for position, result in enumerate(verdict.results)
+    ]
+    if rows:
+        with engine(url).begin() as connection:
+            _upsert(connection, "rules", rows)
+
+
+def project_receipts(url: str, pipeline: str, uri: str, run_id: str, receipts: Iterable[Receipt]) -> None:
+    """Insert or update the offset ranges of some chunks."""
+    rows = [
+        _range_row(pipeline, uri, run_id, receipt, kind, place)
+        for receipt in receipts
+        for kind, places in (("data", receipt.outputs), ("quarantine", receipt.quarantine))
+        for place in places
+    ]
+    if rows:
+        with engine(url).begin() as connection:
+            _upsert(connection, "receipts", rows)
+
+
+def _range_row(pipeline: str, uri: str, run_id: str, receipt: Receipt, kind: str, place: OffsetRange) -> dict[str, Any]:
+    same = ("fingerprint", "generation", "chunk", "first_row", "last_row", "plan_hash")
+    return (
+        {name: getattr(receipt, name) for name in same}
+        | place.to_json()
+        | {"pipeline": pipeline, "kind": kind, "uri": uri, "run_id": run_id}
+    )
+
+
+def clear(url: str, pipeline: str) -> None:
+    """Forget all that the index holds of one pipeline, before a rebuild."""
+    import sqlalchemy as sa
+
+    with engine(url).begin() as connection:
+        for name in ("runs", "files", "rules", "receipts"):
+            connection.execute(sa.delete(table(name)).where(table(name).c.pipeline == pipeline))
+
+
+def _upsert(connection: Connection, name: str, rows: list[dict[str, Any]]) -> None:
+    """Last writer wins, by primary key, on SQLite and PostgreSQL alike."""
+    from sqlalchemy.dialects import postgresql, sqlite
+
+    target = table(name)
+    insert = (postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert)(target)
+    keys = [column.name for column in target.primary_key]
+    changed = {column.name: insert.excluded[column.name] for column in target.columns if column.name not in keys}
+    kept = _already_told(target, insert) if name == "files" else None
+    connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=changed, where=kept), rows)
+
+
+def _already_told(target: Any, insert: Any) -> Any:
+    """A run that is cleared and run again finds its own file already published: what it published the first time stays told."""
+    again = (insert.excluded.fate == Fate.PUBLISHED.value) & (insert.excluded.fingerprint == target.c.fingerprint)
+    return ~(again & (target.c.published > 0))

@@ -1,0 +1,86 @@
+"""Questions to the index. Answers are plain dicts and model values, newest first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from forebay.index.tables import engine, table
+from forebay.model import FileRun, OffsetRange
+
+
+def runs(url: str, pipeline: str | None = None, limit: int = 20) -> list[dict[str, Any]]:
+    """The last runs, each with the sums of its files' rows."""
+    import sqlalchemy as sa
+
+    r, f = table("runs"), table("files")
+    sums = [sa.func.coalesce(sa.func.sum(f.c[name]), 0).label(name) for name in ("rows_in", "published", "quarantined", "rejected")]
+    query = (
+        sa.select(r, sa.func.count(f.c.uri).label("files"), *sums)
+        .select_from(r.outerjoin(f, (r.c.pipeline == f.c.pipeline) & (r.c.run_id == f.c.run_id)))
+        .group_by(*r.c)
+        .order_by(r.c.started.desc())
+        .limit(limit)
+    )
+    if pipeline:
+        query = query.where(r.c.pipeline == pipeline)
+    return _rows(url, query)
+
+
+def files(
+    url: str, pipeline: str | None = None, run_id: str | None = None, name: str | None = None, ds: str | None = None, limit: int = 50
+) -> list[FileRun]:
+    """What became of files, newest first; `name` matches the end of the uri, or a fingerprint's beginning."""
+    import sqlalchemy as sa
+
+    f = table("files")
+    query = sa.select(f.c.document).order_by(f.c.updated.desc()).limit(limit)
+    for column, value in ((f.c.pipeline, pipeline), (f.c.run_id, run_id), (f.c.ds, ds)):
+        query = query.where(column == value) if value else query
+    if name:
+        ending = name.removeprefix("./").replace("%", r"\%").replace("_", r"\_")
+        query = query.where(sa.or_(f.c.uri.like(f"%{ending}", escape="\\"), f.c.fingerprint.like(f"{ending}%", escape="\\")))
+    return [FileRun.from_json(row["document"]) for row in _rows(url, query)]
+
+
+def receipts_at(url: str, topic: str, partition: int, offset: int) -> list[dict[str, Any]]:
+    """The chunks whose range in that partition covers an offset (more than one only where transactions interleaved)."""
+    import sqlalchemy as sa
+
+    r = table("receipts")
+    place = (r.c.topic == topic) & (r.c.partition == partition) & (r.c.first <= offset) & (r.c.last >= offset)
+    return _rows(url, sa.select(r).where(place).order_by(r.c.first.desc()))
+
+
+def receipts_of(url: str, fingerprint: str) -> list[dict[str, Any]]:
+    """All offset ranges of one content, in order of generation, chunk, kind, topic and partition."""
+    import sqlalchemy as sa
+
+    r = table("receipts")
+    order = (r.c.generation, r.c.chunk, r.c.kind, r.c.topic, r.c.partition)
+    return _rows(url, sa.select(r).where(r.c.fingerprint == fingerprint).order_by(*order))
+
+
+def rules_of(url: str, pipeline: str, run_id: str, uri: str) -> list[dict[str, Any]]:
+    """What each rule said of one file in one run."""
+    import sqlalchemy as sa
+
+    r = table("rules")
+    return _rows(url, sa.select(r).where((r.c.pipeline == pipeline) & (r.c.run_id == run_id) & (r.c.uri == uri)).order_by(r.c.position))
+
+
+def last_ranges(url: str, pipeline: str, runs: int = 5) -> list[tuple[str, str, tuple[OffsetRange, ...]]]:
+    """The data offset ranges of the last runs that published: (run id, day, ranges), newest first."""
+    import sqlalchemy as sa
+
+    f = table("files")
+    query = sa.select(f.c.run_id, f.c.ds, f.c.document).where((f.c.pipeline == pipeline) & (f.c.published > 0)).order_by(f.c.updated.desc())
+    found: dict[tuple[str, str], list[OffsetRange]] = {}
+    for row in _rows(url, query):
+        outputs = FileRun.from_json(row["document"]).outputs
+        found.setdefault((row["run_id"], row["ds"]), []).extend(outputs)
+    return [(run_id, ds, tuple(ranges)) for (run_id, ds), ranges in list(found.items())[:runs]]
+
+
+def _rows(url: str, query: Any) -> list[dict[str, Any]]:
+    with engine(url).connect() as connection:
+        return [dict(row) for row in connection.execute(query).mappings()]

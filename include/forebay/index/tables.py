@@ -1,0 +1,135 @@
+"""The index: a relational projection of ledger, verdicts and runs for questions and screens.
+
+It can always be rebuilt from the ledger and the stored verdicts (`projection.rebuild`), and is never asked whether to publish.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+
+@cache
+def metadata() -> sa.MetaData:
+    """The tables `runs`, `files`, `rules` and `receipts`.
+
+    `files`: what became of one file in one run (a `FileRun`). `rules`: what one expectation said of it. `receipts`: the ledger's offset
+    ranges, `kind` being `data` or `quarantine`.
+    """
+    import sqlalchemy as sa
+
+    m = sa.MetaData()
+    text, number = sa.Text, sa.BigInteger
+    sa.Table(
+        "runs",
+        m,
+        sa.Column("pipeline", sa.String(64), primary_key=True),
+        sa.Column("run_id", sa.String(250), primary_key=True),
+        sa.Column("ds", sa.String(10), index=True),
+        sa.Column("window_start", sa.String(40)),
+        sa.Column("window_end", sa.String(40)),
+        sa.Column("status", sa.String(20)),
+        sa.Column("trigger", sa.String(40)),
+        sa.Column("started", sa.String(40), index=True),
+        sa.Column("ended", sa.String(40)),
+        sa.Column("note", text),
+    )
+    sa.Table(
+        "files",
+        m,
+        sa.Column("pipeline", sa.String(64), primary_key=True),
+        sa.Column("run_id", sa.String(250), primary_key=True),
+        sa.Column("uri", sa.String(700), primary_key=True),
+        sa.Column("ds", sa.String(10)),
+        sa.Column("name", sa.String(300), index=True),
+        sa.Column("fingerprint", sa.String(64), index=True),
+        sa.Column("generation", sa.Integer),
+        sa.Column("fate", sa.String(30)),
+        sa.Column("reason", text),
+        sa.Column("status", sa.String(30)),
+        sa.Column("rows_in", number),
+        sa.Column("published", number),
+        sa.Column("quarantined", number),
+        sa.Column("rejected", number),
+        sa.Column("updated", sa.String(40), index=True),
+        sa.Column("document", sa.JSON),
+    )
+    sa.Table(
+        "rules",
+        m,
+        sa.Column("pipeline", sa.String(64), primary_key=True),
+        sa.Column("run_id", sa.String(250), primary_key=True),
+        sa.Column("uri", sa.String(700), primary_key=True),
+        sa.Column("position", sa.Integer, primary_key=True),
+        sa.Column("ds", sa.String(10)),
+        sa.Column("fingerprint", sa.String(64), index=True),
+        sa.Column("suite", sa.String(200)),
+        sa.Column("rule", sa.String(120)),
+        sa.Column("columns", text),
+        sa.Column("severity", sa.String(10)),
+        sa.Column("kind", sa.String(10)),
+        sa.Column("success", sa.Boolean),
+        sa.Column("unexpected", number),
+        sa.Column("checked", number),
+        sa.Column("observed", text),
+    )
+    sa.Table(
+        "receipts",
+        m,
+        sa.Column("pipeline", sa.String(64), primary_key=True),
+        sa.Column("fingerprint", sa.String(64), primary_key=True),
+        sa.Column("generation", sa.Integer, primary_key=True),
+        sa.Column("chunk", sa.Integer, primary_key=True),
+        sa.Column("kind", sa.String(10), primary_key=True),
+        sa.Column("topic", sa.String(249), primary_key=True),
+        sa.Column("partition", sa.Integer, primary_key=True),
+        sa.Column("first", number),
+        sa.Column("last", number),
+        sa.Column("count", number),
+        sa.Column("complete", sa.Boolean),
+        sa.Column("first_row", number),
+        sa.Column("last_row", number),
+        sa.Column("plan_hash", sa.String(64)),
+        sa.Column("run_id", sa.String(250)),
+        sa.Column("uri", text),
+        sa.Index("receipts_by_place", "topic", "partition", "first"),
+    )
+    return m
+
+
+def table(name: str) -> sa.Table:
+    return metadata().tables[name]
+
+
+@cache
+def engine(url: str) -> Any:
+    """The SQLAlchemy engine of an index, its tables made on first use. One a process and URL; SQLite waits for other writers."""
+    import sqlalchemy as sa
+
+    if url.startswith("sqlite:///"):
+        Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    made = sa.create_engine(url, connect_args={"timeout": 60} if url.startswith("sqlite") else {})
+    if url.startswith("sqlite"):
+        sa.event.listen(made, "connect", _patient)
+    _create(made)
+    return made
+
+
+def _create(made: Any) -> None:
+    """`if not exists` in the statement itself: two processes may come to a new index at once."""
+    from sqlalchemy.schema import CreateIndex, CreateTable
+
+    with made.begin() as connection:
+        for one in metadata().sorted_tables:
+            connection.execute(CreateTable(one, if_not_exists=True))
+            for index in sorted(one.indexes, key=lambda i: str(i.name)):
+                connection.execute(CreateIndex(index, if_not_exists=True))
+
+
+def _patient(connection: Any, _record: Any) -> None:
+    connection.execute("pragma journal_mode=wal")
+    connection.execute("pragma synchronous=normal")
