@@ -25,6 +25,7 @@ CHUNK_COMMITTED = "chunk.committed"
 CHUNK_SKIPPED = "chunk.skipped"
 CHUNK_RETRIED = "chunk.retried"
 PRODUCER_FENCED = "producer.fenced"
+BROKER_FETCHING = "broker.fetching"
 BROKER_STARTED = "broker.started"
 LEDGER_READ = "ledger.read"
 

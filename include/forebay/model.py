@@ -356,6 +356,7 @@ class Plan(Json):
     window: Window
     files: tuple[FileRun, ...] = ()
     note: str | None = None  # why the window as a whole is not ready, or that it is empty
+    ready: bool = True  # False while the completeness contract waits for something
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ def test_every_long_running_service_has_a_health_check() -> None:
 def test_no_secret_has_a_default() -> None:
     """Each `${…}` is either required (`:?`), set by a required one, or no secret."""
     harmless = {"AIRFLOW_EXECUTOR"}
-    defaulted = {name for name in re.findall(r"\$\{(\w+):-", TEXT)}
+    defaulted = set(re.findall(r"\$\{(\w+):-", TEXT))
     assert defaulted <= harmless
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +15,9 @@ import typer
 from rich.console import Console
 
 from forebay.config.home import Project
-from forebay.errors import ForebayError
+from forebay.errors import ForebayError, SettingsError
+
+INTERRUPTED = 130
 
 ProjectOption = Annotated[
     Path | None, typer.Option("--project", metavar="DIR", help="Folder that has include/pipelines (default: the nearest one upwards).")
@@ -23,31 +27,82 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON documen
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
+PIPED = 200
+"""Columns where there is no terminal: tables are read by people in logs and files too, and must not be cut."""
+
+
 def out() -> Console:
     """The console of what was asked for; built late, so that tests may swap standard output."""
-    return Console(highlight=False, soft_wrap=True)
+    width = None if sys.stdout.isatty() or os.environ.get("COLUMNS") else PIPED
+    return Console(highlight=False, soft_wrap=True, width=width)
+
+
+def day(text: str) -> date:
+    """An ISO date given with an option; anything else is wrong usage."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"`{text}` is not a day (write it like 2013-01-31)") from None
+
+
+def plain(text: str) -> str:
+    """Text from outside (file names, messages of vendors) for a terminal: what could steer it (escape sequences, line breaks) is written out."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def show(document: Any, as_json: bool, render: Callable[[Console], None]) -> None:
     """The command's answer: the document as JSON, or the same as a person reads it."""
     if as_json:
-        sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2, default=str) + "\n")
+        write(document)
     else:
         render(out())
+
+
+def write(document: Any) -> None:
+    """One JSON document on standard output."""
+    sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2, default=str) + "\n")
+    sys.stdout.flush()
 
 
 def project(root: Path | None) -> Project:
     return Project.find(root)
 
 
+def error_document(error: BaseException, kind: str | None = None, message: str | None = None) -> dict[str, Any]:
+    """`{"error": {type, message, …}}`: what an error names (uri, topic, row …) in `where`, faults of files in `faults`."""
+    found: dict[str, Any] = {"type": kind or type(error).__name__, "message": message if message is not None else str(error)}
+    if isinstance(error, SettingsError):
+        found["faults"] = [{"path": f.path, "line": f.line, "message": f.message} for f in error.faults]
+    elif isinstance(error, ForebayError) and error.where:
+        found["where"] = error.where
+    return {"error": found}
+
+
+def tell(error: ForebayError) -> None:
+    """An error as a person reads it, on standard error."""
+    err.print(f"[bold red]{type(error).__name__}[/]", end=" " if "\n" not in error.message else "\n")
+    err.print("\n".join(map(plain, error.message.splitlines())), markup=False)
+
+
 @contextmanager
 def exit_codes(as_json: bool = False) -> Iterator[None]:
-    """Turn a `ForebayError` into its message on standard error (and `{"error": …}` with `--json`) and its exit code."""
+    """Turn a `ForebayError` into its message on standard error (and `{"error": …}` with `--json`) and its exit code.
+
+    An interruption exits with 130. Anything else is a bug of ours: it keeps its traceback, and Python exits with 1.
+    """
     try:
         yield
     except ForebayError as error:
-        err.print(f"[bold red]{type(error).__name__}[/]", end=" ")
-        err.print(error.message, markup=False)
+        tell(error)
         if as_json:
-            sys.stdout.write(json.dumps({"error": {"type": type(error).__name__, "message": error.message}}) + "\n")
+            write(error_document(error))
         raise typer.Exit(error.exit_code) from error
+    except KeyboardInterrupt:
+        err.print("interrupted")
+        if as_json:
+            write({"error": {"type": "KeyboardInterrupt", "message": "interrupted"}})
+        raise typer.Exit(INTERRUPTED) from None
+    except Exception as error:
+        if as_json and not isinstance(error, typer.Exit | typer.Abort | typer.BadParameter):
+            write(error_document(error))
+        raise

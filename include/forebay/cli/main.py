@@ -3,48 +3,108 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+import importlib.metadata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, NamedTuple
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
+from typer.exceptions import TyperException
+
+from forebay.cli import common
+
+
+class Entry(NamedTuple):
+    """A command: the module of this package that holds it as `app`, and its line of help (so that help imports nothing)."""
+
+    module: str
+    help: str
+
 
 COMMANDS = {
-    "check": "check",
-    "discover": "discover",
-    "run": "run",
-    "runs": "runs",
-    "files": "runs",
-    "trace": "trace",
-    "quarantine": "quarantine",
-    "ledger": "ledger",
-    "cluster": "cluster",
-    "consumers": "cluster",
-    "index": "index",
-    "broker": "broker",
+    "check": Entry("check", "Are the pipeline files, suites and schemas right? No network."),
+    "discover": Entry("discover", "Every file seen, its fate, and why."),
+    "run": Entry("run", "The whole way of one window, or of several, without Airflow."),
+    "runs": Entry("runs", "What happened, run by run."),
+    "files": Entry("runs", "What became of each file, and why."),
+    "trace": Entry("trace", "From a record to its file and row, or from a file to its records."),
+    "quarantine": Entry("quarantine", "Rows set aside: list, show, export, replay."),
+    "ledger": Entry("ledger", "What was published, and the proof re-read from the topic."),
+    "cluster": Entry("cluster", "Brokers, controller, leaders, replicas, in-sync."),
+    "consumers": Entry("cluster", "Which group has consumed which run."),
+    "index": Entry("index", "Rebuild the index from the ledger and the stored verdicts."),
+    "broker": Entry("broker", "The embedded broker: start, stop, status, env."),
 }
-"""Command name to the module of this package that holds it as `app` (a Typer: one command of that name, or a group of that name)."""
+"""`app` is a Typer: one command of that name among its commands, or a group of that name."""
 
 
 class Lazy(TyperGroup):
-    """A group whose commands are imported on use."""
+    """A group whose commands are imported on use, and whose usage errors are a JSON document too when `--json` was given."""
 
-    def list_commands(self, ctx: typer.Context) -> list[str]:
-        return list(COMMANDS)
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = {name: TyperCommand(name, help=entry.help) for name, entry in COMMANDS.items()}
+        self._brief = False
+        self._as_json = False
 
-    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:
-        if cmd_name not in COMMANDS:
-            return None
-        app = importlib.import_module(f"forebay.cli.{COMMANDS[cmd_name]}").app
-        command = typer.main.get_group(app)
-        return command.commands.get(cmd_name, command)
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if self._brief or cmd_name not in COMMANDS:
+            return self.commands.get(cmd_name)
+        return _loaded(cmd_name)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        self._brief = True
+        try:
+            super().format_help(ctx, formatter)
+        finally:
+            self._brief = False
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        self._as_json = "--json" in args
+        with self._usage():
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: Any) -> Any:
+        with self._usage():
+            return super().invoke(ctx)
+
+    @contextmanager
+    def _usage(self) -> Iterator[None]:
+        try:
+            yield
+        except TyperException as error:
+            if self._as_json:
+                common.write(common.error_document(error, "UsageError", error.format_message()))
+            raise
 
 
-app = typer.Typer(cls=Lazy, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+def _loaded(name: str) -> Any:
+    app = importlib.import_module(f"forebay.cli.{COMMANDS[name].module}").app
+    command = typer.main.get_group(app)
+    found = command.commands.get(name, command)
+    found.name = name
+    return found
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        common.out().print(f"forebay {importlib.metadata.version('forebay')}")
+        raise typer.Exit
+
+
+app = typer.Typer(cls=Lazy, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.callback()
-def _root() -> None:
-    """Files in, Kafka records out, exactly once, with the proof kept."""
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print forebay's version.")] = False,
+) -> None:
+    """Files in, Kafka records out, exactly once, with the proof kept.
+
+    Exit codes: 0 done (or nothing to do), 1 failed, 2 wrong usage or configuration, 3 blocked by quality and waiting for a person,
+    4 could not reach something: trying again may help.
+    """
 
 
 def main() -> None:

@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
-from zoneinfo import available_timezones
+import difflib
+import re
+from datetime import date
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, WithJsonSchema, field_validator
 
 from forebay.config.units import Duration, Share, Size
 from forebay.contracts import Settings
 from forebay.model import Severity
 
+_ONE_OR_MORE = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
+SUITE_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$"
 Name = Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        return ZoneInfo(name).key == name
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # unknown, a path, or a folder of zones
+        return False
 
 
 class Schedule(Settings):
@@ -24,11 +43,27 @@ class Schedule(Settings):
     start: str = "2013-01-01"
     """The first day (ISO date) that a run or a backfill may cover."""
 
+    @field_validator("cron")
+    @classmethod
+    def _five_fields(cls, value: str) -> str:
+        if not re.fullmatch(r"[0-9A-Za-z*/,#?-]+( +[0-9A-Za-z*/,#?-]+){4}", value.strip()):
+            raise ValueError(f"`{value}` is not a cron expression of five fields (like `0 2 * * *`)")
+        return value
+
+    @field_validator("start")
+    @classmethod
+    def _a_day(cls, value: str) -> str:
+        if not _is_day(value):
+            raise ValueError(f"`{value}` is not a day (write it like `2013-01-01`)")
+        return value
+
     @field_validator("timezone")
     @classmethod
     def _known(cls, value: str) -> str:
-        if value not in available_timezones():
-            raise ValueError(f"`{value}` is not a time zone (write an IANA name such as `America/New_York`)")
+        if not _is_zone(value):
+            close = difflib.get_close_matches(value, available_timezones(), 1)
+            hint = f"did you mean `{close[0]}`?" if close else "write an IANA name such as `America/New_York`"
+            raise ValueError(f"`{value}` is not a time zone ({hint})")
         return value
 
 
@@ -47,17 +82,20 @@ class ReadyWhen(Settings):
     quiet_for: Duration | None = None
     """A file is complete when it has not changed for this long."""
     expect: Expect | None = None
+    """What must have come."""
 
 
 class SourceSection(Settings):
-    """Where the files lie. Keys that this model does not know belong to the source plug-in (`sources/TYPE.py`)."""
+    """Where the files lie. The source plug-in's own settings stand beside `type`."""
 
     type: str
+    """A plug-in of `sources/`."""
     path: str = Field(min_length=1)
     """Where, with `{{ ds }}` and friends, and `*`, `?`, `**`. Local: relative to the project. S3: `bucket/key…`."""
     connection: str | None = None
     """A connection's name; never a secret."""
     ready_when: ReadyWhen = ReadyWhen()
+    """When a window's files are complete; without it every file is, as soon as it is seen."""
     changed_content: Literal["publish_as_correction", "reject", "ignore"] = "publish_as_correction"
     """What to do with a known name that has new bytes."""
     compression: str = "auto"
@@ -67,24 +105,31 @@ class SourceSection(Settings):
 
 
 class FormatSection(Settings):
-    """How rows are written. `options` holds the format plug-in's settings; in YAML they stand beside `type`."""
+    """How rows are written. The format plug-in's own settings stand beside `type`."""
 
     type: str
+    """A plug-in of `formats/`."""
     options: dict[str, Any] = {}
+    """The format plug-in's own settings."""
 
 
 class Drift(Settings):
     """What to do when a file's columns are not the declared ones."""
 
     added: Literal["warn", "block"] = "warn"
+    """The file has columns that are not declared; they are not published."""
     missing: Literal["warn", "block"] = "block"
+    """The file lacks declared columns."""
 
 
 class SchemaSection(Settings):
-    """The declared columns: name to Arrow type name."""
+    """The declared columns. Without this section they are inferred, once per file."""
 
     columns: dict[str, str] = Field(min_length=1)
+    """Name to type, in the order of the record's fields: `int8`…`int64`, `uint8`…`uint64`, `float32`, `float64`, `decimal(p,s)`, `string`, `bool`, `date`,
+    `time`, `timestamp`, `timestamp[tz]`, `binary`."""
     on_drift: Drift = Drift()
+    """What to do when a file's columns are others."""
 
 
 class BlockWhen(Settings):
@@ -100,8 +145,9 @@ class Steward(Settings):
     """Who is asked when a file is held back."""
 
     on: Literal["block", "never"] = "block"
-    """`never`: a blocked file is rejected at once."""
-    timeout: Duration = Field(default="4h", validate_default=True)  # type: ignore[arg-type]
+    """`block`: ask when a file is held back. `never`: it is rejected at once."""
+    timeout: Duration = Field(default="4h", validate_default=True)
+    """How long the question stands."""
     default: Literal["reject", "publish"] = "reject"
     """What happens when nobody answers in time."""
     users: tuple[str, ...] = ()
@@ -111,47 +157,56 @@ class Steward(Settings):
 class Quality(Settings):
     """The check of the whole file before its first record is visible."""
 
-    suite: str | None = None
+    suite: str | None = Field(default=None, pattern=SUITE_NAME)
     """`include/expectations/NAME.json`, Great Expectations' own suite JSON."""
     quarantine: Severity | Literal["never"] = Severity.CRITICAL
     """Rows failing a rule of this severity (or worse) are set aside."""
     block_when: BlockWhen = BlockWhen()
+    """When the file as a whole is held back."""
     steward: Steward = Steward()
+    """Who decides then."""
 
 
 class Typed(Settings):
-    """A plug-in by `type`; its own settings stand beside it in YAML and end up in `options`."""
+    """A plug-in by `type`; its own settings stand beside it."""
 
     type: str
+    """The plug-in's name."""
     options: dict[str, Any] = {}
+    """The plug-in's own settings."""
 
 
 class RecordSection(Settings):
     """How a row becomes a record."""
 
-    key: tuple[str, ...] = Field(min_length=1)
+    key: Annotated[tuple[str, ...], Field(min_length=1), WithJsonSchema(_ONE_OR_MORE)]
     """Columns of the key. One: its text. Several: a JSON object of them, in this order. A row with a null among them is quarantined."""
     value: Typed = Typed(type="json")
+    """How the row becomes the record's value: a plug-in of `serializers/`."""
     headers: Literal["standard", "minimal", "none"] = "standard"
     """What each record says of its origin; costs throughput (docs/benchmarks.md). The ledger traces records without any."""
     timestamp: str | None = None
     """A date or timestamp column for the record's time; default is the time of publishing."""
     partitioner: Typed = Typed(type="murmur2")
+    """Which partition a key belongs to: a plug-in of `partitioners/`."""
 
     @field_validator("key", mode="before")
     @classmethod
     def _one_or_more(cls, value: Any) -> Any:
-        return [value] if isinstance(value, str) else value
+        return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
 
 
 class TopicSection(Settings):
     """The topic of the accepted rows."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")
+    """The topic's name."""
     partitions: int = Field(default=1, ge=1)
     """How many partitions the topic must have: another count would move keys, so it is refused."""
     replication: int = Field(default=1, ge=1)
+    """How many brokers hold each partition; 3 in production."""
     config: dict[str, str | int | float | bool] = {}
+    """Topic settings of Kafka (`min.insync.replicas: 2`), used when the topic is made."""
     manage: Literal["check", "create", "off"] = "check"
     """`check`: topics must exist and fit. `create`: missing ones are made. `off`: nobody looks."""
 
@@ -160,7 +215,9 @@ class ChunkSection(Settings):
     """Upper bounds of one transaction."""
 
     rows: int = Field(default=500_000, ge=1)
-    bytes: Size = Field(default="128MiB", validate_default=True)  # type: ignore[arg-type]
+    """At most this many rows of the file."""
+    bytes: Size = Field(default="128MiB", validate_default=True)
+    """At most this much of the file, unpacked."""
 
 
 class PublishSection(Settings):
@@ -171,8 +228,11 @@ class PublishSection(Settings):
     lanes: int = Field(default=4, ge=1, le=64)
     """How many transactional.ids (`forebay.PIPELINE.LANE`) the pipeline's files share."""
     chunk: ChunkSection = ChunkSection()
-    transaction_timeout: Duration = Field(default="60s", validate_default=True)  # type: ignore[arg-type]
+    """How much one transaction carries."""
+    transaction_timeout: Duration = Field(default="60s", validate_default=True)
+    """How long the broker waits for a transaction whose publisher is gone, before it aborts it."""
     ledger_partitions: int = Field(default=1, ge=1)
+    """Partitions of the ledger topic; never change it once files were published."""
 
 
 class Pipeline(Settings):
@@ -183,16 +243,32 @@ class Pipeline(Settings):
     owner: str = Field(min_length=1)
     """The team that answers for it."""
     description: str = ""
+    """What it is for, in a sentence."""
     tags: tuple[str, ...] = ()
+    """Words to find its DAG by."""
     schedule: Schedule | None = None
+    """When runs start; `none` for runs by hand only."""
     source: SourceSection
+    """Where the files lie."""
     format: FormatSection
+    """How rows are written in them."""
     schema_: SchemaSection | None = Field(default=None, alias="schema")
+    """The declared columns."""
     quality: Quality = Quality()
+    """What is right, and what happens to what is not."""
     record: RecordSection
+    """How a row becomes a record."""
     topic: TopicSection
+    """Where the records go."""
     publish: PublishSection = PublishSection()
+    """How they get there."""
     settle: Typed = Typed(type="keep")
+    """What becomes of a published file: a plug-in of `settlements/`."""
+
+    @field_validator("schedule", mode="before")
+    @classmethod
+    def _none_is_none(cls, value: Any) -> Any:
+        return None if value == "none" else value
 
     @property
     def timezone(self) -> str:
@@ -208,11 +284,3 @@ class Pipeline(Settings):
 
     def transactional_id(self, lane: int) -> str:
         return f"forebay.{self.pipeline}.{lane}"
-
-    @model_validator(mode="after")
-    def _key_is_declared(self) -> Pipeline:
-        declared = self.schema_.columns if self.schema_ else None
-        missing = [c for c in (*self.record.key, *filter(None, [self.record.timestamp])) if declared is not None and c not in declared]
-        if missing:
-            raise ValueError(f"record: column `{missing[0]}` is not among `schema.columns` ({', '.join(declared or ())})")
-        return self

@@ -4,7 +4,7 @@ from forebay.contracts.compression import Compression
 from forebay.contracts.connections import Connections
 from forebay.contracts.format import Format, StageWriter
 from forebay.contracts.partitioner import Partitioner
-from forebay.contracts.serializer import Encoded, Serializer
+from forebay.contracts.serializer import Encoded, Serializer, SqlEncoding
 from forebay.contracts.settings import Settings
 from forebay.contracts.settlement import Settlement
 from forebay.contracts.source import Source
@@ -19,5 +19,6 @@ __all__ = [
     "Settings",
     "Settlement",
     "Source",
+    "SqlEncoding",
     "StageWriter",
 ]

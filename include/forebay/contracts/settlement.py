@@ -16,6 +16,8 @@ class Settlement(ABC, Generic[S]):
     """Finishes a file at its source, after reconcile only."""
 
     Config: ClassVar[type[Settings]]
+    reversible: ClassVar[bool] = True
+    """Whether the file's bytes remain. If not, only the run that reconciled the file settles it."""
 
     def __init__(self, config: S) -> None:
         self.config = config

@@ -34,6 +34,10 @@ class Source(ABC, Generic[S]):
         """
 
     @abstractmethod
+    def matches(self, uri: str, pattern: str) -> bool:
+        """Whether `list(pattern)` would name a file of that uri, if one lay there. Asks nobody."""
+
+    @abstractmethod
     def fetch(self, file: SourceFile, into: Path) -> Snapshot:
         """Copy exactly this version's bytes into `into` (a file path), computing sha256 while streaming.
 

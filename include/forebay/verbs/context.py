@@ -36,6 +36,13 @@ class Context:
         return {"bootstrap.servers": broker.ensure(self.project.broker, self.project.cache)}
 
     @cached_property
+    def cluster_id(self) -> str:
+        """The cluster's id. Raises `BrokerUnavailableError` or `NotAuthorizedError`, with the true cause, within seconds."""
+        from forebay.kafka import client
+
+        return client.connect_check(self.kafka)
+
+    @cached_property
     def source(self) -> Source:
         section = self.pipeline.source
         plugin = registry.find("sources", section.type)

@@ -1,0 +1,105 @@
+"""`forebay check`: are the pipeline files, their suites and what they are together right? Nothing is contacted."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from forebay.cli.common import JsonOption, ProjectOption, exit_codes, plain, project, show
+from forebay.config import hints, load, types, wild
+from forebay.config.home import Project
+from forebay.config.load import Loaded, PipelineFile
+from forebay.errors import ConfigError, Fault, SettingsError
+from forebay.model import Column
+
+app = typer.Typer()
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One file, and all that is wrong with it: alone, with its suite, and beside the others."""
+
+    file: PipelineFile
+    faults: tuple[Fault, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        faults = [{"path": f.path, "line": f.line, "message": f.message} for f in self.faults]
+        return {"path": self.file.label, "pipeline": self.file.name, "ok": not self.faults, "faults": faults}
+
+
+@app.command("check")
+def check(
+    pipelines: Annotated[list[str] | None, typer.Argument(metavar="[PIPELINE]...", help="Only these (default: all).")] = None,
+    root: ProjectOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Are the pipeline files, suites and schemas right? No network."""
+    with exit_codes(as_json):
+        found = checked(project(root), pipelines or [])
+        count = sum(len(one.faults) for one in found)
+        show({"ok": not count, "files": [one.to_json() for one in found]}, as_json, lambda console: _print(console, found))
+        if count:
+            raise typer.Exit(ConfigError.exit_code)
+
+
+def checked(where: Project, names: list[str]) -> list[Checked]:
+    """The files of the named pipelines (all, if none is named), each with its faults. Raises `ConfigError` for a name that no file has."""
+    loaded = load.load_all(where)
+    together = wild.faults(loaded, where)
+    return [Checked(file, _faults(file, together, where)) for file in _chosen(loaded, names)]
+
+
+def _chosen(loaded: Loaded, names: list[str]) -> list[PipelineFile]:
+    known = [file.name for file in loaded.files]
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"looking for the pipeline `{name}`: there is none ({hints.way_out(name, known)})", pipeline=name)
+    return [file for file in loaded.files if not names or file.name in names]
+
+
+def _faults(file: PipelineFile, together: tuple[Fault, ...], where: Project) -> tuple[Fault, ...]:
+    mine = [*file.faults, *_suite_faults(file, where), *(fault for fault in together if fault.path == file.label)]
+    return tuple(sorted(mine, key=lambda fault: (fault.path != file.label, fault.line or 0)))
+
+
+def _suite_faults(file: PipelineFile, where: Project) -> list[Fault]:
+    """What is wrong with the pipeline's suite, and with the suite for the pipeline's columns."""
+    from forebay.quality import suite as suites
+
+    name = file.document.at("quality", "suite") if file.document else None
+    path = where.expectations / f"{name}.json"
+    if not isinstance(name, str) or "/" in name or not path.is_file():
+        return []  # the file's own faults say so
+    try:
+        suite = suites.load(path)
+        found = suites.check(suite, columns) if (columns := _columns(file)) else ()
+    except SettingsError as error:
+        found = error.faults
+    return [dataclasses.replace(fault, path=str(path.relative_to(where.root))) for fault in found]
+
+
+def _columns(file: PipelineFile) -> tuple[Column, ...]:
+    """The declared columns, even of a file with faults."""
+    declared = file.document.at("schema", "columns") if file.document else None
+    pairs = declared.items() if isinstance(declared, dict) else ()
+    return tuple(Column(name, type_) for name, type_ in pairs if isinstance(type_, str) and not types.problem(type_))
+
+
+def _print(console: Console, found: list[Checked]) -> None:
+    for one in found:
+        console.print(f"[green]ok[/]     {one.file.label}" if not one.faults else f"[bold red]faults[/] {one.file.label}")
+        for fault in one.faults:
+            console.print(f"       {plain(str(fault))}", markup=False)
+    console.print(_summary(found))
+
+
+def _summary(found: list[Checked]) -> str:
+    if not found:
+        return "no pipeline files in include/pipelines"
+    faults = sum(len(one.faults) for one in found)
+    files = f"{len(found)} file{'s' * (len(found) != 1)}"
+    return f"{files}, {faults} fault{'s' * (faults != 1)}" if faults else f"{files}, all right"

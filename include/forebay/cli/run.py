@@ -1,0 +1,206 @@
+"""`forebay run`: the whole way of one window, or of several, without Airflow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from forebay.cli.common import JsonOption, ProjectOption, day, error_document, exit_codes, plain, project, show, tell
+from forebay.cli.progress import follow
+from forebay.config.load import load_pipeline
+from forebay.errors import FatalError, ForebayError, QualityError
+from forebay.model import Decision, FileRun, RunReport, Status, Window
+
+if TYPE_CHECKING:
+    from forebay.verbs.context import Context
+
+app = typer.Typer()
+
+Runs = tuple[list[RunReport], ForebayError | None]
+"""The windows that were run, in order, and what ended the rest."""
+
+_COUNTS = ("rows_in", "published", "quarantined", "rejected")
+_STYLES = {"done": "green", "failed": "bold red", "blocked": "yellow", "rejected": "yellow"}
+
+
+@app.command("run")
+def run(
+    pipeline: Annotated[str, typer.Argument(help="The pipeline's name.")],
+    on: Annotated[date | None, typer.Option("--date", metavar="DAY", parser=day, help="The window of one day, like 2013-01-31.")] = None,
+    first: Annotated[date | None, typer.Option("--from", metavar="DAY", parser=day, help="The first of several days.")] = None,
+    last: Annotated[date | None, typer.Option("--to", metavar="DAY", parser=day, help="The last of several days.")] = None,
+    generation: Annotated[str | None, typer.Option(metavar="new", help="`new`: publish again what was published (needs --reason).")] = None,
+    steward: Annotated[str | None, typer.Option(metavar="publish|reject", help="The answer for files held back (needs --reason).")] = None,
+    reason: Annotated[str | None, typer.Option(help="Why; kept with the run.")] = None,
+    root: ProjectOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The whole way of one window, or of several, without Airflow."""
+    days = _days(on, first, last)
+    extra = _answers(generation, steward, reason)
+    with exit_codes(as_json):
+        from forebay.verbs.context import Context
+
+        where = project(root)
+        ctx = Context.of(load_pipeline(where, pipeline), where)
+        with follow():
+            done, error = _run_all(ctx, days, extra)
+        if error and on:
+            raise error
+        show(_document(done, error, several=on is None), as_json, lambda console: _print(console, done))
+        if error:
+            tell(error)
+        raise typer.Exit(error.exit_code if error else exit_code(done))
+
+
+def _days(on: date | None, first: date | None, last: date | None) -> list[date]:
+    """The days that were asked for. Raises `typer.BadParameter`."""
+    if on and not (first or last):
+        return [on]
+    if on or not (first and last):
+        raise typer.BadParameter("give --date DAY, or --from DAY and --to DAY")
+    if last < first:
+        raise typer.BadParameter(f"--to {last} is before --from {first}")
+    return [first + timedelta(days=n) for n in range((last - first).days + 1)]
+
+
+def _answers(generation: str | None, steward: str | None, reason: str | None) -> dict[str, Any]:
+    """What a person decided beforehand, as arguments of `run_window`. Raises `typer.BadParameter`."""
+    if generation not in {None, "new"}:
+        raise typer.BadParameter(f"--generation `{generation}`: the only value is `new`")
+    if steward not in {None, "publish", "reject"}:
+        raise typer.BadParameter(f"--steward `{steward}`: the values are `publish` and `reject`")
+    if not (generation or steward):
+        return {}
+    if not reason:
+        raise typer.BadParameter("a new generation and a steward's answer need --reason")
+    from forebay.verbs.discover import GenerationRequest
+
+    who = getuser()
+    asked = {"generation": GenerationRequest(reason)} if generation else {}
+    return asked | ({"steward": (Decision(steward), who, reason)} if steward else {})
+
+
+def getuser() -> str:
+    """Who runs this command, for the record."""
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's user may have no name
+        return "cli"
+
+
+def _run_all(ctx: Context, days: Iterable[date], extra: dict[str, Any]) -> Runs:
+    """Run the windows in order; an error of a whole run ends the rest."""
+    from forebay.verbs.run import run_window
+
+    done: list[RunReport] = []
+    for one in days:
+        try:
+            done.append(run_window(ctx, Window.of_day(one, ctx.pipeline.timezone), trigger="cli", **extra))
+        except ForebayError as error:
+            return done, error
+    return done, None
+
+
+def exit_code(runs: Iterable[RunReport]) -> int:
+    """0 when all is done; 1 when something failed; 3 when a file waits for a person or was rejected."""
+    ends = {report.status for report in runs}
+    if "failed" in ends:
+        return FatalError.exit_code
+    return QualityError.exit_code if ends & {"blocked", "rejected"} else 0
+
+
+def _document(done: list[RunReport], error: ForebayError | None, *, several: bool) -> dict[str, Any]:
+    if not several:
+        return document(done[0])
+    failure = error_document(error) if error else {}
+    return {"runs": [document(report) for report in done], **failure}
+
+
+def document(report: RunReport) -> dict[str, Any]:
+    """One run as `--json` prints it: a promise to other programs (docs: the command line)."""
+    return {
+        "run_id": report.run_id,
+        "pipeline": report.pipeline,
+        "window": report.window.to_json(),
+        "status": report.status,
+        "files": [_file_document(file) for file in report.files],
+    }
+
+
+def _file_document(file: FileRun) -> dict[str, Any]:
+    keys = ("topic", "partition", "first", "last", "count")
+    return {
+        "uri": file.file.uri,
+        "fingerprint": file.fingerprint,
+        "fate": file.fate.value,
+        "reason": file.error or file.reason,
+        **{name: getattr(file, name) for name in _COUNTS},
+        "outputs": [{key: getattr(place, key) for key in keys} for place in file.outputs],
+    }
+
+
+def _print(console: Console, done: list[RunReport]) -> None:
+    for report in done:
+        _print_run(console, report)
+
+
+def _print_run(console: Console, report: RunReport) -> None:
+    style = _STYLES.get(report.status, "bold")
+    console.print(f"[bold]{report.pipeline}[/] {report.window.day} [{style}]{report.status}[/]  [dim]{report.run_id}[/]")
+    if not report.files:
+        console.print(f"  {report.note or 'nothing to do: no file matches'}", markup=False)
+        return
+    console.print(_table(report.files))
+    for note in _notes(report):
+        console.print(f"  {plain(note)}", markup=False)
+    console.print()
+
+
+def _table(files: tuple[FileRun, ...]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="dim")
+    for name in ("file", "became"):
+        table.add_column(name)
+    for name in _COUNTS:
+        table.add_column(name.replace("_", " "), justify="right")
+    table.add_column("where")
+    for file in files:
+        counts = [f"{getattr(file, name):,}" if getattr(file, name) else "[dim]·[/]" for name in _COUNTS]
+        table.add_row(Text(plain(file.file.name)), became(file), *counts, _where(file))
+    return table
+
+
+def became(file: FileRun) -> str:
+    """What became of a file, in a word or two."""
+    match file.status:
+        case Status.DONE:
+            return "published" if file.outputs or file.published else "done"
+        case Status.SKIPPED:
+            return file.fate.value
+    return file.status.value
+
+
+def _where(file: FileRun) -> str:
+    places = sorted({(place.topic, place.partition) for place in file.outputs})
+    if not places:
+        return ""
+    offsets = f"offsets {file.outputs[0].first}-{file.outputs[0].last}" if len(file.outputs) == 1 else f"{len(places)} partitions"
+    return f"{places[0][0]}, {offsets}"
+
+
+def _notes(report: RunReport) -> list[str]:
+    """Why, for every file that did not simply pass; what is ready to be read; what the run as a whole has to say."""
+    plain = [file for file in report.files if file.status is Status.DONE and not file.quarantined]
+    notes = [f"{file.file.name}: {file.error or file.reason}" for file in report.files if file not in plain]
+    if any(file.quarantined for file in report.files):
+        notes.append(f"rows set aside: forebay quarantine list {report.pipeline}")
+    notes += [f"quality report: {file.docs}" for file in report.files if file.docs]
+    return [*notes, *filter(None, [report.note])]

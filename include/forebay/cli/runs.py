@@ -1,0 +1,80 @@
+"""`forebay runs` and `forebay files`: what happened, from the index."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from forebay.cli.common import JsonOption, ProjectOption, exit_codes, project, show
+from forebay.model import FileRun
+
+app = typer.Typer()
+
+PipelineArgument = Annotated[str | None, typer.Argument(help="Only this pipeline.")]
+
+
+@app.command("runs")
+def runs(
+    pipeline: PipelineArgument = None,
+    limit: Annotated[int, typer.Option(help="How many, newest first.")] = 20,
+    root: ProjectOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What happened, run by run."""
+    with exit_codes(as_json):
+        from forebay.index import queries
+
+        found = queries.runs(project(root).index, pipeline, limit)
+        show({"runs": found}, as_json, lambda console: _runs_table(console, found))
+
+
+def _runs_table(console: Console, found: list[dict]) -> None:
+    if not found:
+        console.print("no runs yet (forebay run PIPELINE --date D)")
+        return
+    table = Table("pipeline", "day", "status", box=None, pad_edge=False, header_style="dim")
+    for name in ("files", "rows in", "published", "quarantined", "rejected"):
+        table.add_column(name, justify="right")
+    table.add_column("started")
+    table.add_column("run id")
+    for row in found:
+        counts = [f"{row[name]:,}" for name in ("files", "rows_in", "published", "quarantined", "rejected")]
+        table.add_row(row["pipeline"], row["ds"], row["status"], *counts, row["started"][:19], row["run_id"])
+    console.print(table)
+
+
+@app.command("files")
+def files(
+    pipeline: PipelineArgument = None,
+    run_id: Annotated[str | None, typer.Option("--run", help="Only this run.")] = None,
+    name: Annotated[str | None, typer.Option(help="The end of the file's uri, or the beginning of its sha256.")] = None,
+    limit: Annotated[int, typer.Option(help="How many, newest first.")] = 50,
+    root: ProjectOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What became of each file, and why."""
+    with exit_codes(as_json):
+        from forebay.index import queries
+
+        found = queries.files(project(root).index, pipeline, run_id, name, limit=limit)
+        show({"files": [file.to_json() for file in found]}, as_json, lambda console: files_table(console, found))
+
+
+def files_table(console: Console, found: list[FileRun]) -> None:
+    """Files, their fates and their rows, as a person reads them."""
+    if not found:
+        console.print("no files yet (forebay discover PIPELINE --date D shows what would be read)")
+        return
+    table = Table("day", "file", "fate", "status", box=None, pad_edge=False, header_style="dim")
+    for name in ("rows in", "published", "quarantined", "rejected"):
+        table.add_column(name, justify="right")
+    table.add_column("why")
+    for file in found:
+        counts = [f"{n:,}" if n else "[dim]·[/]" for n in (file.rows_in, file.published, file.quarantined, file.rejected)]
+        why = Text(file.error or file.decision_reason or file.reason)
+        table.add_row(file.window.day.isoformat(), Text(file.file.name), file.fate.value, file.status.value, *counts, why)
+    console.print(table)

@@ -1,0 +1,96 @@
+"""`forebay trace TOPIC PARTITION OFFSET` and `forebay trace FILE`."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from forebay.cli.common import JsonOption, ProjectOption, exit_codes, project, show
+from forebay.errors import ConfigError
+from forebay.model import FileRun
+
+app = typer.Typer()
+
+
+@app.command("trace")
+def trace(
+    what: Annotated[list[str], typer.Argument(metavar="TOPIC PARTITION OFFSET | FILE")],
+    root: ProjectOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """A record → its file, row, run and suite; a file → its topics, partitions, offset ranges and quarantined rows."""
+    with exit_codes(as_json):
+        match what:
+            case [topic, partition, offset] if partition.isdigit() and offset.isdigit():
+                _record(topic, int(partition), int(offset), root, as_json)
+            case [name]:
+                _file(name, root, as_json)
+            case _:
+                raise ConfigError("tracing: give TOPIC PARTITION OFFSET (two numbers), or one FILE")
+
+
+def _record(topic: str, partition: int, offset: int, root: Any, as_json: bool) -> None:
+    from forebay.config.load import load_all
+    from forebay.verbs.context import Context
+    from forebay.verbs.trace import trace_record
+
+    here = project(root)
+    contexts = {name: Context.of(pipeline, here) for name, pipeline in load_all(here).pipelines.items()}
+    found = trace_record(here, contexts, topic, partition, offset)
+    document = found.to_json()
+
+    def render(console: Console) -> None:
+        table = Table.grid(padding=(0, 2))
+        row = f"{found.row:,} (by {found.how})" if found.row is not None else f"one of {found.first_row:,} to {found.last_row:,}"
+        rows = [("record", f"{topic} partition {partition} offset {offset}"), ("file", found.uri), ("row", row)]
+        rows += [
+            ("sha256", found.fingerprint),
+            ("generation", str(found.generation)),
+            ("chunk", f"{found.chunk} (rows {found.first_row:,} to {found.last_row:,})"),
+        ]
+        rows += [
+            ("run", found.run_id),
+            ("pipeline", found.pipeline),
+            ("suite", found.suite or "none"),
+            ("key", found.key),
+            ("value", _short(found.value)),
+        ]
+        for name, value in rows:
+            table.add_row(f"[dim]{name}[/]", _plain(value))
+        console.print(table)
+
+    show(document, as_json, render)
+
+
+def _plain(value: str) -> Any:
+    from rich.text import Text
+
+    return Text(value)
+
+
+def _short(value: str) -> str:
+    return value if len(value) <= 300 else value[:300] + "…"
+
+
+def _file(name: str, root: Any, as_json: bool) -> None:
+    from forebay.verbs.trace import trace_file
+
+    found = trace_file(project(root), name)
+    document = {"files": [{"file": file.to_json(), "ranges": ranges} for file, ranges in found]}
+    show(json.loads(json.dumps(document, default=str)), as_json, lambda console: _files(console, found))
+
+
+def _files(console: Console, found: list[tuple[FileRun, list[dict[str, Any]]]]) -> None:
+    for file, ranges in found:
+        counts = f"{file.rows_in:,} rows in, {file.published:,} published, {file.quarantined:,} quarantined, {file.rejected:,} rejected"
+        console.print(_plain(f"{file.file.uri}  ({file.fate}, {file.status})"), style="bold")
+        console.print(_plain(f"  sha256 {file.fingerprint}  generation {file.generation}  run {file.run_id}\n  {counts}"))
+        table = Table("topic", "partition", "first", "last", "records", "chunk", "rows of the file", box=None)
+        for r in ranges:
+            numbers = [str(r[n]) for n in ("partition", "first", "last", "count", "chunk")]
+            table.add_row(r["topic"], *numbers, f"{r['first_row']:,} to {r['last_row']:,}")
+        console.print(table if ranges else "  nothing of it was published")

@@ -1,0 +1,150 @@
+"""What the models alone cannot see: keys of later releases, path templates, column types, suites, and settings that contradict each other.
+
+Each check reads the raw document, so that it also speaks when other sections have faults.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from forebay import registry
+from forebay.config import hints, paths, types
+from forebay.config.hints import Found
+from forebay.config.home import Project
+from forebay.config.pipeline import SUITE_NAME
+from forebay.config.yaml_lines import Document, Path, reading
+from forebay.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """A setting that the design has and this release does not. `hides` is where its presence makes other faults pointless."""
+
+    path: Path
+    instead: str
+    hides: Path = ()
+    values: tuple[str, ...] = ()
+    """Only these values are meant; empty: any."""
+    kind: str = ""
+    """The plug-in kind of the value: a plug-in that exists by now is no longer `later`."""
+
+    def found(self, document: Document) -> bool:
+        if self.path not in document.lines:
+            return False
+        value = document.at(*self.path)
+        return not self.values or (value in self.values and value not in registry.names(self.kind))
+
+
+LATER = (
+    Later(("transform",), "leave it out"),
+    Later(("schema", "file"), "write `columns` instead", hides=("schema", "columns")),
+    Later(("schema", "on_drift", "retyped"), "leave it out: a value of another type sets its row aside"),
+    Later(("record", "value", "type"), "use `json`", ("record", "value"), ("avro", "protobuf"), "serializers"),
+    Later(("publish", "throttle"), "leave it out"),
+    Later(("schedule", "on"), "use `cron`", hides=("schedule",)),
+    Later(("schedule", "assets"), "use `cron`", hides=("schedule",)),
+    Later(("source", "ready_when", "manifest"), "use `marker`, `quiet_for` or `expect`"),
+    Later(("source", "ready_when", "trailer"), "use `marker`, `quiet_for` or `expect`"),
+    Later(("source", "ready_when", "expect", "deadline"), "leave it out"),
+    Later(("settle", "type"), "use `archive`, `delete` or `keep`", ("settle",), ("tag",), "settlements"),
+)
+
+
+def not_built_yet(document: Document) -> tuple[list[Found], list[Path]]:
+    """Faults of settings that a later release brings, and the places where other faults need not be told."""
+    found = [later for later in LATER if later.found(document)]
+    faults = [(later.path, f"{reading(later.path)}: {_thing(later, document)} is not built yet ({later.instead})") for later in found]
+    return faults, [place for later in found for place in (later.path, later.hides) if place]
+
+
+def _thing(later: Later, document: Document) -> str:
+    return f"`{document.at(*later.path) if later.values else later.path[-1]}`"
+
+
+def all_faults(document: Document, project: Project) -> list[Found]:
+    """What is wrong with values that each model takes for plain text."""
+    return [
+        *_template(document),
+        *_compression(document),
+        *_columns(document),
+        *_named_columns(document),
+        *_timestamp(document),
+        *_suite(document, project),
+        *_replicas(document),
+    ]
+
+
+def _template(document: Document) -> Iterator[Found]:
+    place = ("source", "path")
+    template = document.at(*place)
+    if isinstance(template, str):
+        try:
+            paths.check(template)
+        except ConfigError as error:
+            yield place, error.message
+
+
+def _compression(document: Document) -> Iterator[Found]:
+    place = ("source", "compression")
+    name, known = document.at(*place), ["auto", "none", *registry.names("compressions")]
+    if isinstance(name, str) and name not in known:
+        yield place, f"reading `source.compression`: there is no `{name}` ({hints.way_out(name, known)})"
+
+
+def _columns(document: Document) -> Iterator[Found]:
+    for name, type_ in _declared(document).items():
+        place = ("schema", "columns", name)
+        if name.startswith("__"):
+            yield place, f"{reading(place)}: names that begin with `__` are forebay's own (name the column otherwise)"
+        if isinstance(type_, str) and (fault := types.problem(type_)):
+            yield place, f"{reading(place)}: {fault}"
+
+
+def _named_columns(document: Document) -> Iterator[Found]:
+    """Columns of the record that the schema does not declare."""
+    declared = _declared(document)
+    for place, name in _record_columns(document):
+        if declared and isinstance(name, str) and name not in declared:
+            hint = hints.way_out(name, list(declared))
+            yield place, f"{reading(place)}: column `{name}` is not among `schema.columns` ({hint})"
+
+
+def _record_columns(document: Document) -> Iterator[tuple[Path, Any]]:
+    key = document.at("record", "key")
+    if isinstance(key, list):
+        yield from ((("record", "key", index), name) for index, name in enumerate(key))
+    else:
+        yield ("record", "key"), key
+    yield ("record", "timestamp"), document.at("record", "timestamp")
+
+
+def _timestamp(document: Document) -> Iterator[Found]:
+    place = ("record", "timestamp")
+    name = document.at(*place)
+    type_ = _declared(document).get(name) if isinstance(name, str) else None
+    if isinstance(type_, str) and not type_.startswith(("date", "timestamp")):
+        yield place, f"reading `record.timestamp`: column `{name}` is `{type_}`, a date or timestamp is wanted"
+
+
+def _suite(document: Document, project: Project) -> Iterator[Found]:
+    place = ("quality", "suite")
+    name = document.at(*place)
+    if isinstance(name, str) and re.fullmatch(SUITE_NAME, name) and not (project.expectations / f"{name}.json").is_file():
+        known = sorted(path.stem for path in project.expectations.glob("*.json"))
+        yield place, f"reading `quality.suite`: there is no include/expectations/{name}.json ({hints.way_out(name, known)})"
+
+
+def _replicas(document: Document) -> Iterator[Found]:
+    place = ("topic", "config", "min.insync.replicas")
+    wanted, replication = document.at(*place), document.at("topic", "replication") or 1
+    if isinstance(wanted, int) and isinstance(replication, int) and wanted > replication:
+        yield place, f"{reading(place)}: {wanted} replicas must confirm, the topic has {replication} (raise `topic.replication`)"
+
+
+def _declared(document: Document) -> dict[str, Any]:
+    columns = document.at("schema", "columns")
+    return columns if isinstance(columns, dict) else {}
+

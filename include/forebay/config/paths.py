@@ -1,0 +1,61 @@
+"""`{{ ds }}` and friends in paths: names only, filled in strictly. No Jinja: a pipeline file never runs code."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from datetime import date
+
+from forebay.errors import ConfigError
+from forebay.model import Window
+
+NAMES = ("ds", "ds_nodash", "ts", "year", "month", "day", "hour")
+"""`ds` 2013-01-31, `ds_nodash` 20130131, `ts` the window's start in ISO 8601, `year` 2013, `month` 01, `day` 31, `hour` 00: of the window's start."""
+
+DAY_NAMES = ("ds", "ds_nodash", "year", "month", "day")
+"""Those that a day alone defines: what a settlement's path may use."""
+
+_PLACE = re.compile(r"\{\{(.*?)\}\}|\{\{|\}\}|\{%|%\}", re.DOTALL)
+
+
+def render(template: str, window: Window) -> str:
+    """`template` with every `{{ name }}` filled in from the window's start. Raises `ConfigError` for an unknown name or a stray brace."""
+    values = {**_day_values(window.day), "ts": window.start.isoformat(), "hour": f"{window.start.hour:02d}"}
+    return _fill(template, values)
+
+
+def render_day(template: str, ds: str) -> str:
+    """As `render`, for a day written `2013-01-31`; only `DAY_NAMES` are known."""
+    return _fill(template, _day_values(date.fromisoformat(ds)))
+
+
+def check(template: str, names: tuple[str, ...] = NAMES) -> None:
+    """Raise the `ConfigError` that rendering would raise."""
+    _fill(template, dict.fromkeys(names, ""))
+
+
+def _day_values(day: date) -> dict[str, str]:
+    return {
+        "ds": day.isoformat(),
+        "ds_nodash": f"{day:%Y%m%d}",
+        "year": f"{day.year:04d}",
+        "month": f"{day.month:02d}",
+        "day": f"{day.day:02d}",
+    }
+
+
+def _fill(template: str, values: dict[str, str]) -> str:
+    return _PLACE.sub(lambda found: _value(template, found, values), template)
+
+
+def _value(template: str, found: re.Match[str], values: dict[str, str]) -> str:
+    if found[1] is None:
+        raise ConfigError(
+            f"filling in `{template}`: `{found[0]}` stands alone (write `{{{{ ds }}}}`; names only, no blocks)", template=template
+        )
+    name = found[1].strip()
+    if name not in values:
+        close = difflib.get_close_matches(name, values, 1)
+        hint = f"did you mean `{close[0]}`?" if close else f"known: {', '.join(values)}"
+        raise ConfigError(f"filling in `{template}`: `{name}` is not known here ({hint})", template=template, name=name)
+    return values[name]

@@ -1,0 +1,82 @@
+"""From the shape people write to the shape the models have: a plug-in's settings stand beside its `type` and become its `options`."""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from forebay import registry
+from forebay.config import hints
+from forebay.config.hints import Found
+from forebay.config.pipeline import FormatSection, SourceSection, Typed
+from forebay.config.yaml_lines import Document
+from forebay.contracts import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A place of the pipeline file that takes a plug-in."""
+
+    path: tuple[str, ...]
+    kind: str
+    model: type[Settings]
+    default: str | None = None
+
+    @property
+    def own_keys(self) -> list[str]:
+        """Keys of the section itself; all others are the plug-in's."""
+        return hints.keys(self.model)
+
+
+SLOTS = (
+    Slot(("source",), "sources", SourceSection),
+    Slot(("format",), "formats", FormatSection),
+    Slot(("record", "value"), "serializers", Typed, "json"),
+    Slot(("record", "partitioner"), "partitioners", Typed, "murmur2"),
+    Slot(("settle",), "settlements", Typed, "keep"),
+)
+
+
+def fold(document: Document) -> Any:
+    """The document's data with every plug-in's settings moved into `options`; the document itself is left as it is."""
+    data = copy.deepcopy(document.data)
+    for slot in SLOTS:
+        section = Document(data, {}).at(*slot.path)
+        if isinstance(section, dict):
+            section["options"] = {key: section.pop(key) for key in list(section) if key not in slot.own_keys}
+    return data
+
+
+def validate(model: type[BaseModel], data: Any) -> Any:
+    """A model from plain values, strictly: as JSON, where a list may be a tuple but `"1"` is no number. Raises `ValidationError`."""
+    return model.model_validate_json(json.dumps(data), strict=True)
+
+
+def plugin_faults(document: Document) -> list[Found]:
+    """What is wrong with the types and settings of plug-ins."""
+    return [fault for slot in SLOTS for fault in _slot_faults(slot, document)]
+
+
+def _slot_faults(slot: Slot, document: Document) -> list[Found]:
+    section = document.at(*slot.path)
+    if not isinstance(section, dict) or not isinstance(section.get("type"), str):
+        return []  # the section's own model says so
+    name, known = section["type"], registry.names(slot.kind)
+    if name not in known:
+        return [((*slot.path, "type"), f"reading `{'.'.join(slot.path)}.type`: there is no `{name}` ({hints.way_out(name, known)})")]
+    config = registry.find(slot.kind, name).Config
+    try:
+        validate(config, settings(slot, section, config))
+    except ValidationError as error:
+        return hints.explain(error, config, document, slot.path, slot.own_keys)
+    return []
+
+
+def settings(slot: Slot, section: dict[str, Any], config: type[BaseModel]) -> dict[str, Any]:
+    """The plug-in's own settings in a section; a source's also has the section's `connection`."""
+    shared = {key: section.get(key) for key in ("connection",) if key in slot.own_keys and key in config.model_fields}
+    return {**shared, **{key: value for key, value in section.items() if key not in slot.own_keys}}

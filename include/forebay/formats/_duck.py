@@ -1,0 +1,71 @@
+"""DuckDB as forebay's formats use it: bounded, offline, and its errors translated at one border."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from forebay.contracts import StageWriter
+from forebay.errors import CorruptFileError, FatalError
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+def quoted(name: str) -> str:
+    """An SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(value: str | Path) -> str:
+    """An SQL string literal."""
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def literals(values: tuple[str, ...]) -> str:
+    """Literals with commas between."""
+    return ", ".join(literal(value) for value in values)
+
+
+@contextmanager
+def scratch(writer: StageWriter) -> Iterator[Path]:
+    """A folder for what is only needed while the stage is written; gone afterwards, and what a killed attempt left in it before."""
+    folder = writer.folder / "scratch"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def connect(writer: StageWriter, folder: Path, uri: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A private in-memory database that spills into `folder`; `uri` is the file that its errors name.
+
+    Raises `CorruptFileError` for whatever DuckDB cannot read, `FatalError` when memory or disk do not suffice.
+    """
+    import duckdb
+
+    spill = folder / "spill"
+    settings = {"threads": writer.threads, "memory_limit": f"{writer.memory_limit}B", "temp_directory": str(spill)}
+    offline = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
+    try:
+        with duckdb.connect(":memory:", config=settings | offline) as connection:
+            connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
+            yield connection
+    except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
+        raise FatalError(f"reading `{uri}`: {_first_line(error)} (give the stage more memory, or its disk more room)", uri=uri) from error
+    except (duckdb.ProgrammingError, duckdb.NotSupportedError) as error:
+        if not isinstance(error, duckdb.InvalidInputException):
+            raise  # a statement of ours is wrong: not the file's fault
+        raise CorruptFileError(f"reading `{uri}`: {_first_line(error)}", uri=uri) from error
+    except duckdb.Error as error:
+        raise CorruptFileError(f"reading `{uri}`: {_first_line(error)}", uri=uri) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n", 1)[0]

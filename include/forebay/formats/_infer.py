@@ -1,0 +1,51 @@
+"""Types for columns that nobody declared: the narrowest that every value of the file is exactly a value of.
+
+A first look at some rows only proposes; a column with a value that does not fit the proposal is decided again from all of its values. So the
+answer depends on the whole file and on nothing else, and no row is lost to a guess. `007` stays text, as a number would lose its zeros.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from forebay.config.types import Type
+from forebay.formats import _casts
+from forebay.formats._rules import ColumnRules
+
+if TYPE_CHECKING:
+    import duckdb
+
+ORDER = tuple(Type(kind) for kind in ("int64", "float64", "bool", "date", "timestamp", "timestamp[tz]", "time"))
+STRING = Type("string")
+LOOK = 10_000
+
+
+def types(
+    connection: duckdb.DuckDBPyConnection, texts: Sequence[str], rules: Sequence[ColumnRules], source: str, limit: int | None = None
+) -> list[Type | None]:
+    """The first type of `ORDER` that takes all values of each SQL expression in `texts`, else string; None for a column without a value.
+
+    `limit` looks at the first rows only.
+    """
+    if not texts:
+        return []
+    cut = f" LIMIT {limit}" if limit else ""
+    rows = f"SELECT {', '.join(f'{text} AS t{i}' for i, text in enumerate(texts))} FROM {source}{cut}"
+    counts = [f"count(t{i})" for i in range(len(texts))]
+    for i, rule in enumerate(rules):
+        counts += [f"count({_casts.value(f't{i}', type_, _applicable(rule, type_))})" for type_ in ORDER]
+    [row] = connection.execute(f"SELECT {', '.join(counts)} FROM ({rows})").fetchall()
+    present, fitting = row[: len(texts)], row[len(texts) :]
+    width = len(ORDER)
+    return [_first(present[i], fitting[i * width : (i + 1) * width]) for i in range(len(texts))]
+
+
+def _applicable(rule: ColumnRules, type_: Type) -> ColumnRules:
+    return rule if type_.kind in {"date", "time", "timestamp"} else rule.model_copy(update={"format": None})
+
+
+def _first(present: int, fitting: Sequence[int]) -> Type | None:
+    if not present:
+        return None
+    return next((type_ for type_, count in zip(ORDER, fitting, strict=True) if count == present), STRING)

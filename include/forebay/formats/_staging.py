@@ -1,0 +1,248 @@
+"""The second half of every format: typed columns to `rows.parquet`, and everything else to `rejects.parquet`.
+
+A format says how its source is read by DuckDB and what text each cell has. One `COPY` writes the typed columns of all readable records in
+file order, with two helper columns that are null for good rows. Only if some are not, the file is copied once more without them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from forebay.config.types import Type
+from forebay.errors import ConfigError
+from forebay.formats import _casts
+from forebay.formats._duck import literal, literals, quoted
+from forebay.formats._row_column import NAME as ROW
+from forebay.formats._row_column import add_row_column
+from forebay.formats._rules import STRICT, ColumnRules
+from forebay.model import Column, Snapshot, Stage
+
+if TYPE_CHECKING:
+    import duckdb
+    import numpy as np
+    import pyarrow as pa
+
+REASON, COLUMNS, RAW, REST = "__reason", "__columns", "__raw", "__rest"
+_WRONG = "__wrong"
+_SEPARATOR = "chr(31)"
+# Uncompressed, with Parquet's second generation of encodings: the least CPU to write and to read again, at half the size of the text.
+PARQUET = "FORMAT parquet, COMPRESSION uncompressed, PARQUET_VERSION v2, ROW_GROUP_SIZE 65536"
+REJECTS_BATCH = 1 << 14
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One column's cells: SQL of their text (null is null), how they are typed, and what else may be wrong with them.
+
+    `wrong` is SQL of a reason in words, null where nothing is wrong. `ready` means that `text` is already the typed value.
+    """
+
+    name: str
+    type: Type
+    text: str
+    rules: ColumnRules = STRICT
+    null_words: tuple[str, ...] = ()
+    wrong: str | None = None
+    ready: bool = False
+
+    def value(self, text: str) -> str:
+        return text if self.ready else _casts.value(text, self.type, self.rules)
+
+    @property
+    def may_fail(self) -> bool:
+        return not self.ready and self.type.kind != "string"
+
+
+def check_names(names: Sequence[str], uri: str) -> None:
+    """Raise `ConfigError` for names that a stage cannot hold side by side."""
+    seen: dict[str, str] = {}
+    for name in names:
+        if name.startswith("__"):
+            raise ConfigError(f"reading `{uri}`: column `{name}` begins with `__`, which is forebay's own (leave it out of the schema)")
+        if name.lower() in seen:
+            other = seen[name.lower()]
+            raise ConfigError(f"reading `{uri}`: columns `{other}` and `{name}` differ in case only (declare one of them)", uri=uri)
+        seen[name.lower()] = name
+
+
+def select(cells: Sequence[Cell], source: str, raw: str | None = None, rest: str | None = None, wrong: str | None = None) -> str:
+    """The statement that types every cell of `source`.
+
+    `raw` is SQL of a record's raw text, kept for bad rows; `rest` of something else to be kept of all rows; `wrong` of the reason why a record
+    as a whole is none.
+    """
+    texts = [f"{cell.text} AS t{i}" for i, cell in enumerate(cells)]
+    texts += [f"{cell.wrong} AS w{i}" for i, cell in enumerate(cells) if cell.wrong]
+    texts += [f"{sql} AS {name}" for name, sql in ((RAW, raw), (REST, rest), (_WRONG, wrong)) if sql]
+    values = [f"{cell.value(f't{i}')} AS v{i}" for i, cell in enumerate(cells)]
+    sides = [_bad(cell, i) for i, cell in enumerate(cells) if cell.may_fail or cell.wrong] + ([f"{_WRONG} IS NOT NULL"] if wrong else [])
+    bad = " OR ".join(sides) or "false"
+    final = [f"v{i} AS {quoted(cell.name)}" for i, cell in enumerate(cells)]
+    final.append(f"CASE WHEN {bad} THEN {_reasons(cells, wrong)} END AS {REASON}")
+    final.append(f"CASE WHEN {bad} THEN {_names(cells)} END AS {COLUMNS}")
+    final += [f"CASE WHEN {bad} THEN {RAW} END AS {RAW}"] if raw else []
+    final += [REST] if rest else []
+    inner = f"SELECT {', '.join(texts)} FROM {source}"
+    return f"SELECT {', '.join(final)} FROM (SELECT *, {', '.join(values)} FROM ({inner}))"
+
+
+def _bad(cell: Cell, i: int) -> str:
+    untyped = f"(t{i} IS NOT NULL AND v{i} IS NULL" + (f" AND t{i} NOT IN ({literals(cell.null_words)}))" if cell.null_words else ")")
+    sides = ([untyped] if cell.may_fail else []) + ([f"w{i} IS NOT NULL"] if cell.wrong else [])
+    return f"({' OR '.join(sides)})"
+
+
+def _reasons(cells: Sequence[Cell], wrong: str | None) -> str:
+    parts = [_WRONG] if wrong else []
+    for i, cell in enumerate(cells):
+        fault = _casts.fault(f"t{i}", cell.type, cell.name)
+        if cell.wrong:
+            parts.append(f"coalesce(w{i}, CASE WHEN {_bad(cell, i)} THEN {fault} END)" if cell.may_fail else f"w{i}")
+        elif cell.may_fail:
+            parts.append(f"CASE WHEN {_bad(cell, i)} THEN {fault} END")
+    return f"concat_ws('; ', {', '.join(parts)})" if parts else "NULL"
+
+
+def _names(cells: Sequence[Cell]) -> str:
+    parts = [f"CASE WHEN {_bad(cell, i)} THEN {literal(cell.name)} END" for i, cell in enumerate(cells) if cell.may_fail or cell.wrong]
+    return f"concat_ws({_SEPARATOR}, {', '.join(parts)})" if parts else "NULL"
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """What one `COPY` left: readable records in file order, in `path`; `bad` of them have cells that are not of their type."""
+
+    path: Path
+    readable: int
+    bad: int
+
+
+def copy(connection: duckdb.DuckDBPyConnection, statement: str, folder: Path) -> Typed:
+    """Write the answer of `select` to a Parquet file in `folder`."""
+    path = folder / "typed.parquet"
+    connection.execute(f"COPY ({statement}) TO {literal(path)} ({PARQUET})")
+    count = f"SELECT count(*), count({REASON}) FROM read_parquet({literal(path)})"
+    [(readable, bad)] = connection.execute(count).fetchall()
+    return Typed(path, readable, bad)
+
+
+def failing_columns(connection: duckdb.DuckDBPyConnection, typed: Typed) -> set[str]:
+    """Names of the columns in which some cell is not of its type."""
+    if not typed.bad:
+        return set()
+    found = f"SELECT DISTINCT unnest(string_split({COLUMNS}, {_SEPARATOR})) FROM read_parquet({literal(typed.path)})"
+    return {name for (name,) in connection.execute(f"{found} WHERE {REASON} IS NOT NULL").fetchall()}
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Unreadable records, in file order: `after[i]` is how many readable ones lie before record i; `table` has the columns of rejects."""
+
+    after: np.ndarray
+    table: pa.Table | None = None
+
+
+Raw = Callable[["np.ndarray"], list[bytes]]
+"""Raw text of the readable records at those places (0-based)."""
+
+
+def finish(
+    connection: duckdb.DuckDBPyConnection,
+    into: Path,
+    snapshot: Snapshot,
+    cells: Sequence[Cell],
+    typed: Typed,
+    refused: Refused,
+    raw: Raw | None,
+    raw_bytes: int,
+    inferred: bool,
+    notes: Sequence[str],
+) -> Stage:
+    """Number the rows, part the good from the bad, and describe the stage. Without `raw`, the raw text lies in the typed file."""
+    from forebay.formats._lines import row_numbers
+
+    helpers = _helpers(connection, typed, cells)
+    rows, rejects = into / "rows.parquet", into / "rejects.parquet"
+    add_row_column(typed.path, lambda first, count: row_numbers(refused.after, first, count), frozenset() if typed.bad else helpers)
+    _write_rejects(connection, rejects, typed, refused, raw)
+    _write_rows(connection, rows, cells, typed)
+    columns = tuple(Column(cell.name, str(cell.type)) for cell in cells)
+    rejected = typed.bad + len(refused.after)
+    return Stage(
+        snapshot.fingerprint,
+        rows,
+        rejects,
+        columns,
+        rows_in=typed.readable + len(refused.after),
+        rows_rejected=rejected,
+        raw_bytes=raw_bytes,
+        inferred=inferred,
+        notes=tuple(notes),
+    )
+
+
+def _helpers(connection: duckdb.DuckDBPyConnection, typed: Typed, cells: Sequence[Cell]) -> frozenset[str]:
+    names = connection.execute(f"DESCRIBE SELECT * FROM read_parquet({literal(typed.path)})").fetchall()
+    return frozenset(name for name, *_ in names) - {cell.name for cell in cells}
+
+
+def _write_rows(connection: duckdb.DuckDBPyConnection, rows: Path, cells: Sequence[Cell], typed: Typed) -> None:
+    if not typed.bad:
+        typed.path.replace(rows)
+        return
+    columns = ", ".join([*(quoted(cell.name) for cell in cells), ROW])
+    good = f"SELECT {columns} FROM read_parquet({literal(typed.path)}) WHERE {REASON} IS NULL"
+    connection.execute(f"COPY ({good}) TO {literal(rows)} ({PARQUET})")
+
+
+def rejects_schema() -> pa.Schema:
+    """The columns of `rejects.parquet`."""
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            pa.field(ROW, pa.int64()),
+            pa.field("stage", pa.string()),
+            pa.field("columns", pa.list_(pa.string())),
+            pa.field("reason", pa.string()),
+            pa.field("raw", pa.binary()),
+        ]
+    )
+
+
+def _write_rejects(connection: duckdb.DuckDBPyConnection, to: Path, typed: Typed, refused: Refused, raw: Raw | None) -> None:
+    """Both kinds of rejects in one file, by row number."""
+    import pyarrow.parquet as pq
+
+    part = typed.path.with_name("rejects.parquet")
+    with pq.ParquetWriter(part, rejects_schema()) as sink:
+        if refused.table is not None:
+            sink.write_table(refused.table.cast(rejects_schema()))
+        for table in _mistyped(connection, typed, raw):
+            sink.write_table(table)
+    with pq.ParquetWriter(to, rejects_schema()) as sink:
+        reader = connection.sql(f"SELECT * FROM read_parquet({literal(part)}) ORDER BY {ROW}").to_arrow_reader(REJECTS_BATCH)
+        for batch in reader:
+            sink.write_batch(batch.cast(rejects_schema()))
+
+
+def _mistyped(connection: duckdb.DuckDBPyConnection, typed: Typed, raw: Raw | None) -> Iterator[pa.Table]:
+    import pyarrow as pa
+
+    if not typed.bad:
+        return
+    text = "NULL::BLOB" if raw else f"encode({RAW})"
+    names = f"CASE WHEN {COLUMNS} = '' THEN [] ELSE string_split({COLUMNS}, {_SEPARATOR}) END"
+    query = (
+        f"SELECT {ROW}, CASE WHEN {COLUMNS} = '' THEN 'parse' ELSE 'schema' END AS stage, {names} AS columns, {REASON} AS reason, {text} AS raw, "
+        f"file_row_number AS place FROM read_parquet({literal(typed.path)}, file_row_number = true) WHERE {REASON} IS NOT NULL ORDER BY {ROW}"
+    )
+    for batch in connection.sql(query).to_arrow_reader(REJECTS_BATCH):
+        table = pa.table(batch)
+        if raw:
+            found = pa.array(raw(table["place"].to_numpy()), pa.binary())
+            table = table.set_column(4, "raw", found)
+        yield table.select(rejects_schema().names).cast(rejects_schema())

@@ -1,0 +1,126 @@
+"""Apache Kafka's jars: fetched once from Maven Central by exact version, and kept only if their sha256 is the lock file's.
+
+jgo's own resolver checks SHA-1 and merely warns; so it is given a scratch folder, and a jar moves into the cache (rename, atomic) after the
+check against `kafka.lock.json`. A lock on the cache lets two processes that start at once download once.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache as memo
+from pathlib import Path
+
+from forebay import events
+from forebay.errors import FatalError, RetryableError
+
+KAFKA_VERSION = "4.3.1"
+
+_ATTEMPTS = 3
+_TIMEOUT = 60
+_PARALLEL = 6
+
+
+@memo
+def lock() -> dict[str, str]:
+    """`group:artifact:version` → sha256 in hex, of all jars that a broker needs."""
+    return json.loads((Path(__file__).parent / "kafka.lock.json").read_text("utf-8"))
+
+
+def jars(cache: Path) -> Path:
+    """The folder of all jars, complete and checked; downloads what is missing.
+
+    Raises `FatalError` when a download is not what the lock file says, `RetryableError` when the repository cannot be reached.
+    """
+    folder = cache / f"kafka-{KAFKA_VERSION}" / "jars"
+    if not _missing(folder):
+        return folder
+    with locked(cache / f"kafka-{KAFKA_VERSION}" / "lock"):
+        missing = _missing(folder)
+        if missing:
+            _fetch_all(missing, folder)
+    return folder
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock (flock) on a file; it is released when the process dies, however it dies."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _missing(folder: Path) -> list[str]:
+    return [coordinate for coordinate, digest in lock().items() if not _intact(folder / _name(coordinate), digest)]
+
+
+def _intact(jar: Path, digest: str) -> bool:
+    try:
+        return _sha256(jar) == digest
+    except FileNotFoundError:
+        return False
+
+
+def _name(coordinate: str) -> str:
+    _, artifact, version = coordinate.split(":")
+    return f"{artifact}-{version}.jar"
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _fetch_all(coordinates: list[str], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    events.emit(
+        events.BROKER_FETCHING,
+        message=f"downloading Apache Kafka {KAFKA_VERSION} once: {len(coordinates)} jars, some 37 MB, into {folder}",
+        jars=len(coordinates),
+        folder=str(folder),
+    )
+    # Scratch beside the jars: a rename within one file system is atomic.
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix="download-") as scratch, ThreadPoolExecutor(_PARALLEL) as pool:
+        list(pool.map(lambda coordinate: _fetch(coordinate, Path(scratch), folder), coordinates))
+
+
+def _fetch(coordinate: str, scratch: Path, folder: Path) -> None:
+    jar = _download(coordinate, scratch)
+    found, expected = _sha256(jar), lock()[coordinate]
+    if found != expected:
+        raise FatalError(
+            f"downloading `{coordinate}`: its sha256 is {found}, the lock file says {expected} "
+            "(a proxy or mirror changed it, or it was tampered with; nothing of it was kept)",
+            artifact=coordinate,
+        )
+    jar.replace(folder / _name(coordinate))
+
+
+def _download(coordinate: str, scratch: Path) -> Path:
+    from requests import RequestException
+
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            return _resolve(coordinate, scratch / str(attempt))
+        except (RequestException, RuntimeError, OSError) as error:
+            if attempt == _ATTEMPTS:
+                raise RetryableError(
+                    f"downloading `{coordinate}`: {error} (the embedded broker needs Maven Central once; or set KAFKA_BOOTSTRAP_SERVERS "
+                    "to a broker of your own)",
+                    artifact=coordinate,
+                ) from error
+    raise AssertionError("unreachable")
+
+
+def _resolve(coordinate: str, scratch: Path) -> Path:
+    from jgo.maven import MavenContext, PythonResolver
+
+    group, artifact, version = coordinate.split(":")
+    context = MavenContext(repo_cache=scratch, local_repos=[], resolver=PythonResolver(), timeout=_TIMEOUT)
+    return Path(context.project(group, artifact).at_version(version).artifact().resolve())

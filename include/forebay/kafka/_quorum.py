@@ -1,0 +1,126 @@
+"""KRaft's quorum, asked by Kafka's own protocol (DescribeQuorum, KIP-595), because librdkafka has no call for it.
+
+It matters: a KRaft broker answers "who is the controller?" of the older requests with any broker that lives (KIP-631), so what librdkafka
+calls controller is none. This speaks plaintext only; behind TLS or SASL the quorum stays unknown, and is said to be.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from dataclasses import dataclass
+
+from forebay.model import Json
+
+_DESCRIBE_QUORUM, _VERSION = 55, 1
+_CORRELATION = 1
+_TOPIC = b"__cluster_metadata"
+_LARGEST_ANSWER = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Replica(Json):
+    """A node that holds the metadata log: `lag` in records behind the leader's end."""
+
+    id: int
+    log_end: int
+    lag: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quorum(Json):
+    """Who decides: `leader` is the active controller; voters elect it, observers (brokers that are no controllers) only follow."""
+
+    leader: int
+    epoch: int
+    high_watermark: int
+    voters: tuple[Replica, ...]
+    observers: tuple[Replica, ...]
+
+
+def describe(bootstrap: str, timeout: float = 3.0) -> Quorum | None:
+    """The quorum as the first answering broker of `host:port,…` tells it; None if none does, or it has none (ZooKeeper, no permission)."""
+    for address in bootstrap.split(","):
+        host, _, port = address.strip().rpartition(":")
+        try:
+            with socket.create_connection((host.strip("[]"), int(port)), timeout) as connection:
+                connection.sendall(_request())
+                return _parse(_Answer(_receive(connection)))
+        except (OSError, ValueError, struct.error, IndexError):
+            continue
+    return None
+
+
+def _request() -> bytes:
+    header = struct.pack(">hhih", _DESCRIBE_QUORUM, _VERSION, _CORRELATION, 7) + b"forebay" + b"\0"
+    # compact arrays and strings are one longer than their length; \0 closes each structure (no tagged fields)
+    partitions = b"\2" + struct.pack(">i", 0) + b"\0"
+    body = b"\2" + bytes([len(_TOPIC) + 1]) + _TOPIC + partitions + b"\0" + b"\0"
+    return struct.pack(">i", len(header + body)) + header + body
+
+
+def _receive(connection: socket.socket) -> bytes:
+    with connection.makefile("rb") as stream:
+        (size,) = struct.unpack(">i", stream.read(4))
+        if not 0 < size < _LARGEST_ANSWER:  # not a Kafka listener, or one that expects TLS
+            raise ValueError("not an answer")
+        return stream.read(size)
+
+
+class _Answer:
+    """A cursor over an answer's bytes."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data, self._at = data, 0
+
+    def take(self, form: str) -> tuple[int, ...]:
+        values = struct.unpack_from(form, self._data, self._at)
+        self._at += struct.calcsize(form)
+        return values
+
+    def varint(self) -> int:
+        value = shift = 0
+        while True:
+            byte = self._data[self._at]
+            self._at += 1
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return value
+
+    def skip(self, count: int) -> None:
+        self._at += count
+
+    def tags(self) -> None:
+        for _ in range(self.varint()):
+            self.varint()
+            self.skip(self.varint())
+
+
+def _parse(answer: _Answer) -> Quorum | None:
+    answer.take(">i")  # correlation
+    answer.tags()
+    (error,) = answer.take(">h")
+    if error or answer.varint() < 2:
+        return None
+    answer.skip(answer.varint() - 1)  # the topic's name
+    answer.varint()  # one partition
+    _, error, leader, epoch, high = answer.take(">ihiiq")
+    if error:
+        return None
+    voters, observers = _replicas(answer), _replicas(answer)
+    end = max((log_end for _, log_end in voters), default=0)
+
+    def seen(found: list[tuple[int, int]]) -> tuple[Replica, ...]:
+        return tuple(Replica(node, log_end, max(0, end - log_end)) for node, log_end in sorted(found))
+
+    return Quorum(leader, epoch, high, seen(voters), seen(observers))
+
+
+def _replicas(answer: _Answer) -> list[tuple[int, int]]:
+    found = []
+    for _ in range(answer.varint() - 1):
+        node, log_end, _fetched, _caught_up = answer.take(">iqqq")
+        answer.tags()
+        found.append((node, log_end))
+    return found

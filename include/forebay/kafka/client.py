@@ -1,0 +1,159 @@
+"""Kafka clients as forebay builds them: quiet, committed reads, and able to say the true cause of a failure.
+
+To librdkafka, wrong credentials are a broker that is slow: every call ends in `_TIMED_OUT`, and the reason (`_AUTHENTICATION`, `_SSL`)
+reaches only the error callback, and that only while `poll` runs. So each client here carries a `ClientErrors`, and `connect_check` polls for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from forebay.errors import BrokerUnavailableError, ConfigError, ForebayError
+from forebay.kafka import failures
+from forebay.kafka.failures import Action, Failure
+
+if TYPE_CHECKING:
+    from confluent_kafka import Consumer, KafkaError, Producer
+    from confluent_kafka.admin import AdminClient
+
+Config = dict[str, Any]
+
+COMMON: Config = {
+    "client.id": "forebay",
+    "reconnect.backoff.ms": 50,
+    "reconnect.backoff.max.ms": 1000,  # default 10 s: a broker that restarts in 2 s would be missed for 8 more
+    "log.connection.close": False,
+}
+CONSUMER: Config = {
+    "group.id": "forebay",  # required by the client; forebay assigns partitions and never commits offsets
+    "isolation.level": "read_committed",
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    "enable.partition.eof": True,
+    "auto.offset.reset": "error",  # a range that has expired is said, not silently skipped
+}
+
+
+class _Log:
+    """librdkafka's log lines as DEBUG of `forebay.librdkafka`: what matters of them comes back as an error of some call."""
+
+    def __init__(self) -> None:
+        self._log = logging.getLogger("forebay.librdkafka")
+
+    def log(self, _level: int, message: str, *args: Any) -> None:
+        self._log.debug(message, *args)
+
+
+class ClientErrors:
+    """The client-level errors of one client, as its error callback heard them (call `poll` for news)."""
+
+    def __init__(self) -> None:
+        self.seen: dict[int, Failure] = {}
+        self.fatal: Failure | None = None  # the true cause of an `_FATAL` that `produce` raises
+
+    def __call__(self, error: KafkaError) -> None:
+        failure = failures.classify(error)
+        self.seen[failure.code] = failure
+        if error.fatal():
+            self.fatal = failure
+
+    @property
+    def cause(self) -> Failure | None:
+        """The most telling error so far: refused credentials before anything else; that all brokers are down says least."""
+        ranks = {"_ALL_BROKERS_DOWN": 0, "_TIMED_OUT": 0}
+        return max(self.seen.values(), key=lambda f: 2 if failures.is_credentials(f) else ranks.get(f.name, 1), default=None)
+
+    @property
+    def refused(self) -> Failure | None:
+        """The broker was reached but did not let us in."""
+        cause = self.cause
+        return cause if cause and failures.is_credentials(cause) else None
+
+
+def _settings(config: Config, defaults: Config, errors: ClientErrors | None, overrides: Config) -> Config:
+    return {**COMMON, **defaults, **config, **overrides, "error_cb": errors or ClientErrors(), "logger": _Log()}
+
+
+def admin(config: Config, errors: ClientErrors | None = None, **overrides: Any) -> AdminClient:
+    """An admin client. `overrides` are librdkafka settings: `admin(config, **{"socket.timeout.ms": 5000})`."""
+    from confluent_kafka.admin import AdminClient
+
+    return _build(AdminClient, _settings(config, {}, errors, overrides))
+
+
+def producer(config: Config, errors: ClientErrors | None = None, **overrides: Any) -> Producer:
+    """A producer; not transactional unless `overrides` say so. Build it in the process that uses it: clients do not survive fork()."""
+    from confluent_kafka import Producer
+
+    return _build(Producer, _settings(config, {}, errors, overrides))
+
+
+def consumer(config: Config, errors: ClientErrors | None = None, **overrides: Any) -> Consumer:
+    """A read_committed consumer without auto commit, which reports partition ends; use it with `assign`."""
+    from confluent_kafka import Consumer
+
+    return _build(Consumer, _settings(config, CONSUMER, errors, overrides))
+
+
+def _build(kind: Any, settings: Config) -> Any:
+    from confluent_kafka import KafkaException
+
+    try:
+        return kind(settings)
+    except KafkaException as error:
+        words = error.args[0].str() if error.args else str(error)
+        raise ConfigError(f"building a Kafka client: {words} (correct the connection's librdkafka settings)") from None
+
+
+@contextlib.contextmanager
+def translate(doing: str, errors: ClientErrors | None = None, **where: Any) -> Iterator[None]:
+    """Turn a `KafkaException` (which cannot be pickled) into a forebay error, naming the true cause where `errors` knows it.
+
+    `doing` is gerund and object, without a colon: "reading ledger `forebay.flights.ledger`".
+    """
+    from confluent_kafka import KafkaException
+
+    try:
+        yield
+    except KafkaException as error:
+        raise exception(error, doing, errors, **where) from None
+
+
+def exception(error: Exception, doing: str, errors: ClientErrors | None = None, **where: Any) -> ForebayError:
+    """The forebay error for a `KafkaException`."""
+    failure = failures.classify(error.args[0])
+    if failure.action == Action.RETRY and errors is not None and errors.refused is not None:
+        failure = errors.refused
+    return failure.exception(doing, **where)
+
+
+def connect_check(config: Config, timeout: float = 5.0) -> str:
+    """Reach the cluster within `timeout` seconds and return its id.
+
+    Raises `NotAuthorizedError` as soon as a broker refuses the credentials or the certificates, `BrokerUnavailableError` when none answers.
+    """
+    from confluent_kafka import KafkaException
+
+    errors = ClientErrors()
+    client = admin(config, errors)
+    where = f"connecting to `{config.get('bootstrap.servers')}`"
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            found = client.list_topics(timeout=0.25)
+            return str(found.cluster_id)
+        except KafkaException as error:
+            client.poll(0.05)
+            failure = errors.refused or failures.classify(error.args[0])
+            if failure.action == Action.STOP:
+                raise failure.exception(where) from None
+            if time.monotonic() > deadline:
+                raise BrokerUnavailableError(_unreachable(where, timeout, errors.cause or failure)) from None
+
+
+def _unreachable(where: str, timeout: float, cause: Failure) -> str:
+    return f"{where}: no broker answered within {timeout:g} s, last cause: {cause.text or cause.name} (start the broker or correct the address)"

@@ -1,0 +1,348 @@
+"""Carries out the effects of the publish protocol (protocol.py) with librdkafka, and reports what came of them.
+
+While a chunk is produced, the next one is encoded in a thread (DuckDB and librdkafka release the GIL).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import time
+import warnings
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from forebay import events
+from forebay.errors import BrokerUnavailableError, OutcomeUnknownError, ReconcileError
+from forebay.kafka import client, failpoints, failures, steps
+from forebay.kafka.failures import Action, Failure
+from forebay.kafka.ledger import ChunkEntry, FileEntry, LedgerReader, dump, lane_of, partition_of
+from forebay.kafka.produce import Ranges, Sender
+from forebay.kafka.records import EncodedChunk
+from forebay.model import Receipt
+
+if TYPE_CHECKING:
+    from forebay.kafka.publisher import PublishJob
+
+PRODUCER: client.Config = {
+    "compression.type": "lz4",
+    "linger.ms": 20,
+    "batch.size": 1_000_000,
+    "queue.buffering.max.messages": 2_000_000,
+    "queue.buffering.max.kbytes": 262_144,
+    "reconnect.backoff.ms": 10,  # how soon the connection to a coordinator is tried again: see `_warm`
+}
+FATAL = -150
+CALL = 3.0  # seconds a call into librdkafka may take: signals are heard, and error callbacks served, in between
+
+
+class Driver:
+    """Carries out one effect at a time, for one file. Leaving it aborts and destroys whatever is still open."""
+
+    def __init__(self, job: PublishJob) -> None:
+        timeout = job.pipeline.publish.transaction_timeout.total_seconds()
+        self.task = steps.Task(job.plan.chunks, job.plan.plan_hash, timeout, random.random(), follow_for=job.follow_for)
+        self._job = job
+        self._reader = LedgerReader(job.config, job.pipeline, job.fingerprint)
+        self._partition = partition_of(job.fingerprint, self._reader.view.partitions)
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="forebay-encode")
+        self._encoded: dict[int, Future[EncodedChunk]] = {}
+        self._producer: Any = None
+        self._errors = client.ClientErrors()
+        self._spare: tuple[Any, client.ClientErrors] | None = None  # the next producer, not yet initialised
+        self._sender = Sender(None)
+        self._outputs: Ranges | None = None
+        self._quarantine: Ranges | None = None
+        self._ledger_sent = False
+        self._chunk = 0
+        self._own: dict[int, Receipt] = {}  # of this attempt's chunks, as produced; those given out are the ledger's
+        self._started = datetime.now(UTC)
+        self._do: dict[type[steps.Effect], Callable[[Any], steps.Event]] = {
+            steps.Look: self._look,
+            steps.NewProducer: self._new_producer,
+            steps.Init: self._init,
+            steps.AskWatermark: self._ask_watermark,
+            steps.ReadTo: self._read_to,
+            steps.Begin: self._begin,
+            steps.ProduceRows: self._produce_rows,
+            steps.ProduceLedger: self._produce_ledger,
+            steps.Flush: self._flush,
+            steps.Commit: self._commit,
+            steps.Abort: self._abort,
+            steps.Close: self._close,
+            steps.Wait: self._wait,
+        }
+
+    def __enter__(self) -> Driver:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Also on SIGTERM, whose handler raises in the main thread: nothing stays open for the transaction timeout."""
+        if self._producer is not None:
+            self._abort(steps.Abort())
+            self._close(steps.Close())
+        if self._spare is not None:
+            self._spare[0].close()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._reader.close()
+
+    def run(self, effect: steps.Effect) -> steps.Event:
+        """Carry `effect` out. Kafka's errors come back as `Failed`; whatever cannot be a matter of the protocol is raised."""
+        from confluent_kafka import KafkaException
+
+        try:
+            return self._do[type(effect)](effect)
+        except KafkaException as error:
+            return self._failed(effect, failures.classify(error.args[0], transactional=True))
+        except SystemError:  # confluent-kafka 2.16: flush of an instance with a fatal error "returned NULL without setting an exception"
+            return self._failed(effect, failures.of_code(FATAL))
+        except BrokerUnavailableError as error:  # from the ledger reader
+            return self._failed(effect, Failure(-195, "_TRANSPORT", Action.RETRY, BrokerUnavailableError, error.message))
+
+    def _failed(self, effect: steps.Effect, failure: Failure) -> steps.Failed:
+        failure = self._true_cause(failure)
+        if failure.action == Action.FOLLOW:
+            events.emit(events.PRODUCER_FENCED, uri=self._job.file.uri, chunk=self._chunk, lane=self._job.lane)
+        elif not (failure.action == Action.RETRY and isinstance(effect, steps.Init | steps.Commit)):
+            events.emit(
+                events.CHUNK_RETRIED, level=30, uri=self._job.file.uri, chunk=self._chunk, step=type(effect).__name__, cause=failure.name
+            )
+        return steps.Failed(time.monotonic(), failure)
+
+    def _true_cause(self, failure: Failure) -> Failure:
+        """`_TIMED_OUT` may be refused credentials, `_FATAL` anything: polling tells. An `_FATAL` without a cause counts as fenced."""
+        fatal = self._poll_for_fatal()
+        if failure.action in {Action.RETRY, Action.LEDGER} and self._errors.refused:
+            return self._errors.refused
+        if failure.code != FATAL:
+            return failure
+        return fatal or failures.with_action(failure, Action.FOLLOW)
+
+    def _poll_for_fatal(self) -> Failure | None:
+        """Serve callbacks. confluent-kafka raises the cause of a fatal error instead of telling the error callback."""
+        from confluent_kafka import KafkaException
+
+        try:
+            if self._producer is not None:
+                self._producer.poll(0)
+        except KafkaException as error:
+            return failures.classify(error.args[0])
+        except SystemError:
+            return None
+        return self._errors.fatal
+
+    def _done(self) -> steps.Done:
+        return steps.Done(time.monotonic())
+
+    # the ledger
+
+    def _look(self, _: steps.Look) -> steps.Event:
+        self._reader.look()
+        event = self._ledger(reached=True)
+        missing = next((n for n in range(self.task.chunks) if n not in event.chunks), None)
+        if missing is not None and not event.complete:
+            self._warm()
+            self._prefetch(missing)
+        return event
+
+    def _ask_watermark(self, effect: steps.AskWatermark) -> steps.Event:
+        return steps.Watermark(time.monotonic(), self._reader.watermarks(effect.uncommitted)[self._partition])
+
+    def _read_to(self, effect: steps.ReadTo) -> steps.Event:
+        reached = self._reader.read_to({self._partition: effect.offset}, effect.deadline - time.monotonic())
+        failpoints.hit("after_barrier", self._chunk)
+        return self._ledger(reached)
+
+    def _ledger(self, reached: bool) -> steps.Ledger:
+        view, job = self._reader.view, self._job
+        chunks = {n: entry.receipt.plan_hash for n, entry in view.of_file(job.fingerprint, job.generation).items()}
+        lane = [complete for fp, complete in view.order if lane_of(fp, job.pipeline.publish.lanes) == job.lane]
+        complete = view.file(job.fingerprint, job.generation) is not None
+        return steps.Ledger(time.monotonic(), chunks, complete, len(lane), bool(lane and lane[-1]), reached)
+
+    def receipts(self) -> tuple[Receipt, ...]:
+        """What the ledger says of the whole file; waits for the commit's markers, which come a moment after the commit."""
+        job, deadline = self._job, time.monotonic() + self.task.barrier_timeout
+        while (entry := self._reader.look().file(job.fingerprint, job.generation)) is None:
+            if time.monotonic() > deadline:
+                raise OutcomeUnknownError(
+                    f"{job.doing}: committed, but the ledger does not show it (try again: nothing will be published twice)"
+                )
+            time.sleep(0.01)
+        found = self._reader.view.receipts(job.fingerprint, job.generation)
+        if sum(r.rows_in for r in found) != entry.rows_in or entry.rows_in != entry.published + entry.quarantined:
+            raise ReconcileError(f"{job.doing}: the ledger's chunks do not add up to its completion record (a fault in forebay)")
+        return found
+
+    # the producer
+
+    def _warm(self) -> None:
+        """Build the next producer ahead: it connects meanwhile, without touching the transactional id.
+
+        `init_transactions` then takes 5 ms. On a producer just built it takes 30 ms, or 500 ms when librdkafka's coordinator thread has
+        gone to sleep before it is told an address.
+        """
+        if self._spare is not None:
+            return
+        job = self._job
+        own = {
+            "transactional.id": job.pipeline.transactional_id(job.lane),
+            "transaction.timeout.ms": int(self.task.transaction_timeout * 1000),
+            "message.max.bytes": job.max_message_bytes,
+        }
+        errors = client.ClientErrors()
+        self._spare = client.producer({**PRODUCER, **job.config}, errors, **own), errors
+
+    def _new_producer(self, _: steps.NewProducer) -> steps.Event:
+        self._warm()
+        assert self._spare is not None
+        (self._producer, self._errors), self._spare = self._spare, None
+        return self._done()
+
+    def _init(self, _: steps.Init) -> steps.Event:
+        failpoints.hit("before_init", self._chunk)
+        self._producer.init_transactions(CALL)
+        failpoints.hit("after_init", self._chunk)
+        return self._done()
+
+    def _begin(self, _: steps.Begin) -> steps.Event:
+        self._producer.begin_transaction()
+        self._sender, self._outputs, self._quarantine = Sender(self._producer), None, None
+        self._ledger_sent = False
+        return self._done()
+
+    def _prefetch(self, chunk: int) -> None:
+        if chunk < self.task.chunks and chunk not in self._encoded:
+            self._encoded[chunk] = self._pool.submit(self._job.encode, chunk)
+
+    def _chunk_of(self, chunk: int) -> EncodedChunk:
+        """The encoded chunk, waited for; the next one is begun."""
+        for other in [n for n in self._encoded if n not in {chunk, chunk + 1}]:
+            self._encoded.pop(other).cancel()
+        self._prefetch(chunk)
+        encoded = self._encoded[chunk].result()
+        self._prefetch(chunk + 1)
+        return encoded
+
+    def _produce_rows(self, effect: steps.ProduceRows) -> steps.Event:
+        self._chunk, self._started = effect.chunk, datetime.now(UTC)
+        if effect.chunk + 1 < self.task.chunks:
+            self._warm()
+        job, encoded = self._job, self._chunk_of(effect.chunk)
+        encoded.check(effect.chunk, job.plan.bounds(effect.chunk))
+        self._outputs = self._sender.records(job.pipeline.topic.name, encoded.records, job.headers, effect.chunk)
+        if len(encoded.quarantine):
+            partition = self._quarantine_partition()
+            self._quarantine = self._sender.quarantined(job.pipeline.quarantine_topic, partition, encoded.quarantine, job.headers)
+        return self._done()
+
+    def _quarantine_partition(self) -> int:
+        topic = self._job.pipeline.quarantine_topic
+        found = self._producer.list_topics(topic, 10).topics[topic]
+        return lane_of(self._job.fingerprint, max(1, len(found.partitions)))
+
+    def _produce_ledger(self, effect: steps.ProduceLedger) -> steps.Event:
+        entry = self._entry(effect.chunk)
+        topic = self._job.pipeline.ledger_topic
+        self._sender.one(topic, self._partition, entry.key, dump(entry.to_json()))
+        if effect.last:
+            complete = self._completion(entry)
+            self._sender.one(topic, self._partition, complete.key, dump(complete.to_json()))
+        self._ledger_sent = True
+        return self._done()
+
+    def _entry(self, chunk: int) -> ChunkEntry:
+        job, encoded = self._job, self._chunk_of(chunk)
+        first, last = job.plan.bounds(chunk)
+        receipt = Receipt(
+            fingerprint=job.fingerprint,
+            generation=job.generation,
+            chunk=chunk,
+            of=job.plan.chunks,
+            first_row=first,
+            last_row=last,
+            rows_in=encoded.rows_in,
+            published=len(encoded.records),
+            quarantined=len(encoded.quarantine),
+            outputs=self._outputs.all() if self._outputs else (),
+            quarantine=self._quarantine.all() if self._quarantine else (),
+            content_hash=encoded.content_hash,
+            plan_hash=job.plan.plan_hash,
+        )
+        self._own[chunk] = receipt
+        origin = replace(job.origin, ledger_partitions=self._reader.view.partitions)
+        return ChunkEntry(job.pipeline.pipeline, job.file, receipt, origin, job.identity, self._started, datetime.now(UTC))
+
+    def _completion(self, entry: ChunkEntry) -> FileEntry:
+        """The totals of all chunks: the ledger's, and those of this attempt. Raises `ReconcileError` when a row is missing."""
+        job = self._job
+        known = {r.chunk: r for r in self._reader.view.receipts(job.fingerprint, job.generation)} | self._own
+        total = {name: sum(getattr(r, name) for r in known.values()) for name in ("rows_in", "published", "quarantined")}
+        if (
+            len(known) != job.plan.chunks
+            or total["rows_in"] != job.plan.rows_in
+            or total["rows_in"] != total["published"] + total["quarantined"]
+        ):
+            raise ReconcileError(
+                f"{job.doing}: {len(known)} chunks add up to {total}, the file has {job.plan.rows_in} rows (a fault in forebay)"
+            )
+        return FileEntry(
+            pipeline=entry.pipeline,
+            file=job.file,
+            fingerprint=job.fingerprint,
+            generation=job.generation,
+            chunks=job.plan.chunks,
+            rejected=0,
+            plan_hash=job.plan.plan_hash,
+            origin=entry.origin,
+            completion=job.completion,
+            identity=job.identity,
+            attempted=entry.attempted,
+            **total,
+        )
+
+    def _flush(self, _: steps.Flush) -> steps.Event:
+        deadline = time.monotonic() + self.task.transaction_timeout
+        while (left := self._producer.flush(0.5)) and self._sender.failure is None and time.monotonic() < deadline:
+            pass
+        if self._sender.failure is not None:
+            return self._failed(_, self._sender.failure)
+        failpoints.hit("after_ledger" if self._ledger_sent else "after_flush", self._chunk)
+        return steps.Flushed(time.monotonic(), left)
+
+    def _commit(self, effect: steps.Commit) -> steps.Event:
+        failpoints.soon("during_commit", effect.chunk)
+        self._producer.commit_transaction(CALL)
+        failpoints.hit("after_commit", effect.chunk)
+        receipt = self._own[effect.chunk]
+        fields = {"published": receipt.published, "quarantined": receipt.quarantined, "of": receipt.of}
+        events.emit(events.CHUNK_COMMITTED, uri=self._job.file.uri, chunk=effect.chunk, **fields)
+        return self._done()
+
+    def _abort(self, _: steps.Abort) -> steps.Event:
+        """As far as it goes: whatever stays open is ended by the next `init_transactions`, or by the broker at the timeout.
+
+        An abort that overtakes the first produce is fatal (librdkafka issue 4849), so the first delivery is waited for.
+        """
+        from confluent_kafka import KafkaException
+
+        if not self._sender.acknowledged and self._sender.failure is None:
+            self._producer.flush(1.0)
+        with contextlib.suppress(KafkaException):
+            self._producer.abort_transaction(CALL)
+        return self._done()
+
+    def _close(self, _: steps.Close) -> steps.Event:
+        """Purge first, so that closing does not wait for a broker that is away. That closing cannot abort a fenced transaction is no news."""
+        producer, self._producer = self._producer, None
+        producer.purge()
+        with warnings.catch_warnings(action="ignore", category=RuntimeWarning):
+            producer.close()
+        return self._done()
+
+    def _wait(self, effect: steps.Wait) -> steps.Event:
+        time.sleep(effect.seconds)
+        return self._done()

@@ -1,0 +1,110 @@
+"""Publishes one file exactly once: the job, and the one function that does it.
+
+One chunk is one transaction of one producer instance. The order of steps is protocol.py's, the calls to Kafka are driver.py's, the
+hot loop is produce.py's, and what was published is read from ledger.py.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from forebay import events
+from forebay.errors import (
+    FencedError,
+    ForebayError,
+    LedgerError,
+    OutcomeUnknownError,
+    PlanChangedError,
+)
+from forebay.kafka import client, steps
+from forebay.kafka.driver import Driver
+from forebay.kafka.ledger import Completion, Origin, blocked, lane_of
+from forebay.kafka.protocol import Publication
+from forebay.kafka.records import EncodedChunk, Headers
+from forebay.kafka.steps import Outcome, Protections
+from forebay.kafka.topics import DEFAULT_MAX_MESSAGE_BYTES
+from forebay.model import ChunkPlan, Identity, Receipt, SourceFile
+
+if TYPE_CHECKING:
+    from forebay.config.pipeline import Pipeline
+
+
+@dataclass(frozen=True, slots=True)
+class PublishJob:
+    """One file to publish, and all that its records and ledger entries say.
+
+    `encode(chunk)` gives a chunk's records; it is called from one other thread, never twice at once, and must give the same rows for the same
+    chunk in every attempt (rule C4). `config` are librdkafka settings; they may override the publisher's (`compression.type`, `linger.ms` …).
+    """
+
+    config: client.Config
+    pipeline: Pipeline
+    file: SourceFile
+    fingerprint: str
+    plan: ChunkPlan
+    encode: Callable[[int], EncodedChunk]
+    identity: Identity
+    headers: Headers
+    origin: Origin
+    generation: int = 1
+    completion: Completion = field(default_factory=Completion)
+    max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES
+    follow_for: float = 900.0  # seconds a fenced attempt watches another owner before it gives up
+
+    @property
+    def lane(self) -> int:
+        return lane_of(self.fingerprint, self.pipeline.publish.lanes)
+
+    @property
+    def doing(self) -> str:
+        return f"publishing `{self.file.uri}`"
+
+
+def publish_file(job: PublishJob, protections: Protections | None = None) -> tuple[Receipt, ...]:
+    """Publish every chunk that the ledger does not have, and return the receipts of all chunks as the ledger has them.
+
+    The topics must exist (`topics.ensure`). Calling it again, in any process and after any failure, is safe: it goes on where the ledger ends.
+    Raises `PlanChangedError`, `LedgerError`, `TopicMissingError`, `NotAuthorizedError`, and (try again) `BrokerUnavailableError`,
+    `DeliveryError`, `FencedError`, `OutcomeUnknownError`.
+    """
+    with Driver(job) as driver:
+        machine = Publication(driver.task, protections)
+        effect = machine.start(time.monotonic())
+        while not isinstance(effect, steps.Finish):
+            effect = machine.on(driver.run(effect))
+        if effect.outcome != Outcome.DONE:
+            raise _error(job, effect)
+        for chunk in machine.skipped:
+            events.emit(events.CHUNK_SKIPPED, uri=job.file.uri, chunk=chunk)
+        return driver.receipts()
+
+
+def _error(job: PublishJob, end: steps.Finish) -> ForebayError:
+    """A finish that is not `DONE`, in words."""
+    where = f"{job.doing} chunk {end.chunk}" if end.chunk is not None else job.doing
+    ledger = job.pipeline.ledger_topic
+    match end.outcome:
+        case Outcome.PLAN_CHANGED:
+            return PlanChangedError(
+                f"{where}: part of it is committed under another plan than `{job.plan.plan_hash[:16]}` "
+                "(go back to the settings and the version it was begun with, or publish it anew as a new generation, which repeats the committed part)"
+            )
+        case Outcome.LEDGER_HOLE:
+            return LedgerError(
+                f"{where}: ledger `{ledger}` has later chunks but not chunk {end.chunk} (the ledger lost records: restore it)"
+            )
+        case Outcome.BARRIER_BLOCKED:
+            return LedgerError(blocked(ledger, job.pipeline.publish.transaction_timeout.total_seconds() + steps.SWEEP + steps.MARGIN))
+        case Outcome.FENCED:
+            return FencedError(
+                f"{where}: another owner holds lane `{job.pipeline.transactional_id(job.lane)}` and goes on (try again later)"
+            )
+    cause = f"{end.failure.text or end.failure.name}" if end.failure else "unknown"
+    if end.outcome == Outcome.GAVE_UP:
+        return OutcomeUnknownError(
+            f"{where}: gave up after several attempts, last cause: {cause} (try again: the ledger knows what is committed)"
+        )
+    return end.failure.exception(where) if end.failure else OutcomeUnknownError(f"{where}: {cause}")

@@ -1,0 +1,166 @@
+"""The topics of a pipeline: do they exist, and do they fit? What is missing is created only where the pipeline says so."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from forebay.errors import LedgerError, PreflightError, TopicMissingError
+from forebay.kafka import client
+
+if TYPE_CHECKING:
+    from confluent_kafka.admin import AdminClient
+
+    from forebay.config.pipeline import Pipeline
+
+DEFAULT_MAX_MESSAGE_BYTES = 1_048_588
+LEDGER_CONFIG = {"cleanup.policy": "compact", "retention.ms": "-1", "min.cleanable.dirty.ratio": "0.5"}
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic as it should be. `partitions` None: any count will do."""
+
+    name: str
+    partitions: int | None
+    replication: int
+    config: dict[str, str]
+    purpose: str
+
+
+def wanted(pipeline: Pipeline) -> tuple[Topic, Topic, Topic]:
+    """Data, ledger and quarantine topic of a pipeline."""
+    section = pipeline.topic
+    config = {name: _text(value) for name, value in section.config.items()}
+    durable = {name: value for name, value in config.items() if name == "min.insync.replicas"}
+    return (
+        Topic(section.name, section.partitions, section.replication, config, "data"),
+        Topic(pipeline.ledger_topic, pipeline.publish.ledger_partitions, section.replication, LEDGER_CONFIG | durable, "ledger"),
+        Topic(pipeline.quarantine_topic, None, section.replication, durable, "quarantine"),
+    )
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def ensure(config: client.Config, pipeline: Pipeline) -> None:
+    """Check the pipeline's topics, creating missing ones under `topic.manage: create`; with `off` nobody looks.
+
+    Raises `TopicMissingError`, `PreflightError` for another partition count, `LedgerError` for a ledger that is not purely compacted or can
+    expire, `BrokerUnavailableError`, `NotAuthorizedError`.
+    """
+    if pipeline.topic.manage == "off":
+        return
+    errors = client.ClientErrors()
+    admin = client.admin(config, errors)
+    with client.translate("checking topics", errors):
+        found = _counts(admin, wanted(pipeline))
+        for topic in wanted(pipeline):
+            if topic.name not in found:
+                _create(admin, topic, pipeline.topic.manage)
+            elif topic.partitions is not None and found[topic.name] != topic.partitions:
+                raise _other_count(topic, found[topic.name])
+        if pipeline.ledger_topic in found:
+            _check_ledger(admin, pipeline.ledger_topic)
+        if len(found) < len(wanted(pipeline)):
+            _wait_until_known(admin, wanted(pipeline))
+
+
+def _counts(admin: AdminClient, topics: tuple[Topic, ...]) -> dict[str, int]:
+    """Partition count of each of the topics that exists."""
+    from confluent_kafka import KafkaError, KafkaException, TopicCollection
+
+    found = {}
+    for name, future in admin.describe_topics(TopicCollection([t.name for t in topics]), request_timeout=15).items():
+        try:
+            found[name] = len(future.result().partitions)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise
+    return found
+
+
+def _create(admin: AdminClient, topic: Topic, manage: str) -> None:
+    from confluent_kafka import KafkaError, KafkaException
+    from confluent_kafka.admin import NewTopic
+
+    if manage != "create":
+        raise TopicMissingError(
+            f"checking topics: {topic.purpose} topic `{topic.name}` does not exist "
+            f"(create it with {topic.partitions or 1} partitions, or set `topic.manage: create`)",
+            topic=topic.name,
+        )
+    new = NewTopic(topic.name, topic.partitions or 1, topic.replication, config=topic.config)
+    try:
+        admin.create_topics([new], operation_timeout=15)[topic.name].result()
+    except KafkaException as error:
+        if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # another run was faster
+            raise
+
+
+def _wait_until_known(admin: AdminClient, topics: tuple[Topic, ...], timeout: float = 15.0) -> None:
+    """A new topic is in no broker's metadata for some milliseconds."""
+    deadline = time.monotonic() + timeout
+    while len(_counts(admin, topics)) < len(topics) and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+def _other_count(topic: Topic, found: int) -> Exception:
+    if topic.purpose == "ledger":
+        return LedgerError(
+            f"checking topics: ledger `{topic.name}` has {found} partitions, `publish.ledger_partitions` says {topic.partitions} "
+            "(set it back: with another count a file's records are looked for in the wrong place, and it is published twice)",
+            topic=topic.name,
+        )
+    return PreflightError(
+        f"checking topics: `{topic.name}` has {found} partitions, the pipeline says {topic.partitions} "
+        "(set `topic.partitions` to what the topic has; keys then go elsewhere than before if that changed)",
+        topic=topic.name,
+    )
+
+
+def settings(admin: AdminClient, topic: str) -> dict[str, str]:
+    """A topic's effective configuration."""
+    from confluent_kafka.admin import ConfigResource, ResourceType
+
+    resource = ConfigResource(ResourceType.TOPIC, topic)
+    entries = admin.describe_configs([resource], request_timeout=15)[resource].result()
+    return {name: entry.value for name, entry in entries.items()}
+
+
+def _check_ledger(admin: AdminClient, topic: str) -> None:
+    policy = settings(admin, topic).get("cleanup.policy")
+    if policy != "compact":
+        raise LedgerError(
+            f"checking topics: ledger `{topic}` has `cleanup.policy={policy}`, it must be `compact` "
+            "(alter the topic; a ledger that forgets publishes everything again)",
+            topic=topic,
+        )
+
+
+def max_message_bytes(config: client.Config, topic: str) -> int:
+    """The largest record batch the topic takes, in bytes (`max.message.bytes`); a record with key, headers and framing must fit into it."""
+    errors = client.ClientErrors()
+    admin = client.admin(config, errors)
+    with client.translate(f"reading the settings of topic `{topic}`", errors, topic=topic):
+        return int(settings(admin, topic).get("max.message.bytes") or DEFAULT_MAX_MESSAGE_BYTES)
+
+
+def partition_count(config: client.Config, topic: str) -> int:
+    """How many partitions a topic has. Raises `TopicMissingError`."""
+    errors = client.ClientErrors()
+    admin = client.admin(config, errors)
+    with client.translate(f"describing topic `{topic}`", errors, topic=topic):
+        from confluent_kafka import TopicCollection
+
+        return len(admin.describe_topics(TopicCollection([topic]), request_timeout=15)[topic].result().partitions)
+
+
+def framing(key_bytes: int, value_bytes: int, header_bytes: int = 0, headers: int = 0) -> int:
+    """An upper bound, in bytes, of a record batch that holds one record: 61 of batch header, 36 of record fields, 10 of lengths for each header.
+
+    `header_bytes` counts names and values. What is above `max_message_bytes` would abort its whole chunk: such rows are quarantined before.
+    """
+    return 61 + 36 + key_bytes + value_bytes + header_bytes + 10 * headers

@@ -1,0 +1,330 @@
+"""check: a suite over a whole stage, answered by Great Expectations on embedded DuckDB, with the failing rows of every row rule."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from forebay.errors import ConfigError, FatalError, Fault, SettingsError
+from forebay.model import RuleResult, Stage, Verdict
+from forebay.quality import suite as suites
+from forebay.quality import udf
+from forebay.quality._imports import great_expectations, quietly
+from forebay.quality.suite import Rule, Suite
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from forebay.quality.engine import ForebayDuckEngine
+
+SAMPLES = 20
+SHOWN = 5
+TEXT = 200
+RESULT_FORMAT = {"result_format": "SUMMARY", "partial_unexpected_count": SAMPLES, "unexpected_index_column_names": ["__row"]}
+
+_MORE_ROOM = "give forebay more memory, or its work folder more disk"
+
+_lock = threading.RLock()  # Great Expectations keeps one context per process: concurrent runs read each other's batches
+
+
+def check(
+    stage: Stage,
+    suite: Suite,
+    into: Path,
+    *,
+    run_name: str,
+    docs: Path | None = None,
+    memory_limit: int = 1 << 29,
+    threads: int = 2,
+) -> Verdict:
+    """Judge every row and the whole of a stage; write `failing.parquet` and `result.json` into `into`, and a Data Docs page into `docs`.
+
+    `memory_limit` (bytes) and `threads` bound DuckDB; what does not fit is spilled into `into`. The same stage and suite give the same verdict.
+    Raises `ConfigError` (`SettingsError`, when columns are missing or of the wrong type) when a rule cannot be answered, naming it; `FatalError` when memory or disk end, or when
+    the failing rows found are not as many as Great Expectations counts.
+    """
+    _refuse_unfit(stage, suite)
+    gx = great_expectations()
+    into.mkdir(parents=True, exist_ok=True)
+    with _lock, quietly(), _database(stage, into, memory_limit, threads) as database:
+        run = _Run(gx, suite, database)
+        try:
+            result = run.validate(run_name)
+            if run.engine.trouble:
+                raise _trouble(suite, run.engine.trouble) from run.engine.trouble
+            _refuse_raised(suite, result)
+            failing = run.write_failing(into, result)
+        finally:
+            run.close()
+    for found in result.results:
+        found.result = shortened(found.result)
+    written = _write_json(result.to_json_dict(), into / "result.json")
+    verdict = Verdict(stage.fingerprint, suite.name, suite.hash, _results(suite, result), failing, written)
+    return verdict if docs is None else _documented(verdict, result, stage, docs, run_name)
+
+
+def _documented(verdict: Verdict, result: Any, stage: Stage, docs: Path, run_name: str) -> Verdict:
+    from dataclasses import replace
+
+    from forebay.quality.docs import write_page
+
+    return replace(verdict, docs=write_page(result, verdict, stage, docs, run_name))
+
+
+class _Run:
+    """One run of Great Expectations: an ephemeral context, one data source, one checkpoint."""
+
+    def __init__(self, gx: Any, suite: Suite, database: str) -> None:
+        self.gx = gx
+        self.suite = suite
+        self.context = _context(gx)
+        self.source = self.context.data_sources.add_forebay_duckdb(
+            "stage", connection_string=f"forebayduck:///{database}", create_temp_table=False
+        )
+        self.engine: ForebayDuckEngine = self.source.get_execution_engine()
+
+    def validate(self, run_name: str) -> Any:
+        """The suite's result, its rules in the suite's order."""
+        gx, context = self.gx, self.context
+        asset = self.source.add_table_asset("rows", table_name="rows")
+        suite = context.suites.add(gx.ExpectationSuite(name=self.suite.name, expectations=[_built(self.suite, r) for r in self.suite.expectations]))
+        batches = asset.add_batch_definition_whole_table("stage")
+        definition = context.validation_definitions.add(gx.ValidationDefinition(name="stage", data=batches, suite=suite))
+        checkpoint = gx.Checkpoint(name="stage", validation_definitions=[definition], result_format=RESULT_FORMAT)
+        outcome = context.checkpoints.add(checkpoint).run(run_id=gx.RunIdentifier(run_name=run_name))
+        result = next(iter(outcome.run_results.values()))
+        order = {expectation.id: place for place, expectation in enumerate(suite.expectations)}
+        result.results.sort(key=lambda found: order[found.expectation_config.id])
+        return result
+
+    def write_failing(self, into: Path, result: Any) -> Path:
+        """Write the failing rows, after comparing their number for each rule with Great Expectations' own."""
+        places = self._places(result)
+        counts = self.engine.masks.counts()
+        compare(self.suite, result, {place: counts[condition] for condition, listed in places.items() for place in listed})
+        path = into / "failing.parquet"
+        draft = into / f".failing-{os.getpid()}.parquet"
+        self.engine.masks.write(places, draft)
+        draft.replace(path)
+        return path
+
+    def _places(self, result: Any) -> dict[Any, list[int]]:
+        """Condition → positions of the rules that it belongs to."""
+        places: dict[Any, list[int]] = {}
+        for place, rule in enumerate(self.suite.expectations):
+            if rule.entry.judges_rows:
+                places.setdefault(self._condition(result.results[place]), []).append(place)
+        return places
+
+    def _condition(self, result: Any) -> Any:
+        """The id under which the engine keeps the condition of a rule."""
+        expectation = result.expectation_config.to_domain_obj()
+        name = f"{expectation.map_metric}.unexpected_values"
+        planned = expectation.get_validation_dependencies(self.engine, {"result_format": RESULT_FORMAT}).get_metric_configuration(name)
+        return self.engine.masks.condition_of(planned)
+
+    def close(self) -> None:
+        """Let go of DuckDB."""
+        self.engine.close()
+        self.source.get_engine().dispose()
+
+
+def _context(gx: Any) -> Any:
+    """An ephemeral context that keeps no results, draws no progress bars and makes no temporary site."""
+    from great_expectations.data_context.types.base import DataContextConfig, InMemoryStoreBackendDefaults
+
+    from forebay.quality.engine import NoResults
+
+    defaults = InMemoryStoreBackendDefaults(init_temp_docs_sites=False)
+    config = DataContextConfig(store_backend_defaults=defaults, progress_bars={"globally": False}, analytics_enabled=False)
+    context = gx.get_context(mode="ephemeral", project_config=config)
+    context.stores[context.validation_results_store_name] = NoResults(store_backend={"class_name": "InMemoryStoreBackend"})
+    return context
+
+
+def faults_of(suite: Suite) -> tuple[Fault, ...]:
+    """What Great Expectations itself will not build of a suite that `suite.load` accepts. It is imported for this: some seconds."""
+    great_expectations()
+    with quietly():
+        found = ((rule, _refused(rule)) for rule in suite.expectations)
+        return tuple(Fault(str(suite.path), rule.line, f"reading `{rule.type}`: {words}") for rule, words in found if words)
+
+
+def _refused(rule: Rule) -> str | None:
+    try:
+        _expectation(rule)
+    except Exception as error:  # pydantic's, or whatever else an expectation's own code raises
+        return " ".join(str(error).split())[:TEXT]
+    return None
+
+
+def _built(suite: Suite, rule: Rule) -> Any:
+    words = _refused(rule)
+    if words:
+        raise ConfigError(f"checking `{suite.path}` line {rule.line}: great expectations refuses `{rule.type}`: {words} (change the rule)")
+    return _expectation(rule)
+
+
+def _expectation(rule: Rule) -> Any:
+    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+
+    meta = {**rule.meta, **({"notes": rule.notes} if rule.notes else {})}
+    return ExpectationConfiguration(type=rule.type, kwargs=dict(rule.kwargs), severity=rule.severity.value, meta=meta).to_domain_obj()
+
+
+def compare(suite: Suite, result: Any, counts: dict[int, int]) -> None:
+    """Raise `FatalError` unless each row rule has as many failing rows (`counts`, by position) as Great Expectations counted."""
+    for place, rule in enumerate(suite.expectations):
+        if not rule.entry.judges_rows:
+            continue
+        expected, found = int(result.results[place].result.get("unexpected_count") or 0), counts.get(place)
+        if found != expected:
+            raise FatalError(
+                f"checking `{rule.type}` on {_where(rule)}: {found} failing rows were found, great expectations counts {expected} "
+                "(this is a fault of forebay: report it with the suite; nothing was published)",
+                rule=rule.type,
+                suite=str(suite.path),
+            )
+
+
+def _refuse_unfit(stage: Stage, suite: Suite) -> None:
+    faults = suites.check(suite, stage.columns)
+    if faults:
+        raise SettingsError(faults)
+
+
+def _refuse_raised(suite: Suite, result: Any) -> None:
+    for rule, found in zip(suite.expectations, result.results, strict=True):
+        words = _raised(found.exception_info or {})
+        if words is None:
+            continue
+        kind, way_out = (FatalError, _MORE_ROOM) if _no_room(words) else (ConfigError, "change the rule or the column's type")
+        raise kind(
+            f"checking `{suite.path}` line {rule.line}: `{rule.type}` on {_where(rule)} cannot be answered: {words} ({way_out})",
+            rule=rule.type,
+        )
+
+
+def _trouble(suite: Suite, error: Exception) -> FatalError:
+    words = _first_line(str(error))
+    way_out = _MORE_ROOM if _no_room(words) else "this is a fault of forebay: report it with the suite"
+    return FatalError(f"checking `{suite.path}`: the failing rows cannot be found: {words} ({way_out})", suite=str(suite.path))
+
+
+def _no_room(words: str) -> bool:
+    return any(sign in words for sign in ("Out of Memory", "could not allocate", "No space left"))
+
+
+def _raised(info: dict[str, Any]) -> str | None:
+    entries = [info] if "raised_exception" in info else [value for value in info.values() if isinstance(value, dict)]
+    messages = [str(entry.get("exception_message")) for entry in entries if entry.get("raised_exception")]
+    return _first_line(messages[0]) if messages else None
+
+
+def _first_line(message: str) -> str:
+    return next((line.strip() for line in message.splitlines() if line.strip()), "no message")[:400]
+
+
+def _where(rule: Rule) -> str:
+    return ", ".join(f"`{name}`" for name in rule.columns) or "the table"
+
+
+# ---------------------------------------------------------------- the stage as a view
+
+
+@contextmanager
+def _database(stage: Stage, into: Path, memory_limit: int, threads: int) -> Iterator[str]:
+    """The name of an in-memory database that has the stage as the view `rows`."""
+    import duckdb
+
+    from forebay.quality.engine import DATABASES
+
+    name = f"stage-{uuid.uuid4().hex}"
+    spill = into / f".spill-{name}"
+    limit = f"{max(memory_limit >> 20, 64)}MiB"
+    con = duckdb.connect(config={"memory_limit": limit, "threads": threads, "temp_directory": str(spill)})
+    DATABASES[name] = con
+    try:
+        con.execute(f"create view rows as {_rows(con, stage)}")
+        with udf.registered(con):
+            yield name
+    finally:
+        del DATABASES[name]
+        con.close()
+        shutil.rmtree(spill, ignore_errors=True)
+
+
+def _rows(con: duckdb.DuckDBPyConnection, stage: Stage) -> str:
+    """The stage, with NaN as null: that is what it is to Great Expectations' pandas engine, while SQL ranks it above every number."""
+    source = "read_parquet('" + str(stage.rows).replace("'", "''") + "')"
+    floats = ['"' + c.name.replace('"', '""') + '"' for c in stage.columns if c.type in {"float32", "float64"}]
+    if not floats:
+        return f"select * from {source}"
+    found = con.execute(f"select {', '.join(f'bool_or(isnan({name}))' for name in floats)} from {source}").fetchone() or ()
+    replaced = [f"case when not isnan({name}) then {name} end as {name}" for name, has in zip(floats, found, strict=True) if has]
+    return f"select * {'replace (' + ', '.join(replaced) + ')' if replaced else ''} from {source}"
+
+
+# ---------------------------------------------------------------- results
+
+
+def _results(suite: Suite, result: Any) -> tuple[RuleResult, ...]:
+    return tuple(_rule_result(rule, found) for rule, found in zip(suite.expectations, result.results, strict=True))
+
+
+def _rule_result(rule: Rule, found: Any) -> RuleResult:
+    plain = found.to_json_dict()["result"]
+    judges = rule.entry.judges_rows
+    checked = plain.get("element_count")
+    return RuleResult(
+        rule=rule.type,
+        columns=rule.columns,
+        severity=rule.severity,
+        kind="row" if judges else "table",
+        success=bool(found.success),
+        unexpected=int(plain.get("unexpected_count") or 0) if judges else None,
+        checked=None if checked is None else int(checked) - int(plain.get("missing_count") or 0),
+        observed=_text(plain["observed_value"]) if plain.get("observed_value") is not None else None,
+        expected=json.dumps(rule.kwargs, ensure_ascii=False, sort_keys=True),
+        sample=tuple(_text(value) for value in plain.get("partial_unexpected_list", [])[:SHOWN]),
+    )
+
+
+def _text(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(finite(value), ensure_ascii=False, default=str)
+    return str(shortened(text))
+
+
+def shortened(value: Any) -> Any:
+    """The value with long texts in it cut: a report stays small whatever a file holds."""
+    if isinstance(value, str):
+        return value if len(value) <= TEXT else value[: TEXT - 1] + "…"
+    if isinstance(value, dict):
+        return {key: shortened(inner) for key, inner in value.items()}
+    return type(value)(map(shortened, value)) if isinstance(value, list | tuple) else value
+
+
+def _write_json(data: Any, path: Path) -> Path:
+    draft = path.with_name(f".{path.name}-{os.getpid()}")
+    draft.write_text(json.dumps(finite(data), ensure_ascii=False, allow_nan=False, default=str), encoding="utf-8")
+    draft.replace(path)
+    return path
+
+
+def finite(value: Any) -> Any:
+    """The value with NaN and infinities as text: JSON has none."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict):
+        return {str(key): finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(inner) for inner in value]
+    return finite(value.item()) if hasattr(value, "item") else value  # numpy's scalars

@@ -1,0 +1,209 @@
+"""Data Docs: Great Expectations' page of one run, readable without a network, and an index of all pages.
+
+Great Expectations renders the sections; its own page frame is left away, because it loads a dozen style sheets and scripts from five content networks.
+The frame here has one small style sheet in it, no script, and a content security policy that forbids both scripts and the network, so that no
+value of a file can do more than be read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import json
+import os
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from forebay.model import JsonDict, RuleResult, Stage, Verdict
+
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{{ policy }}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{ title }}</title>
+<style>{{ style | safe }}</style>
+</head>
+<body>
+<header>
+<p class="where"><a href="{{ home }}">All checks</a></p>
+<h1>{{ title }}</h1>
+<p><strong class="{{ 'passed' if facts.success else 'failed' }}">{{ 'all rules passed' if facts.success else facts.failed ~ ' of ' ~ facts.rules ~ ' rules failed' }}</strong>
+suite <strong>{{ facts.suite }}</strong>, {{ '{:,}'.format(facts.rows) }} rows read, {{ '{:,}'.format(facts.rejected) }} unreadable, content {{ facts.fingerprint }}</p>
+</header>
+<main>
+{% if failed %}
+<h2>Failed rules</h2>
+<table class="table"><thead><tr><th>Severity</th><th>Rule</th><th>Found</th><th>First rows</th><th>Why the rule is there</th></tr></thead><tbody>
+{% for rule in failed %}<tr><td>{{ rule.severity }}</td><td>{{ rule.title }}</td><td>{{ rule.found }}</td><td>{{ rule.rows }}</td><td>{{ rule.why }}</td></tr>
+{% endfor %}</tbody></table>
+{% endif %}
+{% for section in sections %}{% set section_loop = loop %}{% include 'section.j2' %}{% endfor %}
+</main>
+</body>
+</html>
+"""
+
+_INDEX = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Checks</title>
+<style>{style}</style>
+</head>
+<body>
+<header><h1>Checks</h1><p>{count} pages, the latest first</p></header>
+<main><table class="table"><thead><tr><th>Checked</th><th>Run</th><th>Suite</th><th>Rows</th><th>Result</th></tr></thead>
+<tbody>
+{rows}
+</tbody></table></main>
+</body>
+</html>
+"""
+
+
+def write_page(result: Any, verdict: Verdict, stage: Stage, docs: Path, run_name: str) -> Path:
+    """Write the page of one run below `docs`, and beside it the facts that `build_index` lists; the same run overwrites its page."""
+    place = docs / _folder(run_name) / f"{verdict.suite_hash[:8]}-{stage.fingerprint[:16]}.html"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    facts = _facts(verdict, stage, run_name, place.relative_to(docs).as_posix())
+    home = "../" * (len(place.relative_to(docs).parts) - 1) + "index.html"
+    failed = [_failure(rule, found) for rule, found in zip(verdict.results, result.results, strict=True) if not rule.success]
+    _write(place, _render(result, run_name, facts, failed, home))
+    _write(place.with_suffix(".json"), json.dumps(facts, ensure_ascii=False))
+    return place
+
+
+def build_index(folder: Path) -> Path:
+    """Write `index.html` over all pages below `folder`, from the facts beside them; cheap, and the same whoever runs it last."""
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in folder.rglob("*.json")]
+    found.sort(key=lambda facts: (facts["checked"], facts["page"]), reverse=True)
+    page = _INDEX.format(policy=POLICY, style=_style(), count=len(found), rows="\n".join(map(_index_row, found)))
+    index = folder / "index.html"
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(index, page)
+    return index
+
+
+def _index_row(facts: JsonDict) -> str:
+    outcome = "all passed" if facts["success"] else f"{facts['failed']} of {facts['rules']} failed"
+    cells = [
+        html.escape(str(facts["checked"])[:19].replace("T", " ")),
+        f'<a href="{html.escape(_address(facts["page"]))}">{html.escape(facts["run"])}</a>',
+        html.escape(str(facts["suite"])),
+        f"{facts['rows']:,}",
+        f'<strong class="{"passed" if facts["success"] else "failed"}">{outcome}</strong>',
+    ]
+    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+
+
+def _address(page: str) -> str:
+    from urllib.parse import quote
+
+    return quote(page)
+
+
+def _facts(verdict: Verdict, stage: Stage, run_name: str, page: str) -> JsonDict:
+    failed = sum(not result.success for result in verdict.results)
+    return {
+        "page": page,
+        "run": run_name,
+        "suite": verdict.suite,
+        "success": verdict.success,
+        "rules": len(verdict.results),
+        "failed": failed,
+        "rows": stage.rows_in,
+        "rejected": stage.rows_rejected,
+        "fingerprint": stage.fingerprint[:16],
+        "checked": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _failure(rule: RuleResult, found: Any) -> dict[str, str]:
+    rows = [str(line["__row"]) for line in found.result.get("partial_unexpected_index_list") or []]
+    told = f"{rule.unexpected:,} of {rule.checked:,} rows" if rule.unexpected is not None else f"observed {rule.observed}"
+    why = (found.expectation_config.meta or {}).get("notes", "")
+    return {"severity": rule.severity.value, "title": rule.title, "found": told, "rows": ", ".join(rows[:10]), "why": str(why)}
+
+
+def _folder(run_name: str) -> Path:
+    """A folder for a run: its name where that is a harmless path, cut and made unique where it is not."""
+    parts = [re.sub(r"[^\w.=-]", "_", part)[:80].lstrip(".") or "_" for part in run_name.split("/") if part]
+    harmless = "/".join(parts) == run_name
+    return Path(*parts) if harmless else Path(*parts[:-1], f"{parts[-1] if parts else '_'}-{hashlib.sha256(run_name.encode()).hexdigest()[:8]}")
+
+
+def _render(result: Any, title: str, facts: JsonDict, failed: list[dict[str, str]], home: str) -> str:
+    from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
+    from great_expectations.render.view import DefaultJinjaPageView
+    from jinja2 import ChoiceLoader, DictLoader
+
+    document = ValidationResultsPageRenderer(run_info_at_end=True).render(_veiled(result))
+    view = DefaultJinjaPageView()
+    view.env.loader = ChoiceLoader([DictLoader({"forebay.html": _PAGE}), view.env.loader])
+    page = view.render(document, "forebay.html", title=title, facts=facts, failed=failed, home=home, policy=POLICY, style=_style())
+    return str(page).translate(_UNVEIL)
+
+
+# Great Expectations writes values into its pages without escaping them, and takes `$` for its own templates. So every character that means something to
+# HTML or to it is veiled, in all that comes from a file or a suite, by a hieroglyph (printable, so that `repr` keeps it), and unveiled as an entity in the finished page.
+_VEILED = "<>&\"'$`{}"
+_FIRST = 0x13000
+_VEIL = {ord(character): chr(_FIRST + place) for place, character in enumerate(_VEILED)}
+_UNVEIL = {_FIRST + place: f"&#{ord(character)};" for place, character in enumerate(_VEILED)}
+
+
+def _veiled(result: Any) -> Any:
+    """A copy of a suite's result with its texts veiled."""
+    from copy import deepcopy
+
+    veiled = deepcopy(result)
+    veiled.suite_name = _veil(veiled.suite_name)
+    veiled.meta = {"great_expectations_version": veiled.meta.get("great_expectations_version", "")}
+    for one in veiled.results:
+        config = one.expectation_config
+        config.kwargs = {key: _condition(value) if key == "row_condition" else _veil(value) for key, value in config.kwargs.items()}
+        config.meta, config.notes = _veil(config.meta), _veil(config.notes)
+        one.result = _veil(one.result)
+    return veiled
+
+
+def _veil(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.translate(_VEIL)
+    if isinstance(value, dict):
+        return {_veil(key): _veil(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | set):
+        return type(value)(map(_veil, value))
+    return value
+
+
+def _condition(condition: Any) -> Any:
+    """A row condition with its names and values veiled, and its operators not."""
+    from great_expectations.expectations.row_conditions import deserialize_row_condition
+
+    return deserialize_row_condition(_condition_parts(condition.dict() if hasattr(condition, "dict") else condition))
+
+
+def _condition_parts(parts: Any) -> Any:
+    if not isinstance(parts, dict):
+        return parts
+    whole = {"conditions": [_condition_parts(part) for part in parts["conditions"]]} if "conditions" in parts else {}
+    return {**parts, **whole, **{key: _veil(parts[key]) for key in ("column", "parameter") if key in parts}}
+
+
+def _style() -> str:
+    return (Path(__file__).parent / "docs.css").read_text(encoding="utf-8")
+
+
+def _write(path: Path, text: str) -> None:
+    draft = path.with_name(f".{path.name}-{os.getpid()}")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)

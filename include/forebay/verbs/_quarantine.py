@@ -1,0 +1,161 @@
+"""Which rows are set aside, and why: `quarantine.parquet`, one line per row, made by SQL in bounded memory."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from forebay.config.pipeline import Pipeline
+from forebay.model import Decision, RuleResult, Severity, Stage, Verdict
+from forebay.serializers._text import literal
+from forebay.verbs._rows import ROW, Limits, StagedRows
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+FOUND = "__row bigint, rank int, stage varchar, columns varchar[], rule varchar, reason varchar"
+WINDOW_BYTES = 64 << 20
+WINDOW_ROWS = 50_000
+SEVERITIES = (Severity.CRITICAL, Severity.WARNING, Severity.INFO)
+
+
+def schema() -> pa.Schema:
+    """The columns of `quarantine.parquet`, sorted by `__row`.
+
+    `stage` is decode, parse, schema (the file's own rejects), expectation, key, encode or size: the first that applied, while `reason`
+    names all. `rule` is empty except for `expectation`. `raw` is the record's own bytes, or a typed row's JSON.
+    """
+    import pyarrow as pa
+
+    names = pa.list_(pa.field("element", pa.string()))
+    return pa.schema(
+        {ROW: pa.int64(), "stage": pa.string(), "columns": names, "rule": pa.string(), "reason": pa.string(), "raw": pa.binary()}
+    )
+
+
+def compose_quarantine(
+    stage: Stage,
+    verdict: Verdict | None,
+    pipeline: Pipeline,
+    decision: Decision,
+    into: Path,
+    *,
+    max_message_bytes: int = 1_000_000,
+    header_bytes: int = 1024,
+    limits: Limits = Limits(),  # noqa: B008
+) -> int:
+    """Write `into` (see `schema`) and return how many rows of the file are set aside.
+
+    These are the stage's rejects; rows failing a rule of severity `quality.quarantine` or worse (none under `Decision.PUBLISH_ALL`); rows with
+    a null part of the key; rows that the serializer refuses; rows whose key, value and `header_bytes` exceed `max_message_bytes`.
+    An ordinary file pays one query that encodes nothing. The same stage, verdict and settings give the same bytes.
+    """
+    into.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=into.parent, prefix=".spill-") as spill, replace(limits, spill=Path(spill)).connect() as con:
+        work = _Work(con, StagedRows(stage, pipeline.record), max_message_bytes - header_bytes)
+        con.execute(f"create temp table found ({FOUND})")
+        if verdict and verdict.failing and decision is not Decision.PUBLISH_ALL:
+            work.find_failing(verdict, pipeline.quality.quarantine)
+        work.find_unfit()
+        work.settle()
+        return work.write(into)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """One composition. `room` is how many bytes key and value of a record may have together."""
+
+    con: duckdb.DuckDBPyConnection
+    rows: StagedRows
+    room: int
+
+    def find_failing(self, verdict: Verdict, least: str) -> None:
+        """Rows failing row rules of that severity or a worse one."""
+        chosen = [n for n, rule in enumerate(verdict.results) if rule.kind == "row" and _severe(rule, least)]
+        if not chosen:
+            return
+        told = {"chosen": chosen, "titles": [r.title for r in verdict.results], "columns": [list(r.columns) for r in verdict.results]}
+        told["reasons"] = [f"{r.title} {r.expected}".rstrip() for r in verdict.results]
+        self.con.execute(
+            f"""insert into found
+            select __row, 0, 'expectation', list_sort(list_distinct(flatten(list_transform(rs, lambda r: $columns[r + 1])))),
+                array_to_string(list_transform(rs, lambda r: $titles[r + 1]), '; '), array_to_string(list_transform(rs, lambda r: $reasons[r + 1]), '; ')
+            from (select __row, list_filter(rules, lambda r: list_contains($chosen, r)) as rs from read_parquet({literal(str(verdict.failing))}))
+            where len(rs) > 0""",
+            told,
+        )
+
+    def find_unfit(self) -> None:
+        """Rows without a whole key, that cannot be encoded, or too large."""
+        rows = self.rows
+        if rows.value is not None:
+            self._mark(rows.source, f"strlen({rows.value.value})", rows.value.reason)
+            return
+        for lo, hi in self._windows(f"select {rows.row} as __row, {rows.octets()} as octets from {rows.source}"):
+            found = self.con.sql(f"select * from {rows.source} where {rows.row} between {lo} and {hi}").to_arrow_table()
+            encoded = rows.serializer.encode(found.rename_columns(rows.schema.names))
+            self.con.register("encoded", found.append_column("value", encoded.values).append_column("reason", encoded.reasons))
+            self._mark("encoded", "octet_length(value)", "reason")
+            self.con.unregister("encoded")
+
+    def _mark(self, source: str, value_octets: str, reason: str) -> None:
+        """One pass. Sizes are only computed (CASE is lazy) of rows that could be too large at all."""
+        rows, names = self.rows, self.rows.record.key
+        nulls = " || ".join(f"case when {rows.identifier(name)} is null then [${n}] else [] end" for n, name in enumerate(names, 1))
+        size = f"case when {rows.most_octets()} > {self.room} then coalesce({value_octets}, 0) + coalesce(strlen({rows.key}), 0) end"
+        any_null = " or ".join(f"{rows.identifier(name)} is null" for name in names)
+        self.con.execute(
+            f"""create or replace temp table marked as select {rows.row} as __row, {nulls} as nulls, {reason} as reason, {size} as size
+            from {source} where {any_null} or ({reason}) is not null or coalesce({size}, 0) > {self.room}""",
+            list(names),
+        )
+        too_large = f"format('encoding the record: key and value have {{}} bytes (there is room for {self.room})', size)"
+        self.con.execute(
+            f"""insert into found
+            select __row, 1, 'key', nulls, '', 'making the key: null in ' || array_to_string(nulls, ', ') from marked where len(nulls) > 0
+            union all select __row, 2, 'encode', [], '', reason from marked where reason is not null
+            union all select __row, 3, 'size', [], '', {too_large} from marked where size > {self.room}"""
+        )
+
+    def settle(self) -> None:
+        """One line per row: the first stage that applied, every reason."""
+        self.con.execute(
+            """create temp table aside as select __row, arg_min(stage, rank) as stage, list_sort(list_distinct(flatten(list(columns)))) as columns,
+            arg_min(rule, rank) as rule, string_agg(reason, '; ' order by rank) as reason from found group by __row"""
+        )
+
+    def write(self, into: Path) -> int:
+        """Merge with the stage's rejects, in row order, some tens of MiB at a time."""
+        import pyarrow.parquet as pq
+
+        rows, rejects = self.rows, f"read_parquet({literal(str(self.rows.stage.rejects))})"
+        sizes = f"""select {rows.row} as __row, {rows.octets()} as octets from {rows.source} where {rows.row} in (select __row from aside)
+            union all select __row, octet_length(raw) from {rejects}"""
+        draft, count = into.with_name(f".{into.name}.{os.getpid()}"), 0
+        with pq.ParquetWriter(draft, schema(), compression="zstd") as writer:
+            for lo, hi in self._windows(sizes):
+                lines = self.con.sql(
+                    f"""select a.__row, stage, columns, rule, reason, encode({rows.json([c.name for c in rows.stage.columns])}) as raw
+                    from {rows.source} join aside a on a.__row = {rows.row} where {rows.row} between {lo} and {hi}
+                    union all select __row, stage, columns, '', reason, raw from {rejects} where __row between {lo} and {hi} order by 1"""
+                ).to_arrow_table()
+                writer.write_table(lines.cast(schema()))
+                count += len(lines)
+        draft.replace(into)
+        return count
+
+    def _windows(self, sizes: str) -> list[tuple[int, int]]:
+        """Ranges of rows, first to last, of some `WINDOW_BYTES` and at most `WINDOW_ROWS` listed rows each; `sizes` gives `__row` and `octets`."""
+        least = WINDOW_BYTES // WINDOW_ROWS
+        so_far = f"sum(octets + {least}) over (order by __row rows unbounded preceding) - octets - {least}"
+        return self.con.sql(
+            f"""select min(__row), max(__row) from (select __row, ({so_far}) // {WINDOW_BYTES} as part from ({sizes})) group by part order by 1"""
+        ).fetchall()
+
+
+def _severe(rule: RuleResult, least: str) -> bool:
+    return least != "never" and SEVERITIES.index(rule.severity) <= SEVERITIES.index(Severity(least))

@@ -1,0 +1,138 @@
+"""A stage's rows as DuckDB sees them: the Parquet file under names of our own, with expressions for key, value and time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from forebay import registry
+from forebay.config.pipeline import RecordSection
+from forebay.contracts import Partitioner, Serializer, SqlEncoding
+from forebay.errors import ConfigError
+from forebay.model import Column, Stage
+from forebay.serializers._text import literal, text
+from forebay.serializers.json import Json, JsonConfig
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+ROW = "__row"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the work may use: DuckDB's memory in bytes, its threads, and a folder to spill to (None: it does not spill)."""
+
+    memory: int = 1 << 29
+    threads: int = 2
+    spill: Path | None = None
+
+    def connect(self) -> duckdb.DuckDBPyConnection:
+        """A DuckDB of its own with these limits; the caller closes it."""
+        import duckdb
+
+        spill = {"temp_directory": str(self.spill)} if self.spill else {}
+        return duckdb.connect(config={"memory_limit": f"{self.memory}B", "threads": self.threads, **spill})
+
+
+@dataclass(frozen=True)
+class StagedRows:
+    """`rows.parquet` with columns by position (`c0`, `c1` …): no name of a file's column can then mean something to SQL."""
+
+    stage: Stage
+    record: RecordSection
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        import pyarrow.parquet as pq
+
+        return pq.read_schema(self.stage.rows)
+
+    @cached_property
+    def identifiers(self) -> tuple[str, ...]:
+        return tuple(f"c{n}" for n in range(len(self.schema)))
+
+    @property
+    def source(self) -> str:
+        """The FROM clause."""
+        return f"read_parquet({literal(str(self.stage.rows))}) as t({', '.join(self.identifiers)})"
+
+    @property
+    def row(self) -> str:
+        return self.identifier(ROW)
+
+    def identifier(self, column: str) -> str:
+        """The SQL name of a column. Raises `ConfigError` when the stage has none of that name."""
+        at = self.schema.get_field_index(column)
+        if at < 0:
+            known = ", ".join(f"`{c.name}`" for c in self.stage.columns)
+            raise ConfigError(f"encoding rows: there is no column `{column}` in the file (columns: {known})", column=column)
+        return self.identifiers[at]
+
+    def type(self, column: str) -> pa.DataType:
+        """The Arrow type of a column. Raises as `identifier`."""
+        self.identifier(column)
+        return self.schema.field(column).type
+
+    @cached_property
+    def serializer(self) -> Serializer[Any]:
+        """The record's value: all columns in stage order."""
+        plugin = registry.find("serializers", self.record.value.type)
+        return plugin(plugin.Config(**self.record.value.options), self.stage.columns)
+
+    @cached_property
+    def partitioner(self) -> Partitioner[Any]:
+        plugin = registry.find("partitioners", self.record.partitioner.type)
+        return plugin(plugin.Config(**self.record.partitioner.options))
+
+    @cached_property
+    def value(self) -> SqlEncoding | None:
+        return self.serializer.sql(self.schema, self.identifiers)
+
+    def json(self, names: Sequence[str]) -> str:
+        """A JSON object of some columns that refuses nothing: for keys, and to show rows that are set aside."""
+        columns = tuple(Column(name, str(self.type(name))) for name in names)
+        return Json(JsonConfig(nan="string"), columns).object(self.schema, self.identifiers)
+
+    @cached_property
+    def key(self) -> str:
+        """One column: its text. Several: a compact JSON object of them, in the order of `record.key`."""
+        if len(self.record.key) > 1:
+            return self.json(self.record.key)
+        name = self.record.key[0]
+        return text(self.identifier(name), self.type(name))
+
+    @cached_property
+    def timestamp(self) -> str | None:
+        """Milliseconds since the epoch of `record.timestamp`; null (the time of publishing) where the value is null or not after 1970,
+        which Kafka cannot say. Raises `ConfigError` if the column is neither date nor timestamp."""
+        import pyarrow.types as t
+
+        if (name := self.record.timestamp) is None:
+            return None
+        identifier, arrow = self.identifier(name), self.type(name)
+        if not (t.is_date(arrow) or t.is_timestamp(arrow)):
+            raise ConfigError(f"reading `record.timestamp`: column `{name}` is `{arrow}` (name a date or timestamp column)", column=name)
+        return f"case when epoch_ms({identifier}) > 0 then epoch_ms({identifier}) end"
+
+    def octets(self, columns: Sequence[str] | None = None) -> str:
+        """Bytes of text and binary in the columns (default: all) of one row."""
+        import pyarrow.types as t
+
+        names = self.schema.names if columns is None else columns
+        fields = [(self.identifier(name), self.type(name)) for name in names]
+        sizes = [
+            f"coalesce({'strlen' if t.is_string(arrow) or t.is_large_string(arrow) else 'octet_length'}({identifier}), 0)"
+            for identifier, arrow in fields
+            if t.is_string(arrow) or t.is_large_string(arrow) or t.is_binary(arrow) or t.is_large_binary(arrow)
+        ]
+        return " + ".join(sizes) or "0"
+
+    def most_octets(self) -> str:
+        """An upper bound of a row's value and key together, in bytes, without encoding it: six for each of text (`\\u0000`), 64 for any other value."""
+        fixed = sum(64 + 6 * len(name.encode()) for name in (*self.schema.names, *self.record.key)) + 16
+        return f"6 * ({self.octets()} + {self.octets(self.record.key)}) + {fixed}"

@@ -1,0 +1,243 @@
+"""discover: which files there are, and what is to be done with each, and why."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from forebay import events
+from forebay.config import paths
+from forebay.config.pipeline import ReadyWhen
+from forebay.contracts import Source
+from forebay.errors import FileChangedError, TopicMissingError
+from forebay.model import Fate, FileRun, Plan, SourceFile, Status, Window
+from forebay.verbs._fates import GenerationRequest, Known, Published, Sight, fate_of
+from forebay.verbs.context import Context
+
+__all__ = ["GenerationRequest", "Published", "discover", "found_again", "group", "to_do"]
+
+Clock = Callable[[], float]
+
+OPEN_TRANSACTION = 5.0
+"""Seconds to wait for transactions that are open on the ledger."""
+
+
+def discover(
+    ctx: Context,
+    window: Window,
+    run_id: str,
+    *,
+    generation: GenerationRequest | None = None,
+    published: Published | None = None,
+    now: Clock = time.time,
+) -> Plan:
+    """List the source, hold it against the completeness contract and the ledger, and give every file seen a fate with its reason.
+
+    Files come sorted by uri. Those to be published have status `DISCOVERED` (fate `NEW` or `CHANGED`); all others are `SKIPPED` or
+    `REJECTED` already. Bytes are read only where the ledger, or another file of the window, leaves a doubt: same name or same size.
+    `published` is what the ledger holds (default: it is asked), `now` the clock for `quiet_for`, in seconds since the epoch.
+    Raises what the source and the ledger raise.
+    """
+    look = _look(ctx, window)
+    known = Known.of(published if published is not None else read_ledger(ctx))
+    contract = Contract.of(ctx, look, known, now())
+    sizes = Counter(file.size for file in look.files)
+    seen: list[FileRun] = [_run(ctx, window, run_id, file, Sight(Fate.IGNORED, "the marker")) for file in look.markers]
+    first: dict[str, str] = {}
+    for file in look.files:
+        sight = _sight(ctx, file, contract, known, twins=sizes[file.size] > 1, first=first, request=generation, run_id=run_id)
+        seen.append(_run(ctx, window, run_id, file, sight))
+    files = tuple(sorted(seen, key=lambda run: run.file.uri))
+    for run in files:
+        events.emit(events.FILE_SEEN, uri=run.file.uri, fate=run.fate.value, reason=run.reason)
+    ready = contract.waits_for is None and all(run.fate is not Fate.INCOMPLETE for run in files)
+    return Plan(run_id, ctx.pipeline.pipeline, window, files, _note(look, contract, window), ready)
+
+
+def read_ledger(ctx: Context) -> Published:
+    """What is committed by now, waiting a moment for a commit whose markers are still being written.
+
+    A transaction that a killed process left open is not waited for: what it hides is at worst looked at again, and publishing asks the
+    ledger itself, behind its barrier.
+    """
+    from forebay.kafka import ledger
+
+    try:
+        reader = ledger.LedgerReader(ctx.kafka, ctx.pipeline)
+    except TopicMissingError:
+        return ledger.LedgerView(ctx.pipeline.pipeline, ctx.pipeline.publish.ledger_partitions)
+    try:
+        reader.read_to(reader.watermarks(), OPEN_TRANSACTION)
+        return reader.look()
+    finally:
+        reader.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What a listing found: the files of the pattern, and the markers beside them."""
+
+    pattern: str
+    files: tuple[SourceFile, ...]
+    marker: str | None
+    markers: tuple[SourceFile, ...]
+
+
+def _look(ctx: Context, window: Window) -> _Look:
+    section = ctx.pipeline.source
+    pattern = paths.render(section.path, window)
+    name = section.ready_when.marker
+    if name is None:
+        return _Look(pattern, tuple(ctx.source.list(pattern)), None, ())
+    folder, slash, _ = pattern.rpartition("/")
+    marker = f"{folder}{slash}{paths.render(name, window)}"
+    markers = tuple(ctx.source.list(marker))  # before the files: what the marker speaks for is listed after it
+    uris = {file.uri for file in markers}
+    return _Look(pattern, tuple(file for file in ctx.source.list(pattern) if file.uri not in uris), marker, markers)
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """The completeness contract, held against one look. `waits_for` says what the window as a whole lacks."""
+
+    ready_when: ReadyWhen
+    folders: frozenset[str]
+    now: float
+    waits_for: str | None
+
+    @classmethod
+    def of(cls, ctx: Context, look: _Look, known: Known, now: float) -> Contract:
+        ready_when = ctx.pipeline.source.ready_when
+        return cls(ready_when, frozenset(map(_folder, look.markers)), now, _lacks(ctx.source, ready_when, look, known))
+
+    def incomplete(self, file: SourceFile) -> str | None:
+        """Why this file is not to be read yet, or None."""
+        if self.waits_for:
+            return self.waits_for
+        if self.ready_when.marker and _folder(file) not in self.folders:
+            return f"its folder has no marker `{self.ready_when.marker}` yet"
+        return self._loud(file)
+
+    def _loud(self, file: SourceFile) -> str | None:
+        if self.ready_when.quiet_for is None:
+            return None
+        wanted, quiet = self.ready_when.quiet_for.total_seconds(), self.now - file.mtime
+        if quiet < 0:
+            return f"its time of change is {-quiet:.0f} s ahead of this machine's clock"
+        return f"it changed {quiet:.0f} s ago and must be quiet for {wanted:g} s" if quiet < wanted else None
+
+
+def _lacks(source: Source, ready_when: ReadyWhen, look: _Look, known: Known) -> str | None:
+    if ready_when.marker and not look.markers:
+        return f"the marker `{look.marker}` is not there yet"
+    if ready_when.expect is None:
+        return None
+    gone = {uri for uri in known.by_uri if source.matches(uri, look.pattern)}  # published, and archived or deleted since
+    count = len(gone | {file.uri for file in look.files})
+    wanted = ready_when.expect.files
+    return f"{count} of {wanted} expected files are there" if count < wanted else None
+
+
+def _folder(file: SourceFile) -> str:
+    return file.uri.rpartition("/")[0]
+
+
+def _sight(
+    ctx: Context,
+    file: SourceFile,
+    contract: Contract,
+    known: Known,
+    *,
+    twins: bool,
+    first: dict[str, str],
+    request: GenerationRequest | None,
+    run_id: str,
+) -> Sight:
+    """One file's fate. `first` collects the contents that this plan publishes, with the uri that came first."""
+    reason = contract.incomplete(file)
+    if reason:
+        return Sight(Fate.INCOMPLETE, reason)
+    try:
+        sight = fate_of(ctx.source, file, known, hash_it=twins, request=request, run_id=run_id)
+    except FileChangedError:
+        return Sight(Fate.INCOMPLETE, "it changed or vanished while it was looked at")
+    if sight.fingerprint is None or _status(sight, ctx.pipeline.source.changed_content)[0] is not Status.DISCOVERED:
+        return sight
+    earlier = first.setdefault(sight.fingerprint, file.uri)
+    if earlier != file.uri:
+        return Sight(Fate.DUPLICATE, f"the same bytes as `{earlier}` of this window", sight.fingerprint, duplicate_of=earlier)
+    return sight
+
+
+def _run(ctx: Context, window: Window, run_id: str, file: SourceFile, sight: Sight) -> FileRun:
+    status, reason = _status(sight, ctx.pipeline.source.changed_content)
+    return FileRun(
+        run_id=run_id,
+        pipeline=ctx.pipeline.pipeline,
+        window=window,
+        file=file,
+        fate=sight.fate,
+        reason=reason,
+        status=status,
+        fingerprint=sight.fingerprint,
+        generation=sight.generation,
+        supersedes=sight.supersedes,
+        duplicate_of=sight.duplicate_of,
+    )
+
+
+def _status(sight: Sight, changed_content: str) -> tuple[Status, str]:
+    if sight.fate is Fate.NEW:
+        return Status.DISCOVERED, sight.reason
+    if sight.fate is not Fate.CHANGED:
+        return Status.SKIPPED, sight.reason
+    match changed_content:
+        case "reject":
+            return Status.REJECTED, f"{sight.reason}; rejected, as `changed_content` says"
+        case "ignore":
+            return Status.SKIPPED, f"{sight.reason}; ignored, as `changed_content` says"
+    return Status.DISCOVERED, f"{sight.reason}; published as a correction"
+
+
+def _note(look: _Look, contract: Contract, window: Window) -> str | None:
+    if contract.waits_for:
+        return f"not ready: {contract.waits_for}"
+    if not look.files:
+        return f"nothing matches `{look.pattern}` (window {window.start.isoformat()} to {window.end.isoformat()})"
+    wanted = contract.ready_when.expect
+    if wanted and len(look.files) > wanted.files:
+        return f"{len(look.files)} files are there, {wanted.files} were expected"
+    return None
+
+
+def to_do(file: FileRun) -> bool:
+    """Whether a discovered file goes on to `inspect`."""
+    return file.status is Status.DISCOVERED and file.fate in {Fate.NEW, Fate.CHANGED}
+
+
+def found_again(plan: Plan) -> tuple[FileRun, ...]:
+    """Files that are published but still (or again) lie at their source: `settle` looks at them, nobody else."""
+    return tuple(file for file in plan.files if file.fate is Fate.PUBLISHED)
+
+
+def group(plan: Plan, max_bytes: int, max_files: int = 500) -> list[tuple[FileRun, ...]]:
+    """The files to do, in order, cut into work units of at most `max_bytes` (compressed, as listed) and `max_files`.
+
+    A file that is larger by itself is a unit of its own; many small ones share one, so that no Airflow task is spent on a tiny file.
+    """
+    return [tuple(unit) for unit in _units(filter(to_do, plan.files), max_bytes, max_files)]
+
+
+def _units(files: Iterable[FileRun], max_bytes: int, max_files: int) -> Iterable[list[FileRun]]:
+    unit: list[FileRun] = []
+    size = 0
+    for file in files:
+        if unit and (size + file.file.size > max_bytes or len(unit) >= max_files):
+            yield unit
+            unit, size = [], 0
+        unit.append(file)
+        size += file.file.size
+    if unit:
+        yield unit

@@ -1,0 +1,230 @@
+"""Rows of a stage to record bytes: where a file is cut, and the encoded chunks, each a pure function of content and settings."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+from forebay import __version__
+from forebay.config.pipeline import Pipeline
+from forebay.errors import FatalError
+from forebay.kafka.records import EncodedChunk, Header, Quarantined, Records
+from forebay.model import ChunkPlan, Decision, Stage, Verdict
+from forebay.serializers._text import literal
+from forebay.verbs._quarantine import compose_quarantine
+from forebay.verbs._rows import ROW, Limits, StagedRows
+from forebay.verbs.work import digest
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+__all__ = ["ChunkEncoder", "EncodedChunk", "Limits", "compose_quarantine", "plan_chunks"]
+
+SAMPLE_ROWS = 10_000
+SAMPLE_BYTES = 16 << 20
+BLOCK_ROWS = 1_000
+MOST_BYTES = 1 << 30  # of a chunk: an Arrow array of bytes ends at 2 GiB
+
+
+class QuarantineHeaders(Sequence[tuple[Header, ...]]):
+    """The `q_…` headers of a chunk's quarantined rows, made when a row is produced: stage, rule (where there is one), reason, suite, rowhash.
+
+    Columns `stage`, `rule`, `reason` (cut to 1,000 characters), `hash` (sha256 of the whole raw bytes, hex); `suite` is `name@hash`.
+    """
+
+    def __init__(self, found: pa.Table, suite: str | None) -> None:
+        self.columns = [(f"q_{name}", _one(found[name], "binary")) for name in ("stage", "rule", "reason")]
+        self.columns += [("q_rowhash", _one(found["hash"], "binary"))]
+        self.suite: tuple[Header, ...] = (("q_suite", suite.encode()),) if suite else ()
+
+    def __len__(self) -> int:
+        return len(self.columns[0][1])
+
+    @overload
+    def __getitem__(self, at: int) -> tuple[Header, ...]: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[tuple[Header, ...]]: ...
+    def __getitem__(self, at: int | slice) -> Any:
+        if isinstance(at, slice):
+            return [self[n] for n in range(*at.indices(len(self)))]
+        texts = [(name, column[at].as_py()) for name, column in self.columns]
+        return (*((name, text) for name, text in texts if text), *self.suite)
+
+
+def plan_chunks(
+    stage: Stage,
+    verdict: Verdict | None,
+    pipeline: Pipeline,
+    decision: Decision,
+    quarantine: Path,
+    *,
+    limits: Limits = Limits(),  # noqa: B008
+) -> ChunkPlan:
+    """Cut a file into chunks of at most `chunk.rows` rows and about `chunk.bytes` bytes of values.
+
+    A row's size is the average of the first 10,000 (or 16 MiB) as encoded, plus what the densest 1,000 rows have more of text: so no part of a file that
+    grows wide makes a chunk that does not fit memory. The plan's hash names all that decides which row is in which record (rule C4).
+    """
+    rows = StagedRows(stage, pipeline.record)
+    chunk = pipeline.publish.chunk
+    with limits.connect() as con:
+        per_chunk = max(1, min(chunk.rows, int(min(chunk.bytes, MOST_BYTES) // _row_bytes(con, rows))))
+    return ChunkPlan(stage.rows_in, per_chunk, digest(_parameters(stage, verdict, pipeline, decision, quarantine, per_chunk)))
+
+
+def _row_bytes(con: duckdb.DuckDBPyConnection, rows: StagedRows) -> float:
+    """Bytes of an encoded row in the densest part of the file."""
+    import pyarrow.compute as pc
+
+    densest = _densest(con, rows)
+    count = int(max(1, min(SAMPLE_ROWS, SAMPLE_BYTES // max(1, densest))))
+    first = con.sql(f"select * from (select * from {rows.source} limit {count}) order by {rows.row}").to_arrow_table()
+    if not len(first):
+        return 1.0
+    encoded = rows.serializer.encode(first.rename_columns(rows.schema.names))
+    average = (pc.sum(pc.binary_length(encoded.values)).as_py() or 0) / len(first)
+    con.register("first", first)
+    text = con.sql(f"select avg({rows.octets()}) from first").fetchall()[0][0]
+    return max(1.0, average + max(0.0, densest - text))
+
+
+def _densest(con: duckdb.DuckDBPyConnection, rows: StagedRows) -> float:
+    """Bytes of text per row, where a thousand rows have the most; a row counts with at most 1 MiB, as larger ones are quarantined."""
+    if rows.octets() == "0":
+        return 0.0
+    blocks = f"""select sum(least({rows.octets()}, 1 << 20)) / {BLOCK_ROWS} as bytes from {rows.source} group by ({rows.row} - 1) // {BLOCK_ROWS}"""
+    return con.sql(f"select coalesce(max(bytes), 0)::double from ({blocks})").fetchall()[0][0]
+
+
+def _parameters(
+    stage: Stage, verdict: Verdict | None, pipeline: Pipeline, decision: Decision, quarantine: Path, per_chunk: int
+) -> dict[str, Any]:
+    record = pipeline.record
+    return {
+        "forebay": __version__,
+        "compression": pipeline.source.compression,
+        "format": pipeline.format.model_dump(mode="json"),
+        "columns": [[column.name, column.type] for column in stage.columns],
+        "rows_per_chunk": per_chunk,
+        "key": list(record.key),
+        "value": record.value.model_dump(mode="json"),
+        "timestamp": record.timestamp,
+        "partitioner": record.partitioner.model_dump(mode="json"),
+        "partitions": pipeline.topic.partitions,
+        "suite": verdict.suite_hash if verdict else None,
+        "decision": decision.value,
+        "quarantine": str(pipeline.quality.quarantine),
+        "quarantined": _rows_hash(quarantine),
+    }
+
+
+def _rows_hash(quarantine: Path) -> str:
+    """sha256 of the quarantined row numbers as little-endian int64."""
+    import pyarrow.parquet as pq
+
+    found = hashlib.sha256()
+    with pq.ParquetFile(quarantine) as file:
+        for batch in file.iter_batches(columns=[ROW]):
+            found.update(batch.column(0).to_numpy().astype("<i8"))
+    return found.hexdigest()
+
+
+class ChunkEncoder:
+    """Encodes the chunks of one file, in any order, from any thread; the same chunk has the same bytes in every process.
+
+    Use as a context manager, or `close` it. `room` is how many bytes of raw a quarantine record may carry; the rest is cut.
+    """
+
+    def __init__(
+        self,
+        stage: Stage,
+        verdict: Verdict | None,
+        pipeline: Pipeline,
+        plan: ChunkPlan,
+        quarantine: Path,
+        *,
+        room: int = 900_000,
+        limits: Limits = Limits(),  # noqa: B008
+    ) -> None:
+        self.rows = StagedRows(stage, pipeline.record)
+        self.suite = f"{verdict.suite}@{verdict.suite_hash[:12]}" if verdict and verdict.suite else None
+        self.partitions = pipeline.topic.partitions
+        self.plan = plan
+        self.quarantine = quarantine
+        self.room = room
+        self._database = limits.connect()
+
+    def __enter__(self) -> ChunkEncoder:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._database.close()
+
+    def encode_chunk(self, chunk: int) -> EncodedChunk:
+        """Chunk `chunk` (0-based): `records` and `quarantine`, both in row order. Null timestamps mean the time of publishing.
+
+        `records.values` is a `pa.ChunkedArray` of binary, the other columns are arrays.
+
+        Raises `ReconcileError` if the rows do not add up, `FatalError` if one cannot be encoded: stage, plan and quarantine are not of one making then.
+        """
+        first, last = self.plan.bounds(chunk)
+        with self._database.cursor() as con:
+            quarantine = self._quarantined(con, first, last)
+            found = self._encoded(con, first, last, quarantine.rows)
+        for column in ("value", "key"):
+            if found[column].null_count:
+                raise FatalError(
+                    f"encoding chunk {chunk} of file `{self.rows.stage.fingerprint[:16]}`: {found[column].null_count} rows have no {column} and are not "
+                    "quarantined (remove the file's work folder, and it is staged again)",
+                    chunk=chunk,
+                )
+        encoded = EncodedChunk(first, last, last - first + 1, self._records(found), quarantine)
+        encoded.check(chunk, (first, last))
+        return encoded
+
+    def _records(self, found: pa.Table) -> Records:
+        """The columns as records. Values stay in the pieces that DuckDB made: joining them would copy the whole chunk once more."""
+        keys, values = _one(found["key"], "binary"), found["value"].cast("binary")
+        times = _one(found["timestamp"], "int64") if self.rows.timestamp else None
+        return Records(values, keys, self.rows.partitioner.assign(keys, self.partitions), _one(found["row"], "int64"), times)
+
+    def _encoded(self, con: duckdb.DuckDBPyConnection, first: int, last: int, quarantined: pa.Int64Array) -> pa.Table:
+        """`value`, `key`, `row`, `timestamp` of the rows that are not quarantined, in row order."""
+        rows = self.rows
+        where, bits = f"{rows.row} between {first} and {last}", []
+        if len(quarantined):
+            bits = [_bits(quarantined, first, last)]  # a filter keeps the file's order and is as fast as a join, which does not
+            where += f" and case when {where} then get_bit($1::bit, ({rows.row} - {first})::int) = 0 else false end"
+        more = f"{rows.key} as key, {rows.row} as row, {rows.timestamp or 'null::bigint'} as timestamp"
+        if rows.value is not None:
+            return con.sql(f"select {rows.value.value} as value, {more} from {rows.source} where {where}", params=bits).to_arrow_table()
+        found = con.sql(f"select {more}, * from {rows.source} where {where}", params=bits).to_arrow_table()
+        table = found.select(rows.identifiers).rename_columns(rows.schema.names)
+        return found.select(["key", "row", "timestamp"]).append_column("value", rows.serializer.encode(table).values)
+
+    def _quarantined(self, con: duckdb.DuckDBPyConnection, first: int, last: int) -> Quarantined:
+        found = con.sql(
+            f"""select raw[:{self.room}] as value, __row as row, stage, rule, reason[:1000] as reason, sha256(raw) as hash
+            from read_parquet({literal(str(self.quarantine))}) where __row between {first} and {last} order by __row"""
+        ).to_arrow_table()
+        return Quarantined(_one(found["value"], "binary"), _one(found["row"], "int64"), QuarantineHeaders(found, self.suite))
+
+
+def _bits(rows: pa.Int64Array, first: int, last: int) -> str:
+    """`0` and `1` for each row number from `first` to `last`: 1 where it is one of `rows`."""
+    import numpy as np
+
+    marks = np.full(last - first + 1, ord("0"), np.uint8)
+    marks[rows.to_numpy() - first] = ord("1")
+    return marks.tobytes().decode("ascii")
+
+
+def _one(column: pa.ChunkedArray, kind: str) -> pa.Array:
+    """A column as one array of that type."""
+    return column.cast(kind).combine_chunks()

@@ -1,0 +1,106 @@
+"""gate: publish, ask a person, or reject: a pure function of what inspection found and what the pipeline allows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from forebay.config.pipeline import BlockWhen, Drift, Pipeline
+from forebay.errors import ConfigError
+from forebay.model import Decision, FileRun, RuleResult, Severity, Stage, Status, Verdict
+
+GATE = "gate"
+"""Who decided, when no person did."""
+ADDED = "columns left out, unknown to the schema"
+MISSING = "columns missing"
+"""How the notes of a stage begin that tell of a drifted schema."""
+
+_WORST_FIRST = list(Severity)
+
+
+def gate(pipeline: Pipeline, file: FileRun, stage: Stage, verdict: Verdict | None, quarantined: int) -> FileRun:
+    """The file with a decision and its reason; `quarantined` is how many of its rows would be set aside.
+
+    A file is held back when a failed table rule, the share of quarantined rows or a drifted schema says so: then a person is asked
+    (`WAITING`), or, with `steward.on: never`, it is rejected. All other files are published, without the rows set aside.
+    """
+    held = [
+        *_table_rules(pipeline.quality.block_when, verdict),
+        *_budget(pipeline.quality.block_when, stage.rows_in, quarantined),
+        *_drift(pipeline.schema_.on_drift if pipeline.schema_ else Drift(), stage),
+    ]
+    if not held:
+        return file.but(decision=Decision.PUBLISH, decided_by=GATE, decision_reason=_passed(stage, verdict, quarantined))
+    words = "; ".join(held)
+    if pipeline.quality.steward.on == "never":
+        return _rejected(file, GATE, words)
+    return file.but(decision=Decision.ASK, decided_by=GATE, decision_reason=words, reason=words, status=Status.WAITING)
+
+
+def answer(file: FileRun, decision: Decision, who: str, reason: str) -> FileRun:
+    """The file as a person decided: `PUBLISH` what passed, `PUBLISH_ALL`, or `REJECT`.
+
+    Raises `ConfigError` when the file waits for nobody, when no reason is given, or when the answer is none.
+    """
+    name = file.file.uri
+    if file.decision is not Decision.ASK:
+        raise ConfigError(f"answering for `{name}`: it waits for nobody (its decision is `{file.decision}`)", uri=name)
+    if decision is Decision.ASK:
+        raise ConfigError(f"answering for `{name}`: `{decision}` is no answer (publish, publish all or reject)", uri=name)
+    if not who.strip() or not reason.strip():
+        raise ConfigError(f"answering for `{name}`: who decides, and why, is part of the record (give a name and a reason)", uri=name)
+    if decision is Decision.REJECT:
+        return _rejected(file, who, reason)
+    return file.but(decision=decision, decided_by=who, decision_reason=reason, status=Status.INSPECTED)
+
+
+def _rejected(file: FileRun, who: str, words: str) -> FileRun:
+    """All of its rows are rejected, and none is quarantined on its own account."""
+    counts = {"rejected": file.rows_in, "quarantined": 0, "published": 0}
+    return file.but(decision=Decision.REJECT, decided_by=who, decision_reason=words, reason=words, status=Status.REJECTED, **counts)
+
+
+def _table_rules(block_when: BlockWhen, verdict: Verdict | None) -> Iterator[str]:
+    if verdict is None or block_when.any_table_rule is None:
+        return
+    blocking = _WORST_FIRST[: _WORST_FIRST.index(block_when.any_table_rule) + 1]
+    for result in verdict.results:
+        if result.kind == "table" and not result.success and result.severity in blocking:
+            yield f"{result.severity} rule {result.title} failed: {_observation(result)}"
+
+
+def _observation(result: RuleResult) -> str:
+    observed = "nothing" if result.observed is None else f"`{result.observed}`"
+    return f"observed {observed}, expected `{result.expected}`"
+
+
+def _budget(block_when: BlockWhen, rows_in: int, quarantined: int) -> Iterator[str]:
+    limit = block_when.quarantined_over
+    if limit is not None and quarantined > limit * rows_in:
+        yield f"{quarantined} of {rows_in} rows would be quarantined: {_percent(quarantined / rows_in)}, the limit is {_percent(limit)}"
+
+
+def _percent(share: float) -> str:
+    """A share with the digits that tell it from its neighbours: 0.5 %, 12.3 %, 0.0001 %."""
+    return f"{share * 100:.3g} %"
+
+
+def _drift(on_drift: Drift, stage: Stage) -> Iterator[str]:
+    for note in stage.notes:
+        blocks = (note.startswith(ADDED) and on_drift.added == "block") or (note.startswith(MISSING) and on_drift.missing == "block")
+        if blocks:
+            yield f"the schema drifted: {note}"
+
+
+def _passed(stage: Stage, verdict: Verdict | None, quarantined: int) -> str:
+    aside = f", {quarantined} of {stage.rows_in} rows are set aside" if quarantined else ""
+    if verdict is None:
+        return f"no suite is set{aside}"
+    failed = [result for result in verdict.results if not result.success]
+    told = "; ".join(f"{r.severity} {r.title}: {_failure(r)}" for r in failed[:5])
+    more = f" and {len(failed) - 5} more" if len(failed) > 5 else ""
+    rules = f"{len(verdict.results) - len(failed)} of {len(verdict.results)} rules of suite `{verdict.suite}` passed"
+    return f"{rules}{aside}" + (f" ({told}{more})" if failed else "")
+
+
+def _failure(result: RuleResult) -> str:
+    return f"{result.unexpected} of {result.checked} rows" if result.kind == "row" else _observation(result)

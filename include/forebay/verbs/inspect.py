@@ -1,0 +1,185 @@
+"""inspect: fetch, stage and check one file. Nothing of it is visible to any consumer yet."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from pathlib import Path
+
+from forebay import events, registry
+from forebay.compressions._unpack import unpack
+from forebay.contracts import StageWriter
+from forebay.errors import CorruptFileError, FatalError, FileChangedError
+from forebay.index import projection
+from forebay.kafka import topics
+from forebay.model import Column, Decision, FileRun, Snapshot, Stage, Status, Verdict
+from forebay.quality import suite as suites
+from forebay.quality.suite import Suite
+from forebay.verbs.context import Context
+from forebay.verbs.encode import compose_quarantine
+from forebay.verbs.gate import gate
+from forebay.verbs.work import Work
+
+
+def inspect(ctx: Context, file: FileRun) -> FileRun:
+    """The file with its fingerprint, its row counts and the gate's decision.
+
+    A file that cannot be read as what the pipeline says (`CorruptFileError`), or that changed while it was read (`FileChangedError`), is
+    FAILED with the error's words, stays where it is, and does not stop the others. Other errors are raised.
+    """
+    try:
+        inspected = _inspect(ctx, file)
+    except (CorruptFileError, FileChangedError) as error:
+        inspected = file.but(status=Status.FAILED, error=error.message)
+        events.emit(events.FILE_FAILED, level=30, uri=file.file.uri, error=error.message)
+    projection.project_file(ctx.project.index, inspected)
+    return inspected
+
+
+def _inspect(ctx: Context, file: FileRun) -> FileRun:
+    snapshot = fetch(ctx, file)
+    work = work_of(ctx, snapshot.fingerprint)
+    suite = _suite(ctx)
+    stage = work.stage() or _stage(ctx, snapshot, work)
+    verdict = _verdict(ctx, file, stage, suite, work) if suite else None
+    aside = quarantine(ctx, stage, verdict, Decision.PUBLISH, work, topics.max_message_bytes(ctx.kafka, ctx.pipeline.topic.name))
+    quarantined = _lines(aside)
+    docs = verdict.docs if verdict else None
+    known = file.but(fingerprint=snapshot.fingerprint, work=work.folder, rows_in=stage.rows_in, quarantined=quarantined, docs=docs)
+    decided = gate(ctx.pipeline, known.but(status=Status.INSPECTED), stage, verdict, quarantined)
+    if verdict:
+        projection.project_verdict(ctx.project.index, decided, verdict)
+    events.emit(
+        events.FILE_CHECKED,
+        uri=file.file.uri,
+        rows=stage.rows_in,
+        quarantined=quarantined,
+        decision=str(decided.decision),
+        reason=decided.reason,
+    )
+    return decided
+
+
+def fetch(ctx: Context, file: FileRun) -> Snapshot:
+    """Our own copy of exactly the version that was discovered, in its content-addressed place."""
+    draft = ctx.project.spool / f"{os.getpid()}-{uuid.uuid4().hex}"
+    draft.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        snapshot = ctx.source.fetch(file.file, draft)
+        if file.fingerprint and snapshot.fingerprint != file.fingerprint:
+            raise FileChangedError(
+                f"fetching `{file.file.uri}`: its bytes are not those that were discovered (run again: the new content gets its own fate)",
+                uri=file.file.uri,
+            )
+        place = work_of(ctx, snapshot.fingerprint).snapshot
+        place.parent.mkdir(parents=True, exist_ok=True)
+        draft.replace(place)
+    finally:
+        draft.unlink(missing_ok=True)
+    events.emit(events.FILE_FETCHED, uri=file.file.uri, size=snapshot.size, fingerprint=snapshot.fp16)
+    return Snapshot(snapshot.file, place, snapshot.fingerprint, snapshot.size)
+
+
+def work_of(ctx: Context, fingerprint: str) -> Work:
+    """The work folder of a content under the pipeline's present settings."""
+    p = ctx.pipeline
+    suite = _suite(ctx)
+    settings = {
+        "format": p.format.model_dump(mode="json"),
+        "compression": p.source.compression,
+        "schema": p.schema_.model_dump(mode="json") if p.schema_ else None,
+        "suite": suite.hash if suite else None,
+        "quarantine": str(p.quality.quarantine),
+        "key": p.record.key,
+        "value": p.record.value.model_dump(mode="json"),
+    }
+    return Work(ctx.project.work(p.pipeline, fingerprint), settings)
+
+
+def load(ctx: Context, file: FileRun) -> tuple[Work, Stage, Verdict | None]:
+    """Stage and verdict as `inspect` left them; made again from the source when this machine does not have them.
+
+    Raises `FileChangedError` when the source no longer holds the bytes that were inspected.
+    """
+    if not file.fingerprint:
+        raise FatalError(f"publishing `{file.file.uri}`: it was never inspected (run the whole way of the file)", uri=file.file.uri)
+    work = work_of(ctx, file.fingerprint)
+    stage, verdict = work.stage(), work.verdict()
+    if stage is None or (ctx.pipeline.quality.suite and verdict is None) or not work.quarantine(Decision.PUBLISH).exists():
+        _inspect(ctx, file)
+        stage, verdict = work.stage(), work.verdict()
+    if stage is None:
+        raise FatalError(f"publishing `{file.file.uri}`: its stage is missing in `{work.base}` (run inspect again)", uri=file.file.uri)
+    return work, stage, verdict
+
+
+def quarantine(ctx: Context, stage: Stage, verdict: Verdict | None, decision: Decision, work: Work, limit: int) -> Path:
+    """The list of rows set aside under that decision, made if it is not there. `limit`: the topic's largest record, in bytes."""
+    path = work.quarantine(decision)
+    if not path.exists():
+        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        compose_quarantine(stage, verdict, ctx.pipeline, decision, draft, max_message_bytes=limit)
+        draft.replace(path)
+    return path
+
+
+def _lines(path: Path) -> int:
+    import pyarrow.parquet as pq
+
+    return int(pq.read_metadata(path).num_rows)
+
+
+def columns_declared(ctx: Context) -> tuple[Column, ...] | None:
+    """The columns that the pipeline declares, or None: they are inferred."""
+    declared = ctx.pipeline.schema_
+    return tuple(Column(name, kind) for name, kind in declared.columns.items()) if declared else None
+
+
+def _suite(ctx: Context) -> Suite | None:
+    name = ctx.pipeline.quality.suite
+    return suites.load(ctx.project.expectations / f"{name}.json") if name else None
+
+
+def _stage(ctx: Context, snapshot: Snapshot, work: Work) -> Stage:
+    section = ctx.pipeline.format
+    plugin = registry.find("formats", section.type)
+    draft = work.base / f".stage-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    draft.mkdir(parents=True)
+    try:
+        plain = unpack(snapshot.path, snapshot.file.name, ctx.pipeline.source.compression, draft / "plain")
+        stage = plugin(plugin.Config(**section.options)).read(snapshot, plain, columns_declared(ctx), StageWriter(draft))
+        (draft / "plain").unlink(missing_ok=True)
+        final = _move(stage, draft, work.stage_folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    work.save_stage(final)
+    events.emit(
+        events.FILE_STAGED,
+        uri=snapshot.file.uri,
+        rows=final.rows_in,
+        rejected=final.rows_rejected,
+        columns=len(final.columns),
+        notes=list(final.notes),
+    )
+    return final
+
+
+def _move(stage: Stage, draft: Path, to: Path) -> Stage:
+    to.mkdir(parents=True, exist_ok=True)
+    for path in (stage.rows, stage.rejects):
+        path.replace(to / path.name)
+    moved = stage.to_json() | {"rows": to / stage.rows.name, "rejects": to / stage.rejects.name}
+    return Stage.from_json(moved)
+
+
+def _verdict(ctx: Context, file: FileRun, stage: Stage, suite: Suite, work: Work) -> Verdict:
+    known = work.verdict()
+    if known:
+        return known
+    from forebay.quality.check import check
+
+    name = f"{ctx.pipeline.pipeline}/{file.window.day}/{file.file.name}"
+    verdict = check(stage, suite, work.verdict_folder, run_name=name, docs=ctx.project.reports / "data_docs")
+    work.save_verdict(verdict)
+    return verdict

@@ -1,0 +1,65 @@
+"""The ledger seen and proved: what was published, and the same read again from the topic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from forebay.errors import ReconcileError
+from forebay.kafka import ledger, reader
+from forebay.kafka.ledger import FileEntry, LedgerView
+from forebay.model import Json
+from forebay.verbs.context import Context
+
+
+@dataclass(frozen=True, slots=True)
+class Proof(Json):
+    """One published content, and whether its offset ranges hold exactly its records."""
+
+    uri: str
+    fingerprint: str
+    generation: int
+    published: int
+    quarantined: int
+    found: int
+    problem: str | None = None
+
+
+def read(ctx: Context) -> LedgerView:
+    """The whole ledger of the pipeline."""
+    return ledger.read(ctx.kafka, ctx.pipeline)
+
+
+def unfinished(view: LedgerView) -> list[dict[str, Any]]:
+    """Contents of which chunks are committed without the completion record: a publish was cut short, a retry goes on with it."""
+    return [
+        {"uri": next(iter(chunks.values())).file.uri, "fingerprint": fp, "generation": generation, "chunks": sorted(chunks)}
+        for (fp, generation), chunks in view.chunks.items()
+        if (fp, generation) not in view.files
+    ]
+
+
+def verify(ctx: Context, view: LedgerView) -> list[Proof]:
+    """Read every range of every complete content again under read_committed and count."""
+    with reader.RangeReader(ctx.kafka) as reading:
+        return [_prove(reading, view, entry) for entry in view.files.values()]
+
+
+def _prove(reading: reader.RangeReader, view: LedgerView, entry: FileEntry) -> Proof:
+    receipts = view.receipts(entry.fingerprint, entry.generation)
+    data = [place for receipt in receipts for place in receipt.outputs]
+    aside = [place for receipt in receipts for place in receipt.quarantine]
+    proof = (entry.file.uri, entry.fingerprint, entry.generation, entry.published, entry.quarantined)
+    try:
+        counts = reading.count([*data, *aside])
+    except ReconcileError as error:
+        return Proof(*proof, found=0, problem=error.message)
+    found = sum(count.found for count in counts)
+    short = next((count for count in counts if count.missing and count.range.complete), None)
+    problem = None
+    if short:
+        where = f"`{short.range.topic}` partition {short.range.partition} offsets {short.range.first} to {short.range.last}"
+        problem = f"{where}: {short.found} records, the ledger says {short.range.count}"
+    elif sum(r.rows_in for r in receipts) != entry.rows_in:
+        problem = f"its chunks count {sum(r.rows_in for r in receipts)} rows, its completion record {entry.rows_in}"
+    return Proof(*proof, found=found, problem=problem)

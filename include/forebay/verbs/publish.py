@@ -1,0 +1,96 @@
+"""publish: the file's accepted rows become records, the others quarantine records, chunk by chunk in transactions (kafka/protocol.py)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from forebay import __version__, events
+from forebay.errors import FatalError
+from forebay.index import projection
+from forebay.kafka import topics
+from forebay.kafka.ledger import Completion, Origin
+from forebay.kafka.publisher import PublishJob, publish_file
+from forebay.kafka.records import Headers
+from forebay.model import Decision, FileRun, Identity, OffsetRange, Receipt, Stage, Status, Verdict
+from forebay.verbs.context import Context
+from forebay.verbs.encode import ChunkEncoder, plan_chunks
+from forebay.verbs.inspect import load, quarantine
+from forebay.verbs.work import digest
+
+_GO = {Decision.PUBLISH, Decision.PUBLISH_ALL}
+_FRAMING = 2_000  # bytes of key, headers and framing that a record has beside its value, for the quarantine's raw text
+
+
+def publish(ctx: Context, file: FileRun, identity: Identity) -> FileRun:
+    """The same file, PUBLISHED, with its counts and offset ranges as the ledger has them. Files that are not to be published pass through.
+
+    Repeating it after any failure is safe. Raises what `publish_file` raises, and `FileChangedError` when stage and source are both gone.
+    """
+    if file.status is not Status.INSPECTED or file.decision not in _GO:
+        return file
+    work, stage, verdict = load(ctx, file)
+    limit = topics.max_message_bytes(ctx.kafka, ctx.pipeline.topic.name)
+    aside = quarantine(ctx, stage, verdict, file.decision, work, limit)
+    plan = plan_chunks(stage, verdict, ctx.pipeline, file.decision, aside)
+    room = topics.max_message_bytes(ctx.kafka, ctx.pipeline.quarantine_topic) - _FRAMING
+    with ChunkEncoder(stage, verdict, ctx.pipeline, plan, aside, room=room) as encoder:
+        content_type = encoder.rows.serializer.content_type
+        job = PublishJob(
+            config=ctx.kafka,
+            pipeline=ctx.pipeline,
+            file=file.file,
+            fingerprint=stage.fingerprint,
+            plan=plan,
+            encode=encoder.encode_chunk,
+            identity=identity,
+            headers=_headers(ctx, file, stage, identity, content_type),
+            origin=_origin(ctx, stage, verdict),
+            generation=file.generation,
+            completion=_completion(file),
+            max_message_bytes=limit,
+        )
+        receipts = publish_file(job)
+    return _published(ctx, file, receipts, identity)
+
+
+def _headers(ctx: Context, file: FileRun, stage: Stage, identity: Identity, content_type: str) -> Headers:
+    profile, name = ctx.pipeline.record.headers, ctx.pipeline.pipeline
+    return Headers.of(profile, name, file.file, stage.fingerprint, file.generation, identity, content_type)
+
+
+def _origin(ctx: Context, stage: Stage, verdict: Verdict | None) -> Origin:
+    p = ctx.pipeline
+    return Origin(
+        cluster_id=ctx.cluster_id,
+        suite=verdict.suite if verdict else None,
+        suite_hash=verdict.suite_hash if verdict else "",
+        schema_hash=digest({"columns": [column.to_json() for column in stage.columns]}),
+        partitioner=p.record.partitioner.type,
+        partition_count=p.topic.partitions,
+        ledger_partitions=p.publish.ledger_partitions,
+        code_version=__version__,
+    )
+
+
+def _completion(file: FileRun) -> Completion:
+    reason = file.reason if file.generation > 1 else None
+    decision = file.decision.value if file.decision else None
+    return Completion(reason, file.supersedes, file.duplicate_of, decision, file.decided_by, file.decision_reason, file.window)
+
+
+def _published(ctx: Context, file: FileRun, receipts: tuple[Receipt, ...], identity: Identity) -> FileRun:
+    counts: dict[str, Any] = {name: sum(getattr(r, name) for r in receipts) for name in ("rows_in", "published", "quarantined")}
+    outputs, aside = ranges(receipts, "outputs"), ranges(receipts, "quarantine")
+    done = file.but(status=Status.PUBLISHED, rejected=0, outputs=outputs, quarantine=aside, **counts)
+    if counts["rows_in"] != counts["published"] + counts["quarantined"]:
+        raise FatalError(f"publishing `{file.file.uri}`: {counts} do not add up (a defect of forebay: keep the work folder `{file.work}`)")
+    projection.project_receipts(ctx.project.index, file.pipeline, file.file.uri, identity.run_id, receipts)
+    projection.project_file(ctx.project.index, done)
+    events.emit(events.FILE_PUBLISHED, uri=file.file.uri, published=done.published, quarantined=done.quarantined, chunks=len(receipts))
+    return done
+
+
+def ranges(receipts: tuple[Receipt, ...], of: str) -> tuple[OffsetRange, ...]:
+    """The offset ranges of all chunks, per topic and partition in order of their offsets, chunk by chunk."""
+    found = [place for receipt in receipts for place in getattr(receipt, of)]
+    return tuple(sorted(found, key=lambda place: (place.topic, place.partition, place.first)))

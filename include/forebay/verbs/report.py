@@ -1,0 +1,71 @@
+"""report: index, lineage and quality pages of a run. It runs always, and never hides a failure."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import UTC, datetime
+from typing import Any
+
+from forebay import events
+from forebay.index import projection
+from forebay.lineage import emit, openlineage
+from forebay.lineage.facts import FileFacts, RunFacts
+from forebay.model import FileRun, Identity, RunReport, Status
+from forebay.verbs.context import Context
+from forebay.verbs.inspect import work_of
+
+_WORST = (("failed", Status.FAILED), ("blocked", Status.WAITING))
+
+
+def status_of(files: tuple[FileRun, ...]) -> str:
+    """The worst of the files' ends: `failed`, `blocked` (waiting for a person), `rejected` or `done`; a run with nothing to do is done."""
+    ends = {file.status for file in files}
+    for name, status in _WORST:
+        if status in ends:
+            return name
+    return "rejected" if Status.REJECTED in ends else "done"
+
+
+def begin(ctx: Context, run: RunReport, identity: Identity, transport: dict[str, Any] | None = None) -> None:
+    """Project the run's beginning and send the START event."""
+    projection.project_run(ctx.project.index, run)
+    emit.send([openlineage.start(_facts(ctx, run, identity, None))], ctx.project.lineage, transport)
+    events.emit(events.RUN_STARTED, run_id=run.run_id, pipeline=run.pipeline, day=run.window.day.isoformat())
+
+
+def report(
+    ctx: Context, run: RunReport, identity: Identity, error: str | None = None, transport: dict[str, Any] | None = None
+) -> RunReport:
+    """The run as it ended: projected into the index, told to lineage, its quality pages indexed."""
+    status = "failed" if error else status_of(run.files)
+    done = dataclasses.replace(run, status=status, ended=datetime.now(UTC), note=run.note or error)
+    projection.project_run(ctx.project.index, done)
+    projection.project_files(ctx.project.index, done.files)
+    failures = [f.error for f in done.files if f.status is Status.FAILED and f.error]
+    facts = _facts(ctx, done, identity, error or ("; ".join(failures) or None))
+    emit.send([openlineage.end(facts)], ctx.project.lineage, transport)
+    _index_docs(ctx, done)
+    events.emit(events.RUN_ENDED, run_id=run.run_id, pipeline=run.pipeline, status=status, files=len(done.files))
+    return done
+
+
+def _facts(ctx: Context, run: RunReport, identity: Identity, error: str | None) -> RunFacts:
+    p = ctx.pipeline
+    cluster = str(ctx.kafka["bootstrap.servers"]).split(",")[0]
+    files = tuple(_file_facts(ctx, file) for file in run.files)
+    return RunFacts(p.pipeline, p.owner, run.window, identity, run.started, cluster, p.topic.name, p.quarantine_topic, files, error)
+
+
+def _file_facts(ctx: Context, file: FileRun) -> FileFacts:
+    if not file.fingerprint:
+        return FileFacts(file)
+    work = work_of(ctx, file.fingerprint)
+    stage = work.stage()
+    return FileFacts(file, stage.columns if stage else (), work.verdict())
+
+
+def _index_docs(ctx: Context, run: RunReport) -> None:
+    if any(file.docs for file in run.files):
+        from forebay.quality.docs import build_index
+
+        build_index(ctx.project.reports / "data_docs")

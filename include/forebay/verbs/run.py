@@ -1,0 +1,110 @@
+"""run: the whole way of one window without Airflow. The same verbs, called in a row; Airflow's tasks call them one by one."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from forebay.errors import FatalError, ForebayError, QualityError
+from forebay.index import projection
+from forebay.kafka import topics
+from forebay.lineage.openlineage import lineage_run
+from forebay.model import Decision, FileRun, Identity, Plan, RunReport, Status, Window
+from forebay.verbs import report as reporting
+from forebay.verbs.context import Context
+from forebay.verbs.discover import GenerationRequest, discover, to_do
+from forebay.verbs.gate import answer
+from forebay.verbs.inspect import inspect
+from forebay.verbs.publish import publish
+from forebay.verbs.reconcile import reconcile
+from forebay.verbs.settle import settle
+
+Answer = tuple[Decision, str, str]
+"""A person's answer given beforehand: decision, who, reason."""
+
+
+def new_run_id(window: Window) -> str:
+    """A run id for a run by hand: the day it covers and the moment it began."""
+    return f"manual__{window.day}__{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
+
+
+def run_window(
+    ctx: Context,
+    window: Window,
+    *,
+    run_id: str | None = None,
+    trigger: str = "cli",
+    generation: GenerationRequest | None = None,
+    steward: Answer | None = None,
+) -> RunReport:
+    """Discover, inspect, gate, publish, reconcile, settle and report one window; returns the run as the index keeps it.
+
+    A file that fails does not stop the others; the run's status is the worst of them. Errors that concern the run as a whole (broker,
+    credentials, topics, source) are reported and raised.
+    """
+    run = RunReport(run_id or new_run_id(window), ctx.pipeline.pipeline, window, "running", trigger=trigger)
+    identity = Identity(run.run_id, lineage_run(run.pipeline, run.run_id))
+    try:
+        prepare(ctx)
+        reporting.begin(ctx, run, identity)
+        plan = discover(ctx, window, run.run_id, generation=generation)
+        files = tuple(_whole_way(ctx, file, identity, steward) for file in plan.files)
+    except ForebayError as error:
+        _report_failure(ctx, run, identity, error)
+        raise
+    return reporting.report(ctx, _with(run, plan, files), identity)
+
+
+def prepare(ctx: Context) -> None:
+    """Make sure of broker, credentials and topics before the first byte is read; raises what is wrong with them."""
+    _ = ctx.cluster_id
+    topics.ensure(ctx.kafka, ctx.pipeline)
+
+
+def _whole_way(ctx: Context, file: FileRun, identity: Identity, steward: Answer | None) -> FileRun:
+    if not to_do(file):
+        return settle(ctx, file)
+    steps: list[Callable[[FileRun], FileRun]] = [
+        lambda f: inspect(ctx, f),
+        lambda f: _ask(f, steward),
+        lambda f: publish(ctx, f, identity),
+        lambda f: reconcile(ctx, f),
+        lambda f: settle(ctx, f),
+    ]
+    try:
+        for step in steps:
+            file = step(file)
+    except FatalError as error:
+        file = file.but(status=Status.FAILED, error=error.message)
+    projection.project_file(ctx.project.index, file)
+    return file
+
+
+def _ask(file: FileRun, steward: Answer | None) -> FileRun:
+    """Without Airflow nobody can be asked while the run waits: the file stays, unless the answer was given with the command."""
+    if file.decision is not Decision.ASK:
+        return file
+    return answer(file, *steward) if steward else file.but(status=Status.WAITING)
+
+
+def _with(run: RunReport, plan: Plan, files: tuple[FileRun, ...]) -> RunReport:
+    return RunReport.from_json(run.to_json() | {"files": [file.to_json() for file in files], "note": plan.note})
+
+
+def _report_failure(ctx: Context, run: RunReport, identity: Identity, error: ForebayError) -> None:
+    with contextlib.suppress(ForebayError):  # a broker that cannot be reached cannot name lineage's cluster: the first error is raised
+        reporting.report(ctx, run, identity, error=error.message)
+
+
+def conclude(files: tuple[FileRun, ...]) -> None:
+    """Raise for a run whose files did not all end well, so that nothing is green that is not.
+
+    Raises `FatalError` naming each failed file, or `QualityError` for files that wait for a person.
+    """
+    failed = [f"`{f.file.uri}`: {f.error}" for f in files if f.status is Status.FAILED]
+    if failed:
+        raise FatalError(f"{len(failed)} of {len(files)} files failed: " + "; ".join(failed))
+    waiting = [f"`{f.file.uri}`: {f.reason}" for f in files if f.status is Status.WAITING]
+    if waiting:
+        raise QualityError(f"{len(waiting)} of {len(files)} files wait for a person: " + "; ".join(waiting))

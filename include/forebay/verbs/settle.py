@@ -1,0 +1,44 @@
+"""settle: finish a file at its source, once its records are proved."""
+
+from __future__ import annotations
+
+from forebay import events, registry
+from forebay.contracts import Settlement
+from forebay.errors import FileChangedError
+from forebay.model import Fate, FileRun, Status
+from forebay.verbs.context import Context
+
+
+def settle(ctx: Context, file: FileRun) -> FileRun:
+    """Archive, delete or keep a reconciled file, and say so in `settled`; its status is `DONE` then. Idempotent.
+
+    A file that an earlier run published, and that still lies at its source, is settled too (a crash may have come between), unless that
+    cannot be undone: then only the run that reconciled it may. All others are left as they are. If another version lies there by now, it
+    is left in place: the next discovery gives it its own fate. Raises `SourceUnavailableError`, `NotAuthorizedError`.
+    """
+    if file.status is not Status.RECONCILED and not _found_again(file):
+        return file
+    settlement = _settlement(ctx)
+    if file.status is not Status.RECONCILED and not settlement.reversible:
+        return file.but(settled="left in place: an earlier run published it, and only the run that proves the records deletes")
+    settled = _settle(ctx, settlement, file)
+    events.emit(events.FILE_SETTLED, uri=file.file.uri, settled=settled)
+    return file.but(settled=settled, status=Status.DONE if file.status is Status.RECONCILED else file.status)
+
+
+def _found_again(file: FileRun) -> bool:
+    return file.fate is Fate.PUBLISHED and file.status is Status.SKIPPED and file.settled is None
+
+
+def _settlement(ctx: Context) -> Settlement:
+    section = ctx.pipeline.settle
+    plugin = registry.find("settlements", section.type)
+    found: Settlement = plugin(plugin.Config(**section.options))
+    return found
+
+
+def _settle(ctx: Context, settlement: Settlement, file: FileRun) -> str:
+    try:
+        return settlement.settle(ctx.source, file.file, file.window.day.isoformat())
+    except FileChangedError:
+        return "left in place: it changed or vanished since it was read"

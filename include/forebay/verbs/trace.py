@@ -1,0 +1,146 @@
+"""trace: a record back to its file and row, a file on to its partitions and offsets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from forebay.config.home import Project
+from forebay.errors import ConfigError, FatalError
+from forebay.index import queries
+from forebay.kafka import lookup
+from forebay.model import Decision, FileRun, Json
+from forebay.verbs.context import Context
+from forebay.verbs.encode import ChunkEncoder, plan_chunks
+from forebay.verbs.inspect import work_of
+
+
+@dataclass(frozen=True, slots=True)
+class RecordTrace(Json):
+    """Where a record came from. `how` says what the row rests on: the record's `ce_id` header, or the plan of its chunk.
+
+    `row` is None where neither is at hand; then it is one of the rows `first_row` to `last_row`.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    kind: str  # data | quarantine
+    pipeline: str
+    run_id: str
+    uri: str
+    fingerprint: str
+    generation: int
+    chunk: int
+    first_row: int
+    last_row: int
+    row: int | None
+    how: str
+    key: str
+    value: str
+    headers: dict[str, str]
+    suite: str | None = None
+
+
+def trace_record(project: Project, contexts: dict[str, Context], topic: str, partition: int, offset: int) -> RecordTrace:
+    """The file, row, run and suite of one record. `contexts` are the project's pipelines by name.
+
+    Raises `FatalError` when no chunk known to the index covers the offset, or the offset holds no committed record.
+    """
+    candidates = queries.receipts_at(project.index, topic, partition, offset)
+    candidates = [c for c in candidates if c["pipeline"] in contexts]
+    if not candidates:
+        raise FatalError(
+            f"tracing `{topic}` partition {partition} offset {offset}: no chunk in the index covers it"
+            " (not forebay's, or the index is behind: forebay index rebuild)"
+        )
+    ctx = contexts[candidates[0]["pipeline"]]
+    found = lookup.find(ctx.kafka, topic, partition, offset, since=min(c["first"] for c in candidates))
+    source, row, how = _row(ctx, candidates, found)
+    return RecordTrace(
+        topic,
+        partition,
+        offset,
+        row=row,
+        how=how,
+        key=_text(found.key),
+        value=_text(found.value),
+        headers=found.headers,
+        suite=_suite(project, source),
+        **{
+            name: source[name]
+            for name in ("kind", "pipeline", "run_id", "uri", "fingerprint", "generation", "chunk", "first_row", "last_row")
+        },
+    )
+
+
+def _text(data: bytes | None) -> str:
+    return (data or b"").decode("utf-8", "replace")
+
+
+def _row(ctx: Context, candidates: list[dict[str, Any]], found: lookup.Found) -> tuple[dict[str, Any], int | None, str]:
+    fp16, _, rest = found.headers.get("ce_id", "").partition(":")
+    generation, _, row = rest.partition(":")
+    for source in candidates:
+        if row.isdigit() and source["fingerprint"].startswith(fp16) and str(source["generation"]) == generation:
+            return source, int(row), "the record's ce_id header"
+    source = candidates[0]
+    return source, _planned_row(ctx, source, found), "its place in the chunk's plan"
+
+
+def _planned_row(ctx: Context, source: dict[str, Any], found: lookup.Found) -> int | None:
+    """The row by the deterministic plan: the n-th record of its partition in the chunk, if its value is the same to the byte."""
+    work = work_of(ctx, source["fingerprint"])
+    stage, verdict = work.stage(), work.verdict()
+    if stage is None or source["kind"] != "data":
+        return None
+    for decision in (Decision.PUBLISH, Decision.PUBLISH_ALL):
+        aside = work.quarantine(decision)
+        if not aside.exists():
+            continue
+        plan = plan_chunks(stage, verdict, ctx.pipeline, decision, aside)
+        if plan.plan_hash != source["plan_hash"]:
+            continue
+        with ChunkEncoder(stage, verdict, ctx.pipeline, plan, aside) as encoder:
+            return _nth(encoder.encode_chunk(source["chunk"]).records, source["partition"], found)
+    return None
+
+
+def _nth(records: Any, partition: int, found: lookup.Found) -> int | None:
+    import numpy as np
+
+    places = np.flatnonzero(records.partitions.to_numpy() == partition)
+    if found.before >= len(places):
+        return None
+    at = int(places[found.before])
+    return int(records.rows[at].as_py()) if records.values[at].as_py() == found.value else None
+
+
+def _suite(project: Project, source: dict[str, Any]) -> str | None:
+    rules = queries.rules_of(project.index, source["pipeline"], source["run_id"], source["uri"])
+    return rules[0]["suite"] if rules else None
+
+
+def trace_file(project: Project, name: str) -> list[tuple[FileRun, list[dict[str, Any]]]]:
+    """Every content that a file (the end of its uri, a path, or the beginning of its sha256) had, newest first, each with its offset ranges.
+
+    Raises `ConfigError` when the index knows no such file.
+    """
+    path = Path(name)
+    asked = f"file://{path.resolve()}" if path.exists() else name
+    found: dict[tuple[str, str, int], FileRun] = {}
+    for file in queries.files(project.index, name=asked, limit=1000) or queries.files(project.index, name=name, limit=1000):
+        key = (file.pipeline, file.fingerprint or file.file.uri, file.generation)
+        if key not in found or (file.published and not found[key].published):  # the run that published it, not one that met it again
+            found[key] = file
+    if not found:
+        raise ConfigError(
+            f"tracing `{name}`: the index knows no such file (forebay files lists them; forebay index rebuild brings it up to the ledger)"
+        )
+    return [(file, _ranges(project, file)) for file in found.values()]
+
+
+def _ranges(project: Project, file: FileRun) -> list[dict[str, Any]]:
+    rows = queries.receipts_of(project.index, file.fingerprint) if file.fingerprint else []
+    return [row for row in rows if row["pipeline"] == file.pipeline and row["generation"] == file.generation]

@@ -1,0 +1,87 @@
+"""The work folder of one file's content: what `inspect` leaves and `publish` goes on from, in any process and at any attempt.
+
+    WORK/snapshot                 the bytes as fetched (sha256 = the folder's name)
+    WORK/SETTINGS/plain           unpacked, removed once staged
+    WORK/SETTINGS/stage/          rows.parquet, rejects.parquet, stage.json
+    WORK/SETTINGS/verdict/        failing.parquet, result.json, verdict.json
+    WORK/SETTINGS/quarantine-DECISION.parquet
+
+SETTINGS is a hash of everything that decides how the file is read and checked, so an edited pipeline or suite never meets an old stage.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from forebay import __version__
+from forebay.model import Decision, Json, JsonDict, Stage, Verdict
+
+J = TypeVar("J", bound=Json)
+
+
+def digest(document: JsonDict) -> str:
+    """sha256 (hex) of a document's canonical JSON."""
+    return hashlib.sha256(json.dumps(document, sort_keys=True, separators=(",", ":"), default=str).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Paths and stored values of one content under one set of settings."""
+
+    folder: Path
+    settings: JsonDict
+
+    @property
+    def base(self) -> Path:
+        return self.folder / digest({**self.settings, "forebay": __version__})[:12]
+
+    @property
+    def snapshot(self) -> Path:
+        return self.folder / "snapshot"
+
+    @property
+    def stage_folder(self) -> Path:
+        return self.base / "stage"
+
+    @property
+    def verdict_folder(self) -> Path:
+        return self.base / "verdict"
+
+    def quarantine(self, decision: Decision) -> Path:
+        """Where the rows set aside under that decision are listed."""
+        kind = "all" if decision is Decision.PUBLISH_ALL else "checked"
+        return self.base / f"quarantine-{kind}.parquet"
+
+    def stage(self) -> Stage | None:
+        """The finished stage, or None: it is written last, so a half-made one is never seen."""
+        return _load(Stage, self.stage_folder / "stage.json")
+
+    def save_stage(self, stage: Stage) -> None:
+        _save(stage, self.stage_folder / "stage.json")
+
+    def verdict(self) -> Verdict | None:
+        return _load(Verdict, self.verdict_folder / "verdict.json")
+
+    def save_verdict(self, verdict: Verdict) -> None:
+        _save(verdict, self.verdict_folder / "verdict.json")
+
+    def clear(self) -> None:
+        """Remove everything of this content (after it is settled: what is worth keeping is in ledger, index and reports)."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _load(kind: type[J], path: Path) -> J | None:
+    return kind.from_json(json.loads(path.read_text("utf-8"))) if path.exists() else None
+
+
+def _save(value: Json, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(json.dumps(value.to_json(), ensure_ascii=False, indent=1, default=str), "utf-8")
+    draft.replace(path)

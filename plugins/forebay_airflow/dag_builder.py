@@ -1,0 +1,176 @@
+"""One DAG per pipeline. Its tasks are the verbs:
+
+    discover ─▶ inspect[unit] ─▶ gate ─▶ (steward) ─▶ select ─▶ publish[lanes] ─▶ reconcile ─▶ settle ─▶ report
+
+A file that fails makes its task red and the run failed, and costs no other file its way: joins go on when everything before them is
+done and something succeeded. `report` is a teardown: it runs always and does not decide the run's state.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pendulum
+from airflow.providers.standard.operators.hitl import HITLOperator
+from airflow.sdk import DAG, Asset, BaseSensorOperator, CronDataIntervalTimetable, Param, PokeReturnValue, TriggerRule, task
+
+from forebay.config.home import Project
+from forebay.config.load import load_all
+from forebay.config.pipeline import Pipeline
+from forebay.errors import SettingsError
+from forebay_airflow import steward, translate
+from forebay_airflow.tasks import Steps
+
+INSPECT_POOL, PUBLISH_POOL = "forebay_inspect", "forebay_publish"
+"""Pools that bound memory (one Great Expectations each) and transactions at once. A task whose pool is missing never starts."""
+
+WINDOW_TIMEOUT = timedelta(hours=12)
+"""How long a scheduled run waits for its window to be complete."""
+POKE = timedelta(seconds=60)
+
+_ANYTHING = TriggerRule.ALL_DONE_MIN_ONE_SUCCESS
+
+
+class WindowSensor(BaseSensorOperator):
+    """Looks until the window is complete, giving its worker back between two looks."""
+
+    def __init__(self, *, look: Callable[[], PokeReturnValue], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.look = look
+
+    def poke(self, context: Any) -> PokeReturnValue:
+        return self.look()
+
+
+def project() -> Project:
+    """The project whose pipelines are scheduled: `FOREBAY_PROJECT`, else the folder above this plug-in's."""
+    return Project.find(None if os.environ.get("FOREBAY_PROJECT") else Path(__file__).parents[2])
+
+
+def all_dags(only: str | None = None) -> dict[str, DAG]:
+    """DAGs by id; `only` builds that one (a task's process needs no other). Pipeline files with faults are left out."""
+    here = project()
+    pipelines = load_all(here).pipelines
+    return {name: build(pipeline, here) for name, pipeline in pipelines.items() if only in {None, name}}
+
+
+def raise_faults() -> None:
+    """Raise `SettingsError` with the faults of all pipeline files, if any."""
+    faults = [fault for found in load_all(project()).faults.values() for fault in found]
+    if faults:
+        raise SettingsError(tuple(faults))
+
+
+def build(pipeline: Pipeline, here: Project) -> DAG:
+    """The DAG of one pipeline."""
+    with DAG(
+        dag_id=pipeline.pipeline,
+        schedule=_timetable(pipeline),
+        description=pipeline.description or f"{pipeline.source.path} to the topic {pipeline.topic.name}",
+        doc_md=_doc(pipeline),
+        start_date=_start(pipeline),
+        catchup=False,
+        max_active_runs=2,
+        tags={"forebay", *pipeline.tags},
+        params=_params(),
+        default_args=_defaults(pipeline),
+    ) as dag:
+        _tasks(Steps(pipeline, here))
+    return dag
+
+
+def _tasks(steps: Steps) -> None:
+    pipeline = steps.pipeline
+    lanes = pipeline.publish.lanes
+    discover = WindowSensor(task_id="discover", look=steps.discover, mode="reschedule", poke_interval=POKE, timeout=WINDOW_TIMEOUT)
+    inspect = task(task_id="inspect", pool=INSPECT_POOL)(steps.inspect).expand(unit=discover.output)
+    gate = task.branch(task_id="gate", trigger_rule=_ANYTHING)(steps.gate)()
+    ask = _steward(pipeline)
+    select = task(task_id="select", trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)(steps.select)()
+    publish = task(task_id="publish", pool=PUBLISH_POOL, max_active_tis_per_dag=lanes)(steps.publish).expand(unit=select)
+    reconcile = task(task_id="reconcile", trigger_rule=_ANYTHING, outlets=[asset(pipeline)])(steps.reconcile)()
+    settle = task(task_id="settle", trigger_rule=_ANYTHING)(steps.settle)()
+    report = task(task_id="report")(steps.report)().as_teardown()
+    [discover, inspect] >> gate >> [ask, select]
+    ask >> select >> publish
+    [select, publish] >> reconcile
+    [select, reconcile] >> settle >> report
+
+
+def _steward(pipeline: Pipeline) -> HITLOperator:
+    settings = pipeline.quality.steward
+    return HITLOperator(
+        task_id="steward",
+        subject=f"{pipeline.pipeline}: files are held back ({{{{ dag_run.run_id }}}})",
+        body="{{ ti.xcom_pull(task_ids='gate', key='question') }}",
+        options=list(steward.OPTIONS),
+        defaults=steward.default_option(pipeline),
+        params={"reason": Param("", type="string", title="Reason", description="Kept with the run's record.")},
+        response_timeout=settings.timeout,
+        assigned_users=[{"id": user, "name": user} for user in settings.users] or None,
+        retries=2,  # an answer within the first second of waiting can fail the task (apache/airflow, scheduler_job_runner): it asks again
+        retry_delay=timedelta(seconds=3),
+    )
+
+
+def asset(pipeline: Pipeline) -> Asset:
+    """The topic as Airflow's asset; updated once per run, after its records were read back.
+
+    Named, without a URI: a URI makes Airflow import every provider that knows a scheme (boto3 among them) in each parse and each task.
+    """
+    return Asset(name=f"{pipeline.publish.connection or 'kafka'}/{pipeline.topic.name}", group="kafka")
+
+
+def _defaults(pipeline: Pipeline) -> dict[str, Any]:
+    return {
+        "owner": pipeline.owner,
+        "retries": 5,
+        "retry_delay": timedelta(seconds=5),
+        "retry_exponential_backoff": 3.0,
+        "max_retry_delay": timedelta(minutes=10),
+        "retry_policy": translate.retry_policy(),
+    }
+
+
+def _params() -> dict[str, Param]:
+    return {
+        "generation": Param(
+            translate.CURRENT,
+            enum=[translate.CURRENT, translate.NEW],
+            title="Generation",
+            description="`new` deliberately publishes content again that was published before; consumers see both.",
+        ),
+        "reason": Param("", type="string", title="Reason", description="Why; required for a new generation, kept in the ledger."),
+    }
+
+
+def _timetable(pipeline: Pipeline) -> CronDataIntervalTimetable | None:
+    """A data interval between two ticks, with a logical date, so that `airflow backfill create` works."""
+    schedule = pipeline.schedule
+    return CronDataIntervalTimetable(schedule.cron, timezone=schedule.timezone) if schedule else None
+
+
+def _start(pipeline: Pipeline) -> pendulum.DateTime:
+    first = date.fromisoformat(pipeline.schedule.start) if pipeline.schedule else date(2013, 1, 1)
+    return pendulum.datetime(first.year, first.month, first.day, tz=pipeline.timezone)
+
+
+def _doc(pipeline: Pipeline) -> str:
+    suite = f"`include/expectations/{pipeline.quality.suite}.json`" if pipeline.quality.suite else "none"
+    return "\n".join(
+        [
+            f"### {pipeline.pipeline}",
+            pipeline.description,
+            "",
+            f"- **owner** {pipeline.owner}",
+            f"- **from** `{pipeline.source.type}` `{pipeline.source.path}` ({pipeline.format.type})",
+            f"- **suite** {suite}",
+            f"- **to** topic `{pipeline.topic.name}`, key `{', '.join(pipeline.record.key)}`; quarantine `{pipeline.quarantine_topic}`,"
+            f" ledger `{pipeline.ledger_topic}`",
+            f"- **then** {pipeline.settle.type}",
+        ]
+    )

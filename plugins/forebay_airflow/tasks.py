@@ -1,0 +1,245 @@
+"""The bodies of a pipeline's tasks. Each builds a context, calls the verb of its own name and translates; nothing is decided here.
+
+Files travel as `FileRun` documents in XCom. A task hands on what it knows before it fails, so one bad file never costs the others
+their way, and every task that has one is red.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from airflow.sdk import PokeReturnValue, get_current_context
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from forebay.config.home import Project
+from forebay.config.pipeline import Pipeline
+from forebay.errors import FatalError, ForebayError
+from forebay.model import Decision, FileRun, RunReport, Status
+from forebay.verbs.context import Context
+from forebay_airflow import guard, steward, translate
+from forebay_airflow.connections import AirflowConnections
+
+Documents = list[dict[str, Any]]
+
+INSPECT_BYTES = 512 << 20
+"""Bytes of source files that one `inspect` task takes on: an Airflow task costs half a second, an import of Great Expectations two."""
+PUBLISH_BYTES = 256 << 20
+"""Up to so many bytes one `publish` task serves every lane in turn; above, each lane has its own."""
+_UNITS = 500  # Airflow maps over at most [core] max_map_length (1024) items
+
+_MAPPED_BY = {"inspect": "discover", "publish": "select"}
+_ORDER = ("discover", "inspect", "select", "publish", "reconcile", "settle")
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The tasks of one pipeline."""
+
+    pipeline: Pipeline
+    project: Project
+
+    @property
+    def context(self) -> Context:
+        logging.getLogger("great_expectations").setLevel(logging.WARNING)
+        return Context.of(self.pipeline, self.project, AirflowConnections())
+
+    def discover(self) -> PokeReturnValue:
+        """Which files, and why or why not; the files to do, grouped by bytes. A scheduled run waits until its window is complete."""
+        from forebay.verbs import report as reporting
+        from forebay.verbs.discover import discover, group, to_do
+        from forebay.verbs.run import prepare
+
+        with told() as airflow:
+            ctx, run = self.context, airflow["dag_run"]
+            prepare(ctx)
+            window = translate.window_of(airflow, self.pipeline.timezone)
+            plan = discover(ctx, window, run.run_id, generation=self._generation(airflow))
+            if waiting := translate.waits_for(plan):
+                _wait(translate.trigger(run), waiting)
+                return PokeReturnValue(is_done=False)
+            reporting.begin(ctx, self._report(airflow, ()), translate.identity(airflow), translate.lineage_transport())
+            airflow["ti"].xcom_push("others", translate.dump(f for f in plan.files if not to_do(f)))
+            airflow["ti"].xcom_push("note", plan.note)
+            size = max(INSPECT_BYTES, sum(f.file.size for f in plan.files) // _UNITS)
+            return PokeReturnValue(is_done=True, xcom_value=[translate.dump(unit) for unit in group(plan, size)])
+
+    def inspect(self, unit: Documents) -> None:
+        """Fetch, stage and check each file of a work unit."""
+        from forebay.verbs.inspect import inspect
+
+        self._each(translate.read(unit), inspect)
+
+    def gate(self) -> str:
+        """Whom to ask next: the steward if a file is held back, else nobody."""
+        airflow = get_current_context()
+        held = [file for file in latest(airflow, "inspect") if file.decision is Decision.ASK]
+        airflow["ti"].xcom_push("question", steward.question(held))
+        return "steward" if held else "select"
+
+    def select(self) -> list[Documents]:
+        """The files to publish, grouped so that no two units share a lane; the steward's answer is written into those it was asked about."""
+        from forebay.verbs.gate import answer
+
+        with told() as airflow:
+            said = steward.decision(airflow["ti"].xcom_pull(task_ids="steward"))
+            files = [answer(f, *said) if said and f.decision is Decision.ASK else f for f in latest(airflow, "inspect")]
+            airflow["ti"].xcom_push("others", translate.dump(f for f in files if not _to_publish(f)))
+            return [translate.dump(unit) for unit in self.by_lane([f for f in files if _to_publish(f)])]
+
+    def publish(self, unit: Documents) -> None:
+        """One transaction per chunk of each file. Dies with its supervisor, and waits while another process of this machine has its lane."""
+        from forebay.verbs.publish import publish
+
+        guard.die_with_parent()
+        who = translate.identity(get_current_context())
+        locks = self.project.home / "locks"
+
+        def one(ctx: Context, file: FileRun) -> FileRun:
+            with guard.only_one(locks, self.pipeline.transactional_id(self.lane(file))):
+                return publish(ctx, file, who)
+
+        self._each(translate.read(unit), one)
+
+    def reconcile(self, *, outlet_events: Any = None) -> None:
+        """Re-read what was published and compare it with the ledger; then the topic's asset is updated. Skipped when nothing was published."""
+        from forebay.verbs.reconcile import reconcile
+
+        airflow = get_current_context()
+        published = [file for file in latest(airflow, "publish") if file.status is Status.PUBLISHED]
+        if not published:
+            raise AirflowSkipException("nothing was published in this run")
+        self._each(published, reconcile)
+        for event in _outlets(airflow):
+            event.extra = {"run_id": airflow["dag_run"].run_id, "files": len(published), "records": sum(f.published for f in published)}
+            event.add_partitions([published[0].window.day.isoformat()])
+
+    def settle(self) -> None:
+        """Archive, delete or keep each file; fails if any file of the run did not come to a good end."""
+        from forebay.verbs.run import conclude
+        from forebay.verbs.settle import settle
+
+        def one(ctx: Context, file: FileRun) -> FileRun:
+            return file if file.status is Status.FAILED else settle(ctx, file)
+
+        with told() as airflow:
+            settled = translate.unfinished(self._each(latest(airflow, "reconcile"), one))
+            airflow["ti"].xcom_push("return_value", translate.dump(settled))
+            conclude(settled)
+
+    def report(self) -> None:
+        """Index, lineage and quality pages of the run, whatever became of it."""
+        from forebay.verbs import report as reporting
+
+        with told() as airflow:
+            files = translate.unfinished(latest(airflow, "settle")) if _discovered(airflow) else ()
+            errors = [e for task in _ORDER for e in _flat(airflow["ti"].xcom_pull(task_ids=task, key="error"))]
+            error = None if _discovered(airflow) else (errors[0] if errors else "discover failed (see its log)")
+            run = self._report(airflow, files)
+            reporting.report(self.context, run, translate.identity(airflow), error, translate.lineage_transport())
+
+    def lane(self, file: FileRun) -> int:
+        """The transactional.id's number of a content (`int(fingerprint[:8], 16) % lanes`)."""
+        return int((file.fingerprint or "0")[:8], 16) % self.pipeline.publish.lanes
+
+    def by_lane(self, files: list[FileRun]) -> list[list[FileRun]]:
+        """Files in their order, one unit per lane; all in one while they are small."""
+        if not files:
+            return []
+        if sum(file.file.size for file in files) <= PUBLISH_BYTES:
+            return [files]
+        lanes = sorted({self.lane(file) for file in files})
+        return [[file for file in files if self.lane(file) == lane] for lane in lanes]
+
+    def _each(self, files: list[FileRun], verb: Callable[[Context, FileRun], FileRun]) -> list[FileRun]:
+        """The verb on every file. What became of them is handed on even if this task fails then, for a retry or for a file that failed here."""
+        with told() as airflow:
+            ctx = self.context
+            done, again = translate.each(files, lambda file: verb(ctx, file))
+            airflow["ti"].xcom_push("return_value", translate.dump(done))
+            if again:
+                raise again
+            before = {file.file.uri for file in files if file.status is Status.FAILED}
+            failed = [f"`{f.file.uri}`: {f.error}" for f in done if f.status is Status.FAILED and f.file.uri not in before]
+            if failed:
+                raise FatalError(f"{len(failed)} of {len(files)} files failed here, the others go on: " + "; ".join(failed))
+            return done
+
+    def _generation(self, airflow: Any) -> Any:
+        from forebay.verbs.discover import GenerationRequest
+
+        if airflow["params"].get("generation") != translate.NEW:
+            return None
+        return GenerationRequest(reason=airflow["params"].get("reason") or "")
+
+    def _report(self, airflow: Any, files: tuple[FileRun, ...]) -> RunReport:
+        run = airflow["dag_run"]
+        window = translate.window_of(airflow, self.pipeline.timezone)
+        note = airflow["ti"].xcom_pull(task_ids="discover", key="note")
+        return RunReport(
+            run.run_id,
+            self.pipeline.pipeline,
+            window,
+            "running",
+            translate.started(run),
+            trigger=translate.trigger(run),
+            files=files,
+            note=note,
+        )
+
+
+@contextmanager
+def told() -> Iterator[Any]:
+    """The task's context; a ForebayError is left in XCom (`error`) for the report, then goes its way."""
+    airflow = get_current_context()
+    try:
+        yield airflow
+    except (ForebayError, AirflowFailException) as error:
+        airflow["ti"].xcom_push("error", translate.message(error))
+        raise
+
+
+def latest(airflow: Any, through: str) -> list[FileRun]:
+    """Every file of the run as the last task that had it left it, in the order of discovery.
+
+    Only tasks up to `through` count: what later ones said before the run was cleared still lies in XCom. So do instances that the run no
+    longer has; a mapped task is read as far as its units go.
+    """
+    ti, found = airflow["ti"], {}
+    for task in _ORDER[: _ORDER.index(through) + 1]:
+        said = [ti.xcom_pull(task_ids=task, key="others")] if task in _MAPPED_BY.values() else []
+        said.append(_mapped(ti, task) if task in _MAPPED_BY else ti.xcom_pull(task_ids=task))
+        for file in translate.read(said):
+            found[file.file.uri] = file
+    return list(found.values())
+
+
+def _mapped(ti: Any, task: str) -> list[Any]:
+    units = ti.xcom_pull(task_ids=_MAPPED_BY[task]) or []
+    return ti.xcom_pull(task_ids=task, map_indexes=range(len(units))) if units else []
+
+
+def _wait(trigger: str, what: str) -> None:
+    """A scheduled run came on time and waits for its files. Who starts a run by hand means now."""
+    if trigger != "scheduled":
+        raise AirflowFailException(f"discovering: the window is not complete: {what} (run it again when it is)")
+    logging.getLogger(__name__).info("the window is not complete, looking again in a minute: %s", what)
+
+
+def _to_publish(file: FileRun) -> bool:
+    return file.status is Status.INSPECTED and file.decision in {Decision.PUBLISH, Decision.PUBLISH_ALL}
+
+
+def _discovered(airflow: Any) -> bool:
+    return airflow["ti"].xcom_pull(task_ids="discover") is not None
+
+
+def _outlets(airflow: Any) -> list[Any]:
+    return [airflow["outlet_events"][asset] for asset in airflow["task"].outlets]
+
+
+def _flat(value: Any) -> list[str]:
+    return [] if value is None else [value] if isinstance(value, str) else [str(v) for v in value if v]

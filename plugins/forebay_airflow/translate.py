@@ -1,0 +1,137 @@
+"""Between Airflow's words and forebay's: windows, identities, requests, and which errors are worth a retry."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
+
+from forebay.errors import FatalError, ForebayError, RetryableError
+from forebay.lineage.openlineage import lineage_run
+from forebay.model import Fate, FileRun, Identity, Plan, Status, Window
+
+CURRENT, NEW = "current", "new"
+"""Values of the param `generation`: what is published stays, or it is deliberately published again."""
+
+ENDS = frozenset({Status.DONE, Status.REJECTED, Status.SKIPPED, Status.FAILED})
+
+_LISTED = 20
+
+_HOPELESS = ["forebay.errors.ConfigError", "forebay.errors.FatalError", "forebay.errors.QualityError"]
+
+
+def retry_policy() -> ExceptionRetryPolicy:
+    """Fail at once on what retrying cannot mend (settings, corrupt data, missing rights, quality); all else is retried."""
+    reason = "forebay: the same call would fail again; mend what the message names, then clear the task"
+    return ExceptionRetryPolicy(rules=[RetryRule(exception=[*_HOPELESS], action=RetryAction.FAIL, reason=reason)])
+
+
+def window(start: datetime | None, end: datetime | None, run_after: datetime, zone: str) -> Window:
+    """The run's data interval in the pipeline's zone, so that `window.day` is the local date of its start.
+
+    A run without an interval (by hand without a schedule, or on an asset) covers the local day of its date.
+    """
+    tz = ZoneInfo(zone)
+    begin = (start or run_after).astimezone(tz)
+    if start is None or end is None or end <= start:
+        return Window.of_day(begin.date(), zone)
+    return Window(_plain(begin), _plain(end.astimezone(tz)))
+
+
+def _plain(moment: datetime) -> datetime:
+    """A plain `datetime`: Airflow's are pendulum's, whose ISO text and pickles need pendulum."""
+    return datetime.fromtimestamp(moment.timestamp(), moment.tzinfo)
+
+
+def window_of(context: Any, zone: str) -> Window:
+    """The window of the run that a task context belongs to."""
+    run = context["dag_run"]
+    return window(run.data_interval_start, run.data_interval_end, run.run_after, zone)
+
+
+def identity(context: Any) -> Identity:
+    """Who publishes: this try of this task instance. The lineage run is the same for all tasks of the DAG run."""
+    ti, run = context["ti"], context["dag_run"]
+    return Identity(
+        run_id=run.run_id,
+        lineage_run=lineage_run(ti.dag_id, run.run_id),
+        dag_id=ti.dag_id,
+        task_id=ti.task_id,
+        map_index=ti.map_index,
+        try_number=ti.try_number,
+        backfill=trigger(run) == "backfill",
+    )
+
+
+def trigger(run: Any) -> str:
+    """How the run began: scheduled, backfill, manual, asset…"""
+    return str(getattr(run.run_type, "value", run.run_type))
+
+
+def started(run: Any) -> datetime:
+    return _plain((run.start_date or run.run_after).astimezone(UTC))
+
+
+def each(files: Iterable[FileRun], verb: Callable[[FileRun], FileRun]) -> tuple[list[FileRun], RetryableError | None]:
+    """The verb on every file. A file's own fatal error ends that file only; the first error worth a retry is returned, not raised.
+
+    Every other error concerns the run as a whole and is raised.
+    """
+    done, again = [], None
+    for file in files:
+        try:
+            done.append(verb(file))
+        except FatalError as error:
+            done.append(file.but(status=Status.FAILED, error=error.message))
+        except RetryableError as error:
+            again = again or error
+            done.append(file)
+    return done, again
+
+
+def unfinished(files: Iterable[FileRun]) -> tuple[FileRun, ...]:
+    """The files as a run may end with them: what a failed task left half-way is FAILED and says so."""
+    return tuple(f if f.status in ENDS else _left(f) for f in files)
+
+
+def _left(file: FileRun) -> FileRun:
+    what = "its window was not complete" if file.status is Status.DISCOVERED else f"the run stopped when it was {file.status.value}"
+    return file.but(status=Status.FAILED, error=file.error or f"{what} (see the failed task's log, then clear it)")
+
+
+def waits_for(plan: Plan) -> str | None:
+    """What the window still waits for, in words; None when it may be read."""
+    if plan.ready:
+        return None
+    files = [f"`{f.file.uri}`: {f.reason}" for f in plan.files if f.fate is Fate.INCOMPLETE]
+    return plan.note or "; ".join(files[:_LISTED])
+
+
+def lineage_transport() -> dict[str, Any] | None:
+    """The OpenLineage transport that Airflow is configured with (`[openlineage] transport`), or None."""
+    from airflow.sdk.configuration import conf
+
+    text = conf.get("openlineage", "transport", fallback="")
+    return json.loads(text) if text else None
+
+
+def dump(files: Iterable[FileRun]) -> list[dict[str, Any]]:
+    """Files as XCom carries them."""
+    return [file.to_json() for file in files]
+
+
+def read(value: Any) -> list[FileRun]:
+    """Files of one XCom, of several, or of none (None); nested as mapping nests them."""
+    if value is None:
+        return []
+    if isinstance(value, dict):
+        return [FileRun.from_json(value)]
+    return [file for part in value for file in read(part)]
+
+
+def message(error: BaseException) -> str:
+    return error.message if isinstance(error, ForebayError) else f"{type(error).__name__}: {error}"

@@ -1,0 +1,23 @@
+"""Registers forebay's pages with Airflow. Imported in every component and in each task's process, so it imports nothing but Airflow's base class."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.plugins_manager import AirflowPlugin
+
+
+class ForebayPlugin(AirflowPlugin):
+    """Quality reports in the navigation; served under `/forebay` to users who may read DAG runs."""
+
+    name = "forebay"
+    external_views = [
+        {"name": "Quality reports", "href": "/forebay/reports/", "destination": "nav", "category": "browse", "url_route": "forebay-reports"}
+    ]
+
+    @property
+    def fastapi_apps(self) -> list[dict[str, Any]]:
+        """Built when the API server asks: building it elsewhere would cost each task two seconds."""
+        from forebay_airflow.views.reports import make_app
+
+        return [{"app": make_app(), "url_prefix": "/forebay", "name": "forebay"}]

@@ -1,0 +1,59 @@
+"""`forebay broker`: the embedded broker as a user starts, asks and stops it."""
+
+from __future__ import annotations
+
+import psutil
+import pytest
+
+from forebay.kafka import broker
+from tests.support.kafka import CACHE
+
+
+@pytest.fixture
+def cached(monkeypatch: pytest.MonkeyPatch, root):
+    """Kafka's jars come from the tests' cache; a broker left running in the project is ended."""
+    monkeypatch.setenv("FOREBAY_CACHE", str(CACHE))
+    yield
+    broker.stop(root / ".forebay" / "broker")
+
+
+@pytest.mark.kafka
+def test_start_status_env_stop(forebay, root, cached) -> None:
+    started = forebay("broker", "start", "--json")
+    assert started.code == 0
+    bootstrap, (pid,) = started.json["bootstrap"], started.json["pids"]
+    assert (started.json["nodes"], started.json["home"]) == (1, str(root / ".forebay" / "broker"))
+    assert forebay("broker", "start", "--json").json == started.json, "a second start finds the first"
+
+    assert forebay("broker", "status", "--json").json == {"running": True, **started.json}
+    assert f"Apache Kafka 4.3.1 at {bootstrap}" in forebay("broker", "status").out
+    assert forebay("broker", "env").out == f"export KAFKA_BOOTSTRAP_SERVERS={bootstrap}\n"
+    assert forebay("broker", "env", "--json").json == {"KAFKA_BOOTSTRAP_SERVERS": bootstrap}
+
+    assert forebay("broker", "stop").out == "stopped\n"
+    assert not psutil.pid_exists(pid)
+    assert forebay("broker", "status", "--json").json == {"running": False, "home": str(root / ".forebay" / "broker")}
+
+
+def test_without_a_broker_nothing_is_started_by_asking(forebay, root) -> None:
+    assert forebay("broker", "status").out == "no broker is running\n"
+    assert forebay("broker", "stop", "--json").json["stopped"] is False
+    answer = forebay("broker", "env")
+    assert (answer.code, answer.out) == (4, "")
+    assert "none runs (start it: forebay broker start)" in answer.err
+
+
+def test_home_serves_without_a_project(root, tmp_path) -> None:
+    from typer.testing import CliRunner
+
+    from forebay.cli.main import app
+
+    result = CliRunner().invoke(app, ["broker", "status", "--home", str(tmp_path / "elsewhere"), "--json"])
+    assert result.exit_code == 0
+    assert str(tmp_path / "elsewhere") in result.stdout
+
+
+def test_project_and_home_exclude_each_other(forebay, tmp_path) -> None:
+    answer = forebay("broker", "status", "--home", str(tmp_path / "elsewhere"))
+    assert answer.code == 2
+    assert "--project and --home exclude each other" in answer.err

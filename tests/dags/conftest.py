@@ -1,0 +1,49 @@
+"""An Airflow home of the test session's own (no database), and small projects of YAML files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+MINIMAL = """\
+pipeline: {name}
+owner: zoo
+schedule: {{cron: "0 2 * * *", timezone: America/New_York}}
+source: {{type: local, path: "drops/{{{{ ds }}}}/*.csv"}}
+format: {{type: csv}}
+schema: {{columns: {{id: int64, name: string}}}}
+record: {{key: id}}
+topic: {{name: {name}}}
+"""
+
+
+@pytest.fixture(autouse=True, scope="session")
+def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Set before the first `import airflow` of the session: tests of this folder import it inside functions."""
+    home = tmp_path_factory.mktemp("airflow")
+    settings = {"LOAD_EXAMPLES": "False", "DAGS_FOLDER": str(ROOT / "dags"), "PLUGINS_FOLDER": str(ROOT / "plugins")}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIRFLOW_HOME", str(home))
+        for key, value in settings.items():
+            patch.setenv(f"AIRFLOW__CORE__{key}", value)
+        yield home
+
+
+@pytest.fixture
+def make_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """A project with these pipeline files (file name to YAML text), named to the loader by `FOREBAY_PROJECT`."""
+
+    def make(**files: str) -> Path:
+        folder = tmp_path / "include" / "pipelines"
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            (folder / f"{name}.yaml").write_text(text, "utf-8")
+        monkeypatch.setenv("FOREBAY_PROJECT", str(tmp_path))
+        monkeypatch.delenv("FOREBAY_HOME", raising=False)
+        return tmp_path
+
+    return make

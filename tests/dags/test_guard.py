@@ -1,0 +1,87 @@
+"""A publisher dies with its supervisor, and lanes are taken in turn."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from forebay_airflow import guard
+
+ROOT = Path(__file__).parents[2]
+
+ORPHAN = """
+import os, sys, time
+sys.path[:0] = [{plugins!r}, {include!r}]
+from forebay_airflow import guard
+child = os.fork()
+if child == 0:
+    if {guarded}:
+        assert guard.die_with_parent()
+    sys.stdout.write(str(os.getpid()) + chr(10)); sys.stdout.flush()
+    time.sleep(60)
+    os._exit(0)
+time.sleep(60)
+"""
+
+
+def gone(pid: int, within: float) -> bool:
+    end = time.monotonic() + within
+    while time.monotonic() < end:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        if Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z":
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="prctl is Linux's")
+@pytest.mark.parametrize(("guarded", "dies"), [(True, True), (False, False)])
+def test_a_task_dies_with_its_supervisor(guarded: bool, dies: bool) -> None:
+    """With its positive control: without the guard the orphan lives on."""
+    code = ORPHAN.format(plugins=str(ROOT / "plugins"), include=str(ROOT / "include"), guarded=guarded)
+    supervisor = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert supervisor.stdout
+    task = int(supervisor.stdout.readline())
+    try:
+        supervisor.kill()
+        supervisor.wait(10)
+        assert gone(task, 5 if dies else 1) is dies
+    finally:
+        if not gone(task, 0):
+            os.kill(task, signal.SIGKILL)
+        supervisor.stdout.close()
+
+
+HOLDER = """
+import sys, time
+sys.path[:0] = [{plugins!r}, {include!r}]
+from pathlib import Path
+from forebay_airflow import guard
+with guard.only_one(Path({folder!r}), "forebay.birds.0"):
+    sys.stdout.write("held" + chr(10)); sys.stdout.flush()
+    time.sleep(60)
+"""
+
+
+def test_a_lane_is_waited_for_and_freed_by_the_holders_death(tmp_path: Path) -> None:
+    code = HOLDER.format(plugins=str(ROOT / "plugins"), include=str(ROOT / "include"), folder=str(tmp_path))
+    holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout
+    assert holder.stdout.readline() == "held\n"
+    with guard.only_one(tmp_path, "forebay.birds.1") as waited:
+        assert waited < 0.1, "another lane is free"
+    killer = subprocess.Popen([sys.executable, "-c", f"import time, os; time.sleep(0.5); os.kill({holder.pid}, 9)"])
+    with guard.only_one(tmp_path, "forebay.birds.0", poll=0.02) as waited:
+        assert waited > 0.3
+    killer.wait()
+    holder.wait()
+    holder.stdout.close()

@@ -1,0 +1,73 @@
+"""Quality reports behind Airflow's login: who may read, and that nothing but a report is ever served."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Any:
+    """A client that is logged in as a viewer; `client.app.dependency_overrides.clear()` logs out."""
+    from airflow.api_fastapi.app import create_auth_manager
+    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+    from airflow.api_fastapi.core_api.security import get_user
+    from fastapi.testclient import TestClient
+
+    from forebay_airflow.views.reports import make_app
+
+    create_auth_manager()
+    reports = tmp_path / "reports"
+    (reports / "data_docs" / "birds").mkdir(parents=True)
+    (reports / "data_docs" / "index.html").write_text("<p>all of them</p>")
+    (reports / "data_docs" / "birds" / "a b.html").write_text("<script>alert(1)</script>")
+    (tmp_path / "secret.txt").write_text("no")
+    (reports / "out.html").symlink_to(tmp_path / "secret.txt")
+    app = make_app(reports)
+    app.dependency_overrides[get_user] = lambda: SimpleAuthManagerUser(username="ann", role="viewer")
+    return TestClient(app)
+
+
+@pytest.mark.parametrize("path", ["/reports/", "/reports/data_docs/index.html", "/reports/nothing"])
+def test_a_stranger_is_refused(client: Any, path: str) -> None:
+    client.app.dependency_overrides.clear()
+    assert client.get(path).status_code in {401, 403}
+
+
+def test_a_viewer_finds_the_index_and_the_pages(client: Any) -> None:
+    listing = client.get("/reports/")
+    assert listing.status_code == 200
+    assert 'href="data_docs/index.html"' in listing.text
+    assert client.get("/reports/data_docs/index.html").text == "<p>all of them</p>"
+    assert client.get("/reports/data_docs/birds/a%20b.html").status_code == 200
+
+
+def test_no_script_runs_on_airflows_origin(client: Any) -> None:
+    found = client.get("/reports/data_docs/birds/a%20b.html").headers
+    assert "default-src 'none'" in found["content-security-policy"]
+    assert "script-src" not in found["content-security-policy"]
+    assert found["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    "page",
+    ["../secret.txt", "..%2fsecret.txt", "data_docs/../../secret.txt", "/etc/passwd", "%2fetc%2fpasswd", "out.html", "data_docs"],
+)
+def test_nothing_else_is_served(client: Any, page: str) -> None:
+    assert client.get(f"/reports/{page}").status_code == 404
+
+
+def test_the_plugin_is_light() -> None:
+    """Every task's process imports it."""
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; import airflow.plugins_manager; before = set(sys.modules); sys.path.insert(0, 'plugins'); import forebay_plugin;"
+        "print(sorted(m for m in set(sys.modules) - before)); print(forebay_plugin.ForebayPlugin().external_views[0]['href'])"
+    )
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
+    assert done.stdout.splitlines() == ["['forebay_plugin']", "/forebay/reports/"]

@@ -1,0 +1,204 @@
+"""Windows, identities, retries and the fate of each file between Airflow's words and forebay's."""
+
+from __future__ import annotations
+
+import pickle
+from datetime import UTC, date, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from forebay import errors
+from forebay.model import Decision, Fate, FileRun, Plan, SourceFile, Status, Window
+
+DAY = Window.of_day(date(2013, 1, 1))
+NEW_YORK = "America/New_York"
+
+
+def file(name: str = "a.csv", **changes: Any) -> FileRun:
+    return FileRun("r", "birds", DAY, SourceFile(f"file:///drops/{name}", 10, 0.0), Fate.NEW, "new").but(**changes)
+
+
+def utc(*parts: int) -> datetime:
+    return datetime(*parts, tzinfo=UTC)  # type: ignore[misc]
+
+
+class TestWindow:
+    def test_a_night_in_new_york(self) -> None:
+        from forebay_airflow.translate import window
+
+        found = window(utc(2013, 1, 1, 7), utc(2013, 1, 2, 7), utc(2013, 1, 2, 7), NEW_YORK)
+        assert found.day == date(2013, 1, 1)
+        assert found.start == datetime(2013, 1, 1, 2, tzinfo=ZoneInfo(NEW_YORK))
+        assert found.end - found.start == timedelta(days=1)
+
+    def test_the_day_is_local_where_utc_is_a_day_ahead(self) -> None:
+        from forebay_airflow.translate import window
+
+        found = window(utc(2013, 1, 2, 3), utc(2013, 1, 3, 3), utc(2013, 1, 3, 3), NEW_YORK)  # 22:00 in New York
+        assert found.day == date(2013, 1, 1)
+
+    def test_the_day_is_local_where_utc_is_a_day_behind(self) -> None:
+        from forebay_airflow.translate import window
+
+        found = window(utc(2013, 1, 1, 17), utc(2013, 1, 2, 17), utc(2013, 1, 2, 17), "Asia/Tokyo")  # 02:00 in Tokyo
+        assert found.day == date(2013, 1, 2)
+
+    def test_a_day_of_23_hours(self) -> None:
+        from forebay_airflow.translate import window
+
+        found = window(utc(2013, 3, 10, 5), utc(2013, 3, 11, 4), utc(2013, 3, 11, 4), NEW_YORK)  # midnight to midnight, clocks go forward
+        assert found == Window.of_day(date(2013, 3, 10), NEW_YORK)
+        assert found.day == date(2013, 3, 10)
+
+    @pytest.mark.parametrize("end", [None, utc(2013, 1, 2, 3)])
+    def test_a_run_without_an_interval_covers_the_local_day_of_its_date(self, end: datetime | None) -> None:
+        from forebay_airflow.translate import window
+
+        start = None if end is None else end
+        assert window(start, end, utc(2013, 1, 2, 3), NEW_YORK) == Window.of_day(date(2013, 1, 1), NEW_YORK)
+
+    def test_airflows_pendulum_becomes_plain(self) -> None:
+        import pendulum
+
+        from forebay_airflow.translate import window
+
+        start = pendulum.datetime(2013, 1, 1, 7, tz="UTC")
+        found = window(start, start.add(days=1), start, NEW_YORK)
+        assert type(found.start) is datetime
+        assert Window.from_json(pickle.loads(pickle.dumps(found)).to_json()).start == found.start
+
+
+def test_identity_is_of_this_try_and_the_lineage_run_of_the_dag_run() -> None:
+    from forebay_airflow.translate import identity
+
+    def context(task: str, attempt: int, index: int) -> dict[str, Any]:
+        ti = SimpleNamespace(dag_id="birds", task_id=task, map_index=index, try_number=attempt)
+        return {"ti": ti, "dag_run": SimpleNamespace(run_id="backfill__1", run_type=SimpleNamespace(value="backfill"))}
+
+    first, second = identity(context("publish", 1, 0)), identity(context("report", 2, -1))
+    assert first.lineage_run == second.lineage_run
+    assert (first.run_id, first.dag_id, first.task_id, first.map_index, first.try_number, first.backfill) == (
+        "backfill__1", "birds", "publish", 0, 1, True)  # fmt: skip
+
+
+def hopeless() -> list[type[errors.ForebayError]]:
+    return [
+        c
+        for c in vars(errors).values()
+        if isinstance(c, type) and issubclass(c, errors.ConfigError | errors.FatalError | errors.QualityError)
+    ]
+
+
+def worth_a_retry() -> list[type[errors.ForebayError]]:
+    return [c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, errors.RetryableError)]
+
+
+class TestRetries:
+    @pytest.mark.parametrize("kind", hopeless())
+    def test_what_retrying_cannot_mend_fails_at_once(self, kind: type[errors.ForebayError]) -> None:
+        from airflow.sdk import RetryAction
+
+        from forebay_airflow.translate import retry_policy
+
+        error = kind((errors.Fault("a.yaml", 1, "no"),)) if kind is errors.SettingsError else kind("no")  # type: ignore[arg-type]
+        assert retry_policy().evaluate(error, 1, 5).action is RetryAction.FAIL
+
+    @pytest.mark.parametrize("kind", [*worth_a_retry(), OSError, MemoryError, RuntimeError])
+    def test_all_else_is_retried(self, kind: type[Exception]) -> None:
+        from airflow.sdk import RetryAction
+
+        from forebay_airflow.translate import retry_policy
+
+        assert retry_policy().evaluate(kind("later"), 1, 5).action is not RetryAction.FAIL
+
+    def test_the_policy_survives_serialisation(self) -> None:
+        from airflow.sdk import ExceptionRetryPolicy, RetryAction
+
+        from forebay_airflow.translate import retry_policy
+
+        again = ExceptionRetryPolicy.deserialize(retry_policy().serialize())
+        assert again.evaluate(errors.CorruptFileError("no"), 1, 5).action is RetryAction.FAIL
+
+
+class TestEach:
+    def test_a_fatal_error_ends_its_own_file_only(self) -> None:
+        from forebay_airflow.translate import each
+
+        def verb(f: FileRun) -> FileRun:
+            if f.file.name == "b.csv":
+                raise errors.LedgerError("the ledger is gone")
+            return f.but(status=Status.PUBLISHED)
+
+        done, again = each([file("a.csv"), file("b.csv"), file("c.csv")], verb)
+        assert [(f.file.name, f.status, f.error) for f in done] == [
+            ("a.csv", Status.PUBLISHED, None), ("b.csv", Status.FAILED, "the ledger is gone"), ("c.csv", Status.PUBLISHED, None)]  # fmt: skip
+        assert again is None
+
+    def test_an_error_worth_a_retry_is_returned_after_the_others_went_on(self) -> None:
+        from forebay_airflow.translate import each
+
+        def verb(f: FileRun) -> FileRun:
+            if f.file.name == "a.csv":
+                raise errors.BrokerUnavailableError("away")
+            return f.but(status=Status.PUBLISHED)
+
+        done, again = each([file("a.csv"), file("b.csv")], verb)
+        assert [f.status for f in done] == [Status.DISCOVERED, Status.PUBLISHED]
+        assert isinstance(again, errors.BrokerUnavailableError)
+
+    def test_settings_concern_the_run_as_a_whole(self) -> None:
+        from forebay_airflow.translate import each
+
+        def verb(f: FileRun) -> FileRun:
+            raise errors.ConfigError("no such connection")
+
+        with pytest.raises(errors.ConfigError):
+            each([file()], verb)
+
+
+def test_what_stopped_half_way_has_failed_and_says_where() -> None:
+    from forebay_airflow.translate import unfinished
+
+    ends = [file(status=s) for s in (Status.DONE, Status.REJECTED, Status.SKIPPED, Status.FAILED)]
+    assert list(unfinished(ends)) == ends
+    (left,) = unfinished([file(status=Status.INSPECTED, decision=Decision.PUBLISH)])
+    assert left.status is Status.FAILED
+    assert "inspected" in str(left.error)
+
+
+def test_what_a_window_waits_for() -> None:
+    from forebay_airflow.translate import waits_for
+
+    late = file(fate=Fate.INCOMPLETE, reason="it changed 3 s ago", status=Status.SKIPPED)
+    assert waits_for(Plan("r", "birds", DAY, (file(),), ready=True)) is None
+    assert waits_for(Plan("r", "birds", DAY, (), "not ready: no marker", ready=False)) == "not ready: no marker"
+    assert "a.csv`: it changed 3 s ago" in str(waits_for(Plan("r", "birds", DAY, (late, file("b.csv")), ready=False)))
+
+
+def test_xcom_carries_files_however_mapping_nests_them() -> None:
+    import json
+
+    from forebay_airflow.translate import dump, read
+
+    files = [file("a.csv"), file("b.csv", status=Status.INSPECTED, decision=Decision.ASK, rows_in=3)]
+    sent = json.loads(json.dumps(dump(files)))
+    assert read(sent) == files
+    assert read([sent[:1], None, [sent[1:]]]) == files
+    assert read(None) == []
+    assert len(json.dumps(sent[0])) < 1500
+
+
+def test_errors_cross_processes() -> None:
+    error = pickle.loads(pickle.dumps(errors.TopicMissingError("reading `t`: it is not there", topic="t")))
+    assert (type(error), error.message, error.where) == (errors.TopicMissingError, "reading `t`: it is not there", {"topic": "t"})
+
+
+def test_lineage_goes_where_airflow_sends_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    from forebay_airflow.translate import lineage_transport
+
+    assert lineage_transport() is None
+    monkeypatch.setenv("AIRFLOW__OPENLINEAGE__TRANSPORT", '{"type": "http", "url": "http://marquez:5000"}')
+    assert lineage_transport() == {"type": "http", "url": "http://marquez:5000"}

@@ -1,0 +1,221 @@
+"""The whole job under a real Airflow: scheduler, executor, API server, DAG processor, triggerer, and a real Kafka. One start serves all tests.
+
+Every publish sleeps two seconds in the middle of its first chunk (a failpoint), so that one of them can be killed there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_home import Airflow
+from tests.support.kafka import CACHE, Cluster, read_all
+
+pytestmark = [pytest.mark.airflow, pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(400)]
+
+FIRST = date(2013, 1, 1)
+AIRPORTS = ("EWR", "JFK", "LGA")
+ROWS = 300
+
+PIPELINE = """\
+pipeline: birds
+owner: zoo
+schedule: {cron: "0 2 * * *", timezone: America/New_York}
+source: {type: local, path: "drops/{{ ds }}/*.csv", ready_when: {marker: _SUCCESS}}
+format: {type: csv}
+schema: {columns: {id: int64, day: date, airport: string, name: string}}
+quality:
+  suite: birds
+  block_when: {quarantined_over: 10%}
+  steward: {timeout: 10m}
+record: {key: [airport, id]}
+topic: {name: birds, partitions: 3, manage: create}
+"""
+SUITE = {
+    "name": "birds",
+    "expectations": [{"type": "expect_column_values_to_not_be_null", "kwargs": {"column": "name"}, "severity": "critical"}],
+}
+
+
+def drop(project: Path, day: date, airport: str, nameless: int = 0, ready: bool = True) -> None:
+    """One airport's file of one night; its first `nameless` rows break the suite's rule."""
+    folder = project / "drops" / day.isoformat()
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [f"{i},{day},{airport},{'' if i < nameless else f'bird {i}'}" for i in range(ROWS)]
+    (folder / f"{airport}.csv").write_text("\n".join(["id,day,airport,name", *rows, ""]), "utf-8")
+    if ready:
+        (folder / "_SUCCESS").touch()
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("project")
+    for name, text in (("pipelines/birds.yaml", PIPELINE), ("expectations/birds.json", json.dumps(SUITE))):
+        path = root / "include" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+    for night in range(3):
+        for airport in AIRPORTS:
+            drop(root, FIRST + timedelta(days=night), airport)
+    return root
+
+
+@pytest.fixture(scope="module")
+def airflow(project: Path, kafka: Cluster) -> Iterator[Airflow]:
+    extra = {"KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap, "FOREBAY_CACHE": str(CACHE), "FOREBAY_FAILPOINT": "mid_produce:sleep=2"}
+    local = Airflow(project, tuple(extra.items()))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("FOREBAY_HOME", raising=False)
+        try:
+            local.start(timeout=180)
+            yield local
+        finally:
+            local.stop()
+
+
+@pytest.fixture(scope="module")
+def three_nights(airflow: Airflow) -> list[str]:
+    runs = airflow.backfill("birds", FIRST, FIRST + timedelta(days=2))
+    assert set(airflow.wait("birds", runs).values()) == {"success"}, failures(airflow, runs)
+    return runs
+
+
+def failures(airflow: Airflow, runs: list[str]) -> str:
+    """Logs of what failed, for the assertion's message."""
+    failed = [(run, ti) for run in runs for ti in airflow.task_instances("birds", run) if ti["state"] == "failed"]
+    return "\n\n".join(
+        f"{run} {ti['task_id']}\n{airflow.log('birds', run, ti['task_id'], ti['map_index'], ti['try_number'])[-3000:]}"
+        for run, ti in failed
+    )
+
+
+def states(airflow: Airflow, run: str) -> dict[str, str]:
+    return {
+        f"{ti['task_id']}[{ti['map_index']}]" if ti["map_index"] >= 0 else ti["task_id"]: ti["state"]
+        for ti in airflow.task_instances("birds", run)
+    }
+
+
+def seen(kafka: Cluster) -> Counter[tuple[str, str, int]]:
+    """How often an ordinary read_committed consumer sees each row."""
+    values: list[dict[str, Any]] = [json.loads(m.value()) for m in read_all(kafka.config, "birds")]
+    return Counter((v["day"], v["airport"], v["id"]) for v in values)
+
+
+def expected(nights: range, airports: tuple[str, ...] = AIRPORTS) -> set[tuple[str, str, int]]:
+    days = [(FIRST + timedelta(days=n)).isoformat() for n in nights]
+    return {(day, airport, i) for day in days for airport in airports for i in range(ROWS)}
+
+
+def test_a_backfill_of_three_nights_publishes_every_row_once(airflow: Airflow, kafka: Cluster, three_nights: list[str]) -> None:
+    assert len(three_nights) == 3
+    assert [run.startswith("backfill__2013-01-0") for run in three_nights] == [True] * 3
+    found = {key: count for key, count in seen(kafka).items() if key[0] <= "2013-01-03"}
+    assert set(found) == expected(range(3))
+    assert set(found.values()) == {1}
+    assert states(airflow, three_nights[0]) == {
+        "discover": "success", "inspect[0]": "success", "gate": "success", "steward": "skipped", "select": "success",
+        "publish[0]": "success", "reconcile": "success", "settle": "success", "report": "success"}  # fmt: skip
+
+
+def test_the_window_is_the_local_night(airflow: Airflow, three_nights: list[str]) -> None:
+    (first, *_) = airflow.xcom("birds", three_nights[0], "settle")
+    assert first["window"]["start"] == "2013-01-01T02:00:00-05:00"
+    assert "/drops/2013-01-01/" in first["file"]["uri"]
+
+
+def test_the_same_night_again_publishes_nothing(airflow: Airflow, kafka: Cluster, three_nights: list[str]) -> None:
+    before = seen(kafka)
+    runs = airflow.backfill("birds", FIRST, FIRST, reprocess="completed")
+    assert runs == three_nights[:1]
+    assert airflow.wait("birds", runs) == {runs[0]: "success"}, failures(airflow, runs)
+    assert seen(kafka) == before
+    found = states(airflow, runs[0])
+    assert found["reconcile"] == "skipped", found
+    assert "success" not in {state for task, state in found.items() if task.startswith("publish")}, found
+    assert {f["fate"] for f in airflow.xcom("birds", runs[0], "settle") if f["file"]["uri"].endswith(".csv")} == {"already published"}
+
+
+def test_a_blocked_file_waits_for_the_steward_and_the_answer_is_kept(
+    airflow: Airflow, kafka: Cluster, project: Path, three_nights: list[str]
+) -> None:
+    night = FIRST + timedelta(days=3)
+    drop(project, night, "EWR", nameless=60)
+    drop(project, night, "JFK")
+    (run,) = airflow.backfill("birds", night, night)
+    question = until(lambda: airflow.asked("birds", run), "the steward was never asked")[0]
+    assert "EWR.csv" in question["body"]
+    assert "JFK.csv" not in question["body"]
+    assert not [key for key in seen(kafka) if key[0] == night.isoformat()], "nothing is visible before the answer"
+    airflow.answer_steward("birds", run, "Publish passing rows", "known names are missing")
+    assert airflow.wait("birds", [run]) == {run: "success"}, failures(airflow, [run])
+    found = Counter(key[1] for key in seen(kafka) if key[0] == night.isoformat())
+    assert found == {"EWR": ROWS - 60, "JFK": ROWS}
+    (asked,) = [f for f in airflow.xcom("birds", run, "settle") if f["file"]["uri"].endswith("EWR.csv")]
+    assert (asked["decision"], asked["decided_by"], asked["decision_reason"]) == ("publish", "admin", "known names are missing")
+    assert (asked["rows_in"], asked["published"], asked["quarantined"], asked["rejected"]) == (ROWS, ROWS - 60, 60, 0)
+
+
+def test_a_killed_publish_is_completed_by_its_retry(airflow: Airflow, kafka: Cluster, project: Path, three_nights: list[str]) -> None:
+    night = FIRST + timedelta(days=4)
+    drop(project, night, "JFK")
+    (run,) = airflow.backfill("birds", night, night)
+    pid = until(lambda: airflow.task_process("birds", run, "publish", 0), "publish never ran")
+    time.sleep(1)
+    os.kill(pid, signal.SIGKILL)
+    assert airflow.wait("birds", [run]) == {run: "success"}, failures(airflow, [run])
+    (published,) = [ti for ti in airflow.task_instances("birds", run) if ti["task_id"] == "publish"]
+    assert published["try_number"] == 2
+    found = {key: count for key, count in seen(kafka).items() if key[0] == night.isoformat()}
+    assert set(found) == expected(range(4, 5), ("JFK",))
+    assert set(found.values()) == {1}
+
+
+def test_a_file_that_cannot_be_read_fails_the_run_and_costs_the_others_nothing(
+    airflow: Airflow, kafka: Cluster, project: Path, three_nights: list[str]
+) -> None:
+    night = FIRST + timedelta(days=5)
+    drop(project, night, "JFK")
+    (project / "drops" / night.isoformat() / "LGA.csv").write_bytes(b"")
+    (run,) = airflow.backfill("birds", night, night)
+    assert airflow.wait("birds", [run]) == {run: "failed"}
+    found = states(airflow, run)
+    assert (found["inspect[0]"], found["publish[0]"], found["reconcile"], found["settle"], found["report"]) == (
+        "failed", "success", "success", "failed", "success")  # fmt: skip
+    assert {key[1] for key in seen(kafka) if key[0] == night.isoformat()} == {"JFK"}
+    assert "LGA.csv" in airflow.xcom("birds", run, "settle", "error")
+
+
+def test_a_window_that_is_not_complete_is_no_green_run(airflow: Airflow, kafka: Cluster, project: Path, three_nights: list[str]) -> None:
+    night = FIRST + timedelta(days=6)
+    drop(project, night, "JFK", ready=False)
+    (run,) = airflow.backfill("birds", night, night)
+    assert airflow.wait("birds", [run]) == {run: "failed"}
+    assert "_SUCCESS" in airflow.xcom("birds", run, "discover", "error")
+    assert not [key for key in seen(kafka) if key[0] == night.isoformat()]
+
+
+def test_pages_of_ours_ask_for_a_login(airflow: Airflow, three_nights: list[str]) -> None:
+    import urllib.error
+    import urllib.request
+
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(f"{airflow.url}/forebay/reports/", timeout=30)
+    assert refused.value.code == 401
+
+
+def until(look: Any, otherwise: str, timeout: float = 90) -> Any:
+    end = time.monotonic() + timeout
+    while not (found := look()):
+        assert time.monotonic() < end, otherwise
+        time.sleep(0.25)
+    return found

@@ -1,0 +1,145 @@
+"""kill -9 at each step of publish: the retry resumes, and a read_committed consumer sees each row once, in order.
+
+Every checker here is shown to fail: the same kill with the protection switched off must be found out.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from forebay.kafka import failpoints
+from tests.guarantees.checker import look
+from tests.support.kafka import Cluster, fresh, read_all
+
+pytestmark = [pytest.mark.kafka, pytest.mark.chaos]
+ROOT = Path(__file__).parents[2]
+ROWS, CHUNK, NTH = 4_000, 1_000, 50
+
+
+def command(kafka: Cluster, pipeline: str, *more: str) -> list[str]:
+    sizes = ["--rows", str(ROWS), "--chunk", str(CHUNK), "--quarantine", str(NTH)]
+    return [sys.executable, "-m", "tests.guarantees.worker", kafka.bootstrap, pipeline, *sizes, *more]
+
+
+def environment(failpoint: str = "") -> dict[str, str]:
+    return {**os.environ, "FOREBAY_FAILPOINT": failpoint, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "include")])}
+
+
+def attempt(kafka: Cluster, pipeline: str, *more: str, failpoint: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(kafka, pipeline, *more), env=environment(failpoint), cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def start(kafka: Cluster, pipeline: str, *more: str, failpoint: str = "") -> subprocess.Popen[str]:
+    pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command(kafka, pipeline, *more), env=environment(failpoint), cwd=ROOT, **pipes)
+
+
+def said(process: subprocess.Popen[str], timeout: float = 120) -> dict[str, Any]:
+    out, err = process.communicate(timeout=timeout)
+    assert out, err
+    return json.loads(out.splitlines()[-1])
+
+
+def anomalies(kafka: Cluster, pipeline: str) -> dict[str, Any]:
+    return look(kafka.config, pipeline, ROWS, quarantine_every=NTH).anomalies
+
+
+@pytest.mark.parametrize("place", failpoints.NAMES)
+def test_kill_and_retry(kafka: Cluster, place: str) -> None:
+    pipeline = fresh("k").lower()
+    killed = attempt(
+        kafka, pipeline, failpoint=f"{place}@1:kill9" if place not in {"before_init", "after_init", "after_barrier"} else f"{place}:kill9"
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    retried = attempt(kafka, pipeline)
+    assert retried.returncode == 0, retried.stdout + retried.stderr
+    assert json.loads(retried.stdout)["published"] == ROWS - ROWS // NTH
+    assert anomalies(kafka, pipeline) == {}
+
+
+@pytest.mark.parametrize("place", ["mid_produce", "after_flush", "after_ledger", "after_commit"])
+def test_control_without_transactions_the_same_kill_duplicates(kafka: Cluster, place: str) -> None:
+    pipeline = fresh("k").lower()
+    killed = attempt(kafka, pipeline, "--plain", failpoint=f"{place}@1:kill9")
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert attempt(kafka, pipeline, "--plain").returncode == 0
+    found = anomalies(kafka, pipeline)
+    assert found["duplicated"]
+    assert found["disordered"]
+
+
+def test_control_without_asking_the_ledger_a_kill_after_commit_duplicates(kafka: Cluster) -> None:
+    pipeline = fresh("k").lower()
+    assert attempt(kafka, pipeline, failpoint="after_commit@1:kill9").returncode == -signal.SIGKILL
+    assert attempt(kafka, pipeline, "--off", "ask_ledger").returncode == 0
+    found = anomalies(kafka, pipeline)
+    assert found["duplicated"]
+    assert found["quarantine_duplicated"]
+    assert found["ledger_duplicated"]
+
+
+def test_a_zombie_that_wakes_after_its_successor_changes_nothing(kafka: Cluster) -> None:
+    pipeline = fresh("k").lower()
+    zombie = start(kafka, pipeline, failpoint="after_flush@1:stop")
+    wait_until_stopped(zombie.pid)
+    assert attempt(kafka, pipeline).returncode == 0
+    zombie.send_signal(signal.SIGCONT)
+    answer = said(zombie)
+    assert answer["published"] == ROWS - ROWS // NTH  # it followed, and found the work done
+    assert any(e.startswith("producer.fenced") for e in answer["events"])
+    assert anomalies(kafka, pipeline) == {}
+
+
+def wait_until_stopped(pid: int, timeout: float = 60) -> None:
+    deadline = time.monotonic() + timeout
+    while Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "T":
+        assert time.monotonic() < deadline, "never came to its failpoint"
+        time.sleep(0.02)
+
+
+def test_two_runs_of_one_file_at_once(kafka: Cluster) -> None:
+    pipeline = fresh("k").lower()
+    both = [start(kafka, pipeline, "--timeout", "5s", failpoint="after_flush@1:sleep=1") for _ in range(2)]
+    answers = [said(p) for p in both]
+    assert [a.get("published") for a in answers] == [ROWS - ROWS // NTH] * 2, answers
+    assert anomalies(kafka, pipeline) == {}
+
+
+def test_sigterm_in_mid_chunk_leaves_nothing_open(kafka: Cluster) -> None:
+    """Python's default for SIGTERM is to die; like Airflow's, this handler raises in the main thread."""
+    pipeline = fresh("k").lower()
+    code = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(143)); from tests.guarantees.worker import main; sys.exit(main())"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *command(kafka, pipeline)[3:]], env=environment("after_flush@1:sleep=60"), cwd=ROOT
+    )
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not chunk_is_on_the_broker(kafka, pipeline):
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    began = time.monotonic()
+    assert process.wait(15) == 143
+    assert time.monotonic() - began < 10
+    began = time.monotonic()
+    visible = {json.loads(m.value())["row"] for m in read_all(kafka.config, f"{pipeline}.data")}
+    assert time.monotonic() - began < 5  # the transaction is aborted: no consumer waits for its timeout
+    assert visible == {n for n in range(1, CHUNK + 1) if n % NTH}
+    assert attempt(kafka, pipeline).returncode == 0
+    assert anomalies(kafka, pipeline) == {}
+
+
+def chunk_is_on_the_broker(kafka: Cluster, pipeline: str) -> bool:
+    """Whether rows of the second chunk lie in the log, uncommitted."""
+    if f"{pipeline}.data" not in kafka.admin().list_topics(timeout=10).topics:
+        return False
+    return len(read_all(kafka.config, f"{pipeline}.data", "read_uncommitted")) >= 2 * (CHUNK - CHUNK // NTH)

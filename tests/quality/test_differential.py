@@ -1,0 +1,171 @@
+"""Every row rule gives the same failing rows, to the row, as Great Expectations' own pandas engine."""
+
+from __future__ import annotations
+
+import random
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from forebay.model import Verdict
+from forebay.quality._imports import great_expectations, quietly
+from forebay.quality.check import check
+from tests.quality.made import failing_rows, rule, stage_of, suite_of
+
+ROWS = 1500
+TEXTS = ["AA1", "aa1", "AA12\n", "ÄÖ9", "١٢", "x\u00a0y", "", " ", "foo.bar@example.com", "12", "0", "a\\b", "it's", "100%", "tab\there", "null", None]
+TIMES = ["2024-02-29", "2023-02-29", "2024-2-9", " 2024-02-09", "2024-02-09 ", "0000-01-01", "2024-13-01", "nonsense", "2024-06-15", "9999-12-31"]
+JSONS = ['{"a": 1}', '{"a": "x"}', "[1, 2]", "{", "NaN", "1", '"s"', "", None]
+
+
+def table() -> pa.Table:
+    chance = random.Random(7)
+
+    def some(values: list[Any]) -> list[Any]:
+        return [chance.choice(values) for _ in range(ROWS)]
+
+    start = datetime(2024, 1, 1)
+    return pa.table(
+        {
+            "id": pa.array([i if i % 100 else i // 2 for i in range(ROWS)], pa.int64()),
+            "n": pa.array([None if i % 13 == 0 else chance.randint(-5, 15) for i in range(ROWS)], pa.int64()),
+            "m": pa.array([None if i % 17 == 0 else chance.randint(-5, 15) for i in range(ROWS)], pa.int64()),
+            "f": pa.array([chance.choice([None, float("nan"), 0.0, -0.0, 1.5, 10.0, -3.25, float("inf")]) for _ in range(ROWS)], pa.float64()),
+            "g": pa.array([chance.gauss(0, 1) for _ in range(ROWS)], pa.float64()),
+            "text": pa.array(some(TEXTS), pa.string()),
+            "time": pa.array(some(TIMES), pa.string()),
+            "json": pa.array(some(JSONS), pa.string()),
+            "kind": pa.array(some(["A", "B", "C", None]), pa.string()),
+            "kind2": pa.array(some(["A", "B", None]), pa.string()),
+            "flag": pa.array(some([True, False]), pa.bool_()),
+            "at": pa.array([start + timedelta(hours=chance.randint(0, 5000)) for _ in range(ROWS)], pa.timestamp("us")),
+            "grows": pa.array([i if i % 50 else i - chance.choice([0, 1, 2, 60]) for i in range(ROWS)], pa.int64()),
+        }
+    )
+
+
+def compared(name: str, operator: str, parameter: Any) -> dict[str, Any]:
+    return {"type": "comparison", "column": {"name": name}, "operator": operator, "parameter": parameter}
+
+
+def null(name: str, is_null: bool) -> dict[str, Any]:
+    return {"type": "nullity", "column": {"name": name}, "is_null": is_null}
+
+
+BOTH = {"type": "and", "conditions": [compared("n", ">", 3), compared("kind", "==", "A")]}
+EITHER = {"type": "or", "conditions": [compared("n", "<=", 0), null("kind", is_null=True)]}
+IN = compared("kind", "IN", ["A", "C"])
+
+COLUMN_RULES = [
+    rule("expect_column_values_to_not_be_null", column="n"),
+    rule("expect_column_values_to_not_be_null", column="f", mostly=0.5),
+    rule("expect_column_values_to_be_null", column="kind"),
+    rule("expect_column_values_to_be_unique", column="id"),
+    rule("expect_column_values_to_be_unique", column="n"),
+    rule("expect_column_values_to_be_between", column="n", min_value=0, max_value=10),
+    rule("expect_column_values_to_be_between", column="n", min_value=0, max_value=10, strict_min=True, strict_max=True),
+    rule("expect_column_values_to_be_between", column="f", min_value=0, max_value=10, strict_max=True, mostly=0.9),
+    rule("expect_column_values_to_be_between", column="f", max_value=1.5),
+    rule("expect_column_values_to_be_between", column="at", min_value="2024-02-01T00:00:00", max_value="2024-06-01T12:00:00"),
+    rule("expect_column_values_to_be_in_set", column="kind", value_set=["A", "B"]),
+    rule("expect_column_values_to_be_in_set", column="n", value_set=[1, 2, 3, "4"]),
+    rule("expect_column_values_to_be_in_set", column="f", value_set=[0, 1.5]),
+    rule("expect_column_values_to_be_in_set", column="flag", value_set=[True]),
+    rule("expect_column_values_to_not_be_in_set", column="kind", value_set=["C"]),
+    rule("expect_column_values_to_not_be_in_set", column="n", value_set=[0, None]),
+    rule("expect_column_value_lengths_to_be_between", column="text", min_value=2, max_value=4),
+    rule("expect_column_value_lengths_to_equal", column="text", value=3),
+    rule("expect_column_values_to_match_regex", column="text", regex=r"^[A-Z]+\d+$"),
+    rule("expect_column_values_to_match_regex", column="text", regex=r"\d"),
+    rule("expect_column_values_to_match_regex", column="text", regex=r"^\s*$"),
+    rule("expect_column_values_to_match_regex", column="text", regex=r"(?i)^aa"),
+    rule("expect_column_values_to_match_regex", column="text", regex=r"^(?!foo)"),
+    rule("expect_column_values_to_match_regex", column="text", regex=r"^[^@\s]+@[^@\s]+\.[a-z]{2,}$"),
+    rule("expect_column_values_to_match_regex", column="text", regex="it's|100%"),
+    rule("expect_column_values_to_match_regex", column="n", regex="^1"),
+    rule("expect_column_values_to_not_match_regex", column="text", regex=r"\w$"),
+    rule("expect_column_values_to_match_regex_list", column="text", regex_list=["^a", r"\d$"], match_on="all"),
+    rule("expect_column_values_to_match_regex_list", column="text", regex_list=["^a", r"\d$"]),
+    rule("expect_column_values_to_not_match_regex_list", column="text", regex_list=["^a", r"\d$"]),
+    rule("expect_column_values_to_match_strftime_format", column="time", strftime_format="%Y-%m-%d"),
+    rule("expect_column_values_to_match_strftime_format", column="time", strftime_format="%Y-%d-%m"),
+    rule("expect_column_values_to_be_json_parseable", column="json"),
+    rule("expect_column_values_to_be_dateutil_parseable", column="time"),
+    rule("expect_column_value_z_scores_to_be_less_than", column="g", threshold=1.5, double_sided=True),
+    rule("expect_column_values_to_be_increasing", column="grows"),
+    rule("expect_column_values_to_be_increasing", column="grows", strictly=True),
+    rule("expect_column_values_to_be_decreasing", column="n"),
+    rule("expect_column_values_to_not_be_outliers", column="g"),
+    rule("expect_column_values_to_not_be_outliers", column="n", method="std", multiplier=1.0),
+]
+SEVERAL_COLUMNS_RULES = [
+    *(
+        rule("expect_column_pair_values_a_to_be_greater_than_b", column_A="n", column_B="m", or_equal=or_equal, ignore_row_if=ignored)
+        for or_equal in (True, False)
+        for ignored in ("both_values_are_missing", "either_value_is_missing", "neither")
+    ),
+    rule("expect_column_pair_values_to_be_equal", column_A="kind", column_B="kind2"),
+    rule("expect_column_pair_values_to_be_equal", column_A="n", column_B="m", ignore_row_if="either_value_is_missing"),
+    rule("expect_column_pair_values_to_be_in_set", column_A="kind", column_B="kind2", value_pairs_set=[["A", "A"], ["B", None]]),
+    *(
+        rule("expect_compound_columns_to_be_unique", column_list=["id", "kind"], ignore_row_if=ignored)
+        for ignored in ("all_values_are_missing", "any_value_is_missing", "never")
+    ),
+    rule("expect_compound_columns_to_be_unique", column_list=["kind", "n", "m"]),
+    rule("expect_select_column_values_to_be_unique_within_record", column_list=["n", "m", "id"]),
+    rule("expect_select_column_values_to_be_unique_within_record", column_list=["n", "m"], ignore_row_if="any_value_is_missing"),
+    rule("expect_multicolumn_sum_to_equal", column_list=["n", "m"], sum_total=10),
+    rule("expect_multicolumn_sum_to_equal", column_list=["n", "m"], sum_total=10, ignore_row_if="any_value_is_missing"),
+    rule("expect_multicolumn_values_to_be_equal", column_list=["kind", "kind2"]),
+]
+CONDITIONED = [
+    (rule("expect_column_values_to_be_between", column="m", min_value=0), BOTH),
+    (rule("expect_column_values_to_be_between", column="m", min_value=0), EITHER),
+    (rule("expect_column_values_to_not_be_null", column="m"), IN),
+    (rule("expect_column_values_to_be_unique", column="id"), compared("id", "<", 700)),
+    (rule("expect_column_values_to_be_unique", column="n"), compared("kind", "!=", "B")),
+    (rule("expect_column_values_to_match_regex", column="text", regex=r"^\w+$"), BOTH),
+    (rule("expect_column_values_to_match_strftime_format", column="time", strftime_format="%Y-%m-%d"), null("n", is_null=False)),
+    (rule("expect_compound_columns_to_be_unique", column_list=["kind", "m"]), compared("id", ">=", 1200)),
+    (rule("expect_column_values_to_not_be_null", column="n"), compared("kind", "NOT_IN", ["A"])),
+    (rule("expect_column_pair_values_a_to_be_greater_than_b", column_A="n", column_B="m"), IN),
+    (rule("expect_multicolumn_sum_to_equal", column_list=["n", "m"], sum_total=3), EITHER),
+    (rule("expect_column_values_to_be_increasing", column="grows"), compared("kind", "==", "A")),
+    (rule("expect_select_column_values_to_be_unique_within_record", column_list=["n", "m"]), BOTH),
+]
+RULES = [*COLUMN_RULES, *SEVERAL_COLUMNS_RULES, *({**r, "kwargs": {**r["kwargs"], "row_condition": c}} for r, c in CONDITIONED)]
+
+
+@pytest.fixture(scope="module")
+def verdict(tmp_path_factory: pytest.TempPathFactory) -> Verdict:
+    folder = tmp_path_factory.mktemp("differential")
+    return check(stage_of(table(), folder), suite_of(RULES, folder), folder / "verdict", run_name="differential")
+
+
+@pytest.fixture(scope="module")
+def oracle() -> list[Any]:
+    """Great Expectations' results on its pandas engine, in the rules' order."""
+    gx = great_expectations()
+    frame = table().to_pandas()
+    frame.index = range(1, len(frame) + 1)
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False}
+    asset = context.data_sources.add_pandas("pandas").add_dataframe_asset("frame")
+    batch = asset.add_batch_definition_whole_dataframe("whole").get_batch({"dataframe": frame})
+    with quietly():
+        suite = context.suites.add(gx.ExpectationSuite(name="oracle", expectations=[dict(r) for r in RULES]))
+        found = {r.expectation_config.id: r for r in batch.validate(suite, result_format={"result_format": "COMPLETE"}).results}
+    return [found[expectation.id] for expectation in suite.expectations]
+
+
+@pytest.mark.parametrize("place", range(len(RULES)), ids=[f"{i}-{r['type'].removeprefix('expect_')}" for i, r in enumerate(RULES)])
+def test_the_failing_rows_are_those_of_pandas(place: int, verdict: Verdict, oracle: list[Any]) -> None:
+    own, theirs = verdict.results[place], oracle[place]
+    assert not theirs.exception_info.get("raised_exception", False), theirs.exception_info
+    assert "unexpected_count" in theirs.result, theirs
+    assert failing_rows(verdict)[place] == set(theirs.result.get("unexpected_index_list", []))
+    assert own.unexpected == theirs.result["unexpected_count"]
+    assert own.success == theirs.success

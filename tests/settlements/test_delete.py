@@ -1,0 +1,15 @@
+from __future__ import annotations
+
+from forebay.settlements.delete import Delete, DeleteConfig
+from tests.contracts.settlements import DS, SettlementContract
+
+
+class TestDelete(SettlementContract):
+    keeps = False
+
+    def make_settlement(self) -> Delete:
+        return Delete(DeleteConfig())
+
+    def test_the_file_is_gone(self) -> None:
+        assert self.make_settlement().settle(self.source, self.one(), DS) == "deleted"
+        assert list(self.source.list("drops/*")) == []

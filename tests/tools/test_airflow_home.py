@@ -1,0 +1,117 @@
+"""The local Airflow's home: what is kept, what is private, and that stopping ends its own processes and no others."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from airflow_home import Airflow, AirflowError
+
+
+@pytest.fixture
+def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Airflow:
+    monkeypatch.delenv("FOREBAY_HOME", raising=False)
+    return Airflow(tmp_path / "project")
+
+
+def test_port_and_password_are_kept_and_private(local: Airflow) -> None:
+    again = Airflow(local.project)
+    assert (local.port, local.password) == (again.port, again.password)
+    assert len(local.password) >= 12
+    for name in ("passwords.json", "state.json"):
+        assert stat.S_IMODE((local.home / name).stat().st_mode) == 0o600
+
+
+def test_two_projects_share_nothing(local: Airflow, tmp_path: Path) -> None:
+    other = Airflow(tmp_path / "other")
+    assert other.home != local.home
+    assert other.port != local.port
+    assert other.password != local.password
+
+
+def test_a_port_that_another_program_took_is_given_up(local: Airflow) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", local.port))
+        taken.listen()
+        before = local.port
+        local._free_port()
+        assert local.port != before
+    kept = local.port
+    local._free_port()
+    assert local.port == kept
+
+
+def test_the_callers_airflow_settings_do_not_leak_in(local: Airflow, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "postgresql://production")
+    monkeypatch.setenv("AIRFLOW_HOME", "/somewhere/else")
+    found = local.environ()
+    assert found["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] == f"sqlite:///{local.home}/airflow.db"
+    assert found["AIRFLOW_HOME"] == str(local.home)
+    assert found["AIRFLOW__API__HOST"] == "127.0.0.1"
+    assert found["PATH"].startswith(str(Path(sys.executable).parent))
+
+
+def test_extra_settings_win(tmp_path: Path) -> None:
+    local = Airflow(tmp_path, (("AIRFLOW__CORE__PARALLELISM", "1"),))
+    assert local.environ()["AIRFLOW__CORE__PARALLELISM"] == "1"
+
+
+SLEEPER = "import time; print('up', flush=True); time.sleep(120)"
+IGNORANT = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(120)"
+
+
+def sleeper(home: Path, code: str = SLEEPER) -> subprocess.Popen[str]:
+    """A process of that Airflow home, in a session of its own as tasks are."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", code],
+        env={**os.environ, "AIRFLOW_HOME": str(home)},
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert child.stdout
+    assert child.stdout.readline() == "up\n"
+    return child
+
+
+def test_stop_ends_orphans_of_this_home_and_of_no_other(local: Airflow, tmp_path: Path) -> None:
+    ours, deaf, others = sleeper(local.home), sleeper(local.home, IGNORANT), sleeper(tmp_path / "other")
+    try:
+        began = time.monotonic()
+        assert local.stop(grace=1) is True
+        assert not psutil.pid_exists(ours.pid)
+        assert not psutil.pid_exists(deaf.pid)
+        assert 1 < time.monotonic() - began < 6
+        assert psutil.Process(others.pid).status() != psutil.STATUS_ZOMBIE
+    finally:
+        for child in (ours, deaf, others):
+            child.kill()
+            child.communicate()
+    assert local.stop() is False
+
+
+def test_a_process_id_used_again_is_not_ours(local: Airflow) -> None:
+    local._save(pids={"scheduler": [os.getpid(), psutil.Process().create_time() - 100]})
+    assert local.status() == {}
+    local._save(pids={"scheduler": [os.getpid(), psutil.Process().create_time()]})
+    assert local.status() == {"scheduler": os.getpid()}
+    local._save(pids={})
+
+
+def test_what_does_not_run_says_so(local: Airflow) -> None:
+    assert set(local.health().values()) == {"down"}
+    with pytest.raises(AirflowError, match="is it running"):
+        local.ask("GET", "dags")
+
+
+def test_a_failing_command_shows_what_airflow_said(local: Airflow) -> None:
+    with pytest.raises(AirflowError, match="invalid choice"):
+        local.cli("no-such-command")

@@ -1,0 +1,65 @@
+"""A ledger for tests of discovery: entries made by hand, of the ledger's own types."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from forebay.config.connections import EnvironmentConnections
+from forebay.config.home import Project
+from forebay.config.pipeline import Pipeline
+from forebay.kafka.ledger import Completion, FileEntry, LedgerView, Origin
+from forebay.model import Identity, SourceFile
+from forebay.verbs.context import Context
+
+
+def context(root: Path, path: str = "drops/{{ ds }}/*.csv", settle: dict[str, Any] | None = None, **source: Any) -> Context:
+    """A pipeline that reads a local folder below `root`."""
+    pipeline = Pipeline.model_validate(
+        {
+            "pipeline": "flights",
+            "owner": "tests",
+            "source": {"type": "local", "path": path, **source},
+            "format": {"type": "csv"},
+            "record": {"key": "id"},
+            "topic": {"name": "flights"},
+            **({"settle": settle} if settle else {}),
+        }
+    )
+    return Context.of(pipeline, Project(root, root / ".forebay"), EnvironmentConnections({}))
+
+
+class Ledger:
+    """Collects completion records; `view` is what discovery is given."""
+
+    def __init__(self) -> None:
+        self.view = LedgerView("flights", 1)
+
+    def publish(self, file: SourceFile, content: bytes, *, run: str = "run-1", generation: int = 1, rejected: bool = False) -> str:
+        """Say that these bytes were published from that file; returns their sha256."""
+        fingerprint = hashlib.sha256(content).hexdigest()
+        at = datetime(2013, 1, 3, 2, tzinfo=UTC) + timedelta(hours=len(self.view.files))
+        self.view.files[fingerprint, generation] = FileEntry(
+            pipeline="flights",
+            file=file,
+            fingerprint=fingerprint,
+            generation=generation,
+            chunks=1,
+            rows_in=1,
+            published=0 if rejected else 1,
+            quarantined=0,
+            rejected=1 if rejected else 0,
+            plan_hash="",
+            origin=Origin(),
+            completion=Completion(),
+            identity=Identity(run, "00000000-0000-0000-0000-000000000000"),
+            attempted=at,
+        )
+        self.begin(fingerprint, generation)
+        return fingerprint
+
+    def begin(self, fingerprint: str, generation: int) -> None:
+        """Say that a chunk of that generation is committed."""
+        self.view.chunks.setdefault((fingerprint, generation), {})

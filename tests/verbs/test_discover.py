@@ -1,0 +1,346 @@
+"""Every file seen gets a fate, and the reason is in the words."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from forebay import events
+from forebay.errors import ConfigError
+from forebay.model import Fate, FileRun, Plan, SourceFile, Status, Window
+from forebay.sources.local import Local
+from forebay.verbs.discover import GenerationRequest, discover, found_again, group, to_do
+from tests.verbs.published import Ledger, context
+
+WINDOW = Window.of_day(date(2013, 1, 2))
+NOON = 1_357_128_000.0  # 2013-01-02 12:00 UTC
+
+
+@pytest.fixture
+def drops(tmp_path: Path) -> Path:
+    folder = tmp_path / "drops" / "2013-01-02"
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
+def ledger() -> Ledger:
+    return Ledger()
+
+
+def put(folder: Path, name: str, content: bytes, age: float = 3600) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(content)
+    os.utime(folder / name, (NOON - age, NOON - age))
+    return folder / name
+
+
+def look(root: Path, ledger: Ledger, generation: GenerationRequest | None = None, run_id: str = "run-2", **source: Any) -> Plan:
+    return discover(context(root, **source), WINDOW, run_id, generation=generation, published=ledger.view, now=lambda: NOON)
+
+
+def fates(plan: Plan) -> list[tuple[str, Fate, str]]:
+    return [(file.file.name, file.fate, file.reason) for file in plan.files]
+
+
+def listed(root: Path) -> list[SourceFile]:
+    return list(context(root).source.list("drops/2013-01-02/*.csv"))
+
+
+@pytest.fixture
+def hashed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Names of the files whose bytes discovery read."""
+    seen: list[str] = []
+    real = Local.fingerprint
+    monkeypatch.setattr(Local, "fingerprint", lambda self, file: (seen.append(file.name), real(self, file))[1])
+    return seen
+
+
+def test_an_empty_window_says_what_was_looked_for(tmp_path: Path, ledger: Ledger) -> None:
+    plan = look(tmp_path, ledger)
+    assert (plan.files, plan.ready) == ((), True)
+    assert plan.note == "nothing matches `drops/2013-01-02/*.csv` (window 2013-01-02T00:00:00+00:00 to 2013-01-03T00:00:00+00:00)"
+
+
+def test_new_files_come_in_order_of_their_uris_and_are_not_read(tmp_path: Path, drops: Path, ledger: Ledger, hashed: list[str]) -> None:
+    put(drops, "b.csv", b"22")
+    put(drops, "a.csv", b"1")
+    put(tmp_path / "drops" / "2013-01-03", "c.csv", b"of the next day")
+    plan = look(tmp_path, ledger)
+    assert fates(plan) == [("a.csv", Fate.NEW, "never seen before"), ("b.csv", Fate.NEW, "never seen before")]
+    assert all(file.status is Status.DISCOVERED and file.run_id == "run-2" and file.window == WINDOW for file in plan.files)
+    assert (plan.note, plan.ready, hashed) == (None, True, [])
+    assert Plan.from_json(plan.to_json()) == plan
+
+
+def test_the_same_bytes_under_the_same_name_are_published_already(tmp_path: Path, drops: Path, ledger: Ledger) -> None:
+    put(drops, "a.csv", b"1")
+    ledger.publish(listed(tmp_path)[0], b"1")
+    (file,) = look(tmp_path, ledger).files
+    assert (file.fate, file.status) == (Fate.PUBLISHED, Status.SKIPPED)
+    assert file.reason == "the same bytes were published by run `run-1` at 2013-01-03 02:00:00 UTC"
+    assert file.fingerprint == hashlib.sha256(b"1").hexdigest()
+
+
+def test_a_published_file_that_was_only_touched_is_still_published(tmp_path: Path, drops: Path, ledger: Ledger) -> None:
+    put(drops, "a.csv", b"1")
+    ledger.publish(listed(tmp_path)[0], b"1")
+    put(drops, "a.csv", b"1", age=5)
+    assert look(tmp_path, ledger).files[0].fate is Fate.PUBLISHED
+
+
+@pytest.mark.parametrize(
+    ("policy", "status", "words"),
+    [
+        ("publish_as_correction", Status.DISCOVERED, "; published as a correction"),
+        ("reject", Status.REJECTED, "; rejected, as `changed_content` says"),
+        ("ignore", Status.SKIPPED, "; ignored, as `changed_content` says"),
+    ],
+)
+def test_other_bytes_under_a_known_name(policy: str, status: Status, words: str, tmp_path: Path, drops: Path, ledger: Ledger) -> None:
+    put(drops, "a.csv", b"1")
+    before = ledger.publish(listed(tmp_path)[0], b"1")
+    put(drops, "a.csv", b"corrected")
+    (file,) = look(tmp_path, ledger, changed_content=policy).files
+    assert (file.fate, file.status, file.supersedes) == (Fate.CHANGED, status, before)
+    assert file.reason == f"other bytes of this name (`{before[:16]}`) were published by run `run-1` at 2013-01-03 02:00:00 UTC{words}"
+    assert to_do(file) is (status is Status.DISCOVERED)
+
+
+def test_a_second_correction_supersedes_the_first(tmp_path: Path, drops: Path, ledger: Ledger) -> None:
+    put(drops, "a.csv", b"1")
+    ledger.publish(listed(tmp_path)[0], b"1")
+    second = ledger.publish(listed(tmp_path)[0], b"2")
+    put(drops, "a.csv", b"3")
+    assert look(tmp_path, ledger).files[0].supersedes == second
+
+
+def test_going_back_to_published_bytes_is_told(tmp_path: Path, drops: Path, ledger: Ledger) -> None:
+    put(drops, "a.csv", b"1")
+    ledger.publish(listed(tmp_path)[0], b"1")
+    later = ledger.publish(listed(tmp_path)[0], b"2", run="run-7")
+    (file,) = look(tmp_path, ledger).files
+    assert file.fate is Fate.PUBLISHED
+    assert file.reason.endswith(
+        f"; since then other bytes of this name (`{later[:16]}`) were published by run `run-7` at 2013-01-03 03:00:00 UTC"
+    )
+
+
+def test_the_same_bytes_under_another_name_are_a_duplicate(tmp_path: Path, drops: Path, ledger: Ledger, hashed: list[str]) -> None:
+    put(drops, "a.csv", b"1")
+    first = listed(tmp_path)[0]
+    ledger.publish(first, b"1")
+    (drops / "a.csv").rename(drops / "renamed.csv")
+    put(drops, "other-size.csv", b"22")
+    plan = look(tmp_path, ledger)
+    assert [file.fate for file in plan.files] == [Fate.NEW, Fate.DUPLICATE]
+    assert plan.files[1].duplicate_of == first.uri
+    assert plan.files[1].reason == f"the same bytes were published by run `run-1` at 2013-01-03 02:00:00 UTC, as `{first.uri}`"
+    assert plan.files[1].status is Status.SKIPPED
+    assert hashed == ["renamed.csv"]
+
+
+def test_of_twins_in_one_window_the_first_is_new(tmp_path: Path, drops: Path, ledger: Ledger, hashed: list[str]) -> None:
+    for name, content in (("a.csv", b"1"), ("b.csv", b"2"), ("c.csv", b"1"), ("d.csv", b"long")):
+        put(drops, name, content)
+    plan = look(tmp_path, ledger)
+    assert [file.fate for file in plan.files] == [Fate.NEW, Fate.NEW, Fate.DUPLICATE, Fate.NEW]
+    assert plan.files[2].reason == f"the same bytes as `{plan.files[0].file.uri}` of this window"
+    assert plan.files[2].duplicate_of == plan.files[0].file.uri
+    assert hashed == ["a.csv", "b.csv", "c.csv"]
+
+
+def test_a_twin_of_a_file_that_is_not_published_is_new(tmp_path: Path, drops: Path, ledger: Ledger) -> None:
+    put(drops, "a.csv", b"1")
+    ledger.publish(listed(tmp_path)[0], b"1")
+    put(drops, "a.csv", b"corrected")
+    put(drops, "b.csv", b"corrected")
+    assert [file.fate for file in look(tmp_path, ledger, changed_content="reject").files] == [Fate.CHANGED, Fate.NEW]
+    assert [file.fate for file in look(tmp_path, ledger).files] == [Fate.CHANGED, Fate.DUPLICATE]
+
+
+def test_a_file_of_a_known_size_but_other_bytes_is_new(tmp_path: Path, drops: Path, ledger: Ledger) -> None:
+    ledger.publish(SourceFile("file:///elsewhere/x.csv", 1, 0.0), b"9")
+    put(drops, "a.csv", b"1")
+    (file,) = look(tmp_path, ledger).files
+    assert (file.fate, file.fingerprint) == (Fate.NEW, hashlib.sha256(b"1").hexdigest())
+
+
+def test_a_rejected_file_is_told_as_such(tmp_path: Path, drops: Path, ledger: Ledger) -> None:
+    put(drops, "a.csv", b"1")
+    ledger.publish(listed(tmp_path)[0], b"1", rejected=True)
+    assert look(tmp_path, ledger).files[0].reason.startswith("the same bytes were rejected by run `run-1`")
+
+
+def test_a_surely_same_version_is_not_read(
+    tmp_path: Path, drops: Path, ledger: Ledger, hashed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(drops, "a.csv", b"1")
+    ledger.publish(listed(tmp_path)[0], b"1")
+    monkeypatch.setattr(Local, "same_version", lambda self, a, b: a == b)  # as S3 does, by ETag
+    (file,) = look(tmp_path, ledger).files
+    assert (file.fate, hashed) == (Fate.PUBLISHED, [])
+    assert file.fingerprint == hashlib.sha256(b"1").hexdigest()
+
+
+# The completeness contract
+
+
+def test_without_the_marker_all_files_are_incomplete(tmp_path: Path, drops: Path, ledger: Ledger) -> None:
+    put(drops, "a.csv", b"1")
+    plan = look(tmp_path, ledger, ready_when={"marker": "_SUCCESS"})
+    words = "the marker `drops/2013-01-02/_SUCCESS` is not there yet"
+    assert fates(plan) == [("a.csv", Fate.INCOMPLETE, words)]
+    assert (plan.note, plan.ready, plan.files[0].status) == (f"not ready: {words}", False, Status.SKIPPED)
+
+
+def test_without_marker_and_files_the_window_is_not_ready(tmp_path: Path, ledger: Ledger) -> None:
+    plan = look(tmp_path, ledger, ready_when={"marker": "_SUCCESS"})
+    assert (plan.files, plan.ready) == ((), False)
+    assert plan.note == "not ready: the marker `drops/2013-01-02/_SUCCESS` is not there yet"
+
+
+@pytest.mark.parametrize("path", ["drops/{{ ds }}/*.csv", "drops/{{ ds }}/*"])
+def test_with_the_marker_the_files_are_new_and_the_marker_is_ignored(path: str, tmp_path: Path, drops: Path, ledger: Ledger) -> None:
+    put(drops, "a.csv", b"1")
+    put(drops, "done_2013-01-02.flag", b"")
+    plan = look(tmp_path, ledger, path=path, ready_when={"marker": "done_{{ ds }}.flag"})
+    assert fates(plan) == [("a.csv", Fate.NEW, "never seen before"), ("done_2013-01-02.flag", Fate.IGNORED, "the marker")]
+    assert plan.ready
+
+
+def test_a_marker_speaks_for_its_own_folder_only(tmp_path: Path, drops: Path, ledger: Ledger) -> None:
+    put(drops / "ewr", "a.csv", b"1")
+    put(drops / "ewr", "_SUCCESS", b"")
+    put(drops / "jfk", "a.csv", b"22")
+    plan = look(tmp_path, ledger, path="drops/{{ ds }}/*/*.csv", ready_when={"marker": "_SUCCESS"})
+    assert [(file.fate, file.reason) for file in plan.files] == [
+        (Fate.IGNORED, "the marker"),
+        (Fate.NEW, "never seen before"),
+        (Fate.INCOMPLETE, "its folder has no marker `_SUCCESS` yet"),
+    ]
+    assert not plan.ready
+
+
+def test_a_file_that_changed_a_moment_ago_is_incomplete(tmp_path: Path, drops: Path, ledger: Ledger) -> None:
+    put(drops, "old.csv", b"1", age=60)
+    put(drops, "young.csv", b"22", age=12)
+    put(drops, "zukunft.csv", b"333", age=-5)
+    assert fates(look(tmp_path, ledger, ready_when={"quiet_for": "60s"})) == [
+        ("old.csv", Fate.NEW, "never seen before"),
+        ("young.csv", Fate.INCOMPLETE, "it changed 12 s ago and must be quiet for 60 s"),
+        ("zukunft.csv", Fate.INCOMPLETE, "its time of change is 5 s ahead of this machine's clock"),
+    ]
+
+
+def test_fewer_files_than_expected_are_incomplete(tmp_path: Path, drops: Path, ledger: Ledger) -> None:
+    put(drops, "a.csv", b"1")
+    put(drops, "b.csv", b"22")
+    plan = look(tmp_path, ledger, ready_when={"expect": {"files": 3}})
+    assert {reason for _, _, reason in fates(plan)} == {"2 of 3 expected files are there"}
+    assert (plan.ready, plan.note) == (False, "not ready: 2 of 3 expected files are there")
+
+
+def test_files_that_are_published_and_archived_still_count(tmp_path: Path, drops: Path, ledger: Ledger) -> None:
+    for name in ("a.csv", "b.csv"):
+        put(drops, name, name.encode())
+    for file in listed(tmp_path):
+        ledger.publish(file, file.name.encode())
+        (drops / file.name).unlink()
+    put(drops, "c.csv", b"1")
+    assert [file.fate for file in look(tmp_path, ledger, ready_when={"expect": {"files": 3}}).files] == [Fate.NEW]
+    assert not look(tmp_path, Ledger(), ready_when={"expect": {"files": 3}}).ready
+
+
+def test_more_files_than_expected_are_published_and_noted(tmp_path: Path, drops: Path, ledger: Ledger) -> None:
+    put(drops, "a.csv", b"1")
+    put(drops, "b.csv", b"22")
+    plan = look(tmp_path, ledger, ready_when={"expect": {"files": 1}})
+    assert ([file.fate for file in plan.files], plan.ready) == ([Fate.NEW, Fate.NEW], True)
+    assert plan.note == "2 files are there, 1 were expected"
+
+
+def test_a_file_that_vanishes_while_it_is_looked_at_is_incomplete(
+    tmp_path: Path, drops: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(drops, "a.csv", b"1")
+    ledger.publish(listed(tmp_path)[0], b"1")
+    real = Local.fingerprint
+    monkeypatch.setattr(Local, "fingerprint", lambda self, file: ((drops / "a.csv").unlink(), real(self, file))[1])
+    assert fates(look(tmp_path, ledger)) == [("a.csv", Fate.INCOMPLETE, "it changed or vanished while it was looked at")]
+
+
+# Generations
+
+
+def test_a_person_may_have_published_files_published_anew(tmp_path: Path, drops: Path, ledger: Ledger) -> None:
+    put(drops, "a.csv", b"1")
+    put(drops, "b.csv", b"new")
+    ledger.publish(listed(tmp_path)[0], b"1", generation=1)
+    ledger.publish(listed(tmp_path)[0], b"1", generation=2)
+    plan = look(tmp_path, ledger, GenerationRequest("consumer lost its store"))
+    assert [(file.fate, file.generation, file.reason) for file in plan.files] == [
+        (Fate.NEW, 3, "published anew as generation 3: consumer lost its store"),
+        (Fate.NEW, 1, "never seen before"),
+    ]
+
+
+def test_a_repeated_request_of_the_same_run_publishes_nothing_twice(tmp_path: Path, drops: Path, ledger: Ledger) -> None:
+    put(drops, "a.csv", b"1")
+    ledger.publish(listed(tmp_path)[0], b"1", generation=1)
+    ledger.publish(listed(tmp_path)[0], b"1", generation=2, run="run-2")
+    (file,) = look(tmp_path, ledger, GenerationRequest("again"), run_id="run-2").files
+    assert (file.fate, file.generation) == (Fate.PUBLISHED, 2)
+
+
+@pytest.mark.parametrize("request_", [None, GenerationRequest("again")])
+def test_an_unfinished_generation_is_gone_on_with(request_: GenerationRequest | None, tmp_path: Path, drops: Path, ledger: Ledger) -> None:
+    put(drops, "a.csv", b"1")
+    fingerprint = ledger.publish(listed(tmp_path)[0], b"1")
+    ledger.begin(fingerprint, 2)
+    (file,) = look(tmp_path, ledger, request_).files
+    assert (file.fate, file.generation, file.status) == (Fate.NEW, 2, Status.DISCOVERED)
+    assert file.reason.startswith("going on with generation 2: ")
+
+
+# Work units, events, faults
+
+
+def units(sizes: list[int], max_bytes: int, max_files: int = 500) -> list[list[int]]:
+    files = tuple(FileRun("r", "p", WINDOW, SourceFile(f"file:///{n:04d}", size, 0.0), Fate.NEW, "") for n, size in enumerate(sizes))
+    return [[file.file.size for file in unit] for unit in group(Plan("r", "p", WINDOW, files), max_bytes, max_files)]
+
+
+def test_work_units_hold_many_small_files_or_one_large_one() -> None:
+    assert units([1, 2, 3, 100, 4, 4, 4], 10) == [[1, 2, 3], [100], [4, 4], [4]]
+    assert units([0] * 7, 10, max_files=3) == [[0] * 3, [0] * 3, [0]]
+    assert units([], 10) == []
+
+
+def test_only_files_to_do_are_in_work_units(tmp_path: Path, drops: Path, ledger: Ledger) -> None:
+    put(drops, "a.csv", b"1")
+    ledger.publish(listed(tmp_path)[0], b"1")
+    put(drops, "b.csv", b"new")
+    plan = look(tmp_path, ledger)
+    assert [[file.file.name for file in unit] for unit in group(plan, 1 << 20)] == [["b.csv"]]
+    assert [file.file.name for file in found_again(plan)] == ["a.csv"]
+
+
+def test_every_file_seen_is_an_event(tmp_path: Path, drops: Path, ledger: Ledger) -> None:
+    put(drops, "a.csv", b"1")
+    seen: list[tuple[str, Any]] = []
+    stop = events.listen(lambda name, fields: seen.append((name, fields["fate"])))
+    look(tmp_path, ledger)
+    stop()
+    assert seen == [(events.FILE_SEEN, "new")]
+
+
+def test_an_unknown_name_in_the_path_is_wrong_configuration(tmp_path: Path, ledger: Ledger) -> None:
+    with pytest.raises(ConfigError, match="did you mean `ds`"):
+        look(tmp_path, ledger, path="drops/{{ dss }}/*.csv")

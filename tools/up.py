@@ -1,0 +1,37 @@
+"""`make up` and `make down`: Airflow and the broker left running, with whatever runs the home holds."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "tools")]
+
+import airflow_home
+
+
+def forebay(*words: str) -> None:
+    subprocess.run([str(Path(sys.executable).with_name("forebay")), *words], cwd=ROOT, check=False)
+
+
+def up() -> None:
+    """Start both (or find them running) and say where to click."""
+    forebay("broker", "start")
+    airflow = airflow_home.Airflow(ROOT)
+    airflow.start()
+    print(f"Airflow  {airflow.url}   user {airflow.user}   password {airflow.password}")
+    print("Kafka    eval $(.venv/bin/forebay broker env)")
+    print("Look at  DAG `flights` → a run → Graph; a run that waits for a steward is under `Required Actions`")
+    print("Stop     make down")
+
+
+def down() -> None:
+    """Stop both; what they hold stays."""
+    airflow_home.Airflow(ROOT).stop()
+    forebay("broker", "stop")
+
+
+if __name__ == "__main__":
+    {"up": up, "down": down}[sys.argv[1]]()
