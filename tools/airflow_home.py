@@ -21,18 +21,15 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import psutil
+
+from airflow_api import AirflowError, Api, Json, http
 
 CODE = Path(__file__).resolve().parents[1]
 """Where dags/, plugins/ and include/ lie."""
@@ -66,23 +63,10 @@ PRELOADED = (
 HEALTH = {"api-server": "metadatabase", "scheduler": "scheduler", "dag-processor": "dag_processor", "triggerer": "triggerer"}
 USER = "admin"
 POOLS = {"forebay_inspect": "files being staged and checked", "forebay_publish": "transactions at once"}
-ENDED = frozenset({"success", "failed"})
-
-Json = dict[str, Any]
-Progress = Callable[[list[Json]], None]
-
-
-class AirflowError(RuntimeError):
-    """The local Airflow does not do what was asked; the words say what was found and where to look."""
-
-    def __init__(self, message: str, status: int | None = None) -> None:
-        """`status` is the HTTP status of a refused request."""
-        super().__init__(message)
-        self.status = status
 
 
 @dataclass(frozen=True)
-class Airflow:
+class Airflow(Api):
     """The local Airflow of one project. `extra` are environment variables for its processes (connections, settings)."""
 
     project: Path
@@ -115,6 +99,12 @@ class Airflow:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    def timezone(self, dag_id: str) -> str:
+        from forebay.config.home import Project
+        from forebay.config.load import load_pipeline
+
+        return load_pipeline(Project.find(self.project), dag_id).timezone
+
     # ---- life -------------------------------------------------------------------------------------------------------------------------
 
     def start(self, timeout: float = 120, on_wait: Callable[[dict[str, str]], None] | None = None) -> None:
@@ -138,7 +128,7 @@ class Airflow:
     def health(self) -> dict[str, str]:
         """Airflow's own view of its components: healthy, unhealthy, or down."""
         try:
-            said = _http("GET", f"{self.url}/api/v2/monitor/health", timeout=5)
+            said = http("GET", f"{self.url}/api/v2/monitor/health", timeout=5)
         except (AirflowError, OSError):
             said = {}
         return {name: (said.get(key) or {}).get("status") or "down" for name, key in HEALTH.items()}
@@ -190,7 +180,7 @@ class Airflow:
 
     def _settings(self) -> dict[str, str]:
         """Airflow's settings: small and quick, on this machine only."""
-        sections = {
+        sections: dict[str, dict[str, object]] = {
             "core": {
                 "dags_folder": CODE / "dags",
                 "plugins_folder": CODE / "plugins",
@@ -273,145 +263,6 @@ class Airflow:
             with suppress(AirflowError):  # it exists: 409
                 self.ask("POST", "pools", {"name": name, "slots": slots, "description": f"forebay: {why}", "include_deferred": False})
 
-    # ---- asking -----------------------------------------------------------------------------------------------------------------------
-
-    def ask(self, method: str, path: str, body: Json | None = None, **query: Any) -> Json:
-        """One request of the REST API (`/api/v2/PATH`). Raises `AirflowError` with Airflow's own words."""
-        url = f"{self.url}/api/v2/{path}" + (f"?{urllib.parse.urlencode(query)}" if query else "")
-        key = (self.url, self.password)
-        if key not in _tokens:
-            _tokens[key] = _http("POST", f"{self.url}/auth/token", {"username": USER, "password": self.password})["access_token"]
-        try:
-            return _http(method, url, body, token=_tokens[key])
-        except AirflowError as error:
-            if error.status == 401:
-                _tokens.pop(key, None)
-            raise
-
-    def wait_for_dag(self, dag_id: str, timeout: float = 60) -> Json:
-        """The DAG, once the DAG processor has read it. Raises `AirflowError`, with the import errors, when it does not come."""
-        end = time.monotonic() + timeout
-        while True:
-            try:
-                return self.ask("GET", f"dags/{dag_id}")
-            except AirflowError as error:
-                if error.status != 404 or time.monotonic() > end:
-                    faults = [found["stack_trace"][-1000:] for found in self.ask("GET", "importErrors")["import_errors"]]
-                    raise AirflowError(f"waiting for the DAG `{dag_id}`: {error}\n" + "\n".join(faults), error.status) from error
-            time.sleep(0.25)
-
-    def unpause(self, dag_id: str) -> None:
-        """Let the DAG run. With a schedule, Airflow then starts the run of the last window too."""
-        self.wait_for_dag(dag_id)
-        self.ask("PATCH", f"dags/{dag_id}", {"is_paused": False}, update_mask="is_paused")
-
-    def backfill(self, dag_id: str, start: date, end: date, reprocess: str = "none", conf: Json | None = None, runs: int = 3) -> list[str]:
-        """Run every window whose local day lies in `start`…`end`, both included; returns the run ids, oldest first.
-
-        `reprocess` (none|completed|failed) says which existing runs are run again; `runs` is how many may run at once.
-        """
-        self.unpause(dag_id)
-        self._end_finished_backfills(dag_id)
-        zone = ZoneInfo(self.ask("GET", f"dags/{dag_id}/details").get("timezone") or "UTC")
-        first = datetime(start.year, start.month, start.day, tzinfo=zone)
-        last = datetime(end.year, end.month, end.day, tzinfo=zone) + timedelta(days=1, seconds=-1)
-        body = {
-            "dag_id": dag_id,
-            "from_date": first.isoformat(),
-            "to_date": last.isoformat(),
-            "reprocess_behavior": reprocess,
-            "max_active_runs": runs,
-            "dag_run_conf": conf or {},
-        }
-        self.ask("POST", "backfills", body)
-        found = self.ask(
-            "GET", f"dags/{dag_id}/dagRuns", logical_date_gte=first.isoformat(), logical_date_lte=last.isoformat(), order_by="logical_date"
-        )
-        return [run["dag_run_id"] for run in found["dag_runs"] if run["run_type"] == "backfill"]
-
-    def _end_finished_backfills(self, dag_id: str) -> None:
-        """Airflow marks an ended backfill only twice a minute, and refuses another one until then: cancelling it does the same at once."""
-        found = self.ask("GET", "backfills", dag_id=dag_id)["backfills"]
-        for backfill in found:
-            open_ = [run for state in ("queued", "running") for run in self._runs(dag_id, state=state) if run["run_type"] == "backfill"]
-            if backfill["completed_at"] is None and not open_:
-                with suppress(AirflowError):
-                    self.ask("PUT", f"backfills/{backfill['id']}/cancel")
-
-    def _runs(self, dag_id: str, **query: Any) -> list[Json]:
-        return self.ask("GET", f"dags/{dag_id}/dagRuns", **query)["dag_runs"]
-
-    def trigger(self, dag_id: str, conf: Json | None = None, logical_date: datetime | None = None) -> str:
-        """Start one run by hand; returns its run id."""
-        self.unpause(dag_id)
-        body = {"logical_date": logical_date.isoformat() if logical_date else None, "conf": conf or {}}
-        return self.ask("POST", f"dags/{dag_id}/dagRuns", body)["dag_run_id"]
-
-    def clear(self, dag_id: str, run_id: str, only_failed: bool = False) -> None:
-        """Run an existing run again, whole or from its failed tasks."""
-        self.ask("POST", f"dags/{dag_id}/dagRuns/{_part(run_id)}/clear", {"dry_run": False, "only_failed": only_failed})
-
-    def state(self, dag_id: str, run_id: str) -> str:
-        return self.ask("GET", f"dags/{dag_id}/dagRuns/{_part(run_id)}")["state"]
-
-    def wait(
-        self, dag_id: str, run_ids: Iterable[str] | None = None, timeout: float = 300, on_progress: Progress | None = None
-    ) -> dict[str, str]:
-        """Wait until the runs (default: all of the DAG) have ended; returns their states by run id.
-
-        `on_progress` gets all their task instances (dag_run_id, task_id, map_index, state …) at each look. Raises `AirflowError` in the end.
-        """
-        wanted = list(run_ids) if run_ids is not None else [run["dag_run_id"] for run in self._runs(dag_id, limit=100)]
-        end = time.monotonic() + timeout
-        while True:
-            states = {run_id: self.state(dag_id, run_id) for run_id in wanted}
-            if on_progress:
-                on_progress([instance for run_id in wanted for instance in self.task_instances(dag_id, run_id)])
-            if set(states.values()) <= ENDED:
-                return states
-            if time.monotonic() > end:
-                raise AirflowError(f"waiting for `{dag_id}`: after {timeout:g} s {states}")
-            time.sleep(0.5)
-
-    def task_instances(self, dag_id: str, run_id: str) -> list[Json]:
-        """Task instances of a run: task_id, map_index, state, try_number, start_date, end_date, pid …"""
-        return self.ask("GET", f"dags/{dag_id}/dagRuns/{_part(run_id)}/taskInstances", limit=1000)["task_instances"]
-
-    def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
-        """What a task handed on."""
-        path = f"dags/{dag_id}/dagRuns/{_part(run_id)}/taskInstances/{task_id}/xcomEntries/{key}"
-        return self.ask("GET", path, map_index=map_index, deserialize="false")["value"]
-
-    def log(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1, try_number: int = 1) -> str:
-        """A task's log as text, one event a line."""
-        path = f"dags/{dag_id}/dagRuns/{_part(run_id)}/taskInstances/{task_id}/logs/{try_number}"
-        content = self.ask("GET", path, map_index=map_index, full_content="true")["content"]
-        return "\n".join(line if isinstance(line, str) else json.dumps(line, ensure_ascii=False) for line in content)
-
-    def task_process(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> int | None:
-        """Process id of a running task instance, None when it does not run."""
-        for instance in self.task_instances(dag_id, run_id):
-            if (instance["task_id"], instance["map_index"]) == (task_id, map_index) and instance["state"] == "running":
-                return instance["pid"]
-        return None
-
-    def asked(self, dag_id: str = "~", run_id: str = "~") -> list[Json]:
-        """Questions that wait for a steward's answer."""
-        found = self.ask("GET", f"dags/{dag_id}/dagRuns/{_part(run_id)}/hitlDetails", response_received="false")
-        return found["hitl_details"]
-
-    def answer_steward(self, dag_id: str, run_id: str, option: str, reason: str = "", settle: float = 3) -> None:
-        """Answer the steward's question of a run. Airflow 3.3.2 can fail a task that is answered in its first second of waiting: so wait."""
-        waited = self.asked(dag_id, run_id)
-        if not waited:
-            raise AirflowError(f"answering the steward of `{dag_id}` `{run_id}`: nothing is asked")
-        born = datetime.fromisoformat(waited[0]["created_at"].replace("Z", "+00:00"))
-        time.sleep(max(0.0, settle - (datetime.now(born.tzinfo) - born).total_seconds()))
-        path = f"dags/{dag_id}/dagRuns/{_part(run_id)}/taskInstances/steward/-1/hitlDetails"
-        self.ask("PATCH", path, {"chosen_options": [option], "params_input": {"reason": reason}})
-
-    # ---- state ------------------------------------------------------------------------------------------------------------------------
-
     def _state(self) -> Json:
         path = self.home / "state.json"
         return json.loads(path.read_text("utf-8")) if path.exists() else {}
@@ -437,7 +288,6 @@ class Airflow:
                 self._choose_port()
 
 
-_tokens: dict[tuple[str, str], str] = {}
 _children: dict[int, subprocess.Popen[bytes]] = {}
 """Components that this very process started: kept, so that they are reaped when they end."""
 
@@ -446,28 +296,6 @@ def _command(name: str, arguments: Iterable[str]) -> list[str]:
     if name == "scheduler":
         return [sys.executable, "-c", PRELOAD, ",".join(PRELOADED), *arguments]
     return [str(Path(sys.executable).parent / "airflow"), *arguments]
-
-
-def _http(method: str, url: str, body: Json | None = None, token: str | None = None, timeout: float = 30) -> Json:
-    headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
-    request = urllib.request.Request(url, json.dumps(body).encode() if body is not None else None, headers, method=method)
-    try:
-        with _opener.open(request, timeout=timeout) as response:
-            text = response.read()
-    except urllib.error.HTTPError as error:
-        said = error.read().decode(errors="replace")[:1000]
-        raise AirflowError(f"asking Airflow to {method} {url}: {error.code} {said}", error.code) from error
-    except urllib.error.URLError as error:
-        raise AirflowError(f"asking Airflow to {method} {url}: {error.reason} (is it running?)") from error
-    return json.loads(text) if text else {}
-
-
-_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-"""Loopback only: a proxy of the environment is not for it."""
-
-
-def _part(text: str) -> str:
-    return urllib.parse.quote(text, safe="~")
 
 
 def _descendants(process: psutil.Process) -> list[psutil.Process]:

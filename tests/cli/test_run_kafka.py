@@ -31,7 +31,7 @@ topic: {{name: {topic}, partitions: 2, manage: {manage}}}
 @pytest.fixture
 def name(topic_name: str) -> str:
     """A pipeline's and its topic's name, used by no other test."""
-    return topic_name.lower().replace(".", "-")
+    return "p" + topic_name.lower().replace(".", "-")[-40:]
 
 
 @pytest.fixture

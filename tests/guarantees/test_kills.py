@@ -143,3 +143,60 @@ def chunk_is_on_the_broker(kafka: Cluster, pipeline: str) -> bool:
     if f"{pipeline}.data" not in kafka.admin().list_topics(timeout=10).topics:
         return False
     return len(read_all(kafka.config, f"{pipeline}.data", "read_uncommitted")) >= 2 * (CHUNK - CHUNK // NTH)
+
+
+def open_transaction(kafka: Cluster, topic: str) -> Any:
+    """Another producer's transaction on a ledger partition: everything committed after it is hidden behind the last stable offset."""
+    from confluent_kafka import Producer
+
+    other = Producer({**kafka.config, "transactional.id": fresh("other"), "transaction.timeout.ms": 60_000})
+    other.init_transactions(30)
+    other.begin_transaction()
+    other.produce(topic, b"never committed", b"x", partition=0)
+    assert other.flush(30) == 0
+    return other
+
+
+def commit_behind_another(kafka: Cluster, pipeline: str) -> Any:
+    """One chunk is committed behind somebody's open transaction on the ledger, and its publisher dies before it can tell anybody."""
+    sizes = ["--chunk", str(ROWS)]
+    worker = start(kafka, pipeline, *sizes, failpoint="after_flush@0:stop,after_commit@0:kill9")
+    wait_until_stopped(worker.pid)
+    other = open_transaction(kafka, f"forebay.{pipeline}.ledger")
+    worker.send_signal(signal.SIGCONT)
+    worker.communicate(timeout=60)
+    assert worker.returncode == -signal.SIGKILL
+    return other
+
+
+def test_the_barrier_waits_for_another_transaction_on_the_ledger(kafka: Cluster) -> None:
+    pipeline = fresh("k").lower()
+    other = commit_behind_another(kafka, pipeline)
+    retry = start(kafka, pipeline, "--chunk", str(ROWS))
+    with pytest.raises(subprocess.TimeoutExpired):
+        retry.wait(4)
+    other.abort_transaction(30)
+    answer = said(retry, 60)
+    assert (answer["published"], answer["events"]) == (ROWS - ROWS // NTH, ["chunk.skipped 0"])
+    assert anomalies(kafka, pipeline) == {}
+
+
+def test_control_a_barrier_at_the_last_stable_offset_duplicates(kafka: Cluster) -> None:
+    pipeline = fresh("k").lower()
+    other = commit_behind_another(kafka, pipeline)
+    retry = start(kafka, pipeline, "--chunk", str(ROWS), "--barrier", "last_stable", failpoint="after_commit@0:exit")
+    retry.communicate(timeout=60)
+    other.abort_transaction(30)
+    found = anomalies(kafka, pipeline)
+    assert len(found["duplicated"]) == 5
+    assert found["ledger_duplicated"]
+
+
+@pytest.mark.slow
+def test_a_transaction_that_times_out_between_flush_and_commit_is_sent_once_more(kafka: Cluster) -> None:
+    pipeline = fresh("k").lower()
+    worker = attempt(kafka, pipeline, "--timeout", "2s", failpoint="after_flush@1:sleep=14")  # the broker sweeps every 10 s
+    answer = json.loads(worker.stdout)
+    assert answer["published"] == ROWS - ROWS // NTH
+    assert any(e.startswith(("producer.fenced", "chunk.retried")) for e in answer["events"])
+    assert anomalies(kafka, pipeline) == {}

@@ -8,7 +8,9 @@ import stat
 import subprocess
 import sys
 import time
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -115,3 +117,30 @@ def test_what_does_not_run_says_so(local: Airflow) -> None:
 def test_a_failing_command_shows_what_airflow_said(local: Airflow) -> None:
     with pytest.raises(AirflowError, match="invalid choice"):
         local.cli("no-such-command")
+
+
+class Recorded(Airflow):
+    """An API whose answers are given, and whose questions are kept."""
+
+    def ask(self, method: str, path: str, body: Any = None, **query: Any) -> Any:
+        asked: list[Any] = self.__dict__.setdefault("asked_", [])
+        asked.append((method, path, body))
+        if path == "backfills" and method == "POST" and len([a for a in asked if a[:2] == ("POST", "backfills")]) == 1:
+            raise AirflowError("there is already a running backfill", 409)
+        lists = {"backfills": {"backfills": [{"id": 7, "completed_at": None}]}, "dags/fish/dagRuns": {"dag_runs": []}}
+        return lists.get(path, {})
+
+
+def test_a_backfill_covers_local_days_and_an_empty_one_is_not_in_its_way(tmp_path: Path) -> None:
+    """The days are the pipeline's: in Tokyo the run of 2 January, 02:00, begins on the first by UTC."""
+    folder = tmp_path / "include" / "pipelines"
+    folder.mkdir(parents=True)
+    text = 'pipeline: fish\nowner: zoo\nschedule: {cron: "0 2 * * *", timezone: Asia/Tokyo}\nsource: {type: local, path: "*.csv"}\n'
+    (folder / "fish.yaml").write_text(text + "format: {type: csv}\nrecord: {key: id}\ntopic: {name: fish}\n")
+    api = Recorded(tmp_path)
+    api.backfill("fish", date(2013, 1, 2), date(2013, 1, 2))
+    asked = api.__dict__["asked_"]
+    first, second = [body for method, path, body in asked if (method, path) == ("POST", "backfills")]
+    assert first == second
+    assert (first["from_date"], first["to_date"]) == ("2013-01-02T00:00:00+09:00", "2013-01-02T23:59:59+09:00")
+    assert ("PUT", "backfills/7/cancel", None) in asked

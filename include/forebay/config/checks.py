@@ -147,4 +147,3 @@ def _replicas(document: Document) -> Iterator[Found]:
 def _declared(document: Document) -> dict[str, Any]:
     columns = document.at("schema", "columns")
     return columns if isinstance(columns, dict) else {}
-

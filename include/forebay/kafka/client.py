@@ -82,7 +82,24 @@ def admin(config: Config, errors: ClientErrors | None = None, **overrides: Any) 
     """An admin client. `overrides` are librdkafka settings: `admin(config, **{"socket.timeout.ms": 5000})`."""
     from confluent_kafka.admin import AdminClient
 
-    return _build(AdminClient, _settings(config, {}, errors, overrides))
+    heard = errors or ClientErrors()
+    built = _build(AdminClient, _settings(config, {}, heard, overrides))
+    built.errors = heard
+    return built
+
+
+def answer(admin: Any, future: Any) -> Any:
+    """The result of an admin call's future, waited for with an ear on the error callback: refused credentials are raised at once.
+
+    Raises `NotAuthorizedError` and `KafkaException` (see `translate`). The admin call's `request_timeout` bounds the wait.
+    """
+    while True:
+        try:
+            return future.result(0.2)
+        except TimeoutError:
+            admin.poll(0)
+            if refused := admin.errors.refused:
+                raise refused.exception("asking the brokers") from None
 
 
 def producer(config: Config, errors: ClientErrors | None = None, **overrides: Any) -> Producer:
@@ -126,8 +143,9 @@ def translate(doing: str, errors: ClientErrors | None = None, **where: Any) -> I
 def exception(error: Exception, doing: str, errors: ClientErrors | None = None, **where: Any) -> ForebayError:
     """The forebay error for a `KafkaException`."""
     failure = failures.classify(error.args[0])
-    if failure.action == Action.RETRY and errors is not None and errors.refused is not None:
-        failure = errors.refused
+    cause = errors.cause if errors is not None else None
+    if cause is not None and failure.action == Action.RETRY and cause.action in {Action.RETRY, Action.STOP}:
+        failure = cause  # "timed out" says less than "connection refused", and much less than "wrong password"
     return failure.exception(doing, **where)
 
 

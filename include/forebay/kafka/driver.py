@@ -329,9 +329,9 @@ class Driver:
         """
         from confluent_kafka import KafkaException
 
-        if not self._sender.acknowledged and self._sender.failure is None:
-            self._producer.flush(1.0)
-        with contextlib.suppress(KafkaException):
+        with contextlib.suppress(KafkaException, SystemError):
+            if not self._sender.acknowledged and self._sender.failure is None:
+                self._producer.flush(1.0)
             self._producer.abort_transaction(CALL)
         return self._done()
 

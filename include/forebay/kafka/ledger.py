@@ -298,7 +298,8 @@ class LedgerReader:
         from confluent_kafka import TopicCollection
 
         with client.translate(self._doing, self._errors, topic=self.topic):
-            found = self._admin.describe_topics(TopicCollection([self.topic]), request_timeout=30)[self.topic].result()
+            asked = self._admin.describe_topics(TopicCollection([self.topic]), request_timeout=10)
+            found = client.answer(self._admin, asked[self.topic])
         return len(found.partitions), str(found.topic_id)
 
     def _start(self) -> None:
@@ -326,7 +327,7 @@ class LedgerReader:
         spec = OffsetSpec.earliest() if earliest else OffsetSpec.latest()
         with client.translate(self._doing, self._errors, topic=self.topic):
             asked = self._admin.list_offsets({self._tp(p): spec for p in self.partitions}, isolation_level=level, request_timeout=10)
-            return {tp.partition: future.result().offset for tp, future in asked.items()}
+            return {tp.partition: client.answer(self._admin, future).offset for tp, future in asked.items()}
 
     def watermarks(self, uncommitted: bool = True) -> dict[int, int]:
         """End offset of each partition: the high watermark, or (not `uncommitted`) the last stable offset."""

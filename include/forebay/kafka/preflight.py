@@ -41,7 +41,7 @@ def check(config: client.Config, pipeline: Pipeline, timeout: float = 5.0) -> tu
 def _durability(admin: AdminClient, topic: str) -> list[Finding]:
     from confluent_kafka import TopicCollection
 
-    described = admin.describe_topics(TopicCollection([topic]), request_timeout=15)[topic].result()
+    described = client.answer(admin, admin.describe_topics(TopicCollection([topic]), request_timeout=topics.TIMEOUT)[topic])
     replicas = min(len(p.replicas) for p in described.partitions)
     found = topics.settings(admin, topic)
     findings = []

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from forebay.config.pipeline import Pipeline
 
+TIMEOUT = 10.0  # seconds for one question to the brokers
 DEFAULT_MAX_MESSAGE_BYTES = 1_048_588
 LEDGER_CONFIG = {"cleanup.policy": "compact", "retention.ms": "-1", "min.cleanable.dirty.ratio": "0.5"}
 
@@ -73,9 +74,9 @@ def _counts(admin: AdminClient, topics: tuple[Topic, ...]) -> dict[str, int]:
     from confluent_kafka import KafkaError, KafkaException, TopicCollection
 
     found = {}
-    for name, future in admin.describe_topics(TopicCollection([t.name for t in topics]), request_timeout=15).items():
+    for name, future in admin.describe_topics(TopicCollection([t.name for t in topics]), request_timeout=TIMEOUT).items():
         try:
-            found[name] = len(future.result().partitions)
+            found[name] = len(client.answer(admin, future).partitions)
         except KafkaException as error:
             if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise
@@ -94,7 +95,7 @@ def _create(admin: AdminClient, topic: Topic, manage: str) -> None:
         )
     new = NewTopic(topic.name, topic.partitions or 1, topic.replication, config=topic.config)
     try:
-        admin.create_topics([new], operation_timeout=15)[topic.name].result()
+        client.answer(admin, admin.create_topics([new], operation_timeout=15)[topic.name])
     except KafkaException as error:
         if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # another run was faster
             raise
@@ -126,7 +127,7 @@ def settings(admin: AdminClient, topic: str) -> dict[str, str]:
     from confluent_kafka.admin import ConfigResource, ResourceType
 
     resource = ConfigResource(ResourceType.TOPIC, topic)
-    entries = admin.describe_configs([resource], request_timeout=15)[resource].result()
+    entries = client.answer(admin, admin.describe_configs([resource], request_timeout=TIMEOUT)[resource])
     return {name: entry.value for name, entry in entries.items()}
 
 
@@ -155,7 +156,8 @@ def partition_count(config: client.Config, topic: str) -> int:
     with client.translate(f"describing topic `{topic}`", errors, topic=topic):
         from confluent_kafka import TopicCollection
 
-        return len(admin.describe_topics(TopicCollection([topic]), request_timeout=15)[topic].result().partitions)
+        future = admin.describe_topics(TopicCollection([topic]), request_timeout=TIMEOUT)[topic]
+        return len(client.answer(admin, future).partitions)
 
 
 def framing(key_bytes: int, value_bytes: int, header_bytes: int = 0, headers: int = 0) -> int:

@@ -292,10 +292,17 @@ def _rule_result(rule: Rule, found: Any) -> RuleResult:
         success=bool(found.success),
         unexpected=int(plain.get("unexpected_count") or 0) if judges else None,
         checked=None if checked is None else int(checked) - int(plain.get("missing_count") or 0),
-        observed=_text(plain["observed_value"]) if plain.get("observed_value") is not None else None,
+        observed=None if judges else _observed(plain),
         expected=json.dumps(rule.kwargs, ensure_ascii=False, sort_keys=True),
         sample=tuple(_text(value) for value in plain.get("partial_unexpected_list", [])[:SHOWN]),
     )
+
+
+def _observed(plain: dict[str, Any]) -> str | None:
+    if plain.get("observed_value") is not None:
+        return _text(plain["observed_value"])
+    unexpected = plain.get("partial_unexpected_list")
+    return f"unexpected {_text(unexpected)}" if unexpected else None
 
 
 def _text(value: Any) -> str:

@@ -20,6 +20,8 @@ from forebay.model import JsonDict, RuleResult, Stage, Verdict
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 
+FIRST_ROWS = 10
+
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -75,7 +77,9 @@ def write_page(result: Any, verdict: Verdict, stage: Stage, docs: Path, run_name
     place.parent.mkdir(parents=True, exist_ok=True)
     facts = _facts(verdict, stage, run_name, place.relative_to(docs).as_posix())
     home = "../" * (len(place.relative_to(docs).parts) - 1) + "index.html"
-    failed = [_failure(rule, found) for rule, found in zip(verdict.results, result.results, strict=True) if not rule.success]
+    rows = _first_rows(verdict.failing) if verdict.failing else {}
+    found = enumerate(zip(verdict.results, result.results, strict=True))
+    failed = [_failure(rule, one.expectation_config.meta, rows.get(at, [])) for at, (rule, one) in found if not rule.success]
     _write(place, _render(result, run_name, facts, failed, home))
     _write(place.with_suffix(".json"), json.dumps(facts, ensure_ascii=False))
     return place
@@ -126,11 +130,19 @@ def _facts(verdict: Verdict, stage: Stage, run_name: str, page: str) -> JsonDict
     }
 
 
-def _failure(rule: RuleResult, found: Any) -> dict[str, str]:
-    rows = [str(line["__row"]) for line in found.result.get("partial_unexpected_index_list") or []]
+def _failure(rule: RuleResult, meta: dict[str, Any] | None, rows: list[int]) -> dict[str, str]:
     told = f"{rule.unexpected:,} of {rule.checked:,} rows" if rule.unexpected is not None else f"observed {rule.observed}"
-    why = (found.expectation_config.meta or {}).get("notes", "")
-    return {"severity": rule.severity.value, "title": rule.title, "found": told, "rows": ", ".join(rows[:10]), "why": str(why)}
+    why = str((meta or {}).get("notes", ""))
+    return {"severity": rule.severity.value, "title": rule.title, "found": told, "rows": ", ".join(map(str, rows)), "why": why}
+
+
+def _first_rows(failing: Path) -> dict[int, list[int]]:
+    """The first failing rows of each rule, by its position."""
+    import duckdb
+
+    each = "select __row, unnest(rules) as rule from read_parquet($1)"
+    with duckdb.connect() as con:
+        return dict(con.execute(f"select rule, min(__row, {FIRST_ROWS}) from ({each}) group by rule", [str(failing)]).fetchall())
 
 
 def _folder(run_name: str) -> Path:
@@ -145,7 +157,7 @@ def _render(result: Any, title: str, facts: JsonDict, failed: list[dict[str, str
     from great_expectations.render.view import DefaultJinjaPageView
     from jinja2 import ChoiceLoader, DictLoader
 
-    document = ValidationResultsPageRenderer(run_info_at_end=True).render(_veiled(result))
+    document = ValidationResultsPageRenderer(run_info_at_end=True).render(_veiled(result, title))
     view = DefaultJinjaPageView()
     view.env.loader = ChoiceLoader([DictLoader({"forebay.html": _PAGE}), view.env.loader])
     page = view.render(document, "forebay.html", title=title, facts=facts, failed=failed, home=home, policy=POLICY, style=_style())
@@ -160,13 +172,13 @@ _VEIL = {ord(character): chr(_FIRST + place) for place, character in enumerate(_
 _UNVEIL = {_FIRST + place: f"&#{ord(character)};" for place, character in enumerate(_VEILED)}
 
 
-def _veiled(result: Any) -> Any:
+def _veiled(result: Any, title: str) -> Any:
     """A copy of a suite's result with its texts veiled."""
     from copy import deepcopy
 
     veiled = deepcopy(result)
     veiled.suite_name = _veil(veiled.suite_name)
-    veiled.meta = {"great_expectations_version": veiled.meta.get("great_expectations_version", "")}
+    veiled.meta = {"great_expectations_version": veiled.meta.get("great_expectations_version", ""), "batch_spec": {"data_asset_name": _veil(title)}}
     for one in veiled.results:
         config = one.expectation_config
         config.kwargs = {key: _condition(value) if key == "row_condition" else _veil(value) for key, value in config.kwargs.items()}

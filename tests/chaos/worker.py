@@ -1,0 +1,95 @@
+"""One attempt at publishing a file of generated rows, in a process of its own: the victim, the zombie or the successor of a trial.
+
+    python -m tests.chaos.worker '{"bootstrap": "127.0.0.1:9092", "pipeline": "p", "name": "f", "rows": 900, "chunk": 300}'
+
+Job, rows and pipeline are those of tests/guarantees/worker.py; this one also takes librdkafka settings, a limit on its memory, and (like
+Airflow's task runner) raises in the main thread on SIGTERM. Prints one JSON line; the exit code is 0 or that of the error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from forebay import events
+from forebay.errors import ForebayError
+from forebay.kafka import client, failpoints, topics
+from forebay.kafka.publisher import publish_file
+from forebay.kafka.steps import Protections
+from tests.guarantees.worker import make_job, make_pipeline, publish_plainly
+
+DEFAULTS: dict[str, Any] = {
+    "rows": 900,
+    "chunk": 300,
+    "partitions": 4,
+    "lanes": 2,
+    "quarantine": 0,
+    "timeout": "10s",
+    "config": {},
+    "follow": 120.0,
+    "off": [],
+    "barrier": "high_watermark",
+    "plain": False,
+    "memory": 0,
+    "manage": "create",
+    "generation": 1,
+}
+
+
+def main(argv: list[str]) -> int:
+    job = DEFAULTS | json.loads(argv[0])
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    told: list[str] = []
+    events.listen(lambda name, fields: told.append(f"{name} {fields.get('chunk', '')} {fields.get('cause', '')}".strip()))
+    try:
+        answer: dict[str, Any] = publish(job)
+        code = 0
+    except ForebayError as error:
+        answer, code = {"error": type(error).__name__, "message": error.message}, error.exit_code
+    print(json.dumps(answer | {"events": told}), flush=True)  # noqa: T201
+    return code
+
+
+def publish(job: dict[str, Any]) -> dict[str, Any]:
+    """Publish the file that `job` describes; how many chunks and records the ledger has of it now."""
+    config = {"bootstrap.servers": job["bootstrap"]} | job["config"]
+    pipeline = make_pipeline(job["pipeline"], job["partitions"], job["timeout"], job["lanes"])
+    if job["manage"] == "create":
+        client.connect_check(config)
+        topics.ensure(config, pipeline)
+    if job["memory"]:
+        limit_memory(job["memory"])
+    if job["plain"]:
+        publish_plainly(config, pipeline, job["rows"], job["chunk"], job["quarantine"])
+        return {"plain": True}
+    made = make_job(
+        config,
+        pipeline,
+        job["rows"],
+        job["chunk"],
+        job["name"],
+        job["quarantine"],
+        plan_hash=f"chaos-{job['chunk']}",
+        generation=job["generation"],
+        follow_for=job["follow"],
+    )
+    receipts = publish_file(made, Protections(barrier=job["barrier"], **dict.fromkeys(job["off"], False)))
+    return {"chunks": len(receipts), "published": sum(r.published for r in receipts)}
+
+
+def limit_memory(more: int) -> None:
+    """Allow the process `more` bytes of address space beyond what it has now (RLIMIT_AS): the next big allocation fails."""
+    pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
+    limit = pages * os.sysconf("SC_PAGE_SIZE") + more
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+assert failpoints.NAMES  # armed by FOREBAY_FAILPOINT in this process
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

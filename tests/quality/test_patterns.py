@@ -1,0 +1,81 @@
+"""Compiled code never judges a text otherwise than Python."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from forebay.quality import patterns
+
+ATOMS = ["a", "B", ".", "\\d", "\\w", "\\s", "\\D", "\\W", "\\S", "[a-c]", "[^a-c]", "[\\d-]", "[^\\s@]", "\\.", "é", "[à-ü]", "\\b", "^", "$", "(?:ab|c)", "(b)"]
+REPEATS = ["", "*", "+", "?", "{2}", "{1,3}", "{,2}", "*?"]
+TEXTS = st.text(st.sampled_from(list("abcABC019 _-@.\n\t\r\x0b\x1c$^éüſK\u0661\u00a0")), max_size=8)
+
+
+@pytest.fixture(scope="module")
+def con() -> duckdb.DuckDBPyConnection:
+    return duckdb.connect()
+
+
+@st.composite
+def expressions(draw: st.DrawFn) -> str:
+    parts = draw(st.lists(st.tuples(st.sampled_from(ATOMS), st.sampled_from(REPEATS)), min_size=1, max_size=5))
+    body = "".join(atom + ("" if atom in {"^", "$", "\\b"} else repeat) for atom, repeat in parts)
+    return draw(st.sampled_from(["", "(?i)", "(?m)", "(?s)"])) + body
+
+
+@settings(max_examples=400, deadline=None)
+@given(expressions(), st.lists(TEXTS, min_size=1, max_size=8))
+def test_what_re2_says_of_a_text_is_what_python_says(pattern: str, texts: list[str]) -> None:
+    accepting = patterns.accepting(pattern)
+    if accepting is None:
+        return
+    with duckdb.connect() as con:
+        for text in texts:
+            row = con.execute("select regexp_matches($1, $2), regexp_matches($1, $3)", [text, accepting, rf"\A{patterns.PLAIN}\z"]).fetchone()
+            assert row is not None
+            accepted, plain = row
+            found = re.search(pattern, text) is not None
+            assert not accepted or found, (pattern, text)
+            assert not plain or accepted == found, (pattern, text)
+
+
+def test_common_patterns_are_judged_by_compiled_code() -> None:
+    for pattern in [r"^ACC\d{8}$", r"^[^@\s]+@[^@\s]+\.[a-z]{2,}$", "foo|bar", r"(?i)^n\w+", r"\bA", "^N[0-9A-Z]{1,5}$"]:
+        assert patterns.accepting(pattern) is not None, pattern
+
+
+@pytest.mark.parametrize("pattern", ["(?=a)", "(?!a)", r"(a)\1", "(?<=a)b", "a{2000}", "(?i)ſ", r"\B", "(?>a)", "a*+"])
+def test_what_re2_cannot_say_is_left_to_python(pattern: str) -> None:
+    assert patterns.accepting(pattern) is None
+
+
+FORMATS = ["%Y-%m-%d", "%Y%m%d", "%d.%m.%Y %H:%M:%S", "%H:%M", "%Y-%m-%dT%H:%M:%S", "100%% %Y-%m-%d"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(FORMATS), st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31)), st.text("0123456789-:. T%", max_size=3), st.integers(0, 19))
+def test_a_time_that_compiled_code_accepts_is_one_for_python(time_format: str, moment: datetime, noise: str, at: int) -> None:
+    accepting = patterns.accepting_time(time_format)
+    assert accepting is not None
+    written = moment.strftime(time_format)
+    for text in (written, written[:at] + noise + written[at + len(noise) :]):
+        with duckdb.connect() as con:
+            row = con.execute("select regexp_matches($1, $2) and try_strptime($1, $3) is not null", [text, accepting, time_format]).fetchone()
+        if row and row[0]:
+            datetime.strptime(text, time_format)
+
+
+@pytest.mark.parametrize("time_format", ["%y-%m-%d", "%b %d %Y", "%Y-%m", "%Y-%m-%d %I %p", "%Y\u00a0%m %d", "%Y-%m-%d %z"])
+def test_other_formats_are_left_to_python(time_format: str) -> None:
+    assert patterns.accepting_time(time_format) is None
+
+
+def test_the_module_needs_no_great_expectations() -> None:
+    assert "great_expectations" not in Path(patterns.__file__).read_text().replace("Great Expectations", "")
