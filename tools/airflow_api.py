@@ -10,7 +10,7 @@ import urllib.request
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -18,8 +18,11 @@ LOCKED_SECONDS = 30
 """How long a request is repeated while Airflow's SQLite is busy."""
 ENDED = frozenset({"success", "failed"})
 
+TOLD = frozenset({"success", "failed", "upstream_failed", "up_for_retry", "awaiting_input"})
+"""States of a task instance that are worth a line."""
+
 Json = dict[str, Any]
-Progress = Callable[[list[Json]], None]
+Progress = Callable[[str], None]
 
 
 class AirflowError(RuntimeError):
@@ -86,15 +89,17 @@ class Api(ABC):
         self.wait_for_dag(dag_id)
         self.ask("PATCH", f"dags/{dag_id}", {"is_paused": False}, update_mask="is_paused")
 
-    def backfill(self, dag_id: str, start: date, end: date, reprocess: str = "none", conf: Json | None = None, runs: int = 3) -> list[str]:
+    def backfill(
+        self, dag_id: str, start: date | str, end: date | str, reprocess: str = "none", conf: Json | None = None, runs: int = 3
+    ) -> list[str]:
         """Run every window whose local day lies in `start`…`end`, both included; returns the run ids, oldest first.
 
         `reprocess` (none|completed|failed) says which existing runs are run again; `runs` is how many may run at once.
         """
         self.unpause(dag_id)
         zone = ZoneInfo(self.timezone(dag_id))
-        first = datetime(start.year, start.month, start.day, tzinfo=zone)
-        last = datetime(end.year, end.month, end.day, tzinfo=zone) + timedelta(days=1, seconds=-1)
+        first = datetime.fromisoformat(f"{start}T00:00:00").replace(tzinfo=zone)
+        last = datetime.fromisoformat(f"{end}T23:59:59").replace(tzinfo=zone)
         body = {
             "dag_id": dag_id,
             "from_date": first.isoformat(),
@@ -156,19 +161,26 @@ class Api(ABC):
     ) -> dict[str, str]:
         """Wait until the runs (default: all of the DAG) have ended; returns their states by run id.
 
-        `on_progress` gets all their task instances (dag_run_id, task_id, map_index, state …) at each look. Raises `AirflowError` in the end.
+        `on_progress` gets a line for each task instance that ended, waits for a person or is to be retried. Raises `AirflowError` in the end.
         """
         wanted = list(run_ids) if run_ids is not None else [run["dag_run_id"] for run in self._runs(dag_id, limit=100)]
-        end = time.monotonic() + timeout
+        end, told = time.monotonic() + timeout, set[str]()
         while True:
             states = {run_id: self.state(dag_id, run_id) for run_id in wanted}
             if on_progress:
-                on_progress([instance for run_id in wanted for instance in self.task_instances(dag_id, run_id)])
+                self._tell(dag_id, wanted, told, on_progress)
             if set(states.values()) <= ENDED:
                 return states
             if time.monotonic() > end:
                 raise AirflowError(f"waiting for `{dag_id}`: after {timeout:g} s {states}")
             time.sleep(0.5)
+
+    def _tell(self, dag_id: str, run_ids: list[str], told: set[str], on_progress: Progress) -> None:
+        instances = [instance for run_id in run_ids for instance in self.task_instances(dag_id, run_id)]
+        lines = {progress_line(i): i["end_date"] or i["start_date"] or "" for i in instances if i["state"] in TOLD}
+        for line in sorted(lines.keys() - told, key=lambda line: lines[line]):
+            on_progress(line)
+        told.update(lines)
 
     def task_instances(self, dag_id: str, run_id: str) -> list[Json]:
         """Task instances of a run: task_id, map_index, state, try_number, start_date, end_date, pid …"""
@@ -209,6 +221,15 @@ class Api(ABC):
 
 
 _tokens: dict[str, str] = {}
+
+
+def progress_line(instance: Json) -> str:
+    """`backfill 2013-01-02  publish[0]  success  1.9 s`; the run by its kind and date as its run id has them."""
+    kind, _, moment = instance["dag_run_id"].partition("__")
+    task = instance["task_id"] + (f"[{instance['map_index']}]" if instance["map_index"] >= 0 else "")
+    again = f" (try {instance['try_number']})" if instance["try_number"] > 1 else ""
+    took = f"  {instance['duration']:.1f} s" if instance.get("duration") else ""
+    return f"{kind} {moment[:10]}  {task:<12}{instance['state']}{again}{took}"
 
 
 def http(method: str, url: str, body: Json | None = None, token: str | None = None, timeout: float = 30) -> Json:

@@ -2,15 +2,16 @@
 
     discover ─▶ inspect[unit] ─▶ gate ─▶ (steward) ─▶ select ─▶ publish[lanes] ─▶ reconcile ─▶ settle ─▶ report
 
-A file that fails makes its task red and the run failed, and costs no other file its way: joins go on when everything before them is
-done and something succeeded. `report` is a teardown: it runs always and does not decide the run's state.
+A file that fails makes its task red and costs no other file its way: `gate`, `reconcile` and `settle` run when what is before them is done,
+however it ended. `settle` fails if any file of the run did not come to a good end, so the run is failed then. `report` is a teardown: it
+runs always and does not decide the run's state.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import date, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,6 @@ INSPECT_POOL, PUBLISH_POOL = "forebay_inspect", "forebay_publish"
 WINDOW_TIMEOUT = timedelta(hours=12)
 """How long a scheduled run waits for its window to be complete."""
 POKE = timedelta(seconds=60)
-
-_ANYTHING = TriggerRule.ALL_DONE_MIN_ONE_SUCCESS
 
 
 class WindowSensor(BaseSensorOperator):
@@ -72,7 +71,8 @@ def build(pipeline: Pipeline, here: Project) -> DAG:
         schedule=_timetable(pipeline),
         description=pipeline.description or f"{pipeline.source.path} to the topic {pipeline.topic.name}",
         doc_md=_doc(pipeline),
-        start_date=_start(pipeline),
+        start_date=_moment(pipeline, pipeline.schedule.start if pipeline.schedule else "2013-01-01"),
+        end_date=_moment(pipeline, pipeline.schedule.end, time.max) if pipeline.schedule and pipeline.schedule.end else None,
         catchup=False,
         max_active_runs=2,
         tags={"forebay", *pipeline.tags},
@@ -88,17 +88,16 @@ def _tasks(steps: Steps) -> None:
     lanes = pipeline.publish.lanes
     discover = WindowSensor(task_id="discover", look=steps.discover, mode="reschedule", poke_interval=POKE, timeout=WINDOW_TIMEOUT)
     inspect = task(task_id="inspect", pool=INSPECT_POOL)(steps.inspect).expand(unit=discover.output)
-    gate = task.branch(task_id="gate", trigger_rule=_ANYTHING)(steps.gate)()
+    gate = task.branch(task_id="gate", trigger_rule=TriggerRule.ALL_DONE)(steps.gate)()
     ask = _steward(pipeline)
     select = task(task_id="select", trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)(steps.select)()
     publish = task(task_id="publish", pool=PUBLISH_POOL, max_active_tis_per_dag=lanes)(steps.publish).expand(unit=select)
-    reconcile = task(task_id="reconcile", trigger_rule=_ANYTHING, outlets=[asset(pipeline)])(steps.reconcile)()
-    settle = task(task_id="settle", trigger_rule=_ANYTHING)(steps.settle)()
+    reconcile = task(task_id="reconcile", trigger_rule=TriggerRule.ALL_DONE, outlets=[asset(pipeline)])(steps.reconcile)()
+    settle = task(task_id="settle", trigger_rule=TriggerRule.ALL_DONE)(steps.settle)()
     report = task(task_id="report")(steps.report)().as_teardown()
-    [discover, inspect] >> gate >> [ask, select]
-    ask >> select >> publish
-    [select, publish] >> reconcile
-    [select, reconcile] >> settle >> report
+    inspect >> gate >> [ask, select]
+    ask >> select
+    publish >> reconcile >> settle >> report
 
 
 def _steward(pipeline: Pipeline) -> HITLOperator:
@@ -129,8 +128,8 @@ def _defaults(pipeline: Pipeline) -> dict[str, Any]:
     return {
         "owner": pipeline.owner,
         "retries": 5,
-        "retry_delay": timedelta(seconds=5),
-        "retry_exponential_backoff": 3.0,
+        "retry_delay": timedelta(seconds=3),
+        "retry_exponential_backoff": 4.0,
         "max_retry_delay": timedelta(minutes=10),
         "retry_policy": translate.retry_policy(),
     }
@@ -154,9 +153,9 @@ def _timetable(pipeline: Pipeline) -> CronDataIntervalTimetable | None:
     return CronDataIntervalTimetable(schedule.cron, timezone=schedule.timezone) if schedule else None
 
 
-def _start(pipeline: Pipeline) -> pendulum.DateTime:
-    first = date.fromisoformat(pipeline.schedule.start) if pipeline.schedule else date(2013, 1, 1)
-    return pendulum.datetime(first.year, first.month, first.day, tz=pipeline.timezone)
+def _moment(pipeline: Pipeline, day: str, at: time = time.min) -> pendulum.DateTime:
+    first = date.fromisoformat(day)
+    return pendulum.datetime(first.year, first.month, first.day, at.hour, at.minute, at.second, tz=pipeline.timezone)
 
 
 def _doc(pipeline: Pipeline) -> str:

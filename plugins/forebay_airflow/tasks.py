@@ -76,6 +76,8 @@ class Steps:
     def gate(self) -> str:
         """Whom to ask next: the steward if a file is held back, else nobody."""
         airflow = get_current_context()
+        if not _discovered(airflow):
+            raise AirflowSkipException("discover did not finish")
         held = [file for file in latest(airflow, "inspect") if file.decision is Decision.ASK]
         airflow["ti"].xcom_push("question", steward.question(held))
         return "steward" if held else "select"
@@ -126,6 +128,8 @@ class Steps:
             return file if file.status is Status.FAILED else settle(ctx, file)
 
         with told() as airflow:
+            if not _discovered(airflow):
+                raise AirflowFailException("settling: discover did not finish (see its log, then clear it)")
             settled = translate.unfinished(self._each(latest(airflow, "reconcile"), one))
             airflow["ti"].xcom_push("return_value", translate.dump(settled))
             conclude(settled)

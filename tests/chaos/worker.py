@@ -8,6 +8,7 @@ Airflow's task runner) raises in the main thread on SIGTERM. Prints one JSON lin
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import resource
@@ -21,7 +22,7 @@ from forebay.errors import ForebayError
 from forebay.kafka import client, failpoints, topics
 from forebay.kafka.publisher import publish_file
 from forebay.kafka.steps import Protections
-from tests.guarantees.worker import make_job, make_pipeline, publish_plainly
+from tests.guarantees.worker import encode, make_job, make_pipeline
 
 DEFAULTS: dict[str, Any] = {
     "rows": 900,
@@ -36,6 +37,7 @@ DEFAULTS: dict[str, Any] = {
     "barrier": "high_watermark",
     "plain": False,
     "memory": 0,
+    "mark": "",
     "manage": "create",
     "generation": 1,
 }
@@ -44,6 +46,8 @@ DEFAULTS: dict[str, Any] = {
 def main(argv: list[str]) -> int:
     job = DEFAULTS | json.loads(argv[0])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    if job["mark"]:
+        mark_failpoints(Path(job["mark"]))
     told: list[str] = []
     events.listen(lambda name, fields: told.append(f"{name} {fields.get('chunk', '')} {fields.get('cause', '')}".strip()))
     try:
@@ -65,8 +69,7 @@ def publish(job: dict[str, Any]) -> dict[str, Any]:
     if job["memory"]:
         limit_memory(job["memory"])
     if job["plain"]:
-        publish_plainly(config, pipeline, job["rows"], job["chunk"], job["quarantine"])
-        return {"plain": True}
+        return publish_plainly(config, job)
     made = make_job(
         config,
         pipeline,
@@ -82,6 +85,25 @@ def publish(job: dict[str, Any]) -> dict[str, Any]:
     return {"chunks": len(receipts), "published": sum(r.published for r in receipts)}
 
 
+def publish_plainly(config: dict[str, Any], job: dict[str, Any]) -> dict[str, Any]:
+    """The control: an idempotent producer without transaction and ledger, which is what most scripts use."""
+    from confluent_kafka import Producer
+
+    producer = Producer({**config, "enable.idempotence": True, "linger.ms": 5})
+    row_id = hashlib.sha256(job["name"].encode()).hexdigest()[:16].encode() + b":1:%d"
+    for number, first in enumerate(range(1, job["rows"] + 1, job["chunk"])):
+        part = encode(first, min(job["rows"], first + job["chunk"] - 1), job["partitions"]).records
+        columns = [c.to_pylist() for c in (part.values, part.keys, part.partitions, part.rows)]
+        for at, (value, key, partition, row) in enumerate(zip(*columns, strict=True)):
+            producer.produce(f"{job['pipeline']}.data", value, key, partition, headers=[("ce_id", row_id % row)])
+            if 2 * at >= len(part) and failpoints.armed("mid_produce", number):
+                producer.flush()
+                failpoints.hit("mid_produce", number)
+        producer.flush()
+        failpoints.hit("after_flush", number)
+    return {"plain": True}
+
+
 def limit_memory(more: int) -> None:
     """Allow the process `more` bytes of address space beyond what it has now (RLIMIT_AS): the next big allocation fails."""
     pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
@@ -89,7 +111,16 @@ def limit_memory(more: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
-assert failpoints.NAMES  # armed by FOREBAY_FAILPOINT in this process
+def mark_failpoints(path: Path) -> None:
+    """Leave a mark when a failpoint acts, so that the trial knows that its moment has come."""
+    act = failpoints._act
+
+    def marked(action: str) -> None:
+        path.touch()
+        act(action)
+
+    failpoints._act = marked
+
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

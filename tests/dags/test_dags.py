@@ -68,14 +68,21 @@ def test_the_shape(dag: Any) -> None:
     assert order == {
         "discover": set(),
         "inspect": {"discover"},
-        "gate": {"discover", "inspect"},
+        "gate": {"inspect"},
         "steward": {"gate"},
         "select": {"gate", "steward"},
         "publish": {"select"},
-        "reconcile": {"select", "publish"},
-        "settle": {"select", "reconcile"},
+        "reconcile": {"publish"},
+        "settle": {"reconcile"},
         "report": {"settle"},
     }
+
+
+def test_one_files_failure_stops_no_other_and_a_skipped_task_stops_nothing(dag: Any) -> None:
+    """`all_done_min_one_success` would not do: it skips when anything before it was skipped (tried with 3.3.2)."""
+    rules = {task.task_id: task.trigger_rule.value for task in dag.tasks}
+    assert rules["gate"] == rules["reconcile"] == rules["settle"] == "all_done"
+    assert rules["select"] == "none_failed_min_one_success"
 
 
 def test_the_report_is_a_teardown_that_hides_no_failure(dag: Any) -> None:
@@ -120,6 +127,15 @@ def test_a_pipeline_without_a_schedule_runs_by_hand_only(make_project: Make) -> 
     dag = all_dags()["birds"]
     assert type(dag.timetable).__name__ == "NullTimetable"
     assert str(dag.timezone) == "UTC"
+
+
+def test_a_schedule_may_end(make_project: Make) -> None:
+    from forebay_airflow.dag_builder import all_dags
+
+    make_project(birds=MINIMAL.format(name="birds").replace("zone: America/New_York", "zone: America/New_York, end: 2013-12-31"))
+    dag = all_dags()["birds"]
+    assert dag.end_date is not None
+    assert dag.end_date.isoformat() == "2014-01-01T04:59:59+00:00"
 
 
 def test_the_steward_asks_as_the_pipeline_says(make_project: Make) -> None:

@@ -9,6 +9,8 @@ import json
 import os
 import signal
 import time
+import urllib.error
+import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -29,7 +31,7 @@ ROWS = 300
 PIPELINE = """\
 pipeline: birds
 owner: zoo
-schedule: {cron: "0 2 * * *", timezone: America/New_York}
+schedule: {cron: "0 2 * * *", timezone: America/New_York, end: 2013-12-31}
 source: {type: local, path: "drops/{{ ds }}/*.csv", ready_when: {marker: _SUCCESS}}
 format: {type: csv}
 schema: {columns: {id: int64, day: date, airport: string, name: string}}
@@ -127,6 +129,11 @@ def test_a_backfill_of_three_nights_publishes_every_row_once(airflow: Airflow, k
         "publish[0]": "success", "reconcile": "success", "settle": "success", "report": "success"}  # fmt: skip
 
 
+def test_a_schedule_that_has_ended_starts_nothing_by_itself(airflow: Airflow, three_nights: list[str]) -> None:
+    runs = airflow.ask("GET", "dags/birds/dagRuns", limit=100)["dag_runs"]
+    assert {run["run_type"] for run in runs} == {"backfill"}
+
+
 def test_the_window_is_the_local_night(airflow: Airflow, three_nights: list[str]) -> None:
     (first, *_) = airflow.xcom("birds", three_nights[0], "settle")
     assert first["window"]["start"] == "2013-01-01T02:00:00-05:00"
@@ -205,12 +212,21 @@ def test_a_window_that_is_not_complete_is_no_green_run(airflow: Airflow, kafka: 
 
 
 def test_pages_of_ours_ask_for_a_login(airflow: Airflow, three_nights: list[str]) -> None:
-    import urllib.error
-    import urllib.request
+    def get(path: str, **headers: str) -> tuple[int, str]:
+        request = urllib.request.Request(f"{airflow.url}/forebay/reports/{path}", headers=headers)
+        try:
+            with urllib.request.urlopen(request, timeout=30) as response:
+                return response.status, response.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, ""
 
-    with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(f"{airflow.url}/forebay/reports/", timeout=30)
-    assert refused.value.code == 401
+    me = {"Authorization": f"Bearer {airflow._token()}"}
+    assert get("")[0] == 401
+    assert get("data_docs/index.html")[0] == 401
+    assert get("", **me)[0] == 200
+    status, page = get("data_docs/index.html", **me)
+    assert status == 200
+    assert "birds" in page
 
 
 def until(look: Any, otherwise: str, timeout: float = 90) -> Any:

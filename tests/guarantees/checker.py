@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from dataclasses import dataclass, field
@@ -33,9 +34,13 @@ class Seen:
 
 
 def look(config: dict[str, Any], pipeline: str, rows: int, partitions: int = 4, quarantine_every: int = 0, name: str | None = None) -> Seen:
-    """Read everything committed and compare: each row once, in order within its partition, ledger ranges holding what they say."""
+    """Read everything committed and compare: each row once, in order within its partition, ledger ranges holding what they say.
+
+    `name` looks at one of several generated files only.
+    """
     seen = Seen()
-    records = [m for m in read_all(config, f"{pipeline}.data") if name is None or dict(m.headers())["ce_id"].startswith(name.encode())]
+    fp = "" if name is None else hashlib.sha256(name.encode()).hexdigest()
+    records = [m for m in read_all(config, f"{pipeline}.data") if not fp or dict(m.headers())["ce_id"].startswith(fp[:16].encode())]
     numbers = [json.loads(m.value())["row"] for m in records]
     aside = {n for n in range(1, rows + 1) if quarantine_every and n % quarantine_every == 0}
     counts = Counter(numbers)
@@ -48,10 +53,12 @@ def look(config: dict[str, Any], pipeline: str, rows: int, partitions: int = 4, 
         last[message.partition()] = number
         if message.partition() != number % KEYS % partitions or message.key() != b"%d" % (number % KEYS) or number in aside:
             seen.misplaced.append(number)
-    set_aside = Counter(json.loads(m.value())["row"] for m in read_all(config, f"forebay.{pipeline}.quarantine"))
+    quarantined = [m for m in read_all(config, f"forebay.{pipeline}.quarantine") if m.key().startswith(fp[:16].encode())]
+    set_aside = Counter(json.loads(m.value())["row"] for m in quarantined)
     seen.quarantine_lost = [n for n in aside if not set_aside[n]][:5]
     seen.quarantine_duplicated = [n for n, times in set_aside.items() if times > 1 or n not in aside][:5]
-    _ledger(seen, read_all(config, f"forebay.{pipeline}.ledger"), records, rows)
+    entries = [m for m in read_all(config, f"forebay.{pipeline}.ledger") if fp.encode() in m.key()]
+    _ledger(seen, entries, records, rows)
     return seen
 
 

@@ -5,6 +5,7 @@ Every checker here is shown to fail: the same kill with the protection switched 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -16,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from forebay.kafka import failpoints
+from forebay.kafka import broker, failpoints
 from tests.guarantees.checker import look
-from tests.support.kafka import Cluster, fresh, read_all
+from tests.support.kafka import CACHE, Cluster, fresh, read_all, running
 
 pytestmark = [pytest.mark.kafka, pytest.mark.chaos]
 ROOT = Path(__file__).parents[2]
@@ -114,6 +115,36 @@ def test_two_runs_of_one_file_at_once(kafka: Cluster) -> None:
     answers = [said(p) for p in both]
     assert [a.get("published") for a in answers] == [ROWS - ROWS // NTH] * 2, answers
     assert anomalies(kafka, pipeline) == {}
+
+
+def test_two_files_of_one_lane_at_once(kafka: Cluster) -> None:
+    """They fence each other: whoever is fenced follows, and takes the lane when the other's file is complete, not after a minute of silence."""
+    pipeline = fresh("k").lower()
+    lanes: dict[int, list[str]] = {0: [], 1: []}
+    for n in range(6):
+        lanes[int(hashlib.sha256(f"f{n}".encode()).hexdigest()[:8], 16) % 2].append(f"f{n}")
+    names = max(lanes.values(), key=len)[:2]
+    began = time.monotonic()
+    both = [start(kafka, pipeline, "--name", name, failpoint="after_flush@1:sleep=1") for name in names]
+    answers = [said(p) for p in both]
+    assert [a.get("published") for a in answers] == [ROWS - ROWS // NTH] * 2, answers
+    assert any("producer.fenced" in e for a in answers for e in a["events"])
+    assert time.monotonic() - began < 40
+    for name in names:
+        assert look(kafka.config, pipeline, ROWS, quarantine_every=NTH, name=name).anomalies == {}
+
+
+def test_the_broker_is_killed_in_mid_chunk_and_comes_back(tmp_path: Path) -> None:
+    with running(tmp_path / "broker") as own:
+        cluster = Cluster(own.bootstrap, own.home)
+        worker = start(cluster, "restart", failpoint="after_flush@1:sleep=3")
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and not chunk_is_on_the_broker(cluster, "restart"):
+            time.sleep(0.1)
+        broker.kill(own.home, 1)
+        broker.start_node(own.home, CACHE, 1)
+        assert said(worker)["published"] == ROWS - ROWS // NTH
+        assert anomalies(cluster, "restart") == {}
 
 
 def test_sigterm_in_mid_chunk_leaves_nothing_open(kafka: Cluster) -> None:

@@ -180,6 +180,15 @@ def test_records_carry_the_timestamps_given(kafka: Cluster, profile: str) -> Non
 
 
 @pytest.mark.kafka
+@pytest.mark.parametrize("profile", ["minimal", "none"])
+def test_a_chunk_larger_than_the_clients_queue_waits_for_room(kafka: Cluster, profile: str) -> None:
+    job = ready(kafka, 9_000, 5_000, headers=profile, quarantine_every=3)
+    config = kafka.config | {"queue.buffering.max.messages": 500, "batch.num.messages": 100}
+    publish_file(dataclasses.replace(job, config=config))
+    assert look(kafka.config, job.pipeline.pipeline, 9_000, quarantine_every=3).anomalies == {}
+
+
+@pytest.mark.kafka
 def test_chunked_and_sliced_arrays_are_published_as_they_read(kafka: Cluster) -> None:
     job = ready(kafka, 5000, 5000)
     whole = job.encode(0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -16,8 +15,37 @@ from forebay.quality.check import check
 from tests.quality.made import failing_rows, rule, stage_of, suite_of
 
 ROWS = 1500
-TEXTS = ["AA1", "aa1", "AA12\n", "ÄÖ9", "١٢", "x\u00a0y", "", " ", "foo.bar@example.com", "12", "0", "a\\b", "it's", "100%", "tab\there", "null", None]
-TIMES = ["2024-02-29", "2023-02-29", "2024-2-9", " 2024-02-09", "2024-02-09 ", "0000-01-01", "2024-13-01", "nonsense", "2024-06-15", "9999-12-31"]
+TEXTS = [
+    "AA1",
+    "aa1",
+    "AA12\n",
+    "ÄÖ9",
+    "١٢",
+    "x\u00a0y",
+    "",
+    " ",
+    "foo.bar@example.com",
+    "12",
+    "0",
+    "a\\b",
+    "it's",
+    "100%",
+    "tab\there",
+    "null",
+    None,
+]
+TIMES = [
+    "2024-02-29",
+    "2023-02-29",
+    "2024-2-9",
+    " 2024-02-09",
+    "2024-02-09 ",
+    "0000-01-01",
+    "2024-13-01",
+    "nonsense",
+    "2024-06-15",
+    "9999-12-31",
+]
 JSONS = ['{"a": 1}', '{"a": "x"}', "[1, 2]", "{", "NaN", "1", '"s"', "", None]
 
 
@@ -33,7 +61,9 @@ def table() -> pa.Table:
             "id": pa.array([i if i % 100 else i // 2 for i in range(ROWS)], pa.int64()),
             "n": pa.array([None if i % 13 == 0 else chance.randint(-5, 15) for i in range(ROWS)], pa.int64()),
             "m": pa.array([None if i % 17 == 0 else chance.randint(-5, 15) for i in range(ROWS)], pa.int64()),
-            "f": pa.array([chance.choice([None, float("nan"), 0.0, -0.0, 1.5, 10.0, -3.25, float("inf")]) for _ in range(ROWS)], pa.float64()),
+            "f": pa.array(
+                [chance.choice([None, float("nan"), 0.0, -0.0, 1.5, 10.0, -3.25, float("inf")]) for _ in range(ROWS)], pa.float64()
+            ),
             "g": pa.array([chance.gauss(0, 1) for _ in range(ROWS)], pa.float64()),
             "text": pa.array(some(TEXTS), pa.string()),
             "time": pa.array(some(TIMES), pa.string()),

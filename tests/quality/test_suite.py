@@ -38,7 +38,9 @@ def test_a_suite_that_great_expectations_wrote_loads_unchanged(tmp_path: Path) -
     written = gx.ExpectationSuite(
         name="theirs",
         expectations=[
-            expectations.ExpectColumnValuesToNotBeNull(column="id", row_condition=(Named("amount") > 5) & (Named("name") == "x"), notes="why"),
+            expectations.ExpectColumnValuesToNotBeNull(
+                column="id", row_condition=(Named("amount") > 5) & (Named("name") == "x"), notes="why"
+            ),
             expectations.ExpectColumnValuesToBeBetween(column="amount", min_value=0, severity="warning", meta={"team": "a"}),
         ],
     )
@@ -67,7 +69,9 @@ def test_the_hash_is_of_the_meaning(tmp_path: Path) -> None:
 
 def test_faults_name_file_and_line(tmp_path: Path) -> None:
     path = tmp_path / "s.json"
-    path.write_text('{"name": "s",\n "expectations": [\n  {"type": "expect_column_to_exist", "kwargs": {"column": "id"}},\n\n  {"type": "expect_nothing"}]}')
+    path.write_text(
+        '{"name": "s",\n "expectations": [\n  {"type": "expect_column_to_exist", "kwargs": {"column": "id"}},\n\n  {"type": "expect_nothing"}]}'
+    )
     with pytest.raises(SettingsError) as caught:
         suites.load(path)
     assert [(fault.path, fault.line) for fault in caught.value.faults] == [(str(path), 5)]
@@ -98,7 +102,10 @@ def test_what_is_no_suite_is_refused(data: Any, tmp_path: Path) -> None:
     [
         (rule("expect_column_values_to_be_uniqe", column="id"), "did you mean `expect_column_values_to_be_unique`?"),
         (rule("expect_column_to_exist", "criticl", column="id"), "there is no severity `criticl` (did you mean `critical`?)"),
-        (rule("expect_column_values_to_be_between", column="id", min_valu=1, max_value=2), "unknown argument `min_valu` (did you mean `min_value`?)"),
+        (
+            rule("expect_column_values_to_be_between", column="id", min_valu=1, max_value=2),
+            "unknown argument `min_valu` (did you mean `min_value`?)",
+        ),
         (rule("expect_column_values_to_be_between", column="id", min_value=3, max_value=2), "`min_value` 3 is greater than `max_value` 2"),
         (rule("expect_column_values_to_be_between", column="id"), "neither `min_value` nor `max_value` is given"),
         (rule("expect_column_values_to_be_in_set", column="id"), "argument `value_set` is missing"),
@@ -128,10 +135,17 @@ def test_all_faults_come_together(tmp_path: Path) -> None:
         (rule("expect_column_values_to_be_unique", column="nam"), "there is no column `nam` (did you mean `name`?"),
         (rule("expect_compound_columns_to_be_unique", column_list=["id", "x"]), "there is no column `x`"),
         (
-            rule("expect_column_values_to_be_unique", column="id", row_condition={"type": "nullity", "column": {"name": "y"}, "is_null": True}),
+            rule(
+                "expect_column_values_to_be_unique",
+                column="id",
+                row_condition={"type": "nullity", "column": {"name": "y"}, "is_null": True},
+            ),
             "there is no column `y`",
         ),
-        (rule("expect_column_values_to_match_regex", column="amount", regex="1"), "column `amount` is `float64`, and a pattern judges text"),
+        (
+            rule("expect_column_values_to_match_regex", column="amount", regex="1"),
+            "column `amount` is `float64`, and a pattern judges text",
+        ),
         (rule("expect_column_values_to_match_strftime_format", column="day", strftime_format="%Y"), "and the rule judges text"),
         (rule("expect_column_mean_to_be_between", column="name", min_value=1), "and the rule judges numbers"),
         (rule("expect_column_values_to_be_between", column="name", min_value=1), "and bounds are numbers or times"),

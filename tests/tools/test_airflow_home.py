@@ -144,3 +144,30 @@ def test_a_backfill_covers_local_days_and_an_empty_one_is_not_in_its_way(tmp_pat
     assert first == second
     assert (first["from_date"], first["to_date"]) == ("2013-01-02T00:00:00+09:00", "2013-01-02T23:59:59+09:00")
     assert ("PUT", "backfills/7/cancel", None) in asked
+
+
+def test_progress_is_told_once_and_in_the_order_it_happened(tmp_path: Path) -> None:
+    def instance(task: str, state: str, at: str, index: int = -1, attempt: int = 1) -> dict[str, Any]:
+        run = "backfill__2013-01-02T07:00:00+00:00"
+        times = {"start_date": at, "end_date": at, "duration": 1.94}
+        return {"dag_run_id": run, "task_id": task, "map_index": index, "state": state, "try_number": attempt, **times}
+
+    looks = [
+        [instance("publish", "up_for_retry", "2", 0), instance("discover", "success", "1"), instance("settle", "running", "3")],
+        [instance("discover", "success", "1"), instance("publish", "success", "4", 0, 2)],
+    ]
+
+    class Looked(Airflow):
+        def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+            return looks[0]
+
+        def state(self, dag_id: str, run_id: str) -> str:
+            return "running" if len(looks) > 1 and not lines else (looks.pop(0) if len(looks) > 1 else None, "success")[1]
+
+    lines: list[str] = []
+    Looked(tmp_path).wait("birds", ["r"], timeout=10, on_progress=lines.append)
+    assert lines == [
+        "backfill 2013-01-02  discover    success  1.9 s",
+        "backfill 2013-01-02  publish[0]  up_for_retry  1.9 s",
+        "backfill 2013-01-02  publish[0]  success (try 2)  1.9 s",
+    ]

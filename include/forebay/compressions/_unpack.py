@@ -1,4 +1,55 @@
-"""placeholder until the compressions land"""
+"""From a snapshot to its plain bytes, within bounds that are counted and not believed."""
+
+from __future__ import annotations
+
 from pathlib import Path
-def unpack(path: Path, name: str, setting: str, into: Path) -> Path:
-    return path
+from typing import BinaryIO
+
+from forebay import registry
+from forebay.contracts import Compression
+from forebay.errors import CorruptFileError
+
+MAX_BYTES = 1 << 40
+MAX_RATIO = 2_000  # text of one repeated row packs 1,000 to 1; a bomb a million to 1
+_SMALL = 64 << 20  # below this no ratio is a danger
+_CHUNK = 1 << 20
+
+
+def unpack(path: Path, name: str, setting: str, into: Path, max_bytes: int = MAX_BYTES, max_ratio: int = MAX_RATIO) -> Path:
+    """The plain bytes of the file `name` whose snapshot is `path`: the snapshot itself if it is not packed, else the new file `into`.
+
+    `setting` is `auto` (by the name's ending), `none` or a compression's name. Raises `CorruptFileError` for a damaged file, and for one that
+    unpacks to more than `max_bytes`, or more than `max_ratio` times its size.
+    """
+    compression = _compression(name, setting)
+    if compression is None:
+        return path
+    bound = min(max_bytes, max(_SMALL, path.stat().st_size * max_ratio))
+    try:
+        with path.open("rb") as packed, into.open("wb") as plain:
+            _copy(compression.open(packed), plain, bound)
+    except CorruptFileError as error:
+        into.unlink(missing_ok=True)
+        raise CorruptFileError(f"reading `{name}`: {error.message}", name=name) from None
+    return into
+
+
+def _compression(name: str, setting: str) -> Compression | None:
+    if setting == "none":
+        return None
+    if setting != "auto":
+        found: Compression = registry.find("compressions", setting)()
+        return found
+    plugins = (registry.find("compressions", known) for known in registry.names("compressions"))
+    return next((plugin() for plugin in plugins if name.lower().endswith(plugin.suffixes)), None)
+
+
+def _copy(stream: BinaryIO, to: BinaryIO, bound: int) -> None:
+    written = 0
+    while data := stream.read(_CHUNK):
+        written += len(data)
+        if written > bound:
+            raise CorruptFileError(
+                f"unpacking: more than {bound:,} bytes came out (a decompression bomb, or set the bytes free by unpacking it yourself)"
+            )
+        to.write(data)

@@ -42,6 +42,8 @@ class Schedule(Settings):
     """An IANA time zone."""
     start: str = "2013-01-01"
     """The first day (ISO date) that a run or a backfill may cover."""
+    end: str | None = None
+    """The last day (ISO date) that a run or a backfill may cover; without it the schedule has no end."""
 
     @field_validator("cron")
     @classmethod
@@ -50,10 +52,10 @@ class Schedule(Settings):
             raise ValueError(f"`{value}` is not a cron expression of five fields (like `0 2 * * *`)")
         return value
 
-    @field_validator("start")
+    @field_validator("start", "end")
     @classmethod
-    def _a_day(cls, value: str) -> str:
-        if not _is_day(value):
+    def _a_day(cls, value: str | None) -> str | None:
+        if value is not None and not _is_day(value):
             raise ValueError(f"`{value}` is not a day (write it like `2013-01-01`)")
         return value
 

@@ -41,9 +41,9 @@ def value(text: str, type_: Type, rules: ColumnRules) -> str:
     return _formatted(text, type_, rules.format) if rules.format else _iso(text, type_)
 
 
-def fault(text: str, type_: Type, name: str) -> str:
+def fault(text: str, type_: Type, name: str, hint: str = "") -> str:
     """SQL: why `text` is no value of the type, in words."""
-    hint = f" {_HINTS[type_.kind]}" if type_.kind in _HINTS else ""
+    hint = hint or (f" {_HINTS[type_.kind]}" if type_.kind in _HINTS else "")
     shown = f"CASE WHEN length({text}) > 80 THEN left({text}, 80) || '…' ELSE {text} END"
     return f"concat({literal(f'column `{name}`: `')}, {shown}, {literal(f'` is not {type_}{hint}')})"
 

@@ -88,8 +88,8 @@ class Reading:
         # DuckDB saw to unquoted words. Quotes make no difference in other columns than strings: there, '' needs no look, as it is no value
         typed = type_.kind != "string"
         if words and (text != f"c{at}" or rules.null_values or (typed and set(words) != {""})):
-            return _staging.Cell(name, type_, f"CASE WHEN {text} IN ({literals(words)}) THEN NULL ELSE {text} END", rules)
-        return _staging.Cell(name, type_, text, rules, words if typed else ())
+            return _staging.text_cell(name, type_, f"CASE WHEN {text} IN ({literals(words)}) THEN NULL ELSE {text} END", rules)
+        return _staging.text_cell(name, type_, text, rules, words if typed else ())
 
     def _proposed(self) -> list[Type]:
         """What the first rows look like; columns without a value there are looked at in full."""
@@ -109,7 +109,7 @@ class Reading:
         cells = [self._cell(name, at, _infer.ORDER[0]) for name, at in self.layout.wanted if name in names]
         texts = [f"nullif({cell.text}, '')" if "" in cell.null_words else cell.text for cell in cells]
         source = self.scan.source(next(self._turns))
-        return _infer.types(self.connection, texts, [cell.rules for cell in cells], source, limit)
+        return _infer.types(self.connection, texts, [self.config.columns.get(cell.name, STRICT) for cell in cells], source, limit)
 
     def _parse(self, cells: Sequence[_staging.Cell]) -> tuple[_staging.Typed, pa.Table]:
         """The typed rows and the unreadable records, after as many passes as unclosed quotes make necessary."""
@@ -118,7 +118,7 @@ class Reading:
             left = sorted(set(range(self.scan.width)) - {at for _, at in self.layout.wanted})
             # DuckDB does not look at columns that nobody asks for, and a bad one makes a bad record
             rest = f"concat({', '.join(f'c{i}' for i in left)}) IS NULL" if left else None
-            typed = _staging.copy(self.connection, _staging.select(cells, self.scan.source(turn), rest=rest), self.folder)
+            typed = _staging.copy(self.connection, _staging.select(cells, self.scan.source(turn), _staging.Besides(rest=rest)), self.folder)
             table = _csv_scan.refused(self.connection, turn, self.scan.width == 1)
             unclosed = _csv_scan.unclosed(table)
             if not len(unclosed):

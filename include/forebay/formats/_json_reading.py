@@ -47,8 +47,9 @@ class Reading:
         self._check_rules(declared)
         cells = [self._cell(name, i, type_) for i, (name, type_) in enumerate(declared.items())]
         turn = next(self._turns)
-        source = _json_cells.source(self._scan().source(turn), list(declared))
-        statement = _staging.select(cells, source, raw="line", rest=_json_cells.KEYS, wrong=_json_cells.WRONG)
+        real = self.config.loose_scalars or any(type_.is_float or type_.kind == "decimal" for type_ in declared.values())
+        source = _json_cells.source(self._scan().source(turn), list(declared), real)
+        statement = _staging.select(cells, source, _json_cells.BESIDES)
         typed = _staging.copy(self.connection, statement, self.folder)
         refused = self._refused(turn)
         if types is not None:

@@ -33,27 +33,36 @@ PARQUET = "FORMAT parquet, COMPRESSION uncompressed, PARQUET_VERSION v2, ROW_GRO
 REJECTS_BATCH = 1 << 14
 
 
+Sql = Callable[[str], str]
+"""An SQL expression of another one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One column's cells: SQL of their text (null is null), how they are typed, and what else may be wrong with them.
+    """One column's cells: SQL of what the record holds (null is null), how that is typed, and what is said where it cannot be.
 
-    `wrong` is SQL of a reason in words, null where nothing is wrong. `ready` means that `text` is already the typed value.
+    A cell that is not null and has no value is bad, unless it is one of `null_words`. `whole` means that every text is a value.
     """
 
     name: str
     type: Type
     text: str
-    rules: ColumnRules = STRICT
+    value: Sql
+    fault: Sql
     null_words: tuple[str, ...] = ()
-    wrong: str | None = None
-    ready: bool = False
+    whole: bool = False
 
-    def value(self, text: str) -> str:
-        return text if self.ready else _casts.value(text, self.type, self.rules)
 
-    @property
-    def may_fail(self) -> bool:
-        return not self.ready and self.type.kind != "string"
+def text_cell(name: str, type_: Type, text: str, rules: ColumnRules = STRICT, null_words: tuple[str, ...] = ()) -> Cell:
+    """The cell of a column whose values are written as text."""
+
+    def value(held: str) -> str:
+        return _casts.value(held, type_, rules)
+
+    def fault(held: str) -> str:
+        return _casts.fault(held, type_, name)
+
+    return Cell(name, type_, text, value, fault, null_words, whole=type_.kind == "string")
 
 
 def check_names(names: Sequence[str], uri: str) -> None:
@@ -68,47 +77,46 @@ def check_names(names: Sequence[str], uri: str) -> None:
         seen[name.lower()] = name
 
 
-def select(cells: Sequence[Cell], source: str, raw: str | None = None, rest: str | None = None, wrong: str | None = None) -> str:
-    """The statement that types every cell of `source`.
+@dataclass(frozen=True, slots=True)
+class Besides:
+    """SQL of what else is taken from a record: its raw text, kept for bad rows; `rest`, kept of all; why a record as a whole is no row (null: it
+    is one)."""
 
-    `raw` is SQL of a record's raw text, kept for bad rows; `rest` of something else to be kept of all rows; `wrong` of the reason why a record
-    as a whole is none.
-    """
-    texts = [f"{cell.text} AS t{i}" for i, cell in enumerate(cells)]
-    texts += [f"{cell.wrong} AS w{i}" for i, cell in enumerate(cells) if cell.wrong]
-    texts += [f"{sql} AS {name}" for name, sql in ((RAW, raw), (REST, rest), (_WRONG, wrong)) if sql]
+    raw: str | None = None
+    rest: str | None = None
+    wrong: str | None = None
+
+    @property
+    def columns(self) -> list[str]:
+        named = [(RAW, self.raw), (REST, self.rest), (_WRONG, self.wrong)]
+        return [f"{sql} AS {name}" for name, sql in named if sql]
+
+
+def select(cells: Sequence[Cell], source: str, besides: Besides = Besides()) -> str:  # a frozen value
+    """The statement that types every cell of `source`."""
+    held = [f"{cell.text} AS t{i}" for i, cell in enumerate(cells)]
     values = [f"{cell.value(f't{i}')} AS v{i}" for i, cell in enumerate(cells)]
-    sides = [_bad(cell, i) for i, cell in enumerate(cells) if cell.may_fail or cell.wrong] + ([f"{_WRONG} IS NOT NULL"] if wrong else [])
+    may_fail = [(i, cell) for i, cell in enumerate(cells) if not cell.whole]
+    sides = [_bad(cell, i) for i, cell in may_fail] + ([f"{_WRONG} IS NOT NULL"] if besides.wrong else [])
     bad = " OR ".join(sides) or "false"
+    reasons = ([_WRONG] if besides.wrong else []) + [_when_bad(cell, i, cell.fault(f"t{i}")) for i, cell in may_fail]
+    names = [_when_bad(cell, i, literal(cell.name)) for i, cell in may_fail]
     final = [f"v{i} AS {quoted(cell.name)}" for i, cell in enumerate(cells)]
-    final.append(f"CASE WHEN {bad} THEN {_reasons(cells, wrong)} END AS {REASON}")
-    final.append(f"CASE WHEN {bad} THEN {_names(cells)} END AS {COLUMNS}")
-    final += [f"CASE WHEN {bad} THEN {RAW} END AS {RAW}"] if raw else []
-    final += [REST] if rest else []
-    inner = f"SELECT {', '.join(texts)} FROM {source}"
+    final.append(f"CASE WHEN {bad} THEN concat_ws('; ', {', '.join(reasons or ['NULL'])}) END AS {REASON}")
+    final.append(f"CASE WHEN {bad} THEN concat_ws({_SEPARATOR}, {', '.join(names or ['NULL'])}) END AS {COLUMNS}")
+    final += [f"CASE WHEN {bad} THEN {RAW} END AS {RAW}"] if besides.raw else []
+    final += [REST] if besides.rest else []
+    inner = f"SELECT {', '.join(held + besides.columns)} FROM {source}"
     return f"SELECT {', '.join(final)} FROM (SELECT *, {', '.join(values)} FROM ({inner}))"
 
 
 def _bad(cell: Cell, i: int) -> str:
-    untyped = f"(t{i} IS NOT NULL AND v{i} IS NULL" + (f" AND t{i} NOT IN ({literals(cell.null_words)}))" if cell.null_words else ")")
-    sides = ([untyped] if cell.may_fail else []) + ([f"w{i} IS NOT NULL"] if cell.wrong else [])
-    return f"({' OR '.join(sides)})"
+    words = f" AND t{i} NOT IN ({literals(cell.null_words)})" if cell.null_words else ""
+    return f"(t{i} IS NOT NULL AND v{i} IS NULL{words})"
 
 
-def _reasons(cells: Sequence[Cell], wrong: str | None) -> str:
-    parts = [_WRONG] if wrong else []
-    for i, cell in enumerate(cells):
-        fault = _casts.fault(f"t{i}", cell.type, cell.name)
-        if cell.wrong:
-            parts.append(f"coalesce(w{i}, CASE WHEN {_bad(cell, i)} THEN {fault} END)" if cell.may_fail else f"w{i}")
-        elif cell.may_fail:
-            parts.append(f"CASE WHEN {_bad(cell, i)} THEN {fault} END")
-    return f"concat_ws('; ', {', '.join(parts)})" if parts else "NULL"
-
-
-def _names(cells: Sequence[Cell]) -> str:
-    parts = [f"CASE WHEN {_bad(cell, i)} THEN {literal(cell.name)} END" for i, cell in enumerate(cells) if cell.may_fail or cell.wrong]
-    return f"concat_ws({_SEPARATOR}, {', '.join(parts)})" if parts else "NULL"
+def _when_bad(cell: Cell, i: int, sql: str) -> str:
+    return f"CASE WHEN {_bad(cell, i)} THEN {sql} END"
 
 
 @dataclass(frozen=True, slots=True)

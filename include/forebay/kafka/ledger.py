@@ -8,6 +8,7 @@ updated or deleted. Readers read committed records up to the *uncommitted* high 
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 from collections.abc import Iterator
@@ -51,8 +52,17 @@ def dump(value: JsonDict) -> bytes:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
 
 
+class _Lenient(Json):
+    """Reads what a later forebay has written: keys it does not know are ignored."""
+
+    @classmethod
+    def from_json(cls, data: JsonDict) -> Self:
+        known = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        return super().from_json({name: value for name, value in data.items() if name in known})
+
+
 @dataclass(frozen=True, slots=True)
-class Origin(Json):
+class Origin(_Lenient):
     """What the rows went through: the part of a ledger record that is the same for all chunks of an attempt."""
 
     cluster_id: str = ""
@@ -124,7 +134,7 @@ class ChunkEntry(Json):
             file=_source_file(data["file"]),
             receipt=_receipt(data),
             origin=_origin(data),
-            identity=Identity.from_json(data["run"]),
+            identity=_identity(data["run"]),
             started=datetime.fromisoformat(data["started"]),
             attempted=datetime.fromisoformat(data["committed_attempt_at"]),
         )
@@ -153,6 +163,11 @@ def _receipt(data: JsonDict) -> Receipt:
     )
 
 
+def _identity(data: JsonDict) -> Identity:
+    known = {f.name for f in dataclasses.fields(Identity)}
+    return Identity.from_json({name: value for name, value in data.items() if name in known})
+
+
 def _origin(data: JsonDict) -> Origin:
     return Origin(
         data["cluster_id"],
@@ -168,7 +183,7 @@ def _origin(data: JsonDict) -> Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class Completion(Json):
+class Completion(_Lenient):
     """What the completion record says of a file beyond its totals: why it was published, and by whose decision."""
 
     reason: str | None = None  # why there is a generation above 1
@@ -181,7 +196,7 @@ class Completion(Json):
 
 
 @dataclass(frozen=True, slots=True)
-class FileEntry(Json):
+class FileEntry(_Lenient):
     """A file's completion record: all its chunks are committed. `rows_in == published + quarantined + rejected`."""
 
     pipeline: str

@@ -95,7 +95,9 @@ class _Run:
         """The suite's result, its rules in the suite's order."""
         gx, context = self.gx, self.context
         asset = self.source.add_table_asset("rows", table_name="rows")
-        suite = context.suites.add(gx.ExpectationSuite(name=self.suite.name, expectations=[_built(self.suite, r) for r in self.suite.expectations]))
+        suite = context.suites.add(
+            gx.ExpectationSuite(name=self.suite.name, expectations=[_built(self.suite, r) for r in self.suite.expectations])
+        )
         batches = asset.add_batch_definition_whole_table("stage")
         definition = context.validation_definitions.add(gx.ValidationDefinition(name="stage", data=batches, suite=suite))
         checkpoint = gx.Checkpoint(name="stage", validation_definitions=[definition], result_format=RESULT_FORMAT)
@@ -144,7 +146,8 @@ def _context(gx: Any) -> Any:
     from forebay.quality.engine import NoResults
 
     defaults = InMemoryStoreBackendDefaults(init_temp_docs_sites=False)
-    config = DataContextConfig(store_backend_defaults=defaults, progress_bars={"globally": False}, analytics_enabled=False)
+    config = DataContextConfig(store_backend_defaults=defaults, analytics_enabled=False)
+    config.progress_bars = {"globally": False}  # type: ignore[assignment]
     context = gx.get_context(mode="ephemeral", project_config=config)
     context.stores[context.validation_results_store_name] = NoResults(store_backend={"class_name": "InMemoryStoreBackend"})
     return context
@@ -175,9 +178,12 @@ def _built(suite: Suite, rule: Rule) -> Any:
 
 def _expectation(rule: Rule) -> Any:
     from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+    from great_expectations.expectations.metadata_types import FailureSeverity
 
     meta = {**rule.meta, **({"notes": rule.notes} if rule.notes else {})}
-    return ExpectationConfiguration(type=rule.type, kwargs=dict(rule.kwargs), severity=rule.severity.value, meta=meta).to_domain_obj()
+    return ExpectationConfiguration(
+        type=rule.type, kwargs=dict(rule.kwargs), severity=FailureSeverity(rule.severity.value), meta=meta
+    ).to_domain_obj()
 
 
 def compare(suite: Suite, result: Any, counts: dict[int, int]) -> None:

@@ -14,7 +14,7 @@ import os
 import re
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from forebay.model import JsonDict, RuleResult, Stage, Verdict
 
@@ -41,7 +41,7 @@ suite <strong>{{ facts.suite }}</strong>, {{ '{:,}'.format(facts.rows) }} rows r
 <main>
 {% if failed %}
 <h2>Failed rules</h2>
-<table class="table"><thead><tr><th>Severity</th><th>Rule</th><th>Found</th><th>First rows</th><th>Why the rule is there</th></tr></thead><tbody>
+<table class="table failures"><thead><tr><th>Severity</th><th>Rule</th><th>Found</th><th>First rows</th><th>Why the rule is there</th></tr></thead><tbody>
 {% for rule in failed %}<tr><td>{{ rule.severity }}</td><td>{{ rule.title }}</td><td>{{ rule.found }}</td><td>{{ rule.rows }}</td><td>{{ rule.why }}</td></tr>
 {% endfor %}</tbody></table>
 {% endif %}
@@ -149,17 +149,21 @@ def _folder(run_name: str) -> Path:
     """A folder for a run: its name where that is a harmless path, cut and made unique where it is not."""
     parts = [re.sub(r"[^\w.=-]", "_", part)[:80].lstrip(".") or "_" for part in run_name.split("/") if part]
     harmless = "/".join(parts) == run_name
-    return Path(*parts) if harmless else Path(*parts[:-1], f"{parts[-1] if parts else '_'}-{hashlib.sha256(run_name.encode()).hexdigest()[:8]}")
+    return (
+        Path(*parts)
+        if harmless
+        else Path(*parts[:-1], f"{parts[-1] if parts else '_'}-{hashlib.sha256(run_name.encode()).hexdigest()[:8]}")
+    )
 
 
 def _render(result: Any, title: str, facts: JsonDict, failed: list[dict[str, str]], home: str) -> str:
     from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
     from great_expectations.render.view import DefaultJinjaPageView
-    from jinja2 import ChoiceLoader, DictLoader
+    from jinja2 import BaseLoader, ChoiceLoader, DictLoader
 
     document = ValidationResultsPageRenderer(run_info_at_end=True).render(_veiled(result, title))
     view = DefaultJinjaPageView()
-    view.env.loader = ChoiceLoader([DictLoader({"forebay.html": _PAGE}), view.env.loader])
+    view.env.loader = ChoiceLoader([DictLoader({"forebay.html": _PAGE}), cast(BaseLoader, view.env.loader)])
     page = view.render(document, "forebay.html", title=title, facts=facts, failed=failed, home=home, policy=POLICY, style=_style())
     return str(page).translate(_UNVEIL)
 
@@ -178,7 +182,11 @@ def _veiled(result: Any, title: str) -> Any:
 
     veiled = deepcopy(result)
     veiled.suite_name = _veil(veiled.suite_name)
-    veiled.meta = {"great_expectations_version": veiled.meta.get("great_expectations_version", ""), "batch_spec": {"data_asset_name": _veil(title)}}
+    veiled.meta = {
+        "great_expectations_version": veiled.meta.get("great_expectations_version", ""),
+        "run_id": {"run_name": _veil(title), "run_time": str(result.meta["run_id"].run_time)},
+        "batch_spec": {"data_asset_name": _veil(title)},
+    }
     for one in veiled.results:
         config = one.expectation_config
         config.kwargs = {key: _condition(value) if key == "row_condition" else _veil(value) for key, value in config.kwargs.items()}

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import duckdb
 import duckdb_engine
@@ -59,9 +59,10 @@ _TYPES: dict[str, Any] = {
 
 def sql_type(duckdb_type: str) -> Any:
     """SQLAlchemy's type for DuckDB's name of it."""
-    base = duckdb_type.split("(")[0]
+    base = duckdb_type.split("(", maxsplit=1)[0]
     if base == "DECIMAL":
-        return sa.types.DECIMAL(*map(int, re.findall(r"\d+", duckdb_type)))
+        precision, scale = map(int, re.findall(r"\d+", duckdb_type))
+        return sa.types.DECIMAL(precision, scale)
     return _TYPES.get(base, sa.types.NullType)()
 
 
@@ -89,7 +90,11 @@ class ForebayDuckDialect(duckdb_engine.Dialect):
     def do_begin(self, *_: Any) -> None:
         """Nothing is written that could be taken back: each statement stands alone, and a failed one leaves nothing behind."""
 
-    do_commit = do_rollback = do_begin
+    def do_commit(self, *_: Any) -> None:
+        """See `do_begin`."""
+
+    def do_rollback(self, *_: Any) -> None:
+        """See `do_begin`."""
 
     def get_columns(self, connection: Any, table_name: str, schema: str | None = None, **_: Any) -> list[Any]:
         rows = connection.exec_driver_sql(f"DESCRIBE {quoted(str(table_name))}").fetchall()
@@ -104,7 +109,7 @@ class ForebayDuckDialect(duckdb_engine.Dialect):
     def get_table_names(self, connection: Any, schema: str | None = None, **_: Any) -> list[str]:
         return []
 
-    def get_view_names(self, connection: Any, schema: str | None = None, **_: Any) -> list[str]:
+    def get_view_names(self, connection: Any, schema: str | None = None, include: Any = None, **_: Any) -> list[str]:
         sql = "select view_name from duckdb_views() where not internal"
         return [row[0] for row in connection.exec_driver_sql(sql).fetchall()]
 
@@ -156,7 +161,7 @@ class ForebayDuckEngine(SqlAlchemyExecutionEngine):
 
     def _comparison_condition_to_filter_clause(self, condition: Any) -> Any:
         """As on pandas, a null differs from every value: `kind != "B"` and `kind not in […]` keep rows without a kind."""
-        column = sa.column(condition.column.name)
+        column: Any = sa.column(condition.column.name)
         if condition.operator == Operator.NOT_EQUAL:
             return column.is_distinct_from(sa.literal(condition.parameter))
         if condition.operator == Operator.NOT_IN:
@@ -174,7 +179,7 @@ class ForebayDuckDatasource(SQLDatasource):
     """A data source whose execution engine is `ForebayDuckEngine`."""
 
     type: Literal["forebay_duckdb"] = "forebay_duckdb"  # type: ignore[assignment]
-    execution_engine_override: ClassVar[type[ForebayDuckEngine] | None] = ForebayDuckEngine  # type: ignore[assignment]
+    execution_engine_override = ForebayDuckEngine
 
 
 class NoResults(ValidationResultsStore):

@@ -75,7 +75,9 @@ class Masks:
         empty = f"select null::bigint as {ROW}, null::integer[] as rules where false"
         union = " union all ".join(lists) or empty
         merged = f"select {ROW}, list_sort(flatten(list(rules))) as rules from ({union}) group by {ROW}" if len(lists) > 1 else union
-        self._execute(f"copy (select {ROW}::bigint as {ROW}, rules::integer[] as rules from ({merged}) order by {ROW}) to '{_literal(path)}' (format parquet)")
+        self._execute(
+            f"copy (select {ROW}::bigint as {ROW}, rules::integer[] as rules from ({merged}) order by {ROW}) to '{_literal(path)}' (format parquet)"
+        )
 
     def _lists(self, table: str, positions: list[list[int]]) -> str:
         parts = [f"case when {_is_set(bit)} then {rules}::integer[] else []::integer[] end" for bit, rules in enumerate(positions) if rules]
@@ -111,7 +113,7 @@ class Masks:
         """What `get_domain_records` filters by, as conditions: row_condition and ignore_row_if."""
         from great_expectations.expectations.row_conditions import deserialize_row_condition
 
-        row_condition = deserialize_row_condition(kwargs.get("row_condition"))
+        row_condition: Any = deserialize_row_condition(kwargs.get("row_condition"))
         within = [] if row_condition is None else [self.engine.condition_to_filter_clause(row_condition)]
         return [*within, *_not_ignored(kwargs)]
 
@@ -149,8 +151,10 @@ def _key(metric: Any) -> str:
 def _word(fails: list[Any]) -> Any:
     import sqlalchemy as sa
 
-    bits = [sa.case((fail, sa.literal_column(f"{1 << bit}::bigint")), else_=sa.literal_column("0::bigint")) for bit, fail in enumerate(fails)]
-    total = bits[0]
+    bits = [
+        sa.case((fail, sa.literal_column(f"{1 << bit}::bigint")), else_=sa.literal_column("0::bigint")) for bit, fail in enumerate(fails)
+    ]
+    total: Any = bits[0]
     for bit in bits[1:]:
         total = total + bit
     return total

@@ -86,7 +86,8 @@ def _item(op: Any, argument: Any, flags: int) -> str:
         _, added, removed, inner = argument
         return "(?:" + _sequence(inner, (flags | added) & ~removed) + ")"
     if op in {sre.MAX_REPEAT, sre.MIN_REPEAT}:
-        return _repeat(*argument, flags)
+        least, most, inner = argument
+        return _repeat(least, most, inner, flags)
     raise _Unsure
 
 

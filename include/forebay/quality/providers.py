@@ -44,7 +44,7 @@ def _on_column(name: str, keys: tuple[str, ...], condition: Callable[[Any, Argum
         default_kwarg_values = defaults
 
         @column_condition_partial(engine=ForebayDuckEngine)
-        def _duckdb(cls, column: Any, **arguments: Any) -> Clause:  # noqa: N805  # Great Expectations calls it with the class
+        def _duckdb(cls, column: Any, **arguments: Any) -> Clause:  # Great Expectations calls it with the class
             return condition(column, arguments)
 
 
@@ -55,7 +55,7 @@ def _on_pair(name: str, keys: tuple[str, ...], condition: Callable[[Any, Any, Ar
         condition_value_keys = keys
 
         @column_pair_condition_partial(engine=ForebayDuckEngine)
-        def _duckdb(cls, column_A: Any, column_B: Any, **arguments: Any) -> Clause:  # noqa: N803, N805
+        def _duckdb(cls, column_A: Any, column_B: Any, **arguments: Any) -> Clause:
             return condition(column_A, column_B, arguments)
 
 
@@ -66,7 +66,7 @@ def _on_columns(name: str, keys: tuple[str, ...], condition: Callable[[list[Any]
         condition_value_keys = keys
 
         @multicolumn_condition_partial(engine=ForebayDuckEngine)
-        def _duckdb(cls, column_list: list[Any], **arguments: Any) -> Clause:  # noqa: N805
+        def _duckdb(cls, column_list: list[Any], **arguments: Any) -> Clause:
             return condition(column_list, arguments)
 
 
@@ -132,7 +132,9 @@ def _dear(name: str, keys: tuple[str, ...], condition: Callable[[Any, Arguments]
 
     def once(column: Any, arguments: Arguments) -> Clause:
         engine: ForebayDuckEngine = arguments["_execution_engine"]
-        failing = sa.select(sa.column(ROW)).select_from(_within(arguments)).where(column.is_not(None), sa.not_(condition(column, arguments)))
+        failing: Any = (
+            sa.select(sa.column(ROW)).select_from(_within(arguments)).where(column.is_not(None), sa.not_(condition(column, arguments)))
+        )
         return _not_in(engine.masks.aside(*_compiled(failing, engine)))
 
     _on_column(name, keys, once, **defaults)
@@ -144,7 +146,9 @@ def _regexes(column: Clause, patterns_listed: list[str], match_on: str | None) -
 
 _dear("column_values.match_regex", ("regex",), lambda c, a: _regex(c, a["regex"]))
 _dear("column_values.not_match_regex", ("regex",), lambda c, a: sa.not_(_regex(c, a["regex"])))
-_dear("column_values.match_regex_list", ("regex_list", "match_on"), lambda c, a: _regexes(c, a["regex_list"], a["match_on"]), match_on="any")
+_dear(
+    "column_values.match_regex_list", ("regex_list", "match_on"), lambda c, a: _regexes(c, a["regex_list"], a["match_on"]), match_on="any"
+)
 _dear("column_values.not_match_regex_list", ("regex_list",), lambda c, a: sa.not_(_regexes(c, a["regex_list"], "any")))
 _dear("column_values.match_strftime_format", ("strftime_format",), _strftime)
 
@@ -303,7 +307,7 @@ class CompoundUnique(MulticolumnMapMetricProvider):
         engine=ForebayDuckEngine, partial_fn_type=MetricPartialFunctionTypes.MAP_CONDITION_FN, domain_type=MetricDomainTypes.MULTICOLUMN
     )
     def _duckdb(
-        cls,  # noqa: N805
+        cls,
         execution_engine: ForebayDuckEngine,
         metric_domain_kwargs: Arguments,
         metric_value_kwargs: Arguments,
@@ -331,7 +335,7 @@ class OutlierStatistics(ColumnAggregateMetricProvider):
 
     @metric_value(engine=ForebayDuckEngine)
     def _duckdb(
-        cls,  # noqa: N805
+        cls,
         execution_engine: ForebayDuckEngine,
         metric_domain_kwargs: Arguments,
         metric_value_kwargs: Arguments,
@@ -346,7 +350,8 @@ class OutlierStatistics(ColumnAggregateMetricProvider):
             wanted = [sa.func.quantile_cont(number, share) for share in (0.25, 0.75)]
         else:
             wanted = [sa.func.avg(number), sa.func.stddev_samp(number)]
-        a, b = execution_engine.execute_query(sa.select(*wanted).select_from(_within({"_table": table}))).fetchone()
+        rows: Any = execution_engine.execute_query(sa.select(*wanted).select_from(_within({"_table": table})))
+        a, b = rows.fetchone()
         if method == statistics.IQR_METHOD:
             return statistics.OutlierStatistics(a, b, None if a is None or b is None else b - a)
         return statistics.OutlierStatistics.symmetric(center=a, spread=b)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from forebay.quality.suite import Rule
 
 _TEXTS_ONLY = re.compile(r"strftime|like_pattern|json|dateutil|value_lengths")
-_NUMBERS_ONLY = re.compile(r"mean|stdev|_sum_|median|quantile|z_score|outliers|kl_divergence")
+_NUMBERS_ONLY = re.compile(r"mean|stdev|_sum_|median|quantile|z_score|outliers")
 _NUMERIC = ("int", "uint", "float", "decimal")
 _PATTERNS = ("regex", "regex_list")
 _RUNTIME = {
@@ -23,7 +23,25 @@ _RUNTIME = {
     "auto": "bounds are written, not learnt",
 }
 SQL_TYPES = frozenset(
-    "BOOLEAN SMALLINT INTEGER BIGINT FLOAT DOUBLE VARCHAR BLOB DATE TIME TIMESTAMP DECIMAL NUMERIC STRING TEXT INT REAL".split()
+    [
+        "BOOLEAN",
+        "SMALLINT",
+        "INTEGER",
+        "BIGINT",
+        "FLOAT",
+        "DOUBLE",
+        "VARCHAR",
+        "BLOB",
+        "DATE",
+        "TIME",
+        "TIMESTAMP",
+        "DECIMAL",
+        "NUMERIC",
+        "STRING",
+        "TEXT",
+        "INT",
+        "REAL",
+    ]
 )
 
 

@@ -94,7 +94,9 @@ def _shape_faults(path: Path, data: Any) -> list[Fault]:
     unknown = [key for key in data if key not in _SUITE_KEYS]
     faults = [Fault(str(path), 1, f"reading the suite: unknown key `{key}` ({rules.meant(key, _SUITE_KEYS)})") for key in unknown]
     if data.get("suite_parameters"):
-        faults.append(Fault(str(path), 1, "reading the suite: `suite_parameters` need values at run time (write the values into the rules)"))
+        faults.append(
+            Fault(str(path), 1, "reading the suite: `suite_parameters` need values at run time (write the values into the rules)")
+        )
     return faults
 
 

@@ -84,8 +84,17 @@ def registered(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
 
     They are taken away at the end: DuckDB keeps a Python function, and with it the connection, alive as long as it knows it.
     """
+    from duckdb.func import FunctionNullHandling, PythonUDFType
+
     for name, judge_of in JUDGES.items():
-        con.create_function(name, _vectorised(cache(judge_of)), ["VARCHAR", "VARCHAR"], "BOOLEAN", type="arrow", null_handling="special")
+        con.create_function(
+            name,
+            _vectorised(cache(judge_of)),
+            ["VARCHAR", "VARCHAR"],
+            "BOOLEAN",
+            type=PythonUDFType.ARROW,
+            null_handling=FunctionNullHandling.SPECIAL,
+        )
     try:
         yield
     finally:
@@ -97,7 +106,9 @@ def _vectorised(judge_of: Callable[[str], Judge]) -> Callable[..., Any]:
     def judge_all(texts: Any, arguments: Any) -> Any:  # DuckDB evaluates these annotations
         import pyarrow as pa
 
-        judge = judge_of(arguments[0].as_py()) if len(arguments) else None
+        if not len(texts):
+            return pa.array([], pa.bool_())
+        judge = judge_of(arguments[0].as_py())
         return pa.array([None if text is None else judge(text) for text in texts.to_pylist()], pa.bool_())
 
     return judge_all

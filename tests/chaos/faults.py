@@ -1,0 +1,365 @@
+"""Faults of the publisher's process and of its transactions: each a named, seeded trial on one broker (docs/faults: fault matrix, rows 5–14, 18, 20–22, 24, 29, 38).
+
+A fault is a function of a `Lab` and a random generator. It does harm, lets the file be finished, and returns how often it did harm; it raises
+`Unmet` when something did not end as the matrix says. What consumers saw is judged afterwards, by the same checker for all.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from forebay.kafka.failpoints import NAMES
+from tests.chaos.lab import File, Lab, Unmet, wait_for
+
+Run = Callable[[Lab, Random], int]
+FIRST = ("before_init", "after_init", "after_barrier")  # these come before it is known which chunk is next
+
+
+@dataclass(frozen=True)
+class Fault:
+    """`row` of the fault matrix, `harm` what one injection is called, `nodes` of the cluster, `seconds` a trial takes (to plan a campaign).
+
+    A `control` switches a protection off and must be found out: `finds` names one of the anomalies that the checker then reports.
+    """
+
+    name: str
+    row: str
+    what: str
+    run: Run
+    nodes: int = 1
+    seconds: float = 4.0
+    harm: str = "kill"
+    finds: str = ""
+
+    @property
+    def control(self) -> bool:
+        return bool(self.finds)
+
+
+FAULTS: dict[str, Fault] = {}
+
+
+def fault(row: str, what: str, name: str = "", **more: Any) -> Callable[[Run], Run]:
+    """Register a trial under its function's name."""
+
+    def register(run: Run) -> Run:
+        made = Fault(name or run.__name__.replace("_", "-"), row, what, run, **more)
+        assert made.name not in FAULTS, made.name
+        FAULTS[made.name] = made
+        return run
+
+    return register
+
+
+def place(name: str, chunk: int) -> str:
+    """The failpoint `name` of chunk `chunk`; the first transaction of the attempt for those that know no chunk yet."""
+    return name if name in FIRST and chunk == 0 else f"{name}@{chunk}"
+
+
+# rows 5 to 12: kill -9
+
+
+def _kill_at(step: str) -> Run:
+    def run(lab: Lab, rng: Random) -> int:
+        file = lab.file(rng)
+        kills = sorted(rng.sample(range(file.chunks - (step in FIRST)), rng.randint(1, min(2, file.chunks - (step in FIRST)))))
+        for chunk in kills:
+            where = step if step in FIRST else place(step, chunk)
+            lab.attempt(file, f"{where}:kill9").must(-signal.SIGKILL)
+        lab.finish(file)
+        return len(kills)
+
+    return run
+
+
+ROWS = dict(zip(NAMES, ("5", "6", "7", "8", "9", "10", "11", "12"), strict=True))
+for _step in NAMES:
+    fault(ROWS[_step], f"kill -9 {_step.replace('_', ' ')}, then a retry", f"kill-{_step.replace('_', '-')}", seconds=3.5)(_kill_at(_step))
+
+
+@fault("11", "kill -9 during commit: the broker ended the transaction, the answer never arrived")
+def kill_commit_answer_held(lab: Lab, rng: Random) -> int:
+    return _kill_in_commit(lab, rng, "response")
+
+
+@fault("11", "kill -9 during commit: the EndTxn request never reached the broker")
+def kill_commit_request_held(lab: Lab, rng: Random) -> int:
+    return _kill_in_commit(lab, rng, "request")
+
+
+def _kill_in_commit(lab: Lab, rng: Random, what: Any) -> int:
+    file, [proxy] = lab.file(rng), lab.proxies
+    proxy.hold_end_txn(what, spare=rng.randrange(file.chunks))
+    child = lab.start(file, bootstrap=lab.proxied)
+    wait_for(proxy.held.is_set, 60, "no EndTxn came to the proxy")
+    child.kill()
+    proxy.cut()
+    proxy.heal()
+    lab.finish(file)
+    return 1
+
+
+@fault("5–12", "kill -9 at random moments, attempt after attempt, at a file of many small chunks", seconds=9)
+def kill_at_random(lab: Lab, rng: Random) -> int:
+    file = lab.file(rng, rows=3000, chunk=150)
+    kills = 0
+    for _ in range(4):
+        child = lab.start(file)
+        time.sleep(0.3 + rng.random() * 1.2)
+        kills += child.process.poll() is None
+        child.kill()
+    lab.finish(file)
+    return kills
+
+
+# row 13: zombies
+
+STOPS = ("after_init", "after_barrier", "mid_produce", "after_flush", "after_ledger", "during_commit")
+
+
+def _zombie_at(step: str) -> Run:
+    def run(lab: Lab, rng: Random) -> int:
+        file = lab.file(rng)
+        zombie = lab.start(file, f"{place(step, 0 if step in FIRST else rng.randrange(file.chunks))}:stop")
+        zombie.stops()
+        lab.finish(file)
+        zombie.send(signal.SIGCONT)
+        zombie.answer(60)  # it may find the work done, or give up: what counts is that it adds nothing
+        return 1
+
+    return run
+
+
+for _step in STOPS:
+    _words = f"SIGSTOP {_step.replace('_', ' ')}, a successor finishes, SIGCONT"
+    fault("13", _words, f"zombie-{_step.replace('_', '-')}", harm="zombie", seconds=5)(_zombie_at(_step))
+
+
+@fault("13", "SIGSTOP with its EndTxn still on the way; it reaches the broker after the successor finished", harm="zombie", seconds=5)
+def zombie_late_commit(lab: Lab, rng: Random) -> int:
+    file, [proxy] = lab.file(rng), lab.proxies
+    proxy.hold_end_txn("request", spare=rng.randrange(file.chunks))
+    zombie = lab.start(file, bootstrap=lab.proxied)
+    wait_for(proxy.held.is_set, 60, "no EndTxn came to the proxy")
+    zombie.send(signal.SIGSTOP)
+    zombie.stops()
+    lab.finish(file)
+    proxy.release()
+    time.sleep(0.1)
+    zombie.send(signal.SIGCONT)
+    zombie.answer(60)
+    return 1
+
+
+# row 14: SIGTERM
+
+TERMS = ("mid_produce", "after_flush", "after_ledger")
+
+
+@fault("14", "SIGTERM in mid-chunk: out within 10 s, and no transaction left open", harm="SIGTERM")
+def sigterm(lab: Lab, rng: Random) -> int:
+    file = lab.file(rng)
+    child = lab.start(file, f"{place(rng.choice(TERMS), rng.randrange(file.chunks))}:sleep=60", timeout="60s")
+    child.reaches()
+    _ends_soon(lab, child)
+    lab.finish(file, timeout="60s")
+    return 1
+
+
+@fault("14", "SIGTERM while commit waits for its answer: out within 10 s", harm="SIGTERM", seconds=9)
+def sigterm_in_commit(lab: Lab, rng: Random) -> int:
+    file, [proxy] = lab.file(rng), lab.proxies
+    proxy.hold_end_txn("response", spare=rng.randrange(file.chunks))
+    child = lab.start(file, bootstrap=lab.proxied, timeout="60s")
+    wait_for(proxy.held.is_set, 60, "no EndTxn came to the proxy")
+    _ends_soon(lab, child)
+    proxy.heal()
+    lab.finish(file, timeout="60s")
+    return 1
+
+
+def _ends_soon(lab: Lab, child: Any) -> None:
+    began = time.monotonic()
+    child.send(signal.SIGTERM)
+    child.answer(20).must(143)
+    if time.monotonic() - began > 10:
+        raise Unmet(f"SIGTERM took {time.monotonic() - began:.1f} s")
+    if not lab.now.watcher.settled(5):  # the transaction timeout is 60 s: it was aborted, not forgotten
+        raise Unmet(f"a transaction is open after SIGTERM: {lab.now.watcher.lag()}")
+
+
+# row 18: a late EndTxn
+
+
+def _late_end_txn(lab: Lab, rng: Random, **job: Any) -> tuple[File, int, Any]:
+    """Deliver chunk 0's EndTxn once more while chunk 1 is being produced; the broker's error code for it, and how the attempt ended."""
+    file, [proxy] = lab.file(rng, rows=800, chunk=400, quarantine=0), lab.proxies
+    child = lab.start(file, "mid_produce@1:sleep=2", bootstrap=lab.proxied, **job)
+    child.reaches()
+    answer = proxy.send_again(proxy.traffic.end_txn[0])
+    return file, answer, child.answer()
+
+
+@fault("18", "the EndTxn of a chunk is delivered again while the next chunk is open", harm="late EndTxn", seconds=5)
+def late_end_txn(lab: Lab, rng: Random) -> int:
+    _, error, answer = _late_end_txn(lab, rng)
+    answer.must(0)
+    if error == 0:
+        raise Unmet("the broker took a late EndTxn for the next transaction's")
+    return 1
+
+
+@fault("18", "control: the same with one producer for all transactions (rule C1 off)", harm="late EndTxn", finds="duplicate torn aborted-read", seconds=15)
+def control_producer_reused(lab: Lab, rng: Random) -> int:
+    file, _, answer = _late_end_txn(lab, rng, off=["new_producer_per_transaction"])
+    if answer.code:
+        lab.attempt(file, off=["new_producer_per_transaction"])
+    return 1
+
+
+# rows 20 to 22: time
+
+
+@fault("20", "the transaction times out between flush and commit: fenced, followed, and sent once more", harm="timeout", seconds=28)
+def timeout_before_commit(lab: Lab, rng: Random) -> int:
+    file = lab.file(rng)
+    answer = lab.finish(file, f"{place('after_ledger', rng.randrange(file.chunks))}:sleep=4.5", timeout="2s")
+    if not any(e.startswith(("producer.fenced", "chunk.retried")) for e in answer.said["events"]):
+        raise Unmet("the transaction did not time out")
+    return 1
+
+
+def _foreign_transaction(lab: Lab, timeout_ms: int) -> Any:
+    """Another producer, with a transaction open on the ledger partition."""
+    from confluent_kafka import Producer
+
+    settings = {**lab.cluster.config, "transactional.id": f"foreign-{lab.trial}", "transaction.timeout.ms": timeout_ms, "log_level": 0}
+    producer = Producer(settings)
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    key = b'{"pipeline":"foreign","fp":"ff","generation":1,"chunk":0}'
+    producer.produce(f"forebay.{lab.now.name}.ledger", b"{}", key, partition=0)
+    if producer.flush(10):
+        raise Unmet("the foreign record was not acknowledged")
+    return producer
+
+
+def _behind_a_foreign_transaction(lab: Lab, rng: Random, **job: Any) -> int:
+    file = lab.file(rng, rows=900, chunk=300)
+    foreign = _foreign_transaction(lab, 8_000)  # never ended by its owner
+    lab.attempt(file, f"{place('after_commit', rng.randrange(2))}:kill9").must(-signal.SIGKILL)
+    lab.attempt(file, **job)
+    if not lab.now.watcher.settled(25):
+        raise Unmet("the foreign transaction did not end")
+    foreign.purge()
+    lab.finish(file)
+    return 1
+
+
+@fault("21", "another producer's open transaction on the ledger partition hides what is committed; kill after commit, retry", harm="open transaction", seconds=14)
+def foreign_transaction(lab: Lab, rng: Random) -> int:
+    return _behind_a_foreign_transaction(lab, rng)
+
+
+@fault("21", "control: the same, the barrier reading to the last stable offset only (rule C2 off)", harm="open transaction", finds="duplicate", seconds=14)
+def control_last_stable_barrier(lab: Lab, rng: Random) -> int:
+    return _behind_a_foreign_transaction(lab, rng, barrier="last_stable")
+
+
+@fault("22", "a transaction stays open on the ledger for longer than any honest timeout: refused, then finished", harm="open transaction", seconds=38)
+def ledger_blocked(lab: Lab, rng: Random) -> int:
+    file = lab.file(rng)
+    foreign = _foreign_transaction(lab, 120_000)
+    answer = lab.attempt(file, timeout="2s")
+    foreign.abort_transaction(20)
+    if answer.said.get("error") != "LedgerError":
+        raise Unmet(f"not refused: {answer}")
+    lab.finish(file, timeout="2s")
+    return 1
+
+
+# row 24: memory
+
+
+@fault("24", "memory runs out (RLIMIT_AS) at some point of the attempt", harm="limit")
+def out_of_memory(lab: Lab, rng: Random) -> int:
+    file = lab.file(rng, rows=6000, chunk=1500)
+    lab.attempt(file, memory=rng.choice([1, 4, 12, 24, 40, 64]) * 2**20 + rng.randrange(2**20), patience=60)
+    lab.finish(file)
+    return 1
+
+
+# row 29 and 30: two at once
+
+
+@fault("29", "two attempts at one file at once", harm="pair", seconds=10)
+def two_at_once(lab: Lab, rng: Random) -> int:
+    file = lab.file(rng)
+    first = lab.start(file, timeout="3s")
+    time.sleep(rng.random() * 0.6)
+    second = lab.start(file, timeout="3s")
+    for child in (first, second):
+        child.answer(120).must(0)
+    return 1
+
+
+@fault("30", "three files of one lane at once, the first killed half-way", harm="pair", seconds=14)
+def one_lane(lab: Lab, rng: Random) -> int:
+    files = [lab.file(rng, lanes=1, timeout="3s") for _ in range(3)]
+    first = lab.start(files[0], f"{place('after_flush', 0)}:kill9")
+    rest = [lab.start(file) for file in files[1:]]
+    for child in rest:
+        child.answer(150).must(0)
+    first.answer(60).must(-signal.SIGKILL, 0)
+    lab.finish(files[0])
+    return 1
+
+
+# row 38: another plan
+
+
+def _other_plan(lab: Lab, rng: Random) -> tuple[File, dict[str, Any]]:
+    file = lab.file(rng, rows=900, chunk=300)
+    lab.attempt(file, f"{place('after_commit', rng.randrange(2))}:kill9").must(-signal.SIGKILL)
+    return file, {"chunk": rng.choice([130, 220, 410])}
+
+
+@fault("38", "the chunk plan changes between two attempts at one file: refused; the old plan finishes it", harm="change")
+def plan_changed(lab: Lab, rng: Random) -> int:
+    file, other = _other_plan(lab, rng)
+    answer = lab.attempt(file, **other)
+    if answer.said.get("error") != "PlanChangedError":
+        raise Unmet(f"not refused: {answer}")
+    lab.finish(file)
+    return 1
+
+
+@fault("38", "control: the same, the plan not compared (rule C4 off)", harm="change", finds="torn duplicate lost-write")
+def control_plan_unchecked(lab: Lab, rng: Random) -> int:
+    file, other = _other_plan(lab, rng)
+    lab.attempt(file, off=["check_plan"], **other)
+    return 1
+
+
+# controls of the kills
+
+
+@fault("12", "control: kill -9 after commit, the ledger not asked", finds="duplicate")
+def control_ledger_not_asked(lab: Lab, rng: Random) -> int:
+    file = lab.file(rng, rows=900, chunk=300)
+    lab.attempt(file, f"{place('after_commit', rng.randrange(2))}:kill9").must(-signal.SIGKILL)
+    lab.finish(file, off=["ask_ledger"])
+    return 1
+
+
+@fault("8–10", "control: kill -9 of a plain idempotent producer without transactions, then a retry", finds="duplicate")
+def control_no_transaction(lab: Lab, rng: Random) -> int:
+    file = lab.file(rng, rows=900, chunk=300, quarantine=0)
+    lab.attempt(file, f"{rng.choice(['mid_produce', 'after_flush'])}@{rng.randrange(3)}:kill9", plain=True).must(-signal.SIGKILL)
+    lab.finish(file, plain=True)
+    return 1

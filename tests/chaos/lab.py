@@ -1,0 +1,261 @@
+"""Where trials run: a real broker (or three) behind proxies, files of generated rows, attempts at publishing them, and readers that watch.
+
+Trials share a pipeline (its topics, ledger and lanes) for a while, each with files of its own; then the topics are read once more by other
+consumers, judged, and deleted (`Batch`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from forebay.kafka import broker
+from tests.chaos.checker import Anomaly, Expectation, Record, check, compare
+from tests.chaos.java import read_java
+from tests.chaos.proxy import Proxy
+from tests.chaos.readers import Topics, Watcher, read, topics_of
+from tests.support.kafka import ACLS, CACHE, ROOT, USERS, Cluster, create_topic, running
+
+KEYS = 97
+PARTITIONS = 4
+SWEEP = {"transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000"}
+"""The broker looks for timed-out transactions every second (default: 10 s), so that trials of timeouts are quick."""
+
+
+class Unmet(Exception):
+    """A trial did not go as the fault matrix says it must (an exit code, a time limit), whatever consumers saw."""
+
+
+@dataclass
+class File:
+    """A file of generated rows: its job for the worker, and what must come of it. `complete` False: nothing, or whole chunks of it."""
+
+    job: dict[str, Any]
+    want: Expectation
+    complete: bool = True
+
+    @property
+    def chunks(self) -> int:
+        return -(-self.job["rows"] // self.job["chunk"])
+
+
+@dataclass
+class Child:
+    """A running attempt."""
+
+    process: subprocess.Popen[str]
+    mark: Path
+
+    def reaches(self, timeout: float = 60) -> None:
+        """Wait until it acts at its failpoint."""
+        wait_for(self.mark.exists, timeout, f"attempt never came to its failpoint{self._end()}")
+
+    def _end(self) -> str:
+        return f", it ended with {self.process.returncode}" if self.process.poll() is not None else ""
+
+    def stops(self, timeout: float = 60) -> None:
+        """Wait until it stands still (SIGSTOP)."""
+        stat = Path(f"/proc/{self.process.pid}/stat")
+        wait_for(lambda: stat.read_text().rsplit(")", 1)[1].split()[0] == "T", timeout, "attempt never stopped")
+
+    def send(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+    def answer(self, timeout: float = 180) -> Answer:
+        try:
+            out, err = self.process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise Unmet(f"an attempt did not end within {timeout:g} s") from None
+        return Answer(self.process.returncode, json.loads(out.splitlines()[-1]) if out.strip() else {}, err)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How an attempt ended: exit code (negative: a signal), its JSON line, its standard error."""
+
+    code: int
+    said: dict[str, Any]
+    err: str
+
+    def must(self, *codes: int) -> Answer:
+        if self.code not in codes:
+            raise Unmet(f"exit code {self.code} where {codes} is due: {self.said.get('message') or self.said} {self.err[-300:]}")
+        return self
+
+
+def wait_for(condition: Any, timeout: float, otherwise: str) -> None:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            raise Unmet(otherwise)
+        time.sleep(0.01)
+
+
+@dataclass
+class Batch:
+    """The topics that some trials share, the consumer that reads along, and those trials' files by trial seed."""
+
+    name: str
+    topics: Topics
+    watcher: Watcher
+    trials: dict[str, list[File]] = field(default_factory=dict)
+
+
+class Lab:
+    """A cluster and a batch of topics on it. `proxies` has one entry per node; `proxied` is the bootstrap address through them."""
+
+    def __init__(self, started: broker.Broker, proxies: list[Proxy], scratch: Path) -> None:
+        self.cluster = Cluster(started.bootstrap, started.home, started.sasl)
+        self.nodes = started.nodes
+        self.proxies = proxies
+        self.proxied = ",".join(f"127.0.0.1:{p.port}" for p in proxies)
+        self.scratch = scratch
+        self.admin = self.cluster.admin()
+        self.batch: Batch | None = None
+        self.trial = ""
+        self._children: list[Child] = []
+
+    # batches
+
+    def open(self) -> Batch:
+        name = f"c{uuid.uuid4().hex[:8]}"
+        topics = topics_of(name, f"{name}.data")
+        create_topic(self.cluster.config, f"{name}.data", PARTITIONS)
+        create_topic(self.cluster.config, f"forebay.{name}.quarantine")
+        create_topic(self.cluster.config, f"forebay.{name}.ledger", cleanup_policy="compact", retention_ms=-1)
+        self.batch = Batch(name, topics, Watcher(self.cluster.config, topics))
+        return self.batch
+
+    @property
+    def now(self) -> Batch:
+        return self.batch or self.open()
+
+    def close(self) -> dict[str, list[Anomaly]]:
+        """End the batch: judge every trial by two more readings, and delete the topics. Anomalies by trial; "" for those of no trial."""
+        batch, self.batch = self.batch, None
+        if batch is None:
+            return {}
+        try:
+            batch.watcher.catch_up()
+            batch.watcher.close()
+            return _judge(batch, self.cluster)
+        finally:
+            for future in self.admin.delete_topics(list(batch.topics)).values():
+                with contextlib.suppress(Exception):
+                    future.result()
+
+    # a trial
+
+    def begin(self, trial: str) -> None:
+        self.trial = trial
+        self.now.trials[trial] = []
+        for proxy in self.proxies:
+            proxy.heal()
+            proxy.forget()
+
+    def end(self, patience: float = 20.0) -> list[Anomaly]:
+        """What the live consumer found of this trial. Nothing of it runs any more, and no transaction may be open (I9)."""
+        for child in self._children:
+            if child.process.poll() is None:
+                child.kill()
+        self._children = []
+        for proxy in self.proxies:
+            proxy.heal()
+        watcher = self.now.watcher
+        found = [] if watcher.settled(patience) else [Anomaly("stuck", "I9", f"transactions are open: {watcher.lag()}")]
+        if not watcher.catch_up():
+            found.append(Anomaly("stuck", "I9", "the live consumer did not come to the end"))
+        return found + [a for file in self.now.trials[self.trial] for a in check(file.want, watcher.records, file.complete)]
+
+    def file(self, rng: random.Random, complete: bool = True, **job: Any) -> File:
+        """A new file of this trial: 2 to 5 chunks of 60 to 400 rows, some rows set aside. `job` overrides (worker.py, DEFAULTS)."""
+        number = len(self.now.trials[self.trial])
+        chunk, aside = rng.randint(60, 400), rng.choice([0, 13, 29, 50])
+        rows = chunk * rng.randint(1, 4) + rng.randint(1, chunk)
+        own = {"bootstrap": self.cluster.bootstrap, "pipeline": self.now.name, "name": f"{self.trial}/{number}", "partitions": PARTITIONS}
+        made = own | {"rows": rows, "chunk": chunk, "quarantine": aside, "timeout": "10s"} | job
+        found = File(made, generated(made), complete)
+        self.now.trials[self.trial].append(found)
+        return found
+
+    def start(self, file: File, failpoint: str = "", **job: Any) -> Child:
+        """Begin an attempt at a file."""
+        mark = self.scratch / uuid.uuid4().hex
+        words = [sys.executable, "-m", "tests.chaos.worker", json.dumps(file.job | {"mark": str(mark)} | job)]
+        environment = {**os.environ, "FOREBAY_FAILPOINT": failpoint, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "include")])}
+        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        child = Child(subprocess.Popen(words, env=environment, cwd=ROOT, **pipes), mark)
+        self._children.append(child)
+        return child
+
+    def attempt(self, file: File, failpoint: str = "", patience: float = 180, **job: Any) -> Answer:
+        return self.start(file, failpoint, **job).answer(patience)
+
+    def finish(self, file: File, failpoint: str = "", **job: Any) -> Answer:
+        """The attempt that must complete the file, whatever went before."""
+        return self.attempt(file, failpoint, **job).must(0)
+
+
+def generated(job: dict[str, Any]) -> Expectation:
+    """What the rows that `job` generates must become."""
+    nth = job["quarantine"]
+    return Expectation(
+        fingerprint=hashlib.sha256(job["name"].encode()).hexdigest(),
+        rows=job["rows"],
+        aside=frozenset(range(nth, job["rows"] + 1, nth)) if nth else frozenset(),
+        key=lambda row: b"%d" % (row % KEYS),
+        partition=lambda row: row % KEYS % job["partitions"],
+        value_ok=lambda row, value: value == b'{"row":%d}' % row,
+        generation=job.get("generation", 1),
+    )
+
+
+def _judge(batch: Batch, cluster: Cluster) -> dict[str, list[Anomaly]]:
+    live, final, java = batch.watcher.records, read(cluster.config, batch.topics), read_java(CACHE, cluster.bootstrap, batch.topics)
+    found: dict[str, list[Anomaly]] = {"": compare(live, final)}
+    if set(final) != set(java) or len(final) != len(java):
+        differ = set(final) ^ set(java)
+        found[""].append(Anomaly("disagreement", "I2", f"librdkafka saw {len(final)} records, Java {len(java)}; {list(differ)[:2]}"))
+    for trial, files in batch.trials.items():
+        found[trial] = [_named(a, who) for who, seen in (("at the end", final), ("Java", java)) for f in files for a in check(f.want, seen, f.complete)]
+    known = tuple(f.want.prefix for files in batch.trials.values() for f in files)
+    strangers: list[Record] = [r for r in final if r.topic != "ledger" and not r.ce_id.startswith(known)]
+    if strangers:
+        found[""].append(Anomaly("aborted-read", "I3", f"{len(strangers)} records of no trial, such as {strangers[0]}"))
+    return found
+
+
+def _named(anomaly: Anomaly, who: str) -> Anomaly:
+    return Anomaly(anomaly.name, anomaly.invariant, f"{anomaly.detail} ({who})")
+
+
+@contextlib.contextmanager
+def laboratory(nodes: int) -> Iterator[Lab]:
+    """A fresh cluster of 1 or 3 nodes with proxies, users and ACLs; gone afterwards."""
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="forebay-chaos-")))
+        proxies = [stack.enter_context(Proxy()) for _ in range(nodes)]
+        (folder / "scratch").mkdir()
+        advertised = tuple(proxy.port for proxy in proxies)
+        started = stack.enter_context(running(folder / "broker", nodes, users=USERS, extra={**ACLS, **SWEEP}, advertised=advertised))
+        for proxy, port in zip(proxies, started.proxied, strict=True):
+            proxy.target = port
+        yield Lab(started, proxies, folder / "scratch")

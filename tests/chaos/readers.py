@@ -1,0 +1,108 @@
+"""The consumers that feed the checker: plain confluent_kafka, live in a thread (`Watcher`) or once (`read`), and Kafka's Java one (`read_java`)."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from typing import Any
+
+from tests.chaos.checker import Record
+
+EOF = -191
+Topics = dict[str, str]
+"""Topic name → `data`, `ledger` or `quarantine`."""
+
+
+def topics_of(pipeline: str, data: str) -> Topics:
+    return {data: "data", f"forebay.{pipeline}.ledger": "ledger", f"forebay.{pipeline}.quarantine": "quarantine"}
+
+
+def ends(admin: Any, partitions: list[Any], committed: bool) -> dict[tuple[str, int], int]:
+    """End offset of each partition: the last stable offset (`committed`) or the high watermark."""
+    from confluent_kafka import IsolationLevel
+    from confluent_kafka.admin import OffsetSpec
+
+    level = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
+    asked = admin.list_offsets({tp: OffsetSpec.latest() for tp in partitions}, isolation_level=level, request_timeout=15)
+    return {(tp.topic, tp.partition): future.result().offset for tp, future in asked.items()}
+
+
+class Watcher:
+    """Reads all partitions of some topics from their beginning, read_committed, in a thread until it is closed; `records` in order of arrival."""
+
+    def __init__(self, config: dict[str, Any], topics: Topics) -> None:
+        from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+        from confluent_kafka.admin import AdminClient
+
+        own = {"group.id": f"watcher-{uuid.uuid4().hex}", "isolation.level": "read_committed", "enable.auto.commit": False}
+        quick = {"enable.partition.eof": True, "fetch.wait.max.ms": 50, "reconnect.backoff.max.ms": 500, "fetch.error.backoff.ms": 50}
+        quiet = {"log_level": 0, "error_cb": lambda _: None}
+        self._consumer = Consumer({**config, **own, **quick, **quiet})
+        self._admin = AdminClient({**config, **quiet})
+        self._topics = topics
+        known = self._admin.list_topics(timeout=20).topics
+        self.partitions = [TopicPartition(t, p) for t in topics for p in known[t].partitions]
+        self._consumer.assign([TopicPartition(tp.topic, tp.partition, OFFSET_BEGINNING) for tp in self.partitions])
+        self._at = {(tp.topic, tp.partition): 0 for tp in self.partitions}
+        self.records: list[Record] = []
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._read, name="watcher", daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        while not self._end.is_set():
+            for message in self._consumer.consume(5_000, 0.1):
+                self._take(message)
+
+    def _take(self, message: Any) -> None:
+        where = message.topic(), message.partition()
+        if message.error() is None:
+            self.records.append(record_of(self._topics, message))
+            self._at[where] = message.offset() + 1
+        elif message.error().code() == EOF:
+            self._at[where] = max(self._at[where], message.offset())
+
+    def lag(self) -> dict[tuple[str, int], tuple[int, int]]:
+        """(last stable offset, high watermark) of each partition where they differ: somebody's transaction is open there."""
+        stable, high = ends(self._admin, self.partitions, True), ends(self._admin, self.partitions, False)
+        return {where: (stable[where], high[where]) for where in stable if stable[where] < high[where]}
+
+    def settled(self, timeout: float) -> bool:
+        """Whether every transaction has ended within `timeout` seconds (I9)."""
+        deadline = time.monotonic() + timeout
+        while self.lag():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.1)
+        return True
+
+    def catch_up(self, timeout: float = 60.0) -> bool:
+        """Wait until all that is committed by now was read."""
+        wanted, deadline = ends(self._admin, self.partitions, True), time.monotonic() + timeout
+        while any(self._at[where] < offset for where, offset in wanted.items()):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.02)
+        return True
+
+    def close(self) -> None:
+        self._end.set()
+        self._thread.join(20)
+        self._consumer.close()
+
+
+def record_of(topics: Topics, message: Any) -> Record:
+    ce_id = dict(message.headers() or []).get("ce_id", b"")
+    return Record(topics[message.topic()], message.partition(), message.offset(), ce_id.decode(), message.key() or b"", message.value() or b"")
+
+
+def read(config: dict[str, Any], topics: Topics) -> list[Record]:
+    """All that is committed now, by a consumer of its own."""
+    reader = Watcher(config, topics)
+    try:
+        if not reader.catch_up():
+            raise TimeoutError(f"reading {list(topics)}: the end was never reached")
+        return list(reader.records)
+    finally:
+        reader.close()

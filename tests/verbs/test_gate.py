@@ -1,0 +1,167 @@
+"""The gate decides by severity, budget and drift, and says why; a person's answer is part of the record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from forebay.config.pipeline import Pipeline
+from forebay.errors import ConfigError
+from forebay.model import Decision, FileRun, RuleResult, Severity, Stage, Status, Verdict
+from forebay.verbs.gate import answer, gate
+from tests.support.nouns import file_run
+
+HERE = Path()
+
+
+def pipeline(drift: dict[str, str] | None = None, **quality: Any) -> Pipeline:
+    return Pipeline.model_validate(
+        {
+            "pipeline": "flights",
+            "owner": "ops",
+            "source": {"type": "local", "path": "a/*.csv"},
+            "format": {"type": "csv"},
+            "schema": {"columns": {"id": "int64"}, "on_drift": drift or {}},
+            "quality": {"suite": "flights", **quality},
+            "record": {"key": "id"},
+            "topic": {"name": "flights"},
+        }
+    )
+
+
+def stage(rows: int = 1000, rejected: int = 0, notes: tuple[str, ...] = ()) -> Stage:
+    return Stage("ab" * 32, HERE, HERE, (), rows, rejected, 0, notes=notes)
+
+
+def row_rule(success: bool = False, severity: Severity = Severity.CRITICAL) -> RuleResult:
+    return RuleResult("expect_column_values_to_not_be_null", ("id",), severity, "row", success, 3, 1000)
+
+
+def table_rule(success: bool = False, severity: Severity = Severity.CRITICAL) -> RuleResult:
+    expected = '{"min_value": 5}'
+    return RuleResult("expect_table_row_count_to_be_between", (), severity, "table", success, observed="2", expected=expected)
+
+
+def verdict(*results: RuleResult) -> Verdict:
+    return Verdict("ab" * 32, "flights", "h", results)
+
+
+def inspected() -> FileRun:
+    return file_run(status=Status.INSPECTED, rows_in=1000, quarantined=3, published=0, outputs=(), quarantine=())
+
+
+def decided(made: Pipeline, *results: RuleResult, of: Stage | None = None, quarantined: int = 3) -> FileRun:
+    return gate(made, inspected(), of or stage(), verdict(*results), quarantined)
+
+
+def test_a_file_whose_failing_rows_are_set_aside_is_published() -> None:
+    file = decided(pipeline(), row_rule(), table_rule(success=True))
+    assert (file.decision, file.status, file.decided_by) == (Decision.PUBLISH, Status.INSPECTED, "gate")
+    assert file.decision_reason == (
+        "1 of 2 rules of suite `flights` passed, 3 of 1000 rows are set aside (critical expect_column_values_to_not_be_null(id): 3 of 1000 rows)"
+    )
+    assert file.reason == "never seen before"
+
+
+def test_a_file_without_a_suite_is_published() -> None:
+    file = gate(pipeline(), inspected(), stage(), None, 0)
+    assert (file.decision, file.decision_reason) == (Decision.PUBLISH, "no suite is set")
+
+
+def test_a_failed_table_rule_asks_the_steward_and_names_rule_value_and_limit() -> None:
+    file = decided(pipeline(), table_rule())
+    assert (file.decision, file.status) == (Decision.ASK, Status.WAITING)
+    assert file.reason == 'critical rule expect_table_row_count_to_be_between(table) failed: observed `2`, expected `{"min_value": 5}`'
+    assert file.decision_reason == file.reason
+
+
+@pytest.mark.parametrize(
+    ("limit", "severity", "held"),
+    [
+        ("critical", Severity.WARNING, False),
+        ("warning", Severity.WARNING, True),
+        ("warning", Severity.CRITICAL, True),
+        ("info", Severity.INFO, True),
+        ("warning", Severity.INFO, False),
+        (None, Severity.CRITICAL, False),
+    ],
+)
+def test_table_rules_block_from_the_severity_that_the_pipeline_names(limit: str | None, severity: Severity, held: bool) -> None:
+    file = decided(pipeline(block_when={"any_table_rule": limit}), table_rule(severity=severity))
+    assert (file.decision is Decision.ASK) == held
+
+
+def test_a_failed_row_rule_alone_does_not_block() -> None:
+    assert decided(pipeline(block_when={"any_table_rule": "info"}), row_rule()).decision is Decision.PUBLISH
+
+
+@pytest.mark.parametrize(("quarantined", "held"), [(10, False), (11, True), (0, False)])
+def test_the_budget_of_quarantined_rows(quarantined: int, held: bool) -> None:
+    file = decided(pipeline(block_when={"quarantined_over": "1%"}), quarantined=quarantined)
+    assert (file.decision is Decision.ASK) == held
+    if held:
+        assert file.reason == "11 of 1000 rows would be quarantined: 1.1 %, the limit is 1 %"
+
+
+def test_a_budget_of_nothing_blocks_on_one_row() -> None:
+    assert decided(pipeline(block_when={"quarantined_over": 0}), quarantined=1).decision is Decision.ASK
+
+
+def test_an_empty_file_is_within_every_budget() -> None:
+    assert decided(pipeline(block_when={"quarantined_over": 0}), of=stage(rows=0), quarantined=0).decision is Decision.PUBLISH
+
+
+@pytest.mark.parametrize(("added", "held"), [("warn", False), ("block", True)])
+def test_columns_that_the_schema_does_not_know(added: str, held: bool) -> None:
+    file = decided(pipeline({"added": added}), of=stage(notes=("columns left out, unknown to the schema: extra",)))
+    assert (file.decision is Decision.ASK) == held
+    if held:
+        assert file.reason == "the schema drifted: columns left out, unknown to the schema: extra"
+
+
+def test_all_reasons_are_told() -> None:
+    file = decided(pipeline(block_when={"quarantined_over": 0}), table_rule(), table_rule(), quarantined=3)
+    assert file.reason.count("failed: observed") == 2
+    assert "3 of 1000 rows would be quarantined" in file.reason
+
+
+def test_without_a_steward_a_blocked_file_is_rejected_whole() -> None:
+    file = decided(pipeline(steward={"on": "never"}), table_rule())
+    assert (file.decision, file.status) == (Decision.REJECT, Status.REJECTED)
+    assert (file.rejected, file.quarantined, file.published) == (1000, 0, 0)
+
+
+@pytest.mark.parametrize("decision", [Decision.PUBLISH, Decision.PUBLISH_ALL])
+def test_a_person_lets_a_file_pass(decision: Decision) -> None:
+    file = answer(decided(pipeline(), table_rule()), decision, "ada", "the partner confirmed it")
+    assert (file.decision, file.decided_by, file.decision_reason, file.status) == (
+        decision,
+        "ada",
+        "the partner confirmed it",
+        Status.INSPECTED,
+    )
+
+
+def test_a_person_rejects_a_file() -> None:
+    file = answer(decided(pipeline(), table_rule()), Decision.REJECT, "ada", "cut off")
+    assert (file.decision, file.decided_by, file.status, file.rejected) == (Decision.REJECT, "ada", Status.REJECTED, 1000)
+
+
+@pytest.mark.parametrize(
+    ("decision", "who", "reason", "words"),
+    [
+        (Decision.PUBLISH, "ada", " ", "give a name and a reason"),
+        (Decision.PUBLISH, "", "why", "give a name and a reason"),
+        (Decision.ASK, "ada", "why", "is no answer"),
+    ],
+)
+def test_an_answer_without_a_name_or_reason_is_none(decision: Decision, who: str, reason: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        answer(decided(pipeline(), table_rule()), decision, who, reason)
+
+
+def test_only_a_waiting_file_can_be_answered() -> None:
+    with pytest.raises(ConfigError, match="it waits for nobody"):
+        answer(decided(pipeline()), Decision.PUBLISH, "ada", "why")
