@@ -12,7 +12,14 @@ class ForebayPlugin(AirflowPlugin):
 
     name = "forebay"
     external_views = [
-        {"name": "Quality reports", "href": "/forebay/reports/", "destination": "nav", "category": "browse", "url_route": "forebay-reports"}
+        {
+            "name": "Quality reports",
+            "href": "/forebay/reports/",
+            "destination": "nav",
+            "category": "browse",
+            "url_route": "forebay-reports",
+        },
+        {"name": "Quality", "href": "/forebay/reports/quality/{DAG_ID}/index.html", "destination": "dag", "url_route": "forebay-quality"},
     ]
 
     @property

@@ -28,6 +28,7 @@ PRODUCER_FENCED = "producer.fenced"
 BROKER_FETCHING = "broker.fetching"
 BROKER_STARTED = "broker.started"
 LEDGER_READ = "ledger.read"
+PAGES_FAILED = "pages.failed"
 
 Listener = Callable[[str, dict[str, Any]], None]
 

@@ -17,7 +17,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from forebay.config.home import Project
 from forebay.config.pipeline import Pipeline
-from forebay.errors import FatalError, ForebayError
+from forebay.errors import ConfigError, FatalError, ForebayError
 from forebay.model import Decision, FileRun, RunReport, Status
 from forebay.verbs.context import Context
 from forebay_airflow import guard, steward, translate
@@ -146,8 +146,10 @@ class Steps:
             reporting.report(self.context, run, translate.identity(airflow), error, translate.lineage_transport())
 
     def lane(self, file: FileRun) -> int:
-        """The transactional.id's number of a content (`int(fingerprint[:8], 16) % lanes`)."""
-        return int((file.fingerprint or "0")[:8], 16) % self.pipeline.publish.lanes
+        """The number of the transactional.id that publishes this content."""
+        from forebay.kafka.ledger import lane_of
+
+        return lane_of(file.fingerprint or "0", self.pipeline.publish.lanes)
 
     def by_lane(self, files: list[FileRun]) -> list[list[FileRun]]:
         """Files in their order, one unit per lane; all in one while they are small."""
@@ -175,9 +177,13 @@ class Steps:
     def _generation(self, airflow: Any) -> Any:
         from forebay.verbs.discover import GenerationRequest
 
-        if airflow["params"].get("generation") != translate.NEW:
+        params = airflow["params"]
+        if params.get("generation") != translate.NEW:
             return None
-        return GenerationRequest(reason=airflow["params"].get("reason") or "")
+        reason = str(params.get("reason") or "").strip()
+        if not reason:
+            raise ConfigError("starting a new generation: the param `reason` is empty (say why; it is kept in the ledger)")
+        return GenerationRequest(reason=reason)
 
     def _report(self, airflow: Any, files: tuple[FileRun, ...]) -> RunReport:
         run = airflow["dag_run"]

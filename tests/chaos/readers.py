@@ -28,6 +28,18 @@ def ends(admin: Any, partitions: list[Any], committed: bool) -> dict[tuple[str, 
     return {(tp.topic, tp.partition): future.result().offset for tp, future in asked.items()}
 
 
+def _known(admin: Any, topics: Topics) -> Any:
+    """The topics' metadata, waited for: a new topic is unknown, or without leaders, for a moment."""
+    deadline = time.monotonic() + 30
+    while True:
+        known = admin.list_topics(timeout=20).topics
+        if all(t in known and known[t].partitions and all(p.leader >= 0 for p in known[t].partitions.values()) for t in topics):
+            return known
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"topics {list(topics)} never came to be")
+        time.sleep(0.05)
+
+
 class Watcher:
     """Reads all partitions of some topics from their beginning, read_committed, in a thread until it is closed; `records` in order of arrival."""
 
@@ -41,7 +53,7 @@ class Watcher:
         self._consumer = Consumer({**config, **own, **quick, **quiet})
         self._admin = AdminClient({**config, **quiet})
         self._topics = topics
-        known = self._admin.list_topics(timeout=20).topics
+        known = _known(self._admin, topics)
         self.partitions = [TopicPartition(t, p) for t in topics for p in known[t].partitions]
         self._consumer.assign([TopicPartition(tp.topic, tp.partition, OFFSET_BEGINNING) for tp in self.partitions])
         self._at = {(tp.topic, tp.partition): 0 for tp in self.partitions}

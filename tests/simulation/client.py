@@ -32,7 +32,8 @@ RESENT = frozenset(
     "_TIMED_OUT _TRANSPORT NOT_LEADER_FOR_PARTITION LEADER_NOT_AVAILABLE REQUEST_TIMED_OUT KAFKA_STORAGE_ERROR NOT_ENOUGH_REPLICAS "
     "NOT_ENOUGH_REPLICAS_AFTER_APPEND".split()
 )
-FATAL = frozenset("PRODUCER_FENCED INVALID_PRODUCER_EPOCH INVALID_TXN_STATE TRANSACTIONAL_ID_AUTHORIZATION_FAILED".split())
+# `_MSG_TIMED_OUT` here is "commit succeeded on the broker but the transaction had already failed locally" (rdkafka_txnmgr.c)
+FATAL = frozenset("PRODUCER_FENCED INVALID_PRODUCER_EPOCH INVALID_TXN_STATE TRANSACTIONAL_ID_AUTHORIZATION_FAILED _MSG_TIMED_OUT".split())
 
 
 class RaisedError:
@@ -89,13 +90,14 @@ class Batch:
 class Client:
     """One producer instance. Transaction states: "ready", "open", "abortable", "committing"; `fatal` is the true cause once it is broken."""
 
-    __slots__ = ("added", "deadline", "epoch", "fatal", "in_doubt", "pid", "queue", "sequences", "state", "tid", "timeout", "worker")
+    __slots__ = ("added", "deadline", "epoch", "fatal", "in_doubt", "lost", "pid", "queue", "sequences", "state", "tid", "timeout", "worker")
 
     def __init__(self, worker: Worker, tid: str, timeout: float) -> None:
         self.worker, self.tid, self.timeout = worker, tid, timeout
         self.pid = self.epoch = -1
         self.state = "ready"
         self.fatal: Failure | None = None
+        self.lost: Failure | None = None  # the first failed delivery report of an abortable transaction
         self.in_doubt = False  # a batch may or may not have arrived
         self.added: list[Partition] = []
         self.queue: list[Batch] = []
@@ -195,8 +197,8 @@ class Client:
         if error in {"PRODUCER_FENCED", "INVALID_PRODUCER_EPOCH", "INVALID_PRODUCER_ID_MAPPING"}:
             self._broken(error)
             return raised("_FATAL")
-        self.state = "abortable"
-        return undelivered(error)
+        self.state, self.lost = "abortable", undelivered(error)
+        return self.lost
 
     def _broken(self, error: str) -> Failure:
         """A fatal error. librdkafka calls both ways of being fenced `_FENCED`."""

@@ -31,7 +31,7 @@ REFUSALS: dict[str, tuple[str, ...]] = {
 UNKNOWN: dict[str, tuple[str, ...]] = {
     "InitProducerId": ("COORDINATOR_NOT_AVAILABLE", "UNKNOWN"),
     "AddPartitions": ("COORDINATOR_NOT_AVAILABLE", "UNKNOWN"),
-    "EndTxn": ("NOT_COORDINATOR", "UNKNOWN"),
+    "EndTxn": ("NOT_COORDINATOR", "UNKNOWN", "_MSG_TIMED_OUT"),
     "Produce": ("NOT_ENOUGH_REPLICAS_AFTER_APPEND", "REQUEST_TIMED_OUT", "DUPLICATE_SEQUENCE_NUMBER"),
     "ListOffsets": ("_TIMED_OUT",),
     "Fetch": ("_TIMED_OUT",),
@@ -59,7 +59,7 @@ class Network:
         self.quiet = quiet
         self.counts: dict[tuple[str, str], int] = {}
         self.note: Callable[[str, str], None] | None = None
-        self.rate = (0.0, 0.02, 0.08, 0.2)[self._below(4)]
+        self.rate = (0.0, 0.05, 0.15, 0.3)[self._below(4)]
         self.kinds = [kind for kind in KINDS if self.random() < 0.6] or ["late"]
         self.patience = (0.3, 1.0, 3.0)[self._below(3)]  # seconds until a client gives a request up
         self.slow_markers = self.random() < 0.4
@@ -73,7 +73,7 @@ class Network:
 
     def _outage(self) -> tuple[float, float, bool]:
         start = self.random() * self.quiet
-        return start, min(self.quiet, start + 0.2 * 100.0 ** self.random()), self.random() < 0.5
+        return start, min(self.quiet, start + 0.2 * 300.0 ** self.random()), self.random() < 0.5
 
     def count(self, step: str, fault: str) -> None:
         """One more fault of that kind at that step."""
@@ -111,7 +111,8 @@ class Network:
     def _apply(self, process: Process, api: str, apply: Callable[..., Answer], args: tuple[Any, ...], how: str = "") -> Answer:
         answer = apply(*args)
         if self.note is not None:
-            self.note(process.name, f"{how}{api}{_words(args)} → {answer[0] or 'ok'}{'' if answer[1] is None else f' {answer[1]}'}")
+            came = f"{answer[0] or 'ok'}{'' if answer[1] is None else f' {answer[1]}'}"
+            self.note(process.name, f"{how or f'{process.step}: '}{_words(api, args)} → {came}")
         return answer
 
     def _arrive(self, process: Process, token: int, api: str, apply: Callable[..., Answer], args: tuple[Any, ...], back: float) -> None:
@@ -139,7 +140,7 @@ class Network:
         if kind == "refused":
             self._refuse(process, api, kind, REFUSALS[api])
             return
-        self._say(process, kind, f"{api}{_words(args)}")
+        self._say(process, kind, f"{_words(api, args)}")
         if kind == "slow":
             clock.after(self.patience * self.random(), self._arrive, process, token, api, apply, args, self.patience * self.random())
             return
@@ -158,12 +159,16 @@ class Network:
         clock.after(self.patience, process.resume, token, TIMED_OUT)
 
 
-def _words(args: tuple[Any, ...]) -> str:
-    """Arguments of a request, for the timeline."""
-    return f"({', '.join(_word(arg) for arg in args)})"
+def _words(api: str, args: tuple[Any, ...]) -> str:
+    """A request, for the timeline."""
+    return f"{api}({', '.join(_FLAGS[api, arg] if type(arg) is bool else _word(arg) for arg in args)})"
+
+
+_FLAGS = {("EndTxn", True): "commit", ("EndTxn", False): "abort", ("ListOffsets", True): "HW", ("ListOffsets", False): "LSO", ("Fetch", False): "to LSO"}
 
 
 def _word(arg: Any) -> str:
-    if isinstance(arg, list):
-        return "+".join(_word(a) for a in arg)
-    return str(getattr(arg, "name", arg))
+    told = getattr(arg, "label", getattr(arg, "name", None))
+    if told is None and isinstance(arg, list | tuple):
+        return " + ".join(_word(a) for a in arg)
+    return str(arg if told is None else told)

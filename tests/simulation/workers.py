@@ -6,8 +6,7 @@ or stopped for a while (and go on as a zombie) at any step; what it has sent by 
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from forebay.errors import BrokerUnavailableError
@@ -15,67 +14,13 @@ from forebay.kafka import failures, steps
 from forebay.kafka.failures import Action, Failure
 from forebay.kafka.steps import Outcome
 from tests.simulation.client import Batch, Client, heard
-from tests.simulation.world import Partition
+from tests.simulation.content import FILE, Entry, File, Plan, batches_of, completion_of, entry_of
 
 if TYPE_CHECKING:
     from tests.simulation.history import History
 
 Doing = Generator[None, Any, steps.Event]
-FILE = -1  # the chunk number of a completion record
 UNAVAILABLE = Failure(-195, "_TRANSPORT", Action.RETRY, BrokerUnavailableError)  # as the driver passes on what its ledger reader raised
-
-
-class Row(NamedTuple):
-    """A data or quarantine record: the row's id, and which transaction wrote it."""
-
-    file: int
-    row: int
-    chunk: int
-    transaction: tuple[str, int]
-
-
-class Range(NamedTuple):
-    """Where a chunk's rows went in one partition, as its ledger record says; `first` is -1 where a report did not say."""
-
-    partition: Partition
-    first: int
-    last: int
-    count: int
-
-
-class Entry(NamedTuple):
-    """A ledger record; of another pipeline's file where `file` is negative."""
-
-    file: int
-    chunk: int
-    lane: int
-    plan: str
-    of: int
-    transaction: tuple[str, int]
-    rows: tuple[int, ...]
-    published: int
-    quarantined: int
-    ranges: tuple[Range, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How a file's rows are cut into chunks, and each chunk into batches of one partition. A function of the file and the plan's name."""
-
-    name: str
-    chunks: tuple[tuple[int, ...], ...]
-    batches: tuple[tuple[tuple[int, tuple[int, ...]], ...], ...]  # per chunk: (partition number, rows)
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """A file to publish: its number, its lane, and the rows that are set aside."""
-
-    number: int
-    lane: int
-    rows: int
-    quarantined: frozenset[int]
-    plans: tuple[Plan, ...]
 
 
 class Fate(NamedTuple):
@@ -125,12 +70,19 @@ class Worker:
         if self.clock.now < self.stopped_until:
             self.clock.after(self.stopped_until - self.clock.now, self.resume, token, answer)
             return
+        self._continue(self._process.send, answer)
+
+    def _continue(self, how: Callable[[Any], None], value: Any) -> None:
         self.token += 1
         try:
-            self._process.send(answer)
+            how(value)
         except StopIteration:
-            self._process = None
-            self.history.attempt_ended(self)
+            self._over(self.outcome)
+
+    @property
+    def transaction(self) -> tuple[str, int]:
+        """A name for the transaction that is open: nobody else's, and no earlier one's."""
+        return self.name, self.transactions
 
     # an attempt
 
@@ -143,25 +95,14 @@ class Worker:
         self._process = self._attempt()
         self.sleep(0.0)
 
-    def kill(self, token: int) -> None:
-        """End the process where it stands (kill -9)."""
-        if self._process is not None and token == self._attempt_token:
-            self.history.said(self.name, "killed")
-            self.token += 1
-            self._process.close()
-            self._process = None
-            self.outcomes.append("killed")
-            self.history.attempt_ended(self)
-
     def _attempt(self) -> Generator[None, Any, None]:
         history = self.history
-        self._attempt_token = self.attempts
-        self._seen: dict[str, int] = {}
+        self._steps_seen = 0
         self.position, self.view = 0, View(self.file)
         self.client: Client | None = None
         self.batches: list[Batch] = []
         self.own: dict[int, Entry] = {}
-        task = steps.Task(len(self.plan.chunks), self.plan.name, history.timeout, history.random(), follow_for=history.follow_for)
+        task = steps.Task(len(self.plan.chunks), self.plan.name, history.timeout, history.random(), history.tries, history.follow_for)
         self.task = task
         history.said(self.name, f"attempt {self.attempts}, plan {self.plan.name}")
         try:
@@ -176,26 +117,30 @@ class Worker:
             self.outcome = str(ended)
             if self.client is not None:
                 yield from self.client.abort()
-        self.outcomes.append(self.outcome)
-        history.said(self.name, f"ended: {self.outcome}")
 
     def _carry_out(self, effect: steps.Effect) -> Doing:
         """One effect, and what befalls the attempt before, during or after it."""
+        if self.step == "Commit" and type(effect) is steps.Close and self.client is not None and self.client.state == "committing":
+            self.network.count("Commit", "→ ledger decides")  # the call could go on, but its time is over
         self.step = step = self._name(effect)
+        fate = self._due(step)
+        if fate is not None and fate.moment != "after":
+            yield from self._befall(fate)
+        if step in SILENT:
+            self.history.said(self.name, f"{step}{f' {effect.seconds:.2f} s' if isinstance(effect, steps.Wait) else ''}")
+        doing = self._effects[type(effect)](effect)
+        event = doing if isinstance(doing, steps.Event) else (yield from doing)
+        if fate is not None and fate.moment == "after":
+            yield from self._befall(fate)  # the event then tells an old time, as it may in the real driver
+        return event
+
+    def _due(self, step: str) -> Fate | None:
+        """The attempt's fate, if this is the step it is bound to."""
         fate = self.fate
-        if fate is None:
-            event = yield from self._effects[type(effect)](effect)
-            return event
-        nth = self._seen[step] = self._seen.get(step, 0) + 1
-        meant = fate.step == step and fate.nth == nth
-        if meant and fate.moment == "before":
-            yield from self._befall(fate)
-        elif meant and fate.moment == "during":
-            self._befall_soon(fate)
-        event = yield from self._effects[type(effect)](effect)
-        if meant and fate.moment == "after":
-            yield from self._befall(fate)
-        return type(event)(self.clock.now, *_rest(event)) if meant else event
+        if fate is None or fate.step != step:
+            return None
+        self._steps_seen += 1
+        return fate if self._steps_seen == fate.nth else None
 
     def _name(self, effect: steps.Effect) -> str:
         if type(effect) is steps.Flush:
@@ -203,30 +148,35 @@ class Worker:
         return type(effect).__name__
 
     def _befall(self, fate: Fate) -> Generator[None, Any, None]:
+        """Let it happen: now, or ("during") a little later, mostly while this step's requests are under way, which take up to 20 ms."""
         self.network.count(self.step, f"{fate.kind} {fate.moment}")
         self.history.said(self.name, f"fault, {fate.kind} {fate.moment} {self.step}")
+        if fate.moment == "during":
+            self.clock.after(0.015 * self.history.random(), self._hit, self.attempts, fate)
+        else:
+            self._hit(self.attempts, fate, itself=True)
+            yield self.sleep(fate.seconds)
+
+    def _hit(self, attempt: int, fate: Fate, itself: bool = False) -> None:
+        if self._process is None or attempt != self.attempts:
+            return
         if fate.kind == "stop":
             self.stopped_until = self.clock.now + fate.seconds
-            yield self.sleep(fate.seconds)
-        elif fate.kind == "terminate":
-            raise Ended("terminated")
+        elif itself:  # a process cannot be ended while it is the one that runs
+            self.clock.after(0.0, self._hit, attempt, fate)
+        elif fate.kind == "kill":
+            self._over("killed")
         else:
-            self.clock.after(0.0, self.kill, self._attempt_token)
-            yield
+            self._continue(self._process.throw, Ended("terminated"))
 
-    def _befall_soon(self, fate: Fate) -> None:
-        """A little later, whatever the attempt does by then: mostly still this step, for requests take up to 10 ms."""
-        self.network.count(self.step, f"{fate.kind} {fate.moment}")
-        self.history.said(self.name, f"fault, {fate.kind} {fate.moment} {self.step}")
-        delay = 0.01 * self.history.random()
-        if fate.kind == "stop":
-            self.clock.after(delay, self._stop, self._attempt_token, fate.seconds)
-        else:
-            self.clock.after(delay, self.kill, self._attempt_token)
-
-    def _stop(self, token: int, seconds: float) -> None:
-        if token == self._attempt_token:
-            self.stopped_until = self.clock.now + seconds
+    def _over(self, outcome: str) -> None:
+        """End the process where it stands; nobody cleans up."""
+        assert self._process is not None
+        self._process.close()
+        self._process = None
+        self.outcomes.append(outcome)
+        self.history.said(self.name, f"ended: {outcome}")
+        self.history.attempt_ended(self)
 
     # effects: each answers as forebay.kafka.driver does
 
@@ -236,7 +186,8 @@ class Worker:
         if failure.name == "_FATAL":  # the driver polls for its cause; one that stays unknown counts as fenced
             cause = self.client.fatal if self.client else None
             failure = cause or failures.with_action(failure, Action.FOLLOW)
-        self.history.said(self.name, f"{self.step} failed: {failure.name}, so: {failure.action.value}")
+        self.network.count(self.step, f"→ {failure.action.value}")
+        self.history.said(self.name, f"{self.step} failed: {failure.name} → {failure.action.value}")
         return steps.Failed(self.clock.now, failure)
 
     def _Look(self, _: steps.Look) -> Doing:
@@ -283,22 +234,20 @@ class Worker:
         view = self.view
         return steps.Ledger(self.clock.now, view.chunks, view.complete is not None, view.lane, view.lane_free, reached)
 
-    def _NewProducer(self, _: steps.NewProducer) -> Doing:
+    def _NewProducer(self, _: steps.NewProducer) -> steps.Event:
         self.client = Client(self, self.tid, self.history.timeout)
         return self._answer(None)
-        yield
 
     def _Init(self, _: steps.Init) -> Doing:
         return self._answer((yield from self._open_client.init()))
 
-    def _Begin(self, _: steps.Begin) -> Doing:
+    def _Begin(self, _: steps.Begin) -> steps.Event:
         self.transactions += 1
         self.batches = []
         return self._answer(self._open_client.begin())
-        yield
 
     def _ProduceRows(self, effect: steps.ProduceRows) -> Doing:
-        batches = self.history.rows_of(self, effect.chunk)
+        batches = batches_of(self.file, self.plan, effect.chunk, self.transaction, self.history.topics)
         failure = self._open_client.produce(batches)
         if failure is None:
             self.batches += batches
@@ -306,17 +255,17 @@ class Worker:
             yield from self._open_client.deliver(int(self.history.random() * (len(batches) + 1)))
         return self._answer(failure)
 
-    def _ProduceLedger(self, effect: steps.ProduceLedger) -> Doing:
-        entry = self.history.entry_of(self, effect.chunk)
+    def _ProduceLedger(self, effect: steps.ProduceLedger) -> steps.Event:
+        entry = self.own[effect.chunk] = entry_of(self.file, self.plan, effect.chunk, self.transaction, self.batches)
         values: tuple[Entry, ...] = (entry,)
-        self.own[effect.chunk] = entry
         if effect.last:
-            values = (entry, self.history.completion_of(self, entry))
+            complete = completion_of(self.file, self.plan, self.view.entries | self.own, entry)
+            if complete is None:
+                raise Ended("raised ReconcileError: the chunks do not add up")
+            values = (entry, complete)
         batch = Batch(self.ledger, values)
-        failure = self._open_client.produce([batch])
         self.batches.append(batch)
-        return self._answer(failure)
-        yield
+        return self._answer(self._open_client.produce([batch]))
 
     def _Flush(self, _: steps.Flush) -> Doing:
         client, deadline = self._open_client, self.clock.now + self.history.timeout
@@ -408,9 +357,7 @@ EFFECTS = (
     steps.Close,
     steps.Wait,
 )
+LOCAL = ("NewProducer", "Begin", "ProduceLedger")  # these take no time
+SILENT = frozenset({*LOCAL, "Wait", "Close"})  # no request shows them in the timeline
 STEPS = [e.__name__ for e in EFFECTS if e is not steps.Flush] + ["Flush rows", "Flush ledger"]
 
-
-def _rest(event: steps.Event) -> tuple[Any, ...]:
-    """An event's fields but for its time: an attempt that was stopped tells the time at which it goes on."""
-    return tuple(getattr(event, name) for name in type(event).__slots__)

@@ -157,12 +157,14 @@ def test_progress_is_told_once_and_in_the_order_it_happened(tmp_path: Path) -> N
         [instance("discover", "success", "1"), instance("publish", "success", "4", 0, 2)],
     ]
 
+    states = ["running", "success"]
+
     class Looked(Airflow):
         def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
-            return looks[0]
+            return looks.pop(0)
 
         def state(self, dag_id: str, run_id: str) -> str:
-            return "running" if len(looks) > 1 and not lines else (looks.pop(0) if len(looks) > 1 else None, "success")[1]
+            return states.pop(0)
 
     lines: list[str] = []
     Looked(tmp_path).wait("birds", ["r"], timeout=10, on_progress=lines.append)

@@ -54,6 +54,14 @@ class Project:
         return self.home / "reports"
 
     @property
+    def report_days(self) -> int:
+        """For how many days reports keep values of rows (`FOREBAY_REPORT_DAYS`, default 400). Raises `ConfigError` if it is no such number."""
+        text = os.environ.get("FOREBAY_REPORT_DAYS") or "400"
+        if not text.isdigit() or int(text) == 0:
+            raise ConfigError(f"reading FOREBAY_REPORT_DAYS: `{text}` is not a number of days (write it like 90)")
+        return int(text)
+
+    @property
     def lineage(self) -> Path:
         return self.home / "lineage" / "events.jsonl"
 

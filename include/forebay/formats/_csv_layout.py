@@ -43,7 +43,8 @@ def layout(config: CsvSettings, text: Text, columns: tuple[Column, ...] | None, 
         raise CorruptFileError(f"reading the header of `{uri}`: the file is empty, it has not even a header", uri=uri)
     if columns is None:
         _check_all(first.names, uri)
-        wanted, notes = tuple((name, i) for i, name in enumerate(first.names)), ()
+        wanted = tuple((name, i) for i, name in enumerate(first.names))
+        notes: tuple[str, ...] = ()
     else:
         wanted, notes = _matched(first.names, columns, uri)
     _check_wanted(config, wanted, uri)

@@ -120,7 +120,9 @@ class Reading:
             rest = f"concat({', '.join(f'c{i}' for i in left)}) IS NULL" if left else None
             typed = _staging.copy(self.connection, _staging.select(cells, self.scan.source(turn), _staging.Besides(rest=rest)), self.folder)
             table = _csv_scan.refused(self.connection, turn, self.scan.width == 1)
-            unclosed = _csv_scan.unclosed(table)
+            if not table.num_rows:
+                return typed, table
+            unclosed = _csv_scan.unclosed(table, self.lines, self.mended.at if self.mended else set())
             if not len(unclosed):
                 return typed, table
             self.mended = self.mended or _csv_scan.Mended(self.lines, self.folder, self.config.max_unclosed_quotes, self.uri)

@@ -71,27 +71,37 @@ def refused(connection: duckdb.DuckDBPyConnection, turn: int, single: bool) -> p
     """The unreadable records of a scan, one line each, in file order.
 
     Columns: `position` (byte of the first text, from 0), `span` (lines with text that it takes), `lines` (all lines that it takes), `kind`,
-    `column` (0-based), `found` (columns).
+    `column` (0-based), `found` (columns), `torn` (among its faults is one that an unclosed quote makes).
     """
     rank = "CASE error_type " + " ".join(f"WHEN {literal(kind)} THEN {rank}" for kind, rank in _RANK.items()) + " ELSE 5 END"
     own = f"rtrim(ltrim(csv_line, {_ENDS}), {_ENDS})"
     lines = f"string_split(replace({own}, chr(13), ''), chr(10))"
     span = f"len({lines})" if single else f"len(list_filter({lines}, lambda line: line <> ''))"
     query = f"""
-        SELECT line_byte_position - 1 + any_value(length(csv_line) - length(ltrim(csv_line, {_ENDS}))) AS position,
+        SELECT CAST(line_byte_position - 1 + any_value(length(csv_line) - length(ltrim(csv_line, {_ENDS}))) AS BIGINT) AS position,
                greatest(1, any_value({span})) AS span, any_value(len({lines})) AS lines, arg_min(error_type::VARCHAR, {rank}) AS kind,
                CAST(arg_min(column_idx, {rank}) AS BIGINT) - 1 AS "column",
-               max(TRY_CAST(regexp_extract(error_message, 'Found: ([0-9]+)', 1) AS BIGINT)) AS found
+               max(TRY_CAST(regexp_extract(error_message, 'Found: ([0-9]+)', 1) AS BIGINT)) AS found,
+               bool_or(error_type IN ('UNQUOTED VALUE', 'LINE SIZE OVER MAXIMUM')) AS torn
         FROM refused_{turn} GROUP BY line_byte_position ORDER BY line_byte_position"""
     return connection.sql(query).to_arrow_table()
 
 
-def unclosed(table: pa.Table) -> np.ndarray:
-    """Positions of records that swallowed other lines because a quote was never closed."""
-    import pyarrow.compute as pc
+def unclosed(table: pa.Table, lines: Lines, blotted: set[int]) -> np.ndarray:
+    """Positions of records that swallowed other lines because a quote was never closed.
 
-    swallowed = pc.and_(pc.greater(table["span"], 1), pc.is_in(table["kind"], pa.array(["UNQUOTED VALUE", "LINE SIZE OVER MAXIMUM"])))
-    return table.filter(swallowed)["position"].to_numpy()
+    A line that was blotted out is a record of its own: whatever swallowed it is such a record, too, even if it seems to end well.
+    """
+    position = table["position"].to_numpy()
+    several = table["span"].to_numpy() > 1
+    if not several.any():
+        return position[:0]
+    torn = table["torn"].to_numpy()
+    first = lines.at(position)
+    last = np.minimum(first + table["span"].to_numpy(), len(lines.starts)) - 1
+    blots = np.sort(np.fromiter(blotted, np.int64, len(blotted)))
+    swallowed = np.searchsorted(blots, lines.starts[last], side="right") > np.searchsorted(blots, lines.starts[first], side="left")
+    return position[several & (torn | swallowed)]
 
 
 class Mended:

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from forebay.contracts import StageWriter
 from forebay.errors import CorruptFileError, FatalError
@@ -51,7 +51,7 @@ def connect(writer: StageWriter, folder: Path, uri: str) -> Iterator[duckdb.Duck
     import duckdb
 
     spill = folder / "spill"
-    settings = {"threads": writer.threads, "memory_limit": f"{writer.memory_limit}B", "temp_directory": str(spill)}
+    settings: dict[str, Any] = {"threads": writer.threads, "memory_limit": f"{writer.memory_limit}B", "temp_directory": str(spill)}
     offline = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
     try:
         with duckdb.connect(":memory:", config=settings | offline) as connection:

@@ -7,7 +7,7 @@ import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from forebay.errors import CorruptFileError
 from forebay.model import Column
@@ -50,7 +50,7 @@ def _kept(file: BinaryIO, seen: list[str]) -> Iterator[str]:
         yield seen[-1]
 
 
-def _dialect(delimiter: str, quote: str | None, escape: str | None) -> dict[str, object]:
+def _dialect(delimiter: str, quote: str | None, escape: str | None) -> dict[str, Any]:
     doubled = not escape or escape == quote
     plain = {"delimiter": delimiter, "doublequote": doubled, "escapechar": None if doubled else escape}
     return plain | ({"quotechar": quote} if quote else {"quoting": csv.QUOTE_NONE})

@@ -81,6 +81,33 @@ def last_ranges(url: str, pipeline: str, runs: int = 5) -> list[tuple[str, str, 
     return [(run_id, ds, tuple(ranges)) for (run_id, ds), ranges in list(found.items())[:runs]]
 
 
+def night_runs(url: str, pipeline: str, since: str = "") -> list[dict[str, Any]]:
+    """All runs of a pipeline's days from `since` (ISO date) on, in the order in which they began."""
+    import sqlalchemy as sa
+
+    r = table("runs")
+    return _rows(url, sa.select(r).where((r.c.pipeline == pipeline) & (r.c.ds >= since)).order_by(r.c.started, r.c.run_id))
+
+
+def night_files(url: str, pipeline: str, since: str = "") -> list[dict[str, Any]]:
+    """What every run said of every file of those days, the last word last: the table's columns, with `error` in place of `document`."""
+    import sqlalchemy as sa
+
+    f = table("files")
+    columns = [column for column in f.c if column.name != "document"]
+    query = sa.select(*columns, f.c.document["error"].as_string().label("error"))
+    return _rows(url, query.where((f.c.pipeline == pipeline) & (f.c.ds >= since)).order_by(f.c.updated, f.c.uri))
+
+
+def night_rules(url: str, pipeline: str, since: str = "") -> list[dict[str, Any]]:
+    """What every rule said of every file of those days, in the order of run, file and suite."""
+    import sqlalchemy as sa
+
+    r = table("rules")
+    where = (r.c.pipeline == pipeline) & (r.c.ds >= since)
+    return _rows(url, sa.select(r).where(where).order_by(r.c.run_id, r.c.uri, r.c.position))
+
+
 def _rows(url: str, query: Any) -> list[dict[str, Any]]:
     with engine(url).connect() as connection:
         return [dict(row) for row in connection.execute(query).mappings()]

@@ -36,6 +36,7 @@ CONSUMER: Config = {
     "enable.partition.eof": True,
     "auto.offset.reset": "error",  # a range that has expired is said, not silently skipped
 }
+_VAGUE = frozenset({"_TIMED_OUT", "_ALL_BROKERS_DOWN", "_WAIT_COORD"})
 
 
 class _Log:
@@ -64,8 +65,7 @@ class ClientErrors:
     @property
     def cause(self) -> Failure | None:
         """The most telling error so far: refused credentials before anything else; that all brokers are down says least."""
-        ranks = {"_ALL_BROKERS_DOWN": 0, "_TIMED_OUT": 0}
-        return max(self.seen.values(), key=lambda f: 2 if failures.is_credentials(f) else ranks.get(f.name, 1), default=None)
+        return max(self.seen.values(), key=lambda f: 2 if failures.is_credentials(f) else f.name not in _VAGUE, default=None)
 
     @property
     def refused(self) -> Failure | None:
@@ -144,7 +144,7 @@ def exception(error: Exception, doing: str, errors: ClientErrors | None = None, 
     """The forebay error for a `KafkaException`."""
     failure = failures.classify(error.args[0])
     cause = errors.cause if errors is not None else None
-    if cause is not None and failure.action == Action.RETRY and cause.action in {Action.RETRY, Action.STOP}:
+    if cause is not None and (failure.name in _VAGUE or (failure.action == Action.RETRY and failures.is_credentials(cause))):
         failure = cause  # "timed out" says less than "connection refused", and much less than "wrong password"
     return failure.exception(doing, **where)
 

@@ -47,7 +47,7 @@ class Driver:
         timeout = job.pipeline.publish.transaction_timeout.total_seconds()
         self.task = steps.Task(job.plan.chunks, job.plan.plan_hash, timeout, random.random(), follow_for=job.follow_for)
         self._job = job
-        self._reader = LedgerReader(job.config, job.pipeline, job.fingerprint)
+        self._reader = LedgerReader(job.config, job.pipeline, job.fingerprint, job.keep)
         self._partition = partition_of(job.fingerprint, self._reader.view.partitions)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="forebay-encode")
         self._encoded: dict[int, Future[EncodedChunk]] = {}
@@ -108,7 +108,7 @@ class Driver:
         failure = self._true_cause(failure)
         if failure.action == Action.FOLLOW:
             events.emit(events.PRODUCER_FENCED, uri=self._job.file.uri, chunk=self._chunk, lane=self._job.lane)
-        elif not (failure.action == Action.RETRY and isinstance(effect, steps.Init | steps.Commit)):
+        elif failure.action in {Action.RENEW, Action.LEDGER}:
             events.emit(
                 events.CHUNK_RETRIED, level=30, uri=self._job.file.uri, chunk=self._chunk, step=type(effect).__name__, cause=failure.name
             )
@@ -161,9 +161,9 @@ class Driver:
     def _ledger(self, reached: bool) -> steps.Ledger:
         view, job = self._reader.view, self._job
         chunks = {n: entry.receipt.plan_hash for n, entry in view.of_file(job.fingerprint, job.generation).items()}
-        lane = [complete for fp, complete in view.order if lane_of(fp, job.pipeline.publish.lanes) == job.lane]
+        moves, free = view.moves.get(job.lane, (0, False))
         complete = view.file(job.fingerprint, job.generation) is not None
-        return steps.Ledger(time.monotonic(), chunks, complete, len(lane), bool(lane and lane[-1]), reached)
+        return steps.Ledger(time.monotonic(), chunks, complete, moves, free, reached)
 
     def receipts(self) -> tuple[Receipt, ...]:
         """What the ledger says of the whole file; waits for the commit's markers, which come a moment after the commit."""

@@ -91,7 +91,7 @@ _TABLE: tuple[tuple[Action, type[ForebayError], str], ...] = (
     (
         Action.RETRY,
         BrokerUnavailableError,
-        "REBOOTSTRAP_REQUIRED UNKNOWN_CONTROLLER_ID UNKNOWN_TOPIC_ID REBALANCE_IN_PROGRESS INCONSISTENT_TOPIC_ID",
+        "REBOOTSTRAP_REQUIRED UNKNOWN_CONTROLLER_ID UNKNOWN_TOPIC_ID REBALANCE_IN_PROGRESS INCONSISTENT_TOPIC_ID _NOENT",
     ),
     (Action.RETRY, DeliveryError, "_QUEUE_FULL"),
     # records that did not arrive: the transaction cannot commit
@@ -138,7 +138,7 @@ _TABLE: tuple[tuple[Action, type[ForebayError], str], ...] = (
     ),
     (Action.STOP, PreflightError, "MISMATCHED_ENDPOINT_TYPE UNSUPPORTED_ENDPOINT_TYPE FEATURE_UPDATE_FAILED INVALID_UPDATE_VERSION"),
     (Action.STOP, PreflightError, "LOG_DIR_NOT_FOUND DUPLICATE_RESOURCE RESOURCE_NOT_FOUND INVALID_REQUEST"),
-    (Action.STOP, ConfigError, "_INVALID_ARG _NOT_CONFIGURED _INVALID_TYPE _NOT_IMPLEMENTED _UNKNOWN_PROTOCOL _READ_ONLY _FS _NOENT"),
+    (Action.STOP, ConfigError, "_INVALID_ARG _NOT_CONFIGURED _INVALID_TYPE _NOT_IMPLEMENTED _UNKNOWN_PROTOCOL _READ_ONLY _FS"),
     # of consumer groups, quorum voters, share groups, streams and telemetry: nothing forebay calls answers with these
     (Action.STOP, FatalError, "_UNKNOWN_GROUP _EXISTING_SUBSCRIPTION _MAX_POLL_EXCEEDED _ASSIGNMENT_LOST ILLEGAL_GENERATION"),
     (

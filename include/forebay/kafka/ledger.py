@@ -8,6 +8,7 @@ updated or deleted. Readers read committed records up to the *uncommitted* high 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import time
@@ -17,19 +18,22 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from forebay import events
-from forebay.errors import BrokerUnavailableError, LedgerError
+from forebay.errors import BrokerUnavailableError, ConfigError, LedgerError, TopicMissingError
 from forebay.kafka import client
+from forebay.kafka.guard import Guard, Keep, Known, Tail, now
 from forebay.model import Identity, Json, JsonDict, OffsetRange, Receipt, SourceFile, Window
 
 if TYPE_CHECKING:
     from confluent_kafka import TopicPartition
 
     from forebay.config.pipeline import Pipeline
+    from forebay.kafka.snapshot import SnapshotView
 
 VERSION = 1
 FILE = "FILE"
 READ_TIMEOUT = 85.0  # seconds: default transaction timeout, the broker's sweep and a margin
 _EOF = -191
+CONSUMER: client.Config = {"fetch.wait.max.ms": 10, "fetch.error.backoff.ms": 50, "queued.max.messages.kbytes": 16_384}
 
 
 def partition_of(fingerprint: str, partitions: int) -> int:
@@ -231,6 +235,8 @@ class LedgerView:
     chunks: dict[tuple[str, int], dict[int, ChunkEntry]] = field(default_factory=dict)
     files: dict[tuple[str, int], FileEntry] = field(default_factory=dict)
     order: list[tuple[str, bool]] = field(default_factory=list)  # fingerprint, and whether the record completes the file
+    lanes: int = 1
+    moves: dict[int, tuple[int, bool]] = field(default_factory=dict)  # by lane: records so far, and whether the last one completes a file
 
     def of_file(self, fingerprint: str, generation: int = 1) -> dict[int, ChunkEntry]:
         """The committed chunks of one generation of one content, by chunk number."""
@@ -257,19 +263,40 @@ class LedgerView:
         """Complete files of that many bytes: only these can be duplicates."""
         return tuple(entry for entry in self.files.values() if entry.file.size == size)
 
+    def by_fingerprint(self, fingerprint: str) -> tuple[FileEntry, ...]:
+        """Complete generations of a content, the latest last."""
+        return tuple(entry for (fp, _), entry in self.files.items() if fp == fingerprint)
+
+    def has_size(self, size: int) -> bool:
+        """Whether a complete file has that many bytes: only then can another one be a duplicate."""
+        return any(entry.file.size == size for entry in self.files.values())
+
+    def uris(self) -> Iterator[str]:
+        """The uris of all complete files, each once or more."""
+        return (entry.file.uri for entry in self.files.values())
+
     def receipts(self, fingerprint: str, generation: int = 1) -> tuple[Receipt, ...]:
         """What the chunks of one generation became, in chunk order."""
         return tuple(entry.receipt for _, entry in sorted(self.of_file(fingerprint, generation).items()))
+
+    def reached(self, offsets: dict[int, int], force: bool = True) -> None:
+        """Everything below these offsets was added; nothing is written down here."""
+
+    def positions(self) -> dict[int, int]:
+        """What was held before reading began: nothing."""
+        return {}
 
     def all_receipts(self) -> Iterator[Receipt]:
         """What every committed chunk became."""
         return (entry.receipt for chunks in self.chunks.values() for entry in chunks.values())
 
-    def add(self, raw_key: bytes, raw_value: bytes) -> None:
+    def add(self, raw_key: bytes, raw_value: bytes, _partition: int = 0, _offset: int = 0) -> None:
         """Take up one record of the topic."""
         where = json.loads(raw_key)
         fingerprint, generation = where["fp"], where["generation"]
-        self.order.append((fingerprint, where["chunk"] == FILE))
+        complete, lane = where["chunk"] == FILE, lane_of(fingerprint, self.lanes)
+        self.order.append((fingerprint, complete))
+        self.moves[lane] = (self.moves.get(lane, (0, False))[0] + 1, complete)
         if self.only in {None, fingerprint}:
             self._keep(fingerprint, generation, where["chunk"], json.loads(raw_value))
 
@@ -294,20 +321,58 @@ class LedgerView:
 
 
 class LedgerReader:
-    """Follows some partitions of a ledger topic; keeps its place, so that asking again costs only what is new."""
+    """Follows some partitions of a ledger topic; keeps its place, so that asking again costs only what is new.
 
-    def __init__(self, config: client.Config, pipeline: Pipeline, fingerprint: str | None = None) -> None:
-        """All partitions, or only that of one file. Raises `TopicMissingError` if there is no ledger topic."""
+    With `keep` it begins where the local copy ends (snapshot.py), and refuses a topic that has lost what was seen of it (guard.py).
+    """
+
+    view: LedgerView | SnapshotView
+
+    def __init__(self, config: client.Config, pipeline: Pipeline, fingerprint: str | None = None, keep: Keep | None = None) -> None:
+        """All partitions, or only that of one file. Raises `TopicMissingError` if there is no ledger topic, `LedgerError` if there was one."""
         self.topic = pipeline.ledger_topic
         self._errors = client.ClientErrors()
         self._admin = client.admin(config, self._errors)
         self._doing = f"reading ledger `{self.topic}`"
-        count, topic_id = self._describe()
+        self._pipeline, self._only, self._keep = pipeline, fingerprint, keep
+        self._guard = Guard(keep, pipeline.pipeline) if keep else None
+        count, self._topic_id = self._guarded()
         self.partitions = list(range(count)) if fingerprint is None else [partition_of(fingerprint, count)]
-        self.view = LedgerView(pipeline.pipeline, count, topic_id, fingerprint)
+        self._count = count
+        self.view = self._open(copies=2)
         self._config = config
         self._consumer: Any = None
         self._at: dict[int, int] = {}
+        self._expected: dict[int, list[tuple[Tail, bool]]] = {}
+        self._last: dict[int, tuple[int, bytes]] = {}
+
+    def _open(self, copies: int) -> LedgerView | SnapshotView:
+        """The local copy's view; in memory where there is none, or after the last of `copies` was lost."""
+        from forebay.kafka import snapshot
+
+        self._copies = copies
+        name, lanes = self._pipeline.pipeline, self._pipeline.publish.lanes
+        if self._keep and copies:
+            found = snapshot.open_view(self._keep.folder, name, self._topic_id, self._count, lanes)
+            if found:
+                return found
+        return LedgerView(name, self._count, self._topic_id, self._only, lanes=lanes)
+
+    def _cluster_id(self) -> str:
+        with client.translate(self._doing, self._errors):
+            return str(client.answer(self._admin, self._admin.describe_cluster(request_timeout=10)).cluster_id)
+
+    def _guarded(self) -> tuple[int, str]:
+        """Partition count and id of the topic, which is the one that was used before."""
+        try:
+            count, topic_id = self._describe()
+        except TopicMissingError:
+            if self._guard:
+                self._guard.missing(self._cluster_id)
+            raise
+        if self._guard:
+            self._guard.check(topic_id, count, self._cluster_id)
+        return count, topic_id
 
     def _describe(self) -> tuple[int, str]:
         from confluent_kafka import TopicCollection
@@ -318,16 +383,38 @@ class LedgerReader:
         return len(found.partitions), str(found.topic_id)
 
     def _start(self) -> None:
-        """Assign from the beginning. Compaction never moves the log's start, so a start above 0 means that records were deleted."""
-        low = self._offsets(earliest=True)
-        trimmed = [p for p, offset in low.items() if offset > 0]
-        if trimmed:
-            raise LedgerError(
-                f"{self._doing}: partition {trimmed[0]} begins at offset {low[trimmed[0]]} (its past was deleted: restore the ledger from a backup)"
-            )
-        self._consumer = client.consumer(self._config, self._errors, **{"fetch.wait.max.ms": 10, "fetch.error.backoff.ms": 50})
-        self._consumer.assign([self._tp(p, 0) for p in self.partitions])
-        self._at = dict.fromkeys(self.partitions, 0)
+        """Assign from the beginning, or where the local copy ends.
+
+        Compaction never moves the log's start, so a start above 0 means that records were deleted.
+        """
+        for p, offset in self._offsets(earliest=True).items():
+            if offset > (self._guard.low(self._topic_id, p) if self._guard else 0):
+                raise LedgerError(
+                    f"{self._doing}: partition {p} begins at offset {offset} (its past was deleted: restore the ledger from a backup)"
+                )
+        held = self.view.positions()
+        self._at = {p: held.get(p, 0) for p in self.partitions}
+        self._expected = {p: self._to_see_again(p) for p in self.partitions}
+        first = {p: min([self._at[p], *(tail.offset for tail, _ in self._expected[p])]) for p in self.partitions}
+        self._consumer = client.consumer(self._config, self._errors, **CONSUMER)
+        self._consumer.assign([self._tp(p, first[p]) for p in self.partitions])
+
+    def _to_see_again(self, partition: int) -> list[tuple[Tail, bool]]:
+        """Records that must still be there, by offset; True with those that the guard remembers, False with the local copy's last one."""
+        if not self._keep or not self._guard:
+            return []
+        known = [(self._guard.tail(self._topic_id, partition), True), (self._copied_tail(partition), False)]
+        return sorted(((tail, guarded) for tail, guarded in known if tail), key=lambda item: item[0].offset)
+
+    def _copied_tail(self, partition: int) -> Tail | None:
+        return None if isinstance(self.view, LedgerView) else self.view.tail(partition)
+
+    def _begin_again(self, discard: bool) -> None:
+        """Give the local copy up and read from the beginning."""
+        if not isinstance(self.view, LedgerView):
+            self.view.discard() if discard else self.view.close()
+        self._stop()
+        self.view = self._open(self._copies - 1)
 
     def _tp(self, partition: int, offset: int = -1001) -> TopicPartition:
         from confluent_kafka import TopicPartition
@@ -335,54 +422,111 @@ class LedgerReader:
         return TopicPartition(self.topic, partition, offset)
 
     def _offsets(self, earliest: bool = False, uncommitted: bool = True) -> dict[int, int]:
+        """The partitions' first or end offsets. Asked again once with fresh metadata: librdkafka's admin client goes on asking with the
+        leader epoch that it knows, and is refused (`FENCED_LEADER_EPOCH`) for ever after a leader has changed or restarted.
+        """
+        from confluent_kafka import KafkaException
+
+        with client.translate(self._doing, self._errors, topic=self.topic):
+            try:
+                return self._ask_offsets(earliest, uncommitted)
+            except KafkaException:
+                self._admin.list_topics(self.topic, timeout=10)
+                return self._ask_offsets(earliest, uncommitted)
+
+    def _ask_offsets(self, earliest: bool, uncommitted: bool) -> dict[int, int]:
         from confluent_kafka import IsolationLevel
         from confluent_kafka.admin import OffsetSpec
 
         level = IsolationLevel.READ_UNCOMMITTED if uncommitted else IsolationLevel.READ_COMMITTED
         spec = OffsetSpec.earliest() if earliest else OffsetSpec.latest()
-        with client.translate(self._doing, self._errors, topic=self.topic):
-            asked = self._admin.list_offsets({self._tp(p): spec for p in self.partitions}, isolation_level=level, request_timeout=10)
-            return {tp.partition: client.answer(self._admin, future).offset for tp, future in asked.items()}
+        asked = self._admin.list_offsets({self._tp(p): spec for p in self.partitions}, isolation_level=level, request_timeout=10)
+        return {tp.partition: client.answer(self._admin, future).offset for tp, future in asked.items()}
 
     def watermarks(self, uncommitted: bool = True) -> dict[int, int]:
         """End offset of each partition: the high watermark, or (not `uncommitted`) the last stable offset."""
-        return self._offsets(uncommitted=uncommitted)
+        ends = self._offsets(uncommitted=uncommitted)
+        if self._guard:
+            self._guard.check_ends(self._topic_id, ends)
+        return ends
 
     def read_to(self, offsets: dict[int, int], timeout: float) -> bool:
-        """Read committed records until every partition has been read up to its offset; False when `timeout` seconds were not enough."""
+        """Read committed records until every partition has been read up to its offset.
+
+        False when `timeout` seconds were not enough, and then nothing came any more (a long ledger takes its time, an open transaction blocks).
+        """
+        from forebay.kafka.snapshot import SnapshotLostError
+
+        while True:
+            try:
+                return self._read_to(offsets, timeout)
+            except SnapshotLostError:
+                if isinstance(self.view, LedgerView):
+                    raise
+                self._begin_again(discard=True)
+
+    def _read_to(self, offsets: dict[int, int], timeout: float) -> bool:
         if self._consumer is None:
             self._start()
-        if self._reached(offsets):
-            return True
         deadline = time.monotonic() + timeout
         with client.translate(self._doing, self._errors, topic=self.topic):
-            while not self._reached(offsets) and time.monotonic() < deadline:
+            while not self._reached(offsets):
                 first = self._consumer.poll(0.1)  # `consume` would wait its whole timeout for a thousandth message
+                if first is None and time.monotonic() > deadline:
+                    break
                 for message in [first, *self._consumer.consume(1000, 0)] if first else []:
                     self._take(message)
+                self.view.reached(self._at, force=False)
+        self.view.reached(self._at)
         return self._reached(offsets)
 
     def _reached(self, offsets: dict[int, int]) -> bool:
-        return all(self._at[p] >= offset for p, offset in offsets.items())
+        return all(self._at[p] >= offset and not self._expected[p] for p, offset in offsets.items())
 
     def _take(self, message: Any) -> None:
         """A record, or a partition's end; the end's offset lies past transaction markers, as the watermark does."""
-        error = message.error()
+        error, partition, offset = message.error(), message.partition(), message.offset()
         if error is None:
-            self.view.add(message.key(), message.value())
-            self._at[message.partition()] = message.offset() + 1
+            self._see_again(partition, offset, message.key())
+            if offset >= self._at[partition]:
+                self.view.add(message.key(), message.value(), partition, offset)
+                self._at[partition] = offset + 1
+                self._last[partition] = offset, message.key()
         elif error.code() == _EOF:
-            self._at[message.partition()] = max(self._at[message.partition()], message.offset())
+            self._see_again(partition, offset - 1, None)
+            self._at[partition] = max(self._at[partition], offset)
         elif client.failures.classify(error).action != client.Action.RETRY:
             raise client.failures.classify(error).exception(self._doing, topic=self.topic)
 
-    def look(self, timeout: float = 30.0) -> LedgerView:
+    def _see_again(self, partition: int, offset: int, key: bytes | None) -> None:
+        """Hold a record (or, without a key, the partition's end behind it) against those that must still be there."""
+        from forebay.kafka.snapshot import SnapshotLostError
+
+        expected = self._expected[partition]
+        while expected and offset >= expected[0][0].offset:
+            tail, guarded = expected.pop(0)
+            if key is not None and Tail.of(offset, key) == tail:
+                continue
+            if guarded and self._guard:
+                raise self._guard.rewritten(partition, tail.offset)
+            raise SnapshotLostError(f"{self._doing}: the local copy is of another past (try again)")
+
+    def look(self, timeout: float = 30.0) -> LedgerView | SnapshotView:
         """What is committed by now, without waiting for open transactions."""
         if not self.read_to(self.watermarks(uncommitted=False), timeout):
             raise BrokerUnavailableError(f"{self._doing}: the broker did not deliver committed records in {timeout:g} s (try again)")
         return self.view
 
     def close(self) -> None:
+        """Remember how far the ledger was seen, and let go of it."""
+        if self._guard and not any(self._expected.values()):
+            with contextlib.suppress(ConfigError):  # the next reader remembers it
+                self._guard.saw(self._topic_id, self._at, {p: Tail.of(*last) for p, last in self._last.items()})
+        self._stop()
+        if not isinstance(self.view, LedgerView):
+            self.view.close()
+
+    def _stop(self) -> None:
         if self._consumer is not None:
             self._consumer.close()
             self._consumer = None
@@ -407,8 +551,26 @@ def read(
             raise LedgerError(blocked(reader.topic, timeout), topic=reader.topic)
     finally:
         reader.close()
+    assert isinstance(reader.view, LedgerView)  # no local copy was asked for
     events.emit(events.LEDGER_READ, level=10, topic=reader.topic, files=len(reader.view.files))
     return reader.view
+
+
+def accept(config: client.Config, pipeline: Pipeline, keep: Keep, reason: str) -> str | None:
+    """Go on with the pipeline's ledger topic as it is now, or with a new one if there is none (then None), by a person's decision."""
+    from forebay.kafka import snapshot
+
+    guard = Guard(keep, pipeline.pipeline)
+    snapshot.drop(keep.folder, pipeline.pipeline)
+    try:
+        reader = LedgerReader(config, pipeline)
+    except TopicMissingError:
+        guard.forget(client.connect_check(config), reason)
+        return None
+    low = {str(p): offset for p, offset in reader._offsets(earliest=True).items() if offset}
+    topic_id, cluster = reader.view.topic_id, reader._cluster_id()
+    guard.accept(Known(topic_id, cluster, keep.place, len(reader.partitions), now(), low=low), reason)
+    return topic_id
 
 
 def blocked(topic: str, timeout: float) -> str:

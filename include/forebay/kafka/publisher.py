@@ -21,6 +21,7 @@ from forebay.errors import (
 )
 from forebay.kafka import client, steps
 from forebay.kafka.driver import Driver
+from forebay.kafka.guard import Keep
 from forebay.kafka.ledger import Completion, Origin, blocked, lane_of
 from forebay.kafka.protocol import Publication
 from forebay.kafka.records import EncodedChunk, Headers
@@ -53,6 +54,7 @@ class PublishJob:
     completion: Completion = field(default_factory=Completion)
     max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES
     follow_for: float = 900.0  # seconds a fenced attempt watches another owner before it gives up
+    keep: Keep | None = None  # the ledger's local copy and what is remembered of it; without, it is read whole and believed
 
     @property
     def lane(self) -> int:

@@ -193,7 +193,7 @@ class Ledger(Event):
     """What the ledger partition holds, as far as it was read.
 
     `chunks`: committed chunks of this (fingerprint, generation) with the plan hash of each; `complete`: its completion record is there.
-    `lane`: how many records files of the same lane have in all; `lane_free`: the newest of those completes a file.
+    `lane`: how many records of files of the same lane this attempt has seen come; `lane_free`: the newest of those completes a file.
     `reached` is False when a `ReadTo` ended at its deadline.
     """
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from forebay.pages.values import Watch
@@ -74,7 +75,8 @@ def _promised(watched: Watch, known: list[date], first_run: datetime, now: datet
     day = min([begin, *in_gap])
     while day <= today:
         if day.weekday() in watched.weekdays and day >= watched.start and due(watched, day) + GRACE <= now:
-            if day in in_gap or (day >= begin and due(watched, day) >= first_run):
+            used = day >= begin and due(watched, day) >= first_run
+            if used or day in in_gap:
                 yield day
         day += timedelta(days=1)
 
@@ -82,7 +84,7 @@ def _promised(watched: Watch, known: list[date], first_run: datetime, now: datet
 def _gaps(known: list[date]) -> set[date]:
     """Days between neighbours that are not too far apart."""
     found = set()
-    for before, after in zip(known, known[1:], strict=False):
+    for before, after in pairwise(known):
         if 1 < (after - before).days <= GAP:
             found |= {before + timedelta(days=n) for n in range(1, (after - before).days)}
     return found

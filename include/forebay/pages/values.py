@@ -35,7 +35,7 @@ class Look(NamedTuple):
 
 LOOKS = {
     State.OK: Look("✓", "everything published, every rule passed"),
-    State.WARNINGS: Look("!", "everything published, a rule failed without setting rows aside"),
+    State.WARNINGS: Look("!", "everything published, a critical or warning rule failed without setting rows aside"),
     State.QUARANTINED: Look("▲", "published without some rows, which are set aside"),
     State.REJECTED: Look("⊘", "a file was refused as a whole"),
     State.WAITING: Look("?", "a file is held back until a person decides"),
@@ -53,7 +53,10 @@ TROUBLE = (State.FAILED, State.MISSING, State.WAITING, State.REJECTED, State.INC
 
 @dataclass(frozen=True, slots=True)
 class Night(Json):
-    """One day of one pipeline as it stands: the last word on each file, whatever number of runs it took. `late_hours` after it was due."""
+    """One day of one pipeline as it stands: the last word on each file, whatever number of runs it took. `late_hours` after it was due.
+
+    `failed_rules`: of severity critical or warning.
+    """
 
     day: date
     state: State

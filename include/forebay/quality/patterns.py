@@ -163,16 +163,23 @@ _TIME_PARTS = {
 }
 
 
+_DAY_OF_ANY_MONTH = "(?:0[1-9]|1[0-9]|2[0-8])"
+
+
 @cache
-def accepting_time(time_format: str) -> str | None:
-    """RE2 for times in that format which Python accepts if DuckDB's `strptime` parses them (the 30th of February is its to see); else None."""
+def accepting_time(time_format: str, *, surely: bool = False) -> str | None:
+    """RE2 for times in that format which Python accepts if DuckDB's `strptime` parses them (the 30th of February is its to see); else None.
+
+    With `surely`, for times up to the 28th of a month, which Python accepts anyhow.
+    """
+    known_parts = _TIME_PARTS | ({"d": _DAY_OF_ANY_MONTH} if surely else {})
     parts = re.findall(r"%.|[^%]+|%$", time_format, re.DOTALL)
     names = [part[1:] for part in parts if part.startswith("%")]
     known = set(names) <= _TIME_PARTS.keys() and len(names) == len(set(names)) and len({"Y", "m", "d"} & set(names)) in {0, 3}
     plain = all(ord(c) in PRINTABLE for c in time_format)
     if not (known and plain):
         return None
-    return r"\A" + "".join(_TIME_PARTS[p[1:]] if p.startswith("%") else _literals(p) for p in parts) + r"\z"
+    return r"\A" + "".join(known_parts[p[1:]] if p.startswith("%") else _literals(p) for p in parts) + r"\z"
 
 
 def _literals(text: str) -> str:

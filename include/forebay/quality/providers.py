@@ -120,11 +120,11 @@ def _understood(pattern: str) -> bool:
 def _strftime(column: Clause, arguments: Arguments) -> Clause:
     wanted = arguments["strftime_format"]
     python = sa.func.python_strptime(column, sa.literal(wanted))
-    accepting = patterns.accepting_time(wanted)
-    if accepting is None:
+    accepting, surely = patterns.accepting_time(wanted), patterns.accepting_time(wanted, surely=True)
+    if accepting is None or surely is None:
         return python
     parsed = sa.func.try_strptime(column, sa.literal(wanted)).is_not(None)
-    return sa.case((sa.and_(_matches(column, accepting), parsed), sa.true()), else_=python)
+    return sa.case((_matches(column, surely), sa.true()), (sa.and_(_matches(column, accepting), parsed), sa.true()), else_=python)
 
 
 def _dear(name: str, keys: tuple[str, ...], condition: Callable[[Any, Arguments], Clause], **defaults: Any) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -32,10 +31,23 @@ class Entry(Protocol):
 
 
 class Published(Protocol):
-    """What is asked of a ledger (`kafka.ledger.LedgerView`): complete files by (fingerprint, generation), in the order of their commits."""
+    """What is asked of a ledger (`LedgerView`, `SnapshotView`): its completion records by name, by content and by size."""
 
-    @property
-    def files(self) -> Mapping[tuple[str, int], Any]: ...
+    def by_uri(self, uri: str) -> Sequence[Any]:
+        """Complete files published from `uri`."""
+        ...
+
+    def by_fingerprint(self, fingerprint: str) -> Sequence[Any]:
+        """Complete generations of a content."""
+        ...
+
+    def has_size(self, size: int) -> bool:
+        """Whether a complete file has that many bytes."""
+        ...
+
+    def uris(self) -> Iterator[str]:
+        """The uris of all complete files, each once or more."""
+        ...
 
     def started(self, fingerprint: str) -> tuple[int, ...]:
         """Generations of which a chunk is committed, complete or not."""
@@ -61,23 +73,29 @@ class Sight:
     duplicate_of: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
 class Known:
-    """The ledger, arranged for questions: entries by uri, by fingerprint, and all their sizes; the latest last."""
+    """The ledger, asked once for each thing; entries come with the latest last."""
 
-    by_uri: Mapping[str, list[Entry]]
-    by_fingerprint: Mapping[str, list[Entry]]
-    sizes: frozenset[int]
-    ledger: Published
+    def __init__(self, ledger: Published) -> None:
+        self.ledger = ledger
+        self._by_uri: dict[str, list[Entry]] = {}
+        self._by_fingerprint: dict[str, list[Entry]] = {}
 
-    @classmethod
-    def of(cls, ledger: Published) -> Known:
-        by_uri: dict[str, list[Entry]] = defaultdict(list)
-        by_fingerprint: dict[str, list[Entry]] = defaultdict(list)
-        for entry in sorted(ledger.files.values(), key=lambda e: e.attempted):
-            by_uri[entry.file.uri].append(entry)
-            by_fingerprint[entry.fingerprint].append(entry)
-        return cls(dict(by_uri), dict(by_fingerprint), frozenset(e.file.size for e in ledger.files.values()), ledger)
+    def by_uri(self, uri: str) -> list[Entry]:
+        """Complete files published from that uri."""
+        if uri not in self._by_uri:
+            self._by_uri[uri] = _by_time(self.ledger.by_uri(uri))
+        return self._by_uri[uri]
+
+    def by_fingerprint(self, fingerprint: str) -> list[Entry]:
+        """Complete generations of that content."""
+        if fingerprint not in self._by_fingerprint:
+            self._by_fingerprint[fingerprint] = _by_time(self.ledger.by_fingerprint(fingerprint))
+        return self._by_fingerprint[fingerprint]
+
+
+def _by_time(entries: Iterable[Entry]) -> list[Entry]:
+    return sorted(entries, key=lambda entry: entry.attempted)
 
 
 def fate_of(source: Source, file: SourceFile, known: Known, *, hash_it: bool, request: GenerationRequest | None, run_id: str) -> Sight:
@@ -85,11 +103,11 @@ def fate_of(source: Source, file: SourceFile, known: Known, *, hash_it: bool, re
 
     Raises `FileChangedError` if it changes meanwhile, and whatever else reading raises.
     """
-    earlier = known.by_uri.get(file.uri, [])
+    earlier = known.by_uri(file.uri)
     same = next((entry for entry in reversed(earlier) if source.same_version(file, entry.file)), None)
     if same:
         return _published(same.fingerprint, file, known, request, run_id)
-    if not (earlier or hash_it or file.size in known.sizes):
+    if not (earlier or hash_it or known.ledger.has_size(file.size)):
         return Sight(Fate.NEW, "never seen before")
     return _by_bytes(source.fingerprint(file), file, earlier, known, request, run_id)
 
@@ -97,7 +115,7 @@ def fate_of(source: Source, file: SourceFile, known: Known, *, hash_it: bool, re
 def _by_bytes(
     fingerprint: str, file: SourceFile, earlier: list[Entry], known: Known, request: GenerationRequest | None, run_id: str
 ) -> Sight:
-    twins = known.by_fingerprint.get(fingerprint, [])
+    twins = known.by_fingerprint(fingerprint)
     if any(entry.file.uri == file.uri for entry in twins):
         return _published(fingerprint, file, known, request, run_id)
     if twins:
@@ -112,7 +130,7 @@ def _by_bytes(
 
 def _published(fingerprint: str, file: SourceFile, known: Known, request: GenerationRequest | None, run_id: str) -> Sight:
     """The bytes are in the ledger under this name: nothing to do, unless a person asked for a new generation or one was left unfinished."""
-    entries = known.by_fingerprint[fingerprint]
+    entries = known.by_fingerprint(fingerprint)
     last = max(entries, key=lambda entry: entry.generation)
     sight = Sight(Fate.PUBLISHED, f"the same bytes {_when(last)}{_since(last, file, known)}", fingerprint, last.generation)
     open_one = max(known.ledger.started(fingerprint), default=0)
@@ -126,7 +144,7 @@ def _published(fingerprint: str, file: SourceFile, known: Known, request: Genera
 
 
 def _since(entry: Entry, file: SourceFile, known: Known) -> str:
-    latest = known.by_uri.get(file.uri, [entry])[-1]
+    latest = (known.by_uri(file.uri) or [entry])[-1]
     if latest.fingerprint == entry.fingerprint:
         return ""
     return f"; since then other bytes of this name (`{latest.fingerprint[:16]}`) {_when(latest)}"

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from forebay import registry
 from forebay.config.connections import EnvironmentConnections
 from forebay.config.home import Project
 from forebay.config.pipeline import Pipeline
 from forebay.contracts import Connections, Source
+
+if TYPE_CHECKING:
+    from forebay.kafka.guard import Keep
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,14 @@ class Context:
         from forebay.kafka import broker
 
         return {"bootstrap.servers": broker.ensure(self.project.broker, self.project.cache)}
+
+    @cached_property
+    def keep(self) -> Keep:
+        """Where the ledger's local copy and memory lie."""
+        from forebay.kafka.guard import Keep
+
+        given = self.connections.kafka(self.pipeline.publish.connection)
+        return Keep.of(self.project.home, str(given.get("bootstrap.servers") or "") if given is not None else None)
 
     @cached_property
     def cluster_id(self) -> str:

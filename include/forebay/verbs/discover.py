@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 from forebay import events
@@ -41,14 +42,15 @@ def discover(
     Raises what the source and the ledger raise.
     """
     look = _look(ctx, window)
-    known = Known.of(published if published is not None else read_ledger(ctx))
-    contract = Contract.of(ctx, look, known, now())
-    sizes = Counter(file.size for file in look.files)
     seen: list[FileRun] = [_run(ctx, window, run_id, file, Sight(Fate.IGNORED, "the marker")) for file in look.markers]
-    first: dict[str, str] = {}
-    for file in look.files:
-        sight = _sight(ctx, file, contract, known, twins=sizes[file.size] > 1, first=first, request=generation, run_id=run_id)
-        seen.append(_run(ctx, window, run_id, file, sight))
+    with open_ledger(ctx) if published is None else nullcontext(published) as ledger:
+        known = Known(ledger)
+        contract = Contract.of(ctx, look, known, now())
+        sizes = Counter(file.size for file in look.files)
+        first: dict[str, str] = {}
+        for file in look.files:
+            sight = _sight(ctx, file, contract, known, twins=sizes[file.size] > 1, first=first, request=generation, run_id=run_id)
+            seen.append(_run(ctx, window, run_id, file, sight))
     files = tuple(sorted(seen, key=lambda run: run.file.uri))
     for run in files:
         events.emit(events.FILE_SEEN, uri=run.file.uri, fate=run.fate.value, reason=run.reason)
@@ -56,7 +58,8 @@ def discover(
     return Plan(run_id, ctx.pipeline.pipeline, window, files, _note(look, contract, window), ready)
 
 
-def read_ledger(ctx: Context) -> Published:
+@contextmanager
+def open_ledger(ctx: Context) -> Iterator[Published]:
     """What is committed by now, waiting a moment for a commit whose markers are still being written.
 
     A transaction that a killed process left open is not waited for: what it hides is at worst looked at again, and publishing asks the
@@ -65,12 +68,13 @@ def read_ledger(ctx: Context) -> Published:
     from forebay.kafka import ledger
 
     try:
-        reader = ledger.LedgerReader(ctx.kafka, ctx.pipeline)
+        reader = ledger.LedgerReader(ctx.kafka, ctx.pipeline, keep=ctx.keep)
     except TopicMissingError:
-        return ledger.LedgerView(ctx.pipeline.pipeline, ctx.pipeline.publish.ledger_partitions)
+        yield ledger.LedgerView(ctx.pipeline.pipeline, ctx.pipeline.publish.ledger_partitions)
+        return
     try:
         reader.read_to(reader.watermarks(), OPEN_TRANSACTION)
-        return reader.look()
+        yield reader.look()
     finally:
         reader.close()
 
@@ -134,7 +138,7 @@ def _lacks(source: Source, ready_when: ReadyWhen, look: _Look, known: Known) -> 
         return f"the marker `{look.marker}` is not there yet"
     if ready_when.expect is None:
         return None
-    gone = {uri for uri in known.by_uri if source.matches(uri, look.pattern)}  # published, and archived or deleted since
+    gone = {uri for uri in known.ledger.uris() if source.matches(uri, look.pattern)}  # published, and archived or deleted since
     count = len(gone | {file.uri for file in look.files})
     wanted = ready_when.expect.files
     return f"{count} of {wanted} expected files are there" if count < wanted else None

@@ -48,6 +48,7 @@ def publish(ctx: Context, file: FileRun, identity: Identity) -> FileRun:
             generation=file.generation,
             completion=_completion(file),
             max_message_bytes=limit,
+            keep=ctx.keep,
         )
         receipts = publish_file(job)
     return _published(ctx, file, receipts, identity)

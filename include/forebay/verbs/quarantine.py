@@ -58,6 +58,13 @@ def rows(path: Path, limit: int | None = None, first: int = 1) -> pa.Table:
         return query.to_arrow_table()
 
 
+def count(path: Path) -> int:
+    """How many rows a list holds."""
+    import pyarrow.parquet as pq
+
+    return int(pq.read_metadata(path).num_rows)
+
+
 def by_reason(path: Path) -> list[dict[str, Any]]:
     """How many rows each rule or reason set aside, the most first, with the first row of each."""
     import duckdb

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from datetime import UTC, datetime
 from typing import Any
 
@@ -45,8 +46,19 @@ def report(
     facts = _facts(ctx, done, identity, error or ("; ".join(failures) or None))
     emit.send([openlineage.end(facts)], ctx.project.lineage, transport)
     _index_docs(ctx, done)
+    _quality_pages(ctx, done)
     events.emit(events.RUN_ENDED, run_id=run.run_id, pipeline=run.pipeline, status=status, files=len(done.files))
     return done
+
+
+def _quality_pages(ctx: Context, run: RunReport) -> None:
+    """The night's page, its pipeline's and the index. Whatever is wrong with a page, the run stays what it was."""
+    from forebay.verbs import history
+
+    try:
+        history.write(ctx, [run.window.day])
+    except Exception as error:
+        events.emit(events.PAGES_FAILED, level=logging.WARNING, pipeline=run.pipeline, error=f"{type(error).__name__}: {error}")
 
 
 def _facts(ctx: Context, run: RunReport, identity: Identity, error: str | None) -> RunFacts:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
 from airflow.api_fastapi.core_api.security import requires_access_dag  # internal to Airflow 3.3: only here, and tests/dags/test_reports.py
-from fastapi import Depends, FastAPI, HTTPException
+from fastapi import Depends, FastAPI
 from fastapi.responses import FileResponse, HTMLResponse, Response
 
 POLICY = "default-src 'none'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; font-src 'self' data:; frame-ancestors 'self'"
@@ -24,14 +24,24 @@ def make_app(folder: Path | None = None) -> FastAPI:
     def listing() -> Response:
         return _guarded(HTMLResponse(_listing(_folder(folder))))
 
+    @app.get("/reports/{kind}/{dag_id}/{page:path}")
+    def of_pipeline(kind: str, dag_id: str, page: str) -> Response:
+        """Pages of one pipeline: its name is its DAG's id, so that Airflow asks for the right to read that DAG's runs."""
+        return report(f"{kind}/{dag_id}/{page}")
+
     @app.get("/reports/{page:path}")
     def report(page: str) -> Response:
-        found = _files(_folder(folder)).get(page)
+        found = _find(_folder(folder), page)
         if found is None:
-            raise HTTPException(404, "no such report")
+            return _guarded(HTMLResponse(_NOTHING, 404))
         return _guarded(FileResponse(found))
 
     return app
+
+
+_NOTHING = (
+    '<!doctype html><meta charset="utf-8"><title>No report</title><p>No run has left such a report, or it was kept for long enough.</p>'
+)
 
 
 def _folder(given: Path | None) -> Path:
@@ -42,16 +52,26 @@ def _folder(given: Path | None) -> Path:
     return project().reports
 
 
-def _files(folder: Path) -> dict[str, Path]:
-    """Every file below the folder by its relative path; links that lead out of it are left out."""
-    root = folder.resolve()
-    return {p.relative_to(root).as_posix(): p for p in sorted(root.rglob("*")) if p.is_file() and p.resolve().is_relative_to(root)}
+def _find(folder: Path, page: str) -> Path | None:
+    """The file of that relative path: each part is looked up in its folder's listing; a link that leads out of the reports is no report."""
+    root = place = folder.resolve()
+    for part in page.split("/"):
+        found = next((entry for entry in place.iterdir() if entry.name == part), None) if place.is_dir() else None
+        if found is None:
+            return None
+        place = found
+    return place if place.is_file() and place.resolve().is_relative_to(root) else None
+
+
+_TITLES = {"quality": "Quality history: pipelines and nights", "data_docs": "Data Docs: the check of each file"}
 
 
 def _listing(folder: Path) -> str:
-    pages = [name for name, path in _files(folder).items() if path.suffix == ".html"]
-    index = [name for name in pages if name.endswith("index.html")]
-    items = "".join(f'<li><a href="{quote(name)}">{html.escape(name)}</a></li>' for name in (index or pages)[:1000])
+    """The indexes of each kind of report, the history first."""
+    kinds = sorted(
+        (path.parent.name for path in folder.glob("*/index.html")), key=lambda kind: (kind not in _TITLES, kind != "quality", kind)
+    )
+    items = "".join(f'<li><a href="{quote(kind)}/index.html">{html.escape(_TITLES.get(kind, kind))}</a></li>' for kind in kinds)
     body = f"<ul>{items}</ul>" if items else "<p>No run has left a quality report yet.</p>"
     return f'<!doctype html><meta charset="utf-8"><title>Quality reports</title><h1>Quality reports</h1>{body}'
 

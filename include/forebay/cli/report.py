@@ -1,0 +1,45 @@
+"""`forebay report`: the quality pages once more, from the index."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from forebay.cli.common import JsonOption, ProjectOption, exit_codes, plain, project, show
+
+app = typer.Typer()
+
+
+@app.command("report")
+def report(
+    pipelines: Annotated[list[str] | None, typer.Argument(metavar="[PIPELINE…]", help="Only these pipelines.")] = None,
+    root: ProjectOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the quality pages again from the index, and say where they are. Each run does this for its own night."""
+    with exit_codes(as_json):
+        from forebay.config.load import load_all, load_pipeline
+        from forebay.verbs.context import Context
+        from forebay.verbs.history import write
+
+        here = project(root)
+        named = [load_pipeline(here, name) for name in pipelines] if pipelines else list(load_all(here).pipelines.values())
+        written = {pipeline.pipeline: write(Context.of(pipeline, here)) for pipeline in named}
+        index = here.reports / "quality" / "index.html"
+        document = {
+            "index": str(index),
+            "pipelines": {name: {"page": str(paths[1]), "nights": len(paths) - 2} for name, paths in written.items()},
+        }
+        show(document, as_json, lambda console: _tell(console, index, written))
+
+
+def _tell(console: Console, index: Path, written: dict[str, list[Path]]) -> None:
+    if not written:
+        console.print("no pipelines (write one to include/pipelines)")
+        return
+    console.print(plain(str(index)))
+    for name, paths in written.items():
+        console.print(plain(f"{name}: {len(paths) - 2:,} nights in {paths[1].parent}"))

@@ -1,0 +1,93 @@
+"""HTML from values: the one place where pages are made. Everything is escaped; nothing runs, and nothing is loaded.
+
+Values come from files that partners wrote. Jinja escapes what means something to HTML; what means something to eyes (control characters, reversed
+text) is written out before that. The content security policy allows our own style sheet, by its hash, and nothing else at all.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from forebay.pages.values import LOOKS, TROUBLE, NightHistory, PipelineHistory, State, Summary
+from forebay.pages.views import IndexView, PipelineView
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+HERE = Path(__file__).parent
+
+
+def index(summaries: list[Summary], now: datetime, data_docs: bool) -> str:
+    """The project's page. `data_docs`: whether there is `../data_docs/index.html`."""
+    return _page("index.html", view=IndexView.of(summaries, now), now=now, data_docs=data_docs)
+
+
+def pipeline(history: PipelineHistory, now: datetime) -> str:
+    """A pipeline's page."""
+    return _page("pipeline.html", view=PipelineView.of(history), now=now)
+
+
+def night(history: NightHistory, now: datetime) -> str:
+    """A night's page, which stands alone: the rows are in it."""
+    return _page("night.html", history=history, now=now)
+
+
+def visible(value: Any) -> Any:
+    """Text with every character that a page would not show written as its escape: control characters, line ends, reversed writing."""
+    if not isinstance(value, str) or hasattr(value, "__html__") or value.isprintable():
+        return value
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in value)
+
+
+@cache
+def policy() -> str:
+    """The pages' content security policy."""
+    digest = base64.b64encode(hashlib.sha256(_style().encode()).digest()).decode()
+    return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+
+
+@cache
+def _style() -> str:
+    return (HERE / "pages.css").read_text(encoding="utf-8")
+
+
+def _page(name: str, **values: Any) -> str:
+    return _environment().get_template(name).render(**values)
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    made = Environment(
+        autoescape=True,
+        loader=FileSystemLoader(HERE / "templates"),
+        undefined=StrictUndefined,
+        finalize=visible,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {"percent": percent, "moment": moment, "address": quote, "slug": slug}
+    made.globals |= {"looks": LOOKS, "State": State, "trouble": TROUBLE, "policy": policy(), "style": Markup(_style())}  # our own file
+    return made
+
+
+def percent(share: float | None) -> str:
+    """A share for people: `0 %`, `0.0012 %`, `12.3 %`; nothing for None."""
+    return "" if share is None else f"{share * 100:.3g} %"
+
+
+def moment(value: datetime | None) -> str:
+    return f"{value:%Y-%m-%d %H:%M}" if value else ""
+
+
+def slug(state: State) -> str:
+    """A state's class in the style sheet."""
+    return state.name.lower()

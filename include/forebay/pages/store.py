@@ -1,0 +1,120 @@
+"""Where the pages lie below `reports/quality`, written so that a reader never meets half a page.
+
+index.html                    the project
+PIPELINE/index.html           a pipeline, with summary.json for the index
+PIPELINE/DAY.html             a night
+PIPELINE/rows/KEY.json        first quarantined rows of one file in one run: the work folder may be gone when a page is made again
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+from forebay.model import Json
+from forebay.pages import render, views
+from forebay.pages.values import NightHistory, PipelineHistory, RowList, Summary
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """The pages of one project; `reports` is its reports folder."""
+
+    reports: Path
+
+    @property
+    def folder(self) -> Path:
+        return self.reports / "quality"
+
+    @property
+    def index(self) -> Path:
+        return self.folder / "index.html"
+
+    def pipeline(self, name: str) -> Path:
+        return self.folder / name / "index.html"
+
+    def night(self, pipeline: str, day: date) -> Path:
+        return self.folder / pipeline / f"{day.isoformat()}.html"
+
+    def write_night(self, history: NightHistory, now: datetime) -> Path:
+        path = self.night(history.pipeline, history.night.day)
+        _write(path, render.night(history, now))
+        return path
+
+    def write_pipeline(self, history: PipelineHistory, now: datetime) -> Path:
+        """The pipeline's page, its summary for the index, and no page of a night that the history does not link."""
+        summary = history.summary
+        path = self.pipeline(summary.pipeline)
+        _save(
+            path.with_name("summary.json"), Summary.from_json(summary.to_json() | {"nights": summary.to_json()["nights"][-views.COLUMNS :]})
+        )
+        _write(path, render.pipeline(views.completed(history, now), now))
+        self._drop_nights(summary)
+        return path
+
+    def _drop_nights(self, summary: Summary) -> None:
+        kept = {f"{night.day.isoformat()}.html" for night in summary.nights if night.page}
+        for path in (self.folder / summary.pipeline).glob("????-??-??.html"):
+            if path.name not in kept:
+                path.unlink(missing_ok=True)
+
+    def write_index(self, now: datetime) -> Path:
+        """The project's page, from the summaries of all pipelines; one writer at a time, so that none is left out."""
+        with _alone(self.folder):
+            found = [Summary.from_json(json.loads(p.read_text("utf-8"))) for p in sorted(self.folder.glob("*/summary.json"))]
+            _write(self.index, render.index(found, now, (self.reports / "data_docs" / "index.html").exists()))
+        return self.index
+
+    def save_rows(self, pipeline: str, run_id: str, uri: str, rows: RowList) -> None:
+        _save(self._rows(pipeline, run_id, uri), rows)
+
+    def rows(self, pipeline: str, run_id: str, uri: str) -> RowList | None:
+        """What `save_rows` kept, or None."""
+        path = self._rows(pipeline, run_id, uri)
+        return RowList.from_json(json.loads(path.read_text("utf-8"))) if path.exists() else None
+
+    def _rows(self, pipeline: str, run_id: str, uri: str) -> Path:
+        key = hashlib.sha256(f"{run_id}\n{uri}".encode()).hexdigest()[:32]
+        return self.folder / pipeline / "rows" / f"{key}.json"
+
+    def expire(self, pipeline: str, days: int, now: datetime) -> int:
+        """Remove what was written more than `days` ago and holds values of rows: kept rows, and Data Docs pages; returns how many files."""
+        places = (self.folder / pipeline / "rows", self.reports / "data_docs" / pipeline)
+        before = (now - timedelta(days=days)).timestamp()
+        old = [p for place in places for p in place.rglob("*") if p.is_file() and p.stat().st_mtime < before]
+        for path in old:
+            path.unlink(missing_ok=True)
+        return len(old)
+
+    def docs(self, page: Path | None) -> str | None:
+        """The address of a Data Docs page from a night's page, or None if it is not below the reports (any more)."""
+        if page is None or not page.is_relative_to(self.reports) or not page.exists():
+            return None
+        return f"../../{page.relative_to(self.reports).as_posix()}"
+
+
+def _save(path: Path, value: Json) -> None:
+    _write(path, json.dumps(value.to_json(), ensure_ascii=False))
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}-{os.getpid()}-{time.monotonic_ns()}")
+    draft.write_text(text, encoding="utf-8", errors="backslashreplace")  # lone surrogates of odd file names
+    draft.replace(path)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,143 @@
+"""A pipeline's nights and rules over time, from the index's rows: pure functions.
+
+A night is judged by the last word on each of its files, whichever run said it; a later run that merely finds a file published says nothing new.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from forebay.model import Fate, Severity, Status
+from forebay.pages import freshness
+from forebay.pages.values import Night, RuleNight, RuleTrend, State, Watch
+
+Row = dict[str, Any]
+
+PASSIVE = {Fate.PUBLISHED.value, Fate.DUPLICATE.value, Fate.IGNORED.value}
+ABANDONED = timedelta(days=1)
+"""A run that began longer ago and has not ended never will."""
+
+
+def last_words(files: Iterable[Row]) -> dict[str, list[Row]]:
+    """The files of each day (`ds`), each once. `files`: the last word last."""
+    active: dict[tuple[str, str], Row] = {}
+    passive: dict[tuple[str, str], Row] = {}
+    for row in files:
+        (passive if row["fate"] in PASSIVE else active)[row["ds"], row["uri"]] = row
+    found: dict[str, list[Row]] = defaultdict(list)
+    for (ds, _), row in sorted((passive | active).items()):
+        found[ds].append(row)
+    return found
+
+
+def nights(runs: list[Row], files: list[Row], rules: list[Row], watched: Watch | None, now: datetime) -> list[Night]:
+    """The days that have a run, oldest first. Rows as `queries.night_runs`, `night_files` and `night_rules` give them."""
+    words = last_words(files)
+    failed = _failed_rules(words, rules)
+    first_run = datetime.fromisoformat(runs[0]["started"]) if runs else now
+    ended = _first_good_end(runs, files)
+    by_day: dict[str, list[Row]] = defaultdict(list)
+    for run in runs:
+        by_day[run["ds"]].append(run)
+    found = []
+    for ds in sorted(by_day):
+        night = _night(date.fromisoformat(ds), by_day[ds], words.get(ds, []), failed.get(ds, 0), now)
+        late = freshness.late_hours(watched, night.day, first_run, ended[ds]) if watched and ds in ended else None
+        found.append(Night.from_json(night.to_json() | {"late_hours": late}))
+    return found
+
+
+def _night(day: date, runs: list[Row], files: list[Row], failed_rules: int, now: datetime) -> Night:
+    seen = [file for file in files if file["fate"] != Fate.IGNORED.value]
+    state, note = judged(runs[-1], seen, failed_rules, now)
+    sums = {name: sum(file[name] for file in seen) for name in ("rows_in", "published", "quarantined", "rejected")}
+    ended = max((datetime.fromisoformat(run["ended"]) for run in runs if run["ended"]), default=None)
+    return Night(day, state, files=len(seen), failed_rules=failed_rules, ended=ended, note=note, **sums)
+
+
+def judged(run: Row, files: list[Row], failed_rules: int, now: datetime) -> tuple[State, str]:
+    """The night's state, the worst first, and why. `run` is its last run."""
+    if run["status"] == "running":
+        began = datetime.fromisoformat(run["started"])
+        if now - began < ABANDONED:
+            return State.RUNNING, f"run {run['run_id']} began {began:%Y-%m-%d %H:%M}"
+        return State.FAILED, f"run {run['run_id']} began {began:%Y-%m-%d %H:%M} and never ended"
+    for status, state in ((Status.FAILED, State.FAILED), (Status.WAITING, State.WAITING), (Status.REJECTED, State.REJECTED)):
+        told = [file["error"] or file["reason"] for file in files if file["status"] == status.value]
+        if told:
+            return state, _first(told)
+    if run["status"] == "failed":
+        return State.FAILED, run["note"] or ""
+    waiting = [file["reason"] for file in files if file["fate"] == Fate.INCOMPLETE.value]
+    if waiting or (not files and (run["note"] or "").startswith("not ready")):
+        return State.INCOMPLETE, _first(waiting) if waiting else run["note"]
+    return _well(files, failed_rules), ("" if files else run["note"] or "")
+
+
+def _well(files: list[Row], failed_rules: int) -> State:
+    if not files:
+        return State.EMPTY
+    if any(file["quarantined"] for file in files):
+        return State.QUARANTINED
+    if failed_rules:
+        return State.WARNINGS
+    return State.QUIET if all(file["status"] == Status.SKIPPED.value for file in files) else State.OK
+
+
+def _first(told: list[str]) -> str:
+    return told[0] if len(told) == 1 else f"{told[0]} (and {len(told) - 1} more files)"
+
+
+def _first_good_end(runs: list[Row], files: list[Row]) -> dict[str, datetime]:
+    """By day: when the first run ended that brought a file of it to its end."""
+    brought = {(file["ds"], file["run_id"]) for file in files if file["status"] == Status.DONE.value}
+    found: dict[str, datetime] = {}
+    for run in runs:
+        if run["ended"] and (run["ds"], run["run_id"]) in brought:
+            ended = datetime.fromisoformat(run["ended"])
+            found[run["ds"]] = min(ended, found.get(run["ds"], ended))
+    return found
+
+
+def _spoken(words: dict[str, list[Row]], rules: Iterable[Row]) -> Iterable[Row]:
+    """The rules' answers that belong to the last word on a file."""
+    valid = {(file["run_id"], file["uri"]) for files in words.values() for file in files}
+    return (rule for rule in rules if (rule["run_id"], rule["uri"]) in valid)
+
+
+def _failed_rules(words: dict[str, list[Row]], rules: Iterable[Row]) -> dict[str, int]:
+    """How many rules failed by day; those of severity `info` are no reason to look, and are not counted."""
+    failed: dict[str, set[tuple[str, int]]] = defaultdict(set)
+    for rule in _spoken(words, rules):
+        if not rule["success"] and rule["severity"] != Severity.INFO.value:
+            failed[rule["ds"]].add((rule["rule"], rule["position"]))
+    return {ds: len(found) for ds, found in failed.items()}
+
+
+def trends(files: list[Row], rules: list[Row]) -> list[RuleTrend]:
+    """Every rule over the nights, in the order of the newest suite; a rule is known by name, columns, severity and its place among its equals."""
+    answers: dict[tuple[str, str, str, str, int], dict[date, list[Row]]] = defaultdict(lambda: defaultdict(list))
+    newest: dict[tuple[str, str, str, str, int], tuple[str, int]] = {}
+    twins: dict[tuple[Any, ...], int] = defaultdict(int)
+    for rule in _spoken(last_words(files), rules):
+        name = (rule["rule"], rule["columns"], rule["severity"], rule["kind"])
+        place = (rule["run_id"], rule["uri"], *name)
+        key = (*name, twins[place])
+        twins[place] += 1
+        answers[key][date.fromisoformat(rule["ds"])].append(rule)
+        newest[key] = max(newest.get(key, ("", 0)), (rule["ds"], -rule["position"]))
+    order = sorted(answers, key=lambda key: newest[key], reverse=True)
+    return [RuleTrend(k[0], k[1], Severity(k[2]), k[3], {day: _over(told) for day, told in answers[k].items()}) for k in order]
+
+
+def _over(told: list[Row]) -> RuleNight:
+    """One rule's answer over all files of a night."""
+    success = all(one["success"] for one in told)
+    observed = next((one["observed"] for one in told if not one["success"]), told[-1]["observed"])
+    counted = [one for one in told if one["unexpected"] is not None]
+    if not counted:
+        return RuleNight(success, observed=observed)
+    return RuleNight(success, sum(o["unexpected"] for o in counted), sum(o["checked"] or 0 for o in counted), observed)

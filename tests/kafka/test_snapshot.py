@@ -1,0 +1,293 @@
+"""The ledger's local copy on a real broker: it answers as the topic does, and whatever is wrong with it costs time, never truth."""
+
+from __future__ import annotations
+
+import gc
+import resource
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from forebay.config.pipeline import Pipeline
+from forebay.errors import LedgerError
+from forebay.kafka import ledger, snapshot
+from forebay.kafka.guard import Guard, Keep
+from forebay.kafka.snapshot import SnapshotView
+from tests.guarantees.worker import make_pipeline
+from tests.support import ledger as made
+from tests.support.kafka import Cluster, create_topic, fresh
+
+pytestmark = pytest.mark.kafka
+
+
+@pytest.fixture
+def pipeline(kafka: Cluster) -> Pipeline:
+    found = make_pipeline(fresh("snap").lower(), ledger_partitions=2)
+    create_topic(kafka.config, found.ledger_topic, 2, cleanup_policy="compact")
+    return found
+
+
+@pytest.fixture
+def keep(tmp_path: Path, kafka: Cluster) -> Keep:
+    return Keep.of(tmp_path, kafka.bootstrap)
+
+
+def fill(kafka: Cluster, pipeline: Pipeline, first: int, last: int) -> None:
+    made.fill(kafka.config, pipeline.pipeline, pipeline.ledger_topic, first, last, 2)
+
+
+def caught_up(reader: ledger.LedgerReader) -> ledger.LedgerView | SnapshotView:
+    """The reader's view with all that is committed; a commit's markers come a moment after it."""
+    assert reader.read_to(reader.watermarks(), 30)
+    return reader.look()
+
+
+def look(kafka: Cluster, pipeline: Pipeline, keep: Keep, numbers: range, fingerprint: str | None = None) -> tuple[list[int], int]:
+    """The numbers of those files that the reader's view has, asked by content and by name; and how many records it read for that."""
+    reader = ledger.LedgerReader(kafka.config, pipeline, fingerprint, keep)
+    try:
+        view = caught_up(reader)
+        found = [n for n in numbers if view.file(made.fingerprint(n)) and view.by_uri(made.uri(n)) and view.has_size(made.size(n))]
+        assert [n for n in numbers if view.receipts(made.fingerprint(n))] == found
+        assert isinstance(view, SnapshotView)
+        return found, sum(count for count, _ in view.moves.values())
+    finally:
+        reader.close()
+
+
+def copies(keep: Keep) -> list[Path]:
+    return sorted(keep.folder.glob("*.sqlite"))
+
+
+def test_the_copy_is_followed_and_not_read_again(kafka: Cluster, pipeline: Pipeline, keep: Keep) -> None:
+    fill(kafka, pipeline, 0, 50)
+    assert look(kafka, pipeline, keep, range(60)) == (list(range(50)), 100)
+    assert look(kafka, pipeline, keep, range(60)) == (list(range(50)), 0)
+    fill(kafka, pipeline, 50, 55)
+    assert look(kafka, pipeline, keep, range(60)) == (list(range(55)), 10)
+    assert len(copies(keep)) == 1
+
+
+def test_a_reader_of_one_file_reads_only_its_partition(kafka: Cluster, pipeline: Pipeline, keep: Keep) -> None:
+    fill(kafka, pipeline, 0, 50)
+    inside = [n for n in range(50) if ledger.partition_of(made.fingerprint(n), 2) == 1]
+    found, read = look(kafka, pipeline, keep, range(50), made.fingerprint(inside[0]))
+    assert (found, read) == (inside, 2 * len(inside))
+    assert look(kafka, pipeline, keep, range(50)) == (list(range(50)), 100 - read)
+
+
+def test_two_readers_share_a_copy(kafka: Cluster, pipeline: Pipeline, keep: Keep) -> None:
+    readers = [ledger.LedgerReader(kafka.config, pipeline, keep=keep) for _ in range(2)]
+    for turn in range(4):
+        fill(kafka, pipeline, turn * 10, turn * 10 + 10)
+        for reader in readers[: 1 + turn % 2]:
+            view = caught_up(reader)
+            assert all(view.file(made.fingerprint(n)) for n in range(turn * 10 + 10))
+    for reader in readers:
+        assert caught_up(reader).file(made.fingerprint(39))
+        reader.close()
+    assert len(copies(keep)) == 1
+    assert look(kafka, pipeline, keep, range(41)) == (list(range(40)), 0)
+
+
+def test_what_is_open_or_aborted_is_not_in_the_copy(kafka: Cluster, pipeline: Pipeline, keep: Keep) -> None:
+    from confluent_kafka import Producer
+
+    fill(kafka, pipeline, 0, 10)
+    producer = Producer({**kafka.config, "transactional.id": fresh("open")})
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    for partition, raw_key, value in made.records(pipeline.pipeline, 100, 101, 2):
+        producer.produce(pipeline.ledger_topic, value, raw_key, partition=partition)
+    assert producer.flush(30) == 0
+    fill(kafka, pipeline, 10, 20)
+    reader = ledger.LedgerReader(kafka.config, pipeline, keep=keep)
+    assert not reader.read_to(reader.watermarks(), 1.0)
+    reader.close()
+    producer.abort_transaction(30)
+    producer.close()
+    found, _ = look(kafka, pipeline, keep, range(101))
+    assert found == list(range(20))
+
+
+def _truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:6000])
+
+
+def _scribble(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[4096:] = bytes(b ^ 0x5A for b in data[4096:])
+    path.write_bytes(data)
+
+
+def _lose_a_row(path: Path) -> None:
+    with sqlite3.connect(path) as db:
+        db.execute("DELETE FROM record WHERE rowid = (SELECT max(place) - 1 FROM record)")
+    db.close()
+
+
+def _other_layout(path: Path) -> None:
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE meta SET value = '0' WHERE name = 'layout'")
+    db.close()
+
+
+def _other_past(path: Path) -> None:
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE record SET generation = 7 WHERE place = (SELECT max(place) FROM record)")
+    db.close()
+
+
+@pytest.mark.parametrize("harm", [_truncate, _scribble, _lose_a_row, _other_layout, _other_past, Path.unlink])
+def test_a_harmed_copy_is_read_anew(kafka: Cluster, pipeline: Pipeline, keep: Keep, harm: Callable[[Path], None]) -> None:
+    fill(kafka, pipeline, 0, 30)
+    look(kafka, pipeline, keep, range(0))
+    [path] = copies(keep)
+    harm(path)
+    assert look(kafka, pipeline, keep, range(40)) == (list(range(30)), 60)
+    [new] = copies(keep)
+    assert new != path
+
+
+def test_a_copy_that_fails_while_it_is_used_is_read_anew(kafka: Cluster, pipeline: Pipeline, keep: Keep) -> None:
+    fill(kafka, pipeline, 0, 10)
+    reader = ledger.LedgerReader(kafka.config, pipeline, keep=keep)
+    assert caught_up(reader).file(made.fingerprint(3))
+    [path] = copies(keep)
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE position SET upto = 0")  # as if another process had begun it anew
+    db.close()
+    fill(kafka, pipeline, 10, 20)
+    view = caught_up(reader)
+    assert all(view.file(made.fingerprint(n)) for n in range(20))
+    reader.close()
+
+
+def test_without_a_place_for_the_copy_the_topic_is_read(kafka: Cluster, pipeline: Pipeline, keep: Keep, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("unable to open database file")
+
+    monkeypatch.setattr(snapshot.Snapshot, "open", full)
+    fill(kafka, pipeline, 0, 10)
+    reader = ledger.LedgerReader(kafka.config, pipeline, keep=keep)
+    assert caught_up(reader).file(made.fingerprint(3))
+    reader.close()
+    assert copies(keep) == []
+
+
+def recreate(kafka: Cluster, pipeline: Pipeline, partitions: int = 2) -> None:
+    admin = kafka.admin()
+    admin.delete_topics([pipeline.ledger_topic])[pipeline.ledger_topic].result(30)
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            create_topic(kafka.config, pipeline.ledger_topic, partitions, cleanup_policy="compact")
+            break
+        except Exception:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+    time.sleep(1)
+
+
+def test_a_ledger_that_is_gone_or_recreated_is_refused_until_accepted(kafka: Cluster, pipeline: Pipeline, keep: Keep) -> None:
+    fill(kafka, pipeline, 0, 5)
+    look(kafka, pipeline, keep, range(0))
+    admin = kafka.admin()
+    admin.delete_topics([pipeline.ledger_topic])[pipeline.ledger_topic].result(30)
+    time.sleep(1)
+    with pytest.raises(LedgerError, match=r"is gone .*forebay ledger restore"):
+        ledger.LedgerReader(kafka.config, pipeline, keep=keep)
+    create_topic(kafka.config, pipeline.ledger_topic, 2, cleanup_policy="compact")
+    time.sleep(1)
+    for _ in range(2):
+        with pytest.raises(LedgerError, match=r"was recreated.*forebay ledger accept"):
+            ledger.LedgerReader(kafka.config, pipeline, keep=keep)
+    ledger.accept(kafka.config, pipeline, keep, "its records are not needed")
+    assert look(kafka, pipeline, keep, range(5)) == ([], 0)
+
+
+def test_a_ledger_that_ends_earlier_or_has_another_past_is_refused(kafka: Cluster, pipeline: Pipeline, keep: Keep) -> None:
+    fill(kafka, pipeline, 0, 5)
+    look(kafka, pipeline, keep, range(0))
+    path = keep.folder / f"{pipeline.pipeline}.json"
+    before = path.read_text()
+    [known] = Guard(keep, pipeline.pipeline)._known
+    further = max(known.ends, key=known.ends.__getitem__)
+    path.write_text(before.replace(f'"{further}": {known.ends[further]}', f'"{further}": 1000'))
+    with pytest.raises(LedgerError, match="it was read up to 1000 before"):
+        look(kafka, pipeline, keep, range(0))
+    path.write_text(before.replace(known.tails[further].digest, "0" * 16))
+    with pytest.raises(LedgerError, match="no longer has the record that was seen at offset"):
+        look(kafka, pipeline, keep, range(0))
+    ledger.accept(kafka.config, pipeline, keep, "seen and understood")
+    assert look(kafka, pipeline, keep, range(6))[0] == list(range(5))
+
+
+def test_a_grown_ledger_is_refused(kafka: Cluster, pipeline: Pipeline, keep: Keep) -> None:
+    from confluent_kafka.admin import NewPartitions
+
+    look(kafka, pipeline, keep, range(0))
+    kafka.admin().create_partitions([NewPartitions(pipeline.ledger_topic, 3)])[pipeline.ledger_topic].result(30)
+    time.sleep(1)
+    with pytest.raises(LedgerError, match="has 3 partitions and had 2"):
+        look(kafka, pipeline, keep, range(0))
+
+
+def test_another_cluster_has_a_ledger_of_its_own(kafka: Cluster, pipeline: Pipeline, keep: Keep) -> None:
+    guard = Guard(Keep(keep.folder, "other:9092"), pipeline.pipeline)
+    guard.check("another-topic", 1, lambda: "another-cluster")
+    look(kafka, pipeline, keep, range(0))
+    with pytest.raises(LedgerError, match="was recreated"):
+        Guard(Keep(keep.folder, "other:9092"), pipeline.pipeline).check("third", 1, lambda: "third-cluster")
+
+
+REMEMBER = """
+import sys
+from pathlib import Path
+from forebay.kafka.guard import Guard, Keep, Tail
+for n in range(int(sys.argv[2]), 200, 2):
+    guard = Guard(Keep(Path(sys.argv[1]), "b:1"), "p")
+    guard.check("t", 1, lambda: "c")
+    guard.saw("t", {n % 3: n}, {n % 3: Tail.of(n, b"k")})
+"""
+
+
+def test_two_processes_may_remember_at_once(tmp_path: Path) -> None:
+    children = [subprocess.Popen([sys.executable, "-c", REMEMBER, str(tmp_path), str(start)]) for start in range(2)]
+    assert [child.wait(60) for child in children] == [0, 0]
+    found = Guard(Keep(tmp_path, "b:1"), "p").known("t")
+    assert found is not None
+    assert found.ends == {"0": 198, "1": 199, "2": 197}
+    assert {p: tail.offset for p, tail in found.tails.items()} == {"0": 198, "1": 199, "2": 197}
+
+
+FILES = 500_000
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_a_million_entries_are_read_once_in_bounded_memory(kafka: Cluster, keep: Keep) -> None:
+    """Prints what it took; asserts on processor time and memory, which a busy machine does not change."""
+    pipeline = make_pipeline(fresh("long").lower())
+    create_topic(kafka.config, pipeline.ledger_topic, 1, cleanup_policy="compact")
+    made.fill(kafka.config, pipeline.pipeline, pipeline.ledger_topic, 0, FILES)
+    gc.collect()
+
+    def measured(fingerprint: str | None) -> tuple[float, float, float]:
+        wall, cpu = time.monotonic(), time.process_time()
+        found, _ = look(kafka, pipeline, keep, range(FILES - 3, FILES + 1), fingerprint)
+        assert found == [FILES - 3, FILES - 2, FILES - 1]
+        return time.monotonic() - wall, time.process_time() - cpu, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    cold, warm, one = measured(None), measured(None), measured(made.fingerprint(7))
+    megabytes = sum(path.stat().st_size for path in keep.folder.iterdir()) / 1e6
+    print(f"\n1,000,000 ledger records (s wall, s cpu, MiB peak; {before:.0f} before): cold {cold}, warm {warm}, one file {one}; {megabytes:.0f} MB")
+    assert warm[1] < 1.0
+    assert one[1] < 1.0
+    assert one[2] - before < 200

@@ -1,0 +1,159 @@
+"""A project with a year of nights in its index, as real ones go: good, late, missing, blocked, failed; for tests and for looking at."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from forebay.config.home import Project
+from forebay.config.load import load_pipeline
+from forebay.contracts import Connections
+from forebay.index import projection
+from forebay.model import Decision, Fate, FileRun, RuleResult, RunReport, Severity, SourceFile, Status, Verdict, Window
+from forebay.pages.store import Pages
+from forebay.pages.values import QuarantinedRow, RowList
+from forebay.verbs.context import Context
+
+NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
+COLUMNS = ("order_id", "customer", "amount", "currency", "email", "country", "placed_at", "quantity", "sku", "discount")
+HOSTILE = (
+    '<img src=x onerror="document.title=1">',
+    "</script><script>document.title=2</script>",
+    "\"><svg onload=alert(1)>'",
+    "</style><b>bold</b>",
+    "{{ 7 * 7 }} {% raw %}",
+    "a\u202egpj.exe\x00\x1b[31m\nb",
+)
+PIPELINE = """\
+pipeline: {name}
+owner: {owner}
+description: {about}
+schedule: {schedule}
+source: {{type: local, path: "drops/{{{{ ds }}}}/*.csv"}}
+format: {{type: csv}}
+record: {{key: order_id}}
+topic: {{name: {name}}}
+"""
+
+
+@dataclass(frozen=True)
+class Made:
+    """A project whose pipelines have a history."""
+
+    project: Project
+
+    @classmethod
+    def at(cls, root: Path) -> Made:
+        (root / "include" / "pipelines").mkdir(parents=True)
+        return cls(Project(root, root / ".forebay"))
+
+    @property
+    def pages(self) -> Pages:
+        return Pages(self.project.reports)
+
+    def pipeline(self, name: str, schedule: str = '{cron: "0 2 * * *"}', owner: str = "shop", about: str = "Orders of a night.") -> Context:
+        """A pipeline that nobody can run: every connection is refused."""
+        text = PIPELINE.format(name=name, schedule=schedule, owner=owner, about=about)
+        (self.project.pipelines / f"{name}.yaml").write_text(text)
+        return Context.of(load_pipeline(self.project, name), self.project, Refused())
+
+    def year(self, ctx: Context, rules: int = 20, nights: int = 365, files: int = 1, seed: int = 1) -> None:
+        """Nights up to yesterday of `NOW`; whole years are as alike as two pipelines of one company."""
+        luck = random.Random(seed)
+        for back in range(nights, 0, -1):
+            day = NOW.date() - timedelta(days=back)
+            if luck.random() > 0.015:
+                self.night(ctx, day, luck, rules, files)
+
+    def night(self, ctx: Context, day: date, luck: random.Random, rules: int = 20, files: int = 1) -> None:
+        """One night with something of everything."""
+        started = datetime(day.year, day.month, day.day, 2, 0, 5, tzinfo=UTC) + timedelta(days=1)
+        ended = started + timedelta(hours=luck.uniform(8, 20) if luck.random() < 0.03 else luck.uniform(0.02, 0.4))
+        run = RunReport(f"scheduled__{day}", ctx.pipeline.pipeline, Window.of_day(day), "done", started, ended, "scheduled")
+        made = [self._file(run, n, luck, rules) for n in range(files)]
+        statuses = {file.status for file in made}
+        failed, waits = Status.FAILED in statuses, Status.WAITING in statuses
+        status = "failed" if failed else "blocked" if waits else "rejected" if Status.REJECTED in statuses else "done"
+        projection.project_run(self.project.index, RunReport.from_json(run.to_json() | {"status": status}))
+        projection.project_files(self.project.index, made)
+
+    def _file(self, run: RunReport, number: int, luck: random.Random, rules: int) -> FileRun:
+        rows = int(luck.gauss(48_000, 6_000) * (0.55 if run.window.day.weekday() > 4 else 1))
+        answers = tuple(_rule(n, rows, luck) for n in range(rules))
+        aside = min(rows, sum(r.unexpected or 0 for r in answers if r.severity is Severity.CRITICAL))
+        file = FileRun(
+            run.run_id,
+            run.pipeline,
+            run.window,
+            SourceFile(f"file:///drops/{run.window.day}/shop-{number}.csv", rows * 90, 1.5),
+            Fate.NEW,
+            "never seen before",
+            Status.DONE,
+            f"{luck.getrandbits(256):064x}",
+            decision=Decision.PUBLISH,
+            decided_by="gate",
+            decision_reason=f"{sum(r.success for r in answers)} of {rules} rules of suite `orders` passed",
+            rows_in=rows,
+            published=rows - aside,
+            quarantined=aside,
+        )
+        fate = luck.random()
+        if fate < 0.01:
+            file = file.but(status=Status.FAILED, published=0, quarantined=0, error="decompressing `shop-0.csv.gz`: its end is missing")
+        elif fate < 0.02:
+            why = f"{aside} of {rows} rows would be quarantined: 6.1 %, the limit is 5 %"
+            file = file.but(status=Status.REJECTED, published=0, quarantined=0, rejected=rows, reason=why, decision=Decision.REJECT)
+        elif fate < 0.025:
+            file = file.but(status=Status.WAITING, published=0, reason="critical rule expect_table_row_count_to_be_between(table) failed")
+        elif fate < 0.03:
+            file = file.but(fate=Fate.INCOMPLETE, status=Status.SKIPPED, rows_in=0, published=0, quarantined=0, reason="1 of 2 files are there")
+        if file.rows_in and rules:
+            projection.project_verdict(self.project.index, file, Verdict(file.fingerprint or "", "orders", "h" * 64, answers))
+        if file.quarantined:
+            self.pages.save_rows(run.pipeline, run.run_id, file.file.uri, RowList(file.quarantined, tuple(_aside(file.quarantined, luck))))
+        return file
+
+    def hostile(self, ctx: Context, day: date) -> None:
+        """A night on which everything that a partner can name is an attack."""
+        bad = " ".join(HOSTILE)
+        run = RunReport(f"manual__{bad}", ctx.pipeline.pipeline, Window.of_day(day), "failed", NOW, NOW, trigger=bad[:40], note=bad)
+        file = FileRun(run.run_id, run.pipeline, run.window, SourceFile(f"file:///drops/{bad}.csv", 1, 1.5), Fate.NEW, bad, Status.FAILED)
+        file = file.but(fingerprint="ab" * 32, rows_in=3, quarantined=3, error=bad, decision=Decision.PUBLISH, decided_by=bad, decision_reason=bad)
+        rule = RuleResult("expect_column_values_to_match_regex", (bad,), Severity.CRITICAL, "row", False, 3, 3, bad)
+        table = RuleResult("expect_table_columns_to_match_set", (), Severity.WARNING, "table", False, observed=bad)
+        projection.project_run(self.project.index, run)
+        projection.project_file(self.project.index, file)
+        projection.project_verdict(self.project.index, file, Verdict("ab" * 32, bad, "h" * 64, (rule, table)))
+        row = QuarantinedRow(1, "expectation", bad, bad, bad, bad)
+        self.pages.save_rows(run.pipeline, run.run_id, file.file.uri, RowList(3, (row,)))
+
+
+class Refused(Connections):
+    """Whoever asks for a connection here has done too much: pages come from the index and the files of the project."""
+
+    def kafka(self, name: str | None) -> dict:
+        raise AssertionError("a page asked for Kafka")
+
+    def s3(self, name: str | None) -> dict:
+        raise AssertionError("a page asked for S3")
+
+
+def _rule(number: int, rows: int, luck: random.Random) -> RuleResult:
+    column = COLUMNS[number % len(COLUMNS)]
+    severity = (Severity.CRITICAL, Severity.WARNING, Severity.INFO)[number % 3]
+    if number % 5 == 4:
+        good = luck.random() > 0.02
+        return RuleResult("expect_table_row_count_to_be_between", (), severity, "table", good, observed=str(rows))
+    name = ("not_be_null", "be_between", "match_regex", "be_in_set", "be_unique")[number // len(COLUMNS) % 5]
+    failing = int(rows * 0.002 * luck.expovariate(1)) if luck.random() < 0.04 + 0.25 * (number in {2, 3}) else 0
+    return RuleResult(f"expect_column_values_to_{name}", (column,), severity, "row", not failing, failing, rows)
+
+
+def _aside(total: int, luck: random.Random) -> list[QuarantinedRow]:
+    numbers = sorted(luck.sample(range(1, 40_000), min(total, 50)))
+    rule = "expect_column_values_to_be_between(amount)"
+    why = f'{rule} {{"min_value": 0}}'
+    raw = '{{"order_id":{0},"customer":"c{1}","amount":-{1}.50,"currency":"EUR","email":"a.long.address.of.somebody@example.org","country":"DE"}}'
+    return [QuarantinedRow(n, "expectation", "amount", rule, why, raw.format(n, n % 97)) for n in numbers]
