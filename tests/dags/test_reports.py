@@ -9,15 +9,18 @@ import pytest
 
 
 @pytest.fixture
-def client(tmp_path: Path) -> Any:
-    """A client that is logged in as a viewer; `client.app.dependency_overrides.clear()` logs out."""
+def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A client that is logged in as a viewer; `client.app.dependency_overrides.clear()` logs out. There is no database to ask for a DAG's team."""
     from airflow.api_fastapi.app import create_auth_manager
     from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
     from airflow.api_fastapi.core_api.security import get_user
     from fastapi.testclient import TestClient
 
+    from airflow.models.dag import DagModel
+
     from forebay_airflow.views.reports import make_app
 
+    monkeypatch.setattr(DagModel, "get_team_name", lambda dag_id: None)
     create_auth_manager()
     reports = tmp_path / "reports"
     (reports / "data_docs" / "birds").mkdir(parents=True)
@@ -42,6 +45,29 @@ def test_a_viewer_finds_the_index_and_the_pages(client: Any) -> None:
     assert 'href="data_docs/index.html"' in listing.text
     assert client.get("/reports/data_docs/index.html").text == "<p>all of them</p>"
     assert client.get("/reports/data_docs/birds/a%20b.html").status_code == 200
+
+
+@pytest.mark.parametrize("kind", ["data_docs", "quality"])
+def test_a_pipelines_pages_ask_for_the_right_to_its_dag(client: Any, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow.api_fastapi.app import get_auth_manager
+
+    asked: list[str | None] = []
+
+    def authorized(**given: Any) -> bool:
+        asked.append(given["details"].id)
+        return given["details"].id != "birds"
+
+    monkeypatch.setattr(get_auth_manager(), "is_authorized_dag", authorized)
+    pages = [f"/reports/{kind}/birds/a%20b.html", f"/reports/{kind}%2Fbirds/a%20b.html", f"/reports/{kind}/birds/2013-01-01/a.html"]
+    assert [client.get(page).status_code for page in pages] == [403, 403, 403]
+    assert client.get("/reports/data_docs/index.html").status_code == 200
+    assert asked == ["birds", "birds", "birds", None]
+
+
+@pytest.mark.parametrize("page", ["data_docs//birds/a%20b.html", "data_docs/%2e/birds/a%20b.html", "/data_docs/birds/a%20b.html"])
+def test_a_page_has_one_address(client: Any, page: str) -> None:
+    """Another one would be asked about another DAG."""
+    assert client.get(f"/reports/{page}").status_code == 404
 
 
 def test_no_script_runs_on_airflows_origin(client: Any) -> None:

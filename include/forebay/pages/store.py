@@ -8,6 +8,7 @@ PIPELINE/rows/KEY.json        first quarantined rows of one file in one run: the
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import hashlib
 import json
@@ -53,9 +54,7 @@ class Pages:
         """The pipeline's page, its summary for the index, and no page of a night that the history does not link."""
         summary = history.summary
         path = self.pipeline(summary.pipeline)
-        _save(
-            path.with_name("summary.json"), Summary.from_json(summary.to_json() | {"nights": summary.to_json()["nights"][-views.COLUMNS :]})
-        )
+        _save(path.with_name("summary.json"), dataclasses.replace(summary, nights=summary.nights[-views.COLUMNS :]))
         _write(path, render.pipeline(views.completed(history, now), now))
         self._drop_nights(summary)
         return path

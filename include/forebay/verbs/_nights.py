@@ -5,6 +5,7 @@ A night is judged by the last word on each of its files, whichever run said it; 
 
 from __future__ import annotations
 
+import dataclasses
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
@@ -46,7 +47,7 @@ def nights(runs: list[Row], files: list[Row], rules: list[Row], watched: Watch |
     for ds in sorted(by_day):
         night = _night(date.fromisoformat(ds), by_day[ds], words.get(ds, []), failed.get(ds, 0), now)
         late = freshness.late_hours(watched, night.day, first_run, ended[ds]) if watched and ds in ended else None
-        found.append(Night.from_json(night.to_json() | {"late_hours": late}))
+        found.append(dataclasses.replace(night, late_hours=late))
     return found
 
 
