@@ -53,6 +53,10 @@ class Api(ABC):
     def timezone(self, dag_id: str) -> str:
         """The zone of the DAG's schedule (the API says UTC for every DAG, tried with 3.3.2)."""
 
+    @abstractmethod
+    def revive(self) -> list[str]:
+        """Start what has died; the names of it."""
+
     def ask(self, method: str, path: str, body: Json | None = None, **query: Any) -> Json:
         """One request of the REST API (`/api/v2/PATH`). Raises `AirflowError` with Airflow's own words."""
         url = f"{self.url}/api/v2/{path}" + (f"?{urllib.parse.urlencode(query)}" if query else "")
@@ -173,11 +177,14 @@ class Api(ABC):
                 return states
             if time.monotonic() > end:
                 raise AirflowError(f"waiting for `{dag_id}`: after {timeout:g} s {states}")
+            for name in self.revive():
+                (on_progress or print)(f"{name} had died and was started again")
             time.sleep(0.5)
 
     def _tell(self, dag_id: str, run_ids: list[str], told: set[str], on_progress: Progress) -> None:
         instances = [instance for run_id in run_ids for instance in self.task_instances(dag_id, run_id)]
-        lines = {progress_line(i): i["end_date"] or i["start_date"] or "" for i in instances if i["state"] in TOLD}
+        zone = ZoneInfo(self.timezone(dag_id))
+        lines = {progress_line(i, zone): i["end_date"] or i["start_date"] or "" for i in instances if i["state"] in TOLD}
         for line in sorted(lines.keys() - told, key=lambda line: lines[line]):
             on_progress(line)
         told.update(lines)
@@ -223,13 +230,16 @@ class Api(ABC):
 _tokens: dict[str, str] = {}
 
 
-def progress_line(instance: Json) -> str:
-    """`backfill 2013-01-02  publish[0]  success  1.9 s`; the run by its kind and date as its run id has them."""
+def progress_line(instance: Json, zone: ZoneInfo | None = None) -> str:
+    """`backfill of 2013-01-01  publish[0]  success  1.9 s`; the run by its kind and the day (in `zone`) whose data it reads."""
     kind, _, moment = instance["dag_run_id"].partition("__")
+    logical = instance.get("logical_date")
+    if logical:
+        moment = datetime.fromisoformat(logical).astimezone(zone).isoformat()
     task = instance["task_id"] + (f"[{instance['map_index']}]" if instance["map_index"] >= 0 else "")
     again = f" (try {instance['try_number']})" if instance["try_number"] > 1 else ""
     took = f"  {instance['duration']:.1f} s" if instance.get("duration") else ""
-    return f"{kind} {moment[:10]}  {task:<12}{instance['state']}{again}{took}"
+    return f"{kind} of {moment[:10]}  {task:<12}{instance['state']}{again}{took}"
 
 
 def http(method: str, url: str, body: Json | None = None, token: str | None = None, timeout: float = 30) -> Json:

@@ -62,6 +62,9 @@ PRELOADED = (
 )
 HEALTH = {"api-server": "metadatabase", "scheduler": "scheduler", "dag-processor": "dag_processor", "triggerer": "triggerer"}
 USER = "admin"
+LOCAL_SETTINGS = "forebay_sqlite"
+"""A module of the home's config/ folder. A writer that waits 5 s for SQLite (the default) gives up on a busy machine: creating a backfill then deletes
+the runs that the scheduler is already working on, which ends the scheduler (models/backfill.py:736, tried with 3.3.2)."""
 POOLS = {"forebay_inspect": "files being staged and checked", "forebay_publish": "transactions at once"}
 
 
@@ -124,6 +127,13 @@ class Airflow(Api):
         """Process ids of the components that run, by name."""
         kept = self._state().get("pids", {})
         return {name: pid for name, (pid, born) in kept.items() if _same(pid, born)}
+
+    def revive(self) -> list[str]:
+        """Start components that have died since `start`; returns their names. Airflow's own `standalone` would leave them dead."""
+        dead = sorted(set(COMPONENTS) - set(self.status())) if self._state().get("pids") else []
+        if dead:
+            self._save(pids=self._state()["pids"] | {name: self._spawn(name, COMPONENTS[name]) for name in dead})
+        return dead
 
     def health(self) -> dict[str, str]:
         """Airflow's own view of its components: healthy, unhealthy, or down."""
@@ -193,7 +203,10 @@ class Airflow(Api):
                 "dags_are_paused_at_creation": True,
             },
             "api": {"host": "127.0.0.1", "port": self.port, "base_url": self.url, "workers": 1},
-            "database": {"sql_alchemy_conn": f"sqlite:///{self.home / 'airflow.db'}"},
+            "database": {
+                "sql_alchemy_conn": f"sqlite:///{self.home / 'airflow.db'}",
+                "sql_alchemy_connect_args": f"{LOCAL_SETTINGS}.SQLITE",
+            },
             "dag_processor": {"min_file_process_interval": 15, "refresh_interval": 15, "parsing_processes": 1},
             "scheduler": {"scheduler_idle_sleep_time": 0.2, "task_instance_heartbeat_timeout": 60, "scheduler_health_check_threshold": 60},
             # a supervisor that misses its task's end looks again only so much later (5 s by default), and holds a worker until then
@@ -207,6 +220,9 @@ class Airflow(Api):
         """Metadata tables of the installed Airflow's version; once per version."""
         from importlib.metadata import version
 
+        config = self.home / "config" / f"{LOCAL_SETTINGS}.py"
+        config.parent.mkdir(parents=True, exist_ok=True)
+        config.write_text('"""Written by forebay: seconds a writer waits for another one."""\n\nSQLITE = {"timeout": 60}\n', "utf-8")
         done = self.home / "migrated"
         installed = version("apache-airflow")
         if done.exists() and done.read_text("utf-8") == installed and (self.home / "airflow.db").exists():

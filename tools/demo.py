@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shlex
 import shutil
 import signal
@@ -18,36 +17,37 @@ import time
 from pathlib import Path
 
 from rich.console import Console
-from rich.rule import Rule
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tools")]
 
-import airflow_home
-import drops
+import airflow_home  # noqa: E402 (a neighbour of this script)
+import drops  # noqa: E402
 
-console = Console(highlight=False, soft_wrap=False, width=min(Console().width, 150) if sys.stdout.isatty() else 130)
+console = Console(highlight=False, soft_wrap=True)
 began = time.monotonic()
 DEMO = ("flights", "weather_parquet", "weather_json")
 
 
 def chapter(number: int, title: str) -> None:
     console.print()
-    console.print(Rule(f"[bold]{number}. {title}[/]  [dim]{time.monotonic() - began:.0f} s[/]", align="left", style="dim"))
+    line = f"{number}. {title}"
+    console.print(f"[bold]── {line} [/][dim]{'─' * max(3, 96 - len(line))} {time.monotonic() - began:3.0f} s[/]")
 
 
 def say(text: str) -> None:
     console.print(text)
 
 
-def forebay(*words: str, show: bool = True, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def forebay(*words: str, show: bool = True, progress: bool = False, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run the command line as a user would, showing the command and what it answered."""
     if show:
         console.print(f"[bold cyan]$ forebay {shlex.join(words)}[/]")
     command = [str(Path(sys.executable).with_name("forebay")), *words]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ | {"COLUMNS": "130"} | (env or {}), check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ | {"COLUMNS": "140"} | (env or {}), check=False)
+    told = done.stdout + (done.stderr if progress or done.returncode else "")
     if show:
-        console.print((done.stdout + done.stderr).rstrip(), markup=False)
+        console.print("\n".join(line.rstrip() for line in told.rstrip().splitlines()), markup=False)
     return done
 
 
@@ -94,7 +94,9 @@ def reset() -> None:
     if (home / "index.sqlite").exists():
         others = {run["pipeline"] for run in document("runs", "--limit", "100000")["runs"]} - set(DEMO)
         if others:
-            sys.exit(f"{home} holds runs of {', '.join(sorted(others))}: the demo begins with an empty home (FOREBAY_HOME elsewhere, or make clean)")
+            sys.exit(
+                f"{home} holds runs of {', '.join(sorted(others))}: the demo begins with an empty home (FOREBAY_HOME elsewhere, or make clean)"
+            )
     stop()
     shutil.rmtree(home, ignore_errors=True)
     shutil.rmtree(ROOT / "drops", ignore_errors=True)
@@ -105,72 +107,99 @@ def stop() -> None:
     forebay("broker", "stop", show=False)
 
 
-def nights(airflow: airflow_home.Airflow, pipeline: str, first: str, last: str, reprocess: str = "none") -> None:
-    """A backfill of some nights, followed to its end."""
+def backfill(airflow: airflow_home.Airflow, pipeline: str, first: str, last: str) -> list[str]:
+    """Some nights of a pipeline as DAG runs; returns their ids at once."""
     say(f"[bold cyan]$ airflow backfill create --dag-id {pipeline} --from-date {first} --to-date {last}T23:59[/]")
-    started = time.monotonic()
-    ids = airflow.backfill(pipeline, first, last, reprocess=reprocess)
-    states = airflow.wait(pipeline, ids, timeout=150, on_progress=lambda line: say(f"  [dim]{line}[/]"))
-    say(f"  {len(ids)} DAG runs in {time.monotonic() - started:.0f} s: " + ", ".join(f"{state}" for state in states.values()))
+    return airflow.backfill(pipeline, first, last)
 
 
-def main() -> None:
-    say("[bold]forebay[/]: files in, Kafka records out, exactly once, with the proof kept")
-    reset()
-    os.environ["FOREBAY_FAILPOINT"] = ""
+def follow(airflow: airflow_home.Airflow, pipeline: str, ids: list[str], started: float) -> None:
+    """Tell each task that ends, until the DAG runs have ended."""
+    states = airflow.wait(pipeline, ids, timeout=240, on_progress=lambda line: say(f"  [dim]{line}[/]"))
+    say(f"  {pipeline}: {len(ids)} DAG run{'s' * (len(ids) > 1)} in {time.monotonic() - started:.0f} s: {', '.join(states.values())}")
 
-    chapter(1, "A broker and Airflow of our own; three nights of real flights")
+
+def three_nights(airflow: airflow_home.Airflow) -> None:
+    chapter(1, "Three nights of real flights, by a broker and an Airflow of our own")
     drops.render(ROOT / "drops", "2013-01-01", "2013-01-05")
     forebay("broker", "start")
-    airflow = airflow_home.Airflow(ROOT)
     airflow.start()
     say(f"Airflow is healthy at {airflow.url}")
     forebay("discover", "flights", "--date", "2013-01-01")
-    nights(airflow, "flights", "2013-01-01", "2013-01-03")
-    nights(airflow, "weather_parquet", "2013-01-01", "2013-01-01")
-    nights(airflow, "weather_json", "2013-01-01", "2013-01-01")
+    started = time.monotonic()
+    runs = {"flights": backfill(airflow, "flights", "2013-01-01", "2013-01-03")}
+    runs |= {name: backfill(airflow, name, "2013-01-01", "2013-01-01") for name in ("weather_parquet", "weather_json")}
+    for name, ids in runs.items():
+        follow(airflow, name, ids, started)
     forebay("files", "flights")
+    forebay("runs")
 
+
+def the_same_again() -> None:
     chapter(2, "The same night again: nothing is published twice")
     before = records("flights")
     forebay("run", "flights", "--date", "2013-01-02")
     after = records("flights")
-    say(f"records in the topic before {before:,}, after {after:,}")
-    if before != after:
-        sys.exit("the demo found a record published twice: this must not happen")
+    say(f"records in the topic before: {before:,}, after: {after:,}")
+    must(before == after, "a record was published twice")
 
+
+def damaged(airflow: airflow_home.Airflow) -> None:
     chapter(3, "Damaged files: bad rows, a truncated gzip, a renamed copy")
     night = ROOT / "drops" / "flights" / "2013-01-04"
-    drops.bad_rows(night / "EWR.csv.gz")
-    drops.truncate(night / "JFK.csv.gz")
+    for damage in drops.bad_rows(night / "EWR.csv.gz"):
+        say(f"  EWR.csv.gz row {damage.row}: {damage.what}")
+    say(f"  JFK.csv.gz cut off after {drops.truncate(night / 'JFK.csv.gz'):,} bytes")
     drops.copy_as(ROOT / "drops" / "flights" / "2013-01-03" / "LGA.csv.gz", night / "LGA.csv.gz")
-    nights(airflow, "flights", "2013-01-04", "2013-01-04")
-    forebay("files", "flights", "--limit", "3")
-    forebay("quarantine", "list", "flights")
+    say("  LGA.csv.gz is the file of 2013-01-03 once more")
+    started = time.monotonic()
+    follow(airflow, "flights", backfill(airflow, "flights", "2013-01-04", "2013-01-04"), started)
+    say("  (the run is red because a file could not be read; the good rows of the others are published)")
+    forebay("files", "flights", "--limit", "4")
+    forebay("quarantine", "show", "flights")
 
+
+def killed() -> None:
     chapter(4, "kill -9 in the middle of a publish, and the retry")
-    killed = forebay("run", "flights", "--date", "2013-01-05", env={"FOREBAY_FAILPOINT": "mid_produce:kill9"})
-    say(f"the process was killed by {signal.Signals(-killed.returncode).name} with half a file sent" if killed.returncode < 0 else "not killed?")
-    say(f"records of that night that a read_committed consumer sees: {records('flights') - count_published():,}")
+    before = records("flights")
+    dead = forebay("run", "flights", "--date", "2013-01-05", progress=True, env={"FOREBAY_FAILPOINT": "mid_produce:kill9"})
+    must(dead.returncode == -signal.SIGKILL, "the process was not killed")
+    say(f"killed by SIGKILL with half a file sent; new records that a read_committed consumer sees: {records('flights') - before:,}")
     forebay("run", "flights", "--date", "2013-01-05")
     total, said = records("flights"), count_published()
-    say(f"records in the topic {total:,}; published by the ledger {said:,}")
-    if total != said:
-        sys.exit("the demo found records lost or published twice: this must not happen")
+    say(f"records in the topic: {total:,}; published by the runs' own account: {said:,}")
+    must(total == said, "records were lost or published twice")
 
+
+def traced() -> None:
     chapter(5, "Read back, trace a record, see who has consumed what")
     messages = consume("flights", group="dashboard")
     message = messages[len(messages) // 2]
     say(f"an ordinary consumer of group `dashboard` read {len(messages):,} records; one of them:")
-    say(f"  key {message.key().decode()}  value {message.value().decode()[:150]}…")
+    say(f"  partition {message.partition()} offset {message.offset()} key {message.key().decode()}")
     forebay("trace", "flights", str(message.partition()), str(message.offset()))
     forebay("trace", "drops/flights/2013-01-01/EWR.csv.gz")
     forebay("consumers", "flights")
     forebay("cluster")
     forebay("ledger", "verify", "flights")
 
+
+def must(true: bool, otherwise: str) -> None:
+    if not true:
+        raise SystemExit(f"the demo found what must not happen: {otherwise}")
+
+
+def main() -> None:
+    say("[bold]forebay[/]: files in, Kafka records out, exactly once, with the proof kept")
+    reset()
+    airflow = airflow_home.Airflow(ROOT)
+    three_nights(airflow)
+    the_same_again()
+    damaged(airflow)
+    killed()
+    traced()
     chapter(6, "What stays")
-    where(airflow)
+    where()
     stop()
     say(f"\ndone in {time.monotonic() - began:.0f} s; nothing is left running")
 
@@ -179,15 +208,18 @@ def count_published() -> int:
     return sum(run["published"] for run in document("runs", "flights", "--limit", "1000")["runs"])
 
 
-def where(airflow: airflow_home.Airflow) -> None:
-    home = ROOT / ".forebay"
-    events = (home / "lineage" / "events.jsonl").read_text().splitlines()
-    complete = json.loads(events[-1])
-    say(f"quality reports   {home / 'reports' / 'data_docs' / 'index.html'}  (open it in a browser)")
-    say(f"lineage events    {home / 'lineage' / 'events.jsonl'}  ({len(events)} OpenLineage events; the last is {complete['eventType']} of {complete['job']['name']})")
-    say("every run         forebay runs; forebay files flights; forebay quarantine show flights")
-    say("Airflow's side    make up  (the same Airflow and broker, with these runs, and how to log in); make down stops it; make clean undoes all")
-    _ = airflow, re
+def where() -> None:
+    home = (ROOT / ".forebay").relative_to(Path.cwd()) if Path.cwd() == ROOT else ROOT / ".forebay"
+    events = (ROOT / ".forebay" / "lineage" / "events.jsonl").read_text().splitlines()
+    last = json.loads(events[-1])
+    say(f"quality pages     {home}/reports/quality/index.html and {home}/reports/data_docs/index.html   (open them in a browser)")
+    say(
+        f"lineage           {home}/lineage/events.jsonl   ({len(events)} OpenLineage events, the last: {last['eventType']} of {last['job']['name']})"
+    )
+    say("every run         .venv/bin/forebay runs | files flights | quarantine show flights | ledger show flights")
+    say(
+        "the same, live    make up   (this Airflow and this broker, with these runs, and how to log in); make down stops it; make clean undoes all"
+    )
 
 
 if __name__ == "__main__":

@@ -317,6 +317,20 @@ class Identity(Json):
 
 
 @dataclass(frozen=True, slots=True)
+class Replay(Json):
+    """Which quarantined rows of which content were published once they had been repaired: part of the ledger's record of a replay.
+
+    `rows` are row numbers of the origin, as text like `3,7-9`. `source` is the edited file's name, `source_fingerprint` the sha256 of its bytes.
+    """
+
+    fingerprint: str  # of the origin
+    generation: int
+    rows: str
+    source: str
+    source_fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
 class FileRun(Json):
     """What became of one file in one run: the value that the verbs pass on, Airflow carries in XCom and the index keeps.
 
@@ -338,6 +352,9 @@ class FileRun(Json):
     decision: Decision | None = None
     decided_by: str | None = None
     decision_reason: str | None = None
+    decided_at: datetime | None = None  # when a person decided
+    follows: str | None = None  # the run in which the file waited for this decision
+    replay: Replay | None = None  # set: these are repaired rows of a content that was published before
     work: Path | None = None  # folder with snapshot, stage.json, verdict.json, quarantine.parquet
     rows_in: int = 0
     published: int = 0

@@ -13,7 +13,8 @@ from typing import Any
 
 from forebay.kafka import broker
 from tests.chaos.faults import Run, fault
-from tests.chaos.lab import Child, File, Lab, Unmet, wait_for
+from tests.chaos.faults_network import ends
+from tests.chaos.lab import File, Lab, Unmet, wait_for
 from tests.chaos.reassign import elect, reassign
 from tests.support.kafka import CACHE
 
@@ -38,12 +39,6 @@ def _coordinator(lab: Lab, file: File) -> int:
         number = (31 * number + ord(char)) & 0xFFFFFFFF
     count = len(lab.admin.list_topics("__transaction_state", timeout=20).topics["__transaction_state"].partitions)
     return _leader(lab, "__transaction_state", (number & 0x7FFFFFFF) % count)
-
-
-def _ends(lab: Lab, file: File, child: Child) -> None:
-    answer = child.answer(150).must(0, 4)
-    if answer.code:
-        lab.finish(file)
 
 
 def _bring_back(lab: Lab, node: int) -> None:
@@ -73,7 +68,7 @@ def _hit_node(which: str, how: str) -> Run:
             "data leader": lambda: _leader(lab, f"{lab.now.name}.data", rng.randrange(4)),
         }[which]()
         _stop_node(lab, node, how)
-        _ends(lab, file, child)
+        ends(lab, file, child)
         _bring_back(lab, node)
         return 1
 
@@ -106,7 +101,7 @@ def rolling_restart(lab: Lab, rng: Random) -> int:
     for node in (1, 2, 3):
         _stop_node(lab, node, rng.choice(["kill -9", "SIGTERM"]))
         _bring_back(lab, node)
-    _ends(lab, file, child)
+    ends(lab, file, child)
     return 3
 
 
@@ -120,7 +115,7 @@ def broker_frozen(lab: Lab, rng: Random) -> int:
     broker.freeze(lab.cluster.home, node)
     time.sleep(4)
     broker.thaw(lab.cluster.home, node)
-    _ends(lab, file, child)
+    ends(lab, file, child)
     _until_in_sync(lab)
     return 1
 
@@ -132,7 +127,7 @@ def leader_moves(lab: Lab, rng: Random) -> int:
     child = lab.start(file, failpoints, bootstrap=lab.proxied)
     child.reaches()
     with _moving(lab, rng) as moves:
-        _ends(lab, file, child)
+        ends(lab, file, child)
     if not moves:
         raise Unmet("no leader moved")
     _until_in_sync(lab)
@@ -187,7 +182,7 @@ def _cut_node(which: str) -> Run:
         time.sleep(3 + rng.random() * 3)
         for proxy in cut:
             proxy.heal()
-        _ends(lab, file, child)
+        ends(lab, file, child)
         return 1
 
     return run

@@ -20,7 +20,7 @@ def network_cut(lab: Lab, rng: Random) -> int:
         time.sleep(0.1 + rng.random() * 0.5)
         proxy.cut()
         cuts += 1
-    _ends(lab, file, child)
+    ends(lab, file, child)
     return cuts
 
 
@@ -32,7 +32,7 @@ def network_away(lab: Lab, rng: Random) -> int:
     proxy.cut(refuse=True)
     time.sleep(2 + rng.random() * 3)
     proxy.heal()
-    _ends(lab, file, child)
+    ends(lab, file, child)
     return 1
 
 
@@ -44,7 +44,7 @@ def _one_way(lab: Lab, rng: Random, direction: Any, seconds: float, timeout: str
     proxy.lose(direction)
     time.sleep(seconds)
     proxy.heal()
-    _ends(lab, file, child)
+    ends(lab, file, child)
     return 1
 
 
@@ -76,16 +76,17 @@ def commit_answer_cut(lab: Lab, rng: Random) -> int:
             proxy.release()
             proxy.hold_end_txn("response", spare=0) if cuts < 3 else None
     proxy.heal()
-    _ends(lab, file, child)
+    ends(lab, file, child)
     if not cuts:
         raise Unmet("no EndTxn was held")
     return cuts
 
 
-def _ends(lab: Lab, file: Any, child: Any) -> None:
+def ends(lab: Lab, file: Any, child: Any) -> None:
     """The attempt ends by itself; if it gave up (it says that trying again may help), the next one finishes."""
     answer = child.answer(150).must(0, 4)
     if answer.code:
+        lab.note(f"the attempt gave up: {answer.said['message']}")
         lab.finish(file)
 
 
@@ -114,7 +115,7 @@ def slower_than_the_timeout(lab: Lab, rng: Random) -> int:
     proxy.slow(delay=1.5)
     time.sleep(8)
     proxy.heal()
-    _ends(lab, file, child)
+    ends(lab, file, child)
     return 1
 
 
@@ -147,6 +148,7 @@ def _rights(lab: Lab) -> dict[str, Any]:
     return {
         "data": [_acl(lab, "topic", f"{name}.data", op) for op in ("WRITE", "DESCRIBE", "DESCRIBE_CONFIGS")],
         "ledger": [_acl(lab, "topic", f"forebay.{name}.", op) for op in ("WRITE", "READ", "DESCRIBE", "DESCRIBE_CONFIGS")],
+        "group": [_acl(lab, "group", "forebay", "READ")],
         "txn": [_acl(lab, "txn", f"forebay.{name}.", op) for op in ("WRITE", "DESCRIBE")],
     }
 

@@ -136,9 +136,9 @@ def disk_full(lab: Lab, rng: Random) -> int:
     made = drop(lab, rng)
     size = rng.choice([1_000, 4_000, 16_000, 60_000])
     answer = ended(made.start(limit=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))), 0, 1, 4)
+    made.run()
     if answer.code and "Traceback" in answer.err:
         raise Unmet(f"a full disk is not said in words: {answer.err[-300:]}")
-    made.run()
     spool = made.project.root / ".forebay" / "spool"
     if spool.exists() and any(spool.iterdir()):
         raise Unmet(f"left in the spool: {list(spool.iterdir())}")

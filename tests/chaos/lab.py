@@ -61,15 +61,23 @@ class Child:
 
     def reaches(self, timeout: float = 60) -> None:
         """Wait until it acts at its failpoint."""
-        wait_for(self.mark.exists, timeout, f"attempt never came to its failpoint{self._end()}")
+        self._wait(self.mark.exists, timeout)
 
-    def _end(self) -> str:
-        return f", it ended with {self.process.returncode}" if self.process.poll() is not None else ""
+    def _wait(self, there: Any, timeout: float) -> None:
+        wait_for(lambda: there() or self.process.poll() is not None, timeout, "an attempt never came to its failpoint")
+        if not there():
+            raise Unmet(f"an attempt ended before its failpoint: {self.answer()}")
 
     def stops(self, timeout: float = 60) -> None:
         """Wait until it stands still (SIGSTOP)."""
-        stat = Path(f"/proc/{self.process.pid}/stat")
-        wait_for(lambda: stat.read_text().rsplit(")", 1)[1].split()[0] == "T", timeout, "attempt never stopped")
+        self._wait(self._stands_still, timeout)
+
+    def _stands_still(self) -> bool:
+        import psutil
+
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return psutil.Process(self.process.pid).status() == psutil.STATUS_STOPPED
+        return False
 
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
@@ -131,6 +139,7 @@ class Lab:
         self.admin = self.cluster.admin()
         self.batch: Batch | None = None
         self.trial = ""
+        self.notes: list[str] = []
         self._children: list[Child] = []
 
     # batches
@@ -165,7 +174,7 @@ class Lab:
     # a trial
 
     def begin(self, trial: str) -> None:
-        self.trial = trial
+        self.trial, self.notes = trial, []
         self.now.trials[trial] = []
         for proxy in self.proxies:
             proxy.heal()
@@ -195,6 +204,10 @@ class Lab:
         found = File(made, generated(made), complete)
         self.now.trials[self.trial].append(found)
         return found
+
+    def note(self, text: str) -> None:
+        """Something worth knowing of this trial that is no fault."""
+        self.notes.append(text)
 
     def start(self, file: File, failpoint: str = "", **job: Any) -> Child:
         """Begin an attempt at a file."""

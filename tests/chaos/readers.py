@@ -18,14 +18,22 @@ def topics_of(pipeline: str, data: str) -> Topics:
     return {data: "data", f"forebay.{pipeline}.ledger": "ledger", f"forebay.{pipeline}.quarantine": "quarantine"}
 
 
-def ends(admin: Any, partitions: list[Any], committed: bool) -> dict[tuple[str, int], int]:
-    """End offset of each partition: the last stable offset (`committed`) or the high watermark."""
-    from confluent_kafka import IsolationLevel
+def ends(admin: Any, partitions: list[Any], committed: bool, patience: float = 60.0) -> dict[tuple[str, int], int]:
+    """End offset of each partition: the last stable offset (`committed`) or the high watermark. Asked again while leaders are away."""
+    from confluent_kafka import IsolationLevel, KafkaException
     from confluent_kafka.admin import OffsetSpec
 
     level = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
-    asked = admin.list_offsets({tp: OffsetSpec.latest() for tp in partitions}, isolation_level=level, request_timeout=15)
-    return {(tp.topic, tp.partition): future.result().offset for tp, future in asked.items()}
+    deadline = time.monotonic() + patience
+    while True:
+        asked = admin.list_offsets({tp: OffsetSpec.latest() for tp in partitions}, isolation_level=level, request_timeout=15)
+        try:
+            return {(tp.topic, tp.partition): future.result().offset for tp, future in asked.items()}
+        except KafkaException:
+            if time.monotonic() > deadline:
+                raise
+            admin.list_topics(timeout=20)  # librdkafka's admin client keeps a stale leader epoch for minutes (FENCED_LEADER_EPOCH)
+            time.sleep(0.2)
 
 
 def _known(admin: Any, topics: Topics) -> Any:

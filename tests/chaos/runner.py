@@ -34,7 +34,7 @@ LINES = Path(__file__).parents[2] / ".cache" / "chaos" / "trials.jsonl"
 
 @dataclass
 class Trial:
-    """One trial and what came of it. `harm`: how often harm was done; `unmet`: what did not go as the matrix says; `note`: of a control."""
+    """One trial and what came of it. `harm`: how often harm was done; `unmet`: what did not go as the matrix says."""
 
     seed: str
     fault: str
@@ -44,6 +44,7 @@ class Trial:
     seconds: float = 0.0
     anomalies: list[Anomaly] = field(default_factory=list)
     unmet: str = ""
+    notes: list[str] = field(default_factory=list)
     began: str = ""
 
     @property
@@ -67,7 +68,7 @@ def run_trial(lab: Lab, fault: Fault, seed: str) -> Trial:
         trial.unmet = str(unmet)
     except Exception:  # a defect of the trial itself is no proof of anything: it must be seen
         trial.unmet = traceback.format_exc(limit=-4)
-    trial.anomalies = _unique(lab.end())
+    trial.anomalies, trial.notes = _unique(lab.end()), lab.notes
     trial.seconds = round(time.monotonic() - began, 2)
     return trial
 
@@ -120,7 +121,7 @@ def _judged(lab: Lab, batch: list[Trial], tell: Callable[[Trial], None]) -> list
 
 def _progress(trial: Trial) -> None:
     names = " ".join(a.name for a in trial.anomalies)
-    words = f"{'ok ' if trial.good else 'BAD'} {trial.seed:60} {trial.seconds:6.1f} s  harm {trial.harm}  {names} {trial.unmet}"
+    words = f"{'ok ' if trial.good else 'BAD'} {trial.seed:60} {trial.seconds:6.1f} s  harm {trial.harm}  {names} {trial.unmet} {'; '.join(trial.notes)}"
     print(words.rstrip(), file=sys.stderr, flush=True)  # noqa: T201
 
 

@@ -14,9 +14,8 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     from airflow.api_fastapi.app import create_auth_manager
     from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
     from airflow.api_fastapi.core_api.security import get_user
-    from fastapi.testclient import TestClient
-
     from airflow.models.dag import DagModel
+    from fastapi.testclient import TestClient
 
     from forebay_airflow.views.reports import make_app
 

@@ -168,7 +168,9 @@ def test_a_copy_that_fails_while_it_is_used_is_read_anew(kafka: Cluster, pipelin
     reader.close()
 
 
-def test_without_a_place_for_the_copy_the_topic_is_read(kafka: Cluster, pipeline: Pipeline, keep: Keep, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_place_for_the_copy_the_topic_is_read(
+    kafka: Cluster, pipeline: Pipeline, keep: Keep, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*_: object) -> None:
         raise sqlite3.OperationalError("unable to open database file")
 
@@ -232,7 +234,8 @@ def test_a_grown_ledger_is_refused(kafka: Cluster, pipeline: Pipeline, keep: Kee
     from confluent_kafka.admin import NewPartitions
 
     look(kafka, pipeline, keep, range(0))
-    kafka.admin().create_partitions([NewPartitions(pipeline.ledger_topic, 3)])[pipeline.ledger_topic].result(30)
+    admin = kafka.admin()
+    admin.create_partitions([NewPartitions(pipeline.ledger_topic, 3)])[pipeline.ledger_topic].result(30)
     time.sleep(1)
     with pytest.raises(LedgerError, match="has 3 partitions and had 2"):
         look(kafka, pipeline, keep, range(0))
@@ -287,7 +290,9 @@ def test_a_million_entries_are_read_once_in_bounded_memory(kafka: Cluster, keep:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     cold, warm, one = measured(None), measured(None), measured(made.fingerprint(7))
     megabytes = sum(path.stat().st_size for path in keep.folder.iterdir()) / 1e6
-    print(f"\n1,000,000 ledger records (s wall, s cpu, MiB peak; {before:.0f} before): cold {cold}, warm {warm}, one file {one}; {megabytes:.0f} MB")
+    print(
+        f"\n1,000,000 ledger records (s wall, s cpu, MiB peak; {before:.0f} before): cold {cold}, warm {warm}, one file {one}; {megabytes:.0f} MB"
+    )
     assert warm[1] < 1.0
     assert one[1] < 1.0
     assert one[2] - before < 200

@@ -108,7 +108,9 @@ class Made:
         elif fate < 0.025:
             file = file.but(status=Status.WAITING, published=0, reason="critical rule expect_table_row_count_to_be_between(table) failed")
         elif fate < 0.03:
-            file = file.but(fate=Fate.INCOMPLETE, status=Status.SKIPPED, rows_in=0, published=0, quarantined=0, reason="1 of 2 files are there")
+            file = file.but(
+                fate=Fate.INCOMPLETE, status=Status.SKIPPED, rows_in=0, published=0, quarantined=0, reason="1 of 2 files are there"
+            )
         if file.rows_in and rules:
             projection.project_verdict(self.project.index, file, Verdict(file.fingerprint or "", "orders", "h" * 64, answers))
         if file.quarantined:
@@ -120,7 +122,9 @@ class Made:
         bad = " ".join(HOSTILE)
         run = RunReport(f"manual__{bad}", ctx.pipeline.pipeline, Window.of_day(day), "failed", NOW, NOW, trigger=bad[:40], note=bad)
         file = FileRun(run.run_id, run.pipeline, run.window, SourceFile(f"file:///drops/{bad}.csv", 1, 1.5), Fate.NEW, bad, Status.FAILED)
-        file = file.but(fingerprint="ab" * 32, rows_in=3, quarantined=3, error=bad, decision=Decision.PUBLISH, decided_by=bad, decision_reason=bad)
+        file = file.but(
+            fingerprint="ab" * 32, rows_in=3, quarantined=3, error=bad, decision=Decision.PUBLISH, decided_by=bad, decision_reason=bad
+        )
         rule = RuleResult("expect_column_values_to_match_regex", (bad,), Severity.CRITICAL, "row", False, 3, 3, bad)
         table = RuleResult("expect_table_columns_to_match_set", (), Severity.WARNING, "table", False, observed=bad)
         projection.project_run(self.project.index, run)

@@ -25,15 +25,23 @@ CALL = 3.0  # seconds that the driver gives one call
 BACKOFF = 0.1, 1.0  # librdkafka's retry.backoff.ms and retry.backoff.max.ms
 
 # what librdkafka tries again by itself, in transactional requests and in Produce
-RETRIED = frozenset(
-    "_TIMED_OUT _TRANSPORT CONCURRENT_TRANSACTIONS NOT_COORDINATOR COORDINATOR_NOT_AVAILABLE COORDINATOR_LOAD_IN_PROGRESS".split()
-)
-RESENT = frozenset(
-    "_TIMED_OUT _TRANSPORT NOT_LEADER_FOR_PARTITION LEADER_NOT_AVAILABLE REQUEST_TIMED_OUT KAFKA_STORAGE_ERROR NOT_ENOUGH_REPLICAS "
-    "NOT_ENOUGH_REPLICAS_AFTER_APPEND".split()
-)
-# `_MSG_TIMED_OUT` here is "commit succeeded on the broker but the transaction had already failed locally" (rdkafka_txnmgr.c)
-FATAL = frozenset("PRODUCER_FENCED INVALID_PRODUCER_EPOCH INVALID_TXN_STATE TRANSACTIONAL_ID_AUTHORIZATION_FAILED _MSG_TIMED_OUT".split())
+PASSING = {"_TIMED_OUT", "_TRANSPORT"}
+RETRIED = PASSING | {"CONCURRENT_TRANSACTIONS", "NOT_COORDINATOR", "COORDINATOR_NOT_AVAILABLE", "COORDINATOR_LOAD_IN_PROGRESS"}
+RESENT = PASSING | {
+    "NOT_LEADER_FOR_PARTITION",
+    "LEADER_NOT_AVAILABLE",
+    "REQUEST_TIMED_OUT",
+    "KAFKA_STORAGE_ERROR",
+    "NOT_ENOUGH_REPLICAS",
+    "NOT_ENOUGH_REPLICAS_AFTER_APPEND",
+}
+FATAL = {
+    "PRODUCER_FENCED",
+    "INVALID_PRODUCER_EPOCH",
+    "INVALID_TXN_STATE",
+    "TRANSACTIONAL_ID_AUTHORIZATION_FAILED",
+    "_MSG_TIMED_OUT",  # "commit succeeded on the broker but the transaction had already failed locally" (rdkafka_txnmgr.c)
+}
 
 
 class RaisedError:
@@ -90,7 +98,21 @@ class Batch:
 class Client:
     """One producer instance. Transaction states: "ready", "open", "abortable", "committing"; `fatal` is the true cause once it is broken."""
 
-    __slots__ = ("added", "deadline", "epoch", "fatal", "in_doubt", "lost", "pid", "queue", "sequences", "state", "tid", "timeout", "worker")
+    __slots__ = (
+        "added",
+        "deadline",
+        "epoch",
+        "fatal",
+        "in_doubt",
+        "lost",
+        "pid",
+        "queue",
+        "sequences",
+        "state",
+        "tid",
+        "timeout",
+        "worker",
+    )
 
     def __init__(self, worker: Worker, tid: str, timeout: float) -> None:
         self.worker, self.tid, self.timeout = worker, tid, timeout
@@ -181,13 +203,13 @@ class Client:
             yield worker.sleep(backoff)
             backoff = min(BACKOFF[1], 2 * backoff)
 
-    def _again(self, retried: frozenset[str], api: str, apply: Any, *args: Any) -> Generator[None, Any, str | None]:
+    def _again(self, retried: set[str], api: str, apply: Any, *args: Any) -> Generator[None, Any, str | None]:
         """A request, until it is answered otherwise than by a passing trouble, or the messages' time is over."""
         backoff = BACKOFF[0]
         while True:
             error, _ = yield self.worker.send(api, apply, *args)
             if error not in retried:
-                return error  # type: ignore[no-any-return]
+                return error
             if self.worker.clock.now >= self.deadline:
                 return "_MSG_TIMED_OUT"
             yield self.worker.sleep(backoff)
@@ -230,6 +252,12 @@ class Client:
             backoff = min(BACKOFF[1], 2 * backoff)
         self.state = "ready"
         return None
+
+    def close(self) -> Call:
+        """`Producer.close` aborts what is open. Whether it does so while a commit is under way is not documented: histories differ in it."""
+        if self.state == "committing" and self.worker.history.close_aborts:
+            self.state = "abortable"
+        return (yield from self.abort())
 
     def abort(self) -> Call:
         """`abort_transaction`, for three seconds. While a commit is under way, and on a broken instance, it does nothing."""

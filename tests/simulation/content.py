@@ -33,7 +33,7 @@ class Range(NamedTuple):
     partition: Partition
     first: int
     last: int
-    count: int
+    records: int
 
 
 class Entry(NamedTuple):
@@ -119,14 +119,14 @@ def entry_of(file: File, plan: Plan, chunk: int, transaction: Transaction, batch
 
 
 def ranges_of(batches: Sequence[Batch]) -> tuple[Range, ...]:
-    """First and last offset, and count, for each partition; first is -1 as soon as one report told no offset."""
+    """First and last offset, and number of records, for each partition; first is -1 as soon as one report told no offset."""
     found: dict[Partition, Range] = {}
     for batch in batches:
         first, last, count = batch.offset, batch.offset + len(batch.values) - 1, len(batch.values)
         old = found.get(batch.partition)
         if old is not None:
             first = min(old.first, first)
-            last, count = max(old.last, last), old.count + count
+            last, count = max(old.last, last), old.records + count
         found[batch.partition] = Range(batch.partition, first, last, count)
     return tuple(found.values())
 

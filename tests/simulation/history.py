@@ -16,6 +16,7 @@ from tests.simulation.workers import LOCAL, STEPS, Fate, Worker
 from tests.simulation.world import Clock, Coordinator, Partition
 
 SETTLED = 300.0  # seconds after the last fault in which everything must have come to its end
+FATED = (*STEPS, "Abort", "Abort")  # few attempts come to an abort
 MOMENTS = ("before", "after", "during")
 
 
@@ -46,7 +47,7 @@ class History:
     """The cast and the stage of one history."""
 
     def __init__(self, seed: int, options: Options, traced: bool = False) -> None:
-        rng = Random(seed)  # noqa: S311
+        rng = Random(seed)
         self.seed = seed
         self.random = random = rng.random
         self.options = options
@@ -62,6 +63,7 @@ class History:
         self.follow_for = 60.0 + 120.0 * random()
         self.pace = 0.2 * 50.0 ** random()  # seconds that a chunk's rows take at most, sometimes more than the timeout
         self.doom = (0.3, 0.6, 0.9)[int(random() * 3)]  # how many attempts meet a fate
+        self.close_aborts = seed % 3 == 0
         self.topics = [*(Partition(f"data-{n}", self.clock) for n in range(DATA)), Partition("quarantine", self.clock)]
         self.ledger = Partition("ledger", self.clock)
         self.files = self._files()
@@ -131,7 +133,7 @@ class History:
         if self.clock.now >= self.quiet or random() >= self.doom:
             return None
         kind = ("kill", "kill", "stop", "stop", "terminate")[int(random() * 5)]
-        step = STEPS[int(random() * len(STEPS))]
+        step = FATED[int(random() * len(FATED))]
         seconds = 0.1 * 500.0 ** random() if kind == "stop" else 0.0
         moment = MOMENTS[int(random() * (2 if step in LOCAL else 3))]
         return Fate(kind, step, 1 + int(5 * random() ** 3), moment, seconds)

@@ -73,7 +73,9 @@ class Checker:
         proof = self.proofs.get(row.transaction)
         if proof is None or self.ledger.states[proof] == ABORTED:
             what = "has no ledger record" if proof is None else "has an aborted ledger record"
-            raise Violated("I3", f"row {row.row} of file {row.file} is read at {name}@{offset}, but its transaction {row.transaction} {what}")
+            raise Violated(
+                "I3", f"row {row.row} of file {row.file} is read at {name}@{offset}, but its transaction {row.transaction} {what}"
+            )
         place = row.file, name
         if self.last.get(place, 0) >= row.row:
             raise Violated("I5", f"row {row.row} of file {row.file} is read at {name}@{offset} after row {self.last[place]}")
@@ -113,7 +115,9 @@ class Checker:
             raise Violated("I4", f"chunk {entry.chunk} of file {entry.file} is recorded with rows {list(entry.rows)}, visible are {found}")
         quarantined = sum(self.seen[row.file, row.row][0] == self.topics[-1].name for row in rows)
         if (entry.published, entry.quarantined) != (len(rows) - quarantined, quarantined):
-            words = f"{entry.published} published and {entry.quarantined} quarantined, read were {len(rows) - quarantined} and {quarantined}"
+            words = (
+                f"{entry.published} published and {entry.quarantined} quarantined, read were {len(rows) - quarantined} and {quarantined}"
+            )
             raise Violated("I6", f"chunk {entry.chunk} of file {entry.file} is recorded with {words}")
 
     def _in_log(self, entry: Entry) -> None:

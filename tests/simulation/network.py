@@ -100,7 +100,7 @@ class Network:
                 if start <= now < end and coordinator == (api in COORDINATOR):
                     self._refuse(process, api, "outage", _MOVING if coordinator else _LEADERLESS)
                     return
-            if random() < self.rate:
+            if random() < (2 * self.rate if api == "EndTxn" else self.rate):
                 self._fault(self._pick(self.kinds), process, api, apply, args)
                 return
         if random() < 0.3:  # else it arrives at once, which is quicker to simulate
@@ -164,7 +164,13 @@ def _words(api: str, args: tuple[Any, ...]) -> str:
     return f"{api}({', '.join(_FLAGS[api, arg] if type(arg) is bool else _word(arg) for arg in args)})"
 
 
-_FLAGS = {("EndTxn", True): "commit", ("EndTxn", False): "abort", ("ListOffsets", True): "HW", ("ListOffsets", False): "LSO", ("Fetch", False): "to LSO"}
+_FLAGS = {
+    ("EndTxn", True): "commit",
+    ("EndTxn", False): "abort",
+    ("ListOffsets", True): "HW",
+    ("ListOffsets", False): "LSO",
+    ("Fetch", False): "to LSO",
+}
 
 
 def _word(arg: Any) -> str:

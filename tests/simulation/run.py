@@ -17,7 +17,7 @@ from tests.simulation.network import KINDS
 from tests.simulation.workers import LOCAL, STEPS
 
 SLICE = 250  # seeds that one process plays at a time
-REQUESTS = [step for step in STEPS if step not in {*LOCAL, "Wait"}]  # steps that talk to a broker
+REQUESTS = [step for step in STEPS if step not in {*LOCAL, "Wait", "Close"}]  # steps that talk to a broker
 FATES = [f"{kind} {moment}" for kind in ("kill", "stop", "terminate") for moment in ("before", "during", "after")]
 ACTIONS = ("call again", "new producer", "ledger decides", "follow", "data", "stop")
 
@@ -191,7 +191,11 @@ def report(seeds: range, jobs: int) -> tuple[Tally, str]:
     began, cpu = time.perf_counter(), _cpu()
     total = run(seeds, jobs)
     seconds, spent = time.perf_counter() - began, _cpu() - cpu
-    bound = f"the rate of violations is below {3 / total.histories:.1e} with 95 % confidence, for this mix" if not total.violations else "THE PROMISE IS BROKEN"
+    bound = (
+        f"the rate of violations is below {3 / total.histories:.1e} with 95 % confidence, for this mix"
+        if not total.violations
+        else "THE PROMISE IS BROKEN"
+    )
     lines = [
         f"{total.histories:,} histories in {seconds:.1f} s: {60 * total.histories / seconds:,.0f} a minute on {jobs} processes, "
         f"{60 * total.histories / spent:,.0f} a minute of CPU",

@@ -112,7 +112,7 @@ def hanging(logs: Logs) -> None:
 def left_open(logs: Logs) -> None:
     rightly(logs)
     _, owner = logs.coordinator.init("lane0", 60.0)
-    logs.coordinator.add("lane0", *owner, [logs.data[0]])
+    logs.coordinator.add("lane0", owner[0], owner[1], [logs.data[0]])
 
 
 def test_a_right_history_passes() -> None:

@@ -35,7 +35,7 @@ class Cluster:
         while True:
             error, found = self.coordinator.init(tid, timeout)
             if error is None:
-                return found  # type: ignore[no-any-return]
+                return found
             assert error == "CONCURRENT_TRANSACTIONS"
             self.wait(1.0)
 
@@ -56,7 +56,8 @@ def cluster() -> Cluster:
 
 
 def test_events_happen_in_the_order_of_their_times_and_then_of_their_planning() -> None:
-    clock, seen = Clock(), []
+    clock = Clock()
+    seen: list[str] = []
     for delay, name in ((2.0, "c"), (1.0, "a"), (1.0, "b"), (9.0, "late")):
         clock.after(delay, seen.append, name)
     assert clock.run(until=5.0) is False

@@ -53,14 +53,16 @@ class Worker:
         self.outcomes: list[str] = []
         self.stopped_until = 0.0
         self._process: Generator[None, Any, None] | None = None
-        self._effects = {effect: getattr(self, f"_{effect.__name__}") for effect in EFFECTS}
+        self._effects: dict[type[steps.Effect], Callable[[Any], Any]] = {effect: getattr(self, f"_{effect.__name__}") for effect in EFFECTS}
 
     # time
 
-    def send(self, api: str, apply: Any, *args: Any) -> None:
+    def send(self, api: str, apply: Any, *args: Any) -> Any:
+        """Send a request; `yield` this to wait for its answer."""
         self.network.send(self, api, apply, *args)
 
-    def sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float) -> Any:
+        """Plan to go on in a while; `yield` this to wait for it."""
         self.clock.after(seconds, self.resume, self.token, None)
 
     def resume(self, token: int, answer: Any) -> None:
@@ -116,7 +118,7 @@ class Worker:
         except Ended as ended:
             self.outcome = str(ended)
             if self.client is not None:
-                yield from self.client.abort()
+                yield from self.client.close()
 
     def _carry_out(self, effect: steps.Effect) -> Doing:
         """One effect, and what befalls the attempt before, during or after it."""
@@ -287,10 +289,11 @@ class Worker:
         return steps.Done(self.clock.now)
 
     def _Close(self, _: steps.Close) -> Doing:
-        """Closing aborts what is open, as confluent-kafka's `Producer.close` does, except where a commit is under way."""
+        """What closing does to an open transaction counts as an abort."""
         if self.client is not None:
-            yield from self.client.abort()
-            self.client = None
+            self.step = "Abort"
+            yield from self.client.close()
+            self.step, self.client = "Close", None
         return steps.Done(self.clock.now)
 
     def _Wait(self, effect: steps.Wait) -> Doing:
@@ -360,4 +363,3 @@ EFFECTS = (
 LOCAL = ("NewProducer", "Begin", "ProduceLedger")  # these take no time
 SILENT = frozenset({*LOCAL, "Wait", "Close"})  # no request shows them in the timeline
 STEPS = [e.__name__ for e in EFFECTS if e is not steps.Flush] + ["Flush rows", "Flush ledger"]
-

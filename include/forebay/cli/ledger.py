@@ -1,7 +1,8 @@
-"""`forebay ledger show|verify`: what was published, and the proof read again from the topic."""
+"""`forebay ledger show|verify|export|restore|accept`: what was published, the proof read again from the topic, and the ledger's care."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -32,7 +33,11 @@ def show_(pipeline: PipelineArgument, root: ProjectOption = None, as_json: JsonO
 
         view = ledger.read(_context(root, pipeline))
         entries = list(view.files.values())
-        document = {"topic_id": view.topic_id, "files": [entry.to_json() for entry in entries], "unfinished": ledger.unfinished(view)}
+        document: dict[str, Any] = {
+            "topic_id": view.topic_id,
+            "files": [entry.to_json() for entry in entries],
+            "unfinished": ledger.unfinished(view),
+        }
         show(document, as_json, lambda console: _entries(console, entries, document["unfinished"]))
 
 
@@ -67,3 +72,53 @@ def _proofs(console: Console, proofs: list[Any]) -> None:
     records = sum(proof.found for proof in proofs)
     wrong = sum(proof.problem is not None for proof in proofs)
     console.print(f"{len(proofs)} contents, {records:,} records read again, {wrong} differ from the ledger")
+
+
+@app.command("export")
+def export(
+    pipeline: PipelineArgument,
+    to: Annotated[Path, typer.Option("--to", metavar="FILE", help="Where to write it; replaced whole.")],
+    root: ProjectOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write every record of the ledger to a file, with a checksum: the backup that `restore` takes."""
+    with exit_codes(as_json):
+        from forebay.verbs import ledger
+
+        count = ledger.export(_context(root, pipeline), to)
+        show({"records": count, "file": str(to)}, as_json, lambda console: console.print(Text(f"{count:,} records written to {to}")))
+
+
+@app.command("restore")
+def restore(
+    pipeline: PipelineArgument,
+    source: Annotated[Path, typer.Option("--from", metavar="FILE", help="An export of this pipeline's ledger.")],
+    root: ProjectOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring an exported ledger back into an empty or recreated topic, and take that topic as the ledger from now on."""
+    with exit_codes(as_json):
+        from forebay.verbs import ledger
+
+        done = ledger.restore(_context(root, pipeline), source)
+        document = {"written": done.written, "present": done.present, "kept": done.kept, "topic_id": done.topic_id}
+        words = f"{done.written:,} records written, {done.present:,} were there, {done.kept:,} more only in the topic"
+        show(document, as_json, lambda console: console.print(words))
+
+
+@app.command("accept")
+def accept(
+    pipeline: PipelineArgument,
+    reason: Annotated[str, typer.Option("--reason", help="Why it is right to go on; kept in forebay's home.")],
+    root: ProjectOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Go on with the ledger topic as it is, though it was recreated or lost records: what only they recorded is published again."""
+    with exit_codes(as_json):
+        from forebay.verbs import ledger
+
+        if not reason.strip():
+            raise typer.BadParameter("say why (`--reason`)")
+        topic_id = ledger.accept(_context(root, pipeline), reason)
+        words = f"topic `{topic_id}` is the ledger from now on" if topic_id else "there is no ledger: a new one may begin"
+        show({"topic_id": topic_id, "reason": reason}, as_json, lambda console: console.print(Text(words)))

@@ -61,6 +61,8 @@ def files(
         from forebay.index import queries
 
         found = queries.files(project(root).index, pipeline, run_id, name, limit=limit)
+        found.sort(key=lambda file: file.file.uri)
+        found.sort(key=lambda file: file.window.start, reverse=True)
         show({"files": [file.to_json() for file in found]}, as_json, lambda console: files_table(console, found))
 
 

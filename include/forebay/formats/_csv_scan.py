@@ -77,11 +77,12 @@ def refused(connection: duckdb.DuckDBPyConnection, turn: int, single: bool) -> p
     own = f"rtrim(ltrim(csv_line, {_ENDS}), {_ENDS})"
     lines = f"string_split(replace({own}, chr(13), ''), chr(10))"
     span = f"len({lines})" if single else f"len(list_filter({lines}, lambda line: line <> ''))"
+    columns = "TRY_CAST(regexp_extract(error_message, 'Found: ([0-9]+)', 1) AS BIGINT)"  # of a short record, one fault a missing column
     query = f"""
         SELECT CAST(line_byte_position - 1 + any_value(length(csv_line) - length(ltrim(csv_line, {_ENDS}))) AS BIGINT) AS position,
                greatest(1, any_value({span})) AS span, any_value(len({lines})) AS lines, arg_min(error_type::VARCHAR, {rank}) AS kind,
                CAST(arg_min(column_idx, {rank}) AS BIGINT) - 1 AS "column",
-               max(TRY_CAST(regexp_extract(error_message, 'Found: ([0-9]+)', 1) AS BIGINT)) AS found,
+               CASE WHEN bool_or(error_type = 'MISSING COLUMNS') THEN min({columns}) ELSE max({columns}) END AS found,
                bool_or(error_type IN ('UNQUOTED VALUE', 'LINE SIZE OVER MAXIMUM')) AS torn
         FROM refused_{turn} GROUP BY line_byte_position ORDER BY line_byte_position"""
     return connection.sql(query).to_arrow_table()

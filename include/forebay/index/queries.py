@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from forebay.index.tables import engine, table
-from forebay.model import FileRun, OffsetRange
+from forebay.model import FileRun, OffsetRange, Status
 
 
 def runs(url: str, pipeline: str | None = None, limit: int = 20) -> list[dict[str, Any]]:
@@ -95,8 +95,9 @@ def night_files(url: str, pipeline: str, since: str = "") -> list[dict[str, Any]
 
     f = table("files")
     columns = [column for column in f.c if column.name != "document"]
-    query = sa.select(*columns, f.c.document["error"].as_string().label("error"))
-    return _rows(url, query.where((f.c.pipeline == pipeline) & (f.c.ds >= since)).order_by(f.c.updated, f.c.uri))
+    failed = sa.case((f.c.status == Status.FAILED.value, f.c.document)).label("document")  # whole: SQLite's own JSON cuts text at a NUL
+    query = sa.select(*columns, failed).where((f.c.pipeline == pipeline) & (f.c.ds >= since)).order_by(f.c.updated, f.c.uri)
+    return [row | {"error": (row.pop("document") or {}).get("error")} for row in _rows(url, query)]
 
 
 def night_rules(url: str, pipeline: str, since: str = "") -> list[dict[str, Any]]:

@@ -91,6 +91,12 @@ class _Answer:
     def skip(self, count: int) -> None:
         self._at += count
 
+    def text(self) -> str:
+        """A compact string."""
+        size = self.varint() - 1
+        self._at += size
+        return self._data[self._at - size : self._at].decode()
+
     def tags(self) -> None:
         for _ in range(self.varint()):
             self.varint()

@@ -96,17 +96,22 @@ class Guard:
         """
         found = self.known(topic_id)
         if found is None:
-            cluster = cluster_id()
-            if earlier := self._same_cluster(cluster):
-                raise LedgerError(
-                    f"{self._doing}: the topic was recreated, its id is `{topic_id}` and was `{earlier.topic_id}` {self._ways_out()}"
-                )
+            cluster = self.refuse_other(topic_id, cluster_id)
             self._save(Known(topic_id, cluster, self._place, partitions, now()))
         elif found.partitions != partitions:
             raise LedgerError(
                 f"{self._doing}: the topic has {partitions} partitions and had {found.partitions}, so files would be looked for in the wrong "
                 f"place (export it, delete and create it with {found.partitions}, then `forebay ledger restore {self.pipeline} --from FILE`)"
             )
+
+    def refuse_other(self, topic_id: str, cluster_id: Callable[[], str]) -> str:
+        """Refuse an unknown topic where this cluster has a known one (`LedgerError`); returns the cluster's id."""
+        cluster = cluster_id()
+        if earlier := self._same_cluster(cluster):
+            raise LedgerError(
+                f"{self._doing}: the topic was recreated, its id is `{topic_id}` and was `{earlier.topic_id}` {self._ways_out()}"
+            )
+        return cluster
 
     def missing(self, cluster_id: Callable[[], str]) -> None:
         """Refuse to begin a new ledger where there was one. Raises `LedgerError`."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 FILE = "FILE"
+STALLED = 3.0  # seconds without a record, in the midst of a long ledger, that a busy broker is given
 READ_TIMEOUT = 85.0  # seconds: default transaction timeout, the broker's sweep and a margin
 _EOF = -191
 CONSUMER: client.Config = {"fetch.wait.max.ms": 10, "fetch.error.backoff.ms": 50, "queued.max.messages.kbytes": 16_384}
@@ -450,8 +452,8 @@ class LedgerReader:
             self._guard.check_ends(self._topic_id, ends)
         return ends
 
-    def read_to(self, offsets: dict[int, int], timeout: float) -> bool:
-        """Read committed records until every partition has been read up to its offset.
+    def read_to(self, offsets: dict[int, int], timeout: float, most: int | None = None) -> bool:
+        """Read committed records until every partition has been read up to its offset, or about `most` records were read.
 
         False when `timeout` seconds were not enough, and then nothing came any more (a long ledger takes its time, an open transaction blocks).
         """
@@ -459,23 +461,26 @@ class LedgerReader:
 
         while True:
             try:
-                return self._read_to(offsets, timeout)
+                return self._read_to(offsets, timeout, most)
             except SnapshotLostError:
                 if isinstance(self.view, LedgerView):
                     raise
                 self._begin_again(discard=True)
 
-    def _read_to(self, offsets: dict[int, int], timeout: float) -> bool:
+    def _read_to(self, offsets: dict[int, int], timeout: float, most: int | None) -> bool:
         if self._consumer is None:
             self._start()
-        deadline = time.monotonic() + timeout
+        deadline, left = time.monotonic() + timeout, sys.maxsize if most is None else most
         with client.translate(self._doing, self._errors, topic=self.topic):
-            while not self._reached(offsets):
+            while not self._reached(offsets) and left > 0:
                 first = self._consumer.poll(0.1)  # `consume` would wait its whole timeout for a thousandth message
                 if first is None and time.monotonic() > deadline:
                     break
-                for message in [first, *self._consumer.consume(1000, 0)] if first else []:
+                messages = [first, *self._consumer.consume(1000, 0)] if first else []
+                for message in messages:
                     self._take(message)
+                left -= len(messages)
+                deadline = max(deadline, time.monotonic() + STALLED) if messages else deadline
                 self.view.reached(self._at, force=False)
         self.view.reached(self._at)
         return self._reached(offsets)

@@ -131,6 +131,25 @@ def settings(admin: AdminClient, topic: str) -> dict[str, str]:
     return {name: entry.value for name, entry in entries.items()}
 
 
+def settings_of(config: client.Config, topic: str) -> dict[str, str]:
+    """`settings`, asked with a client of its own."""
+    errors = client.ClientErrors()
+    admin = client.admin(config, errors)
+    with client.translate(f"reading the settings of topic `{topic}`", errors, topic=topic):
+        return settings(admin, topic)
+
+
+def create_ledger(config: client.Config, pipeline: Pipeline) -> None:
+    """Make the ledger topic if there is none, whatever `topic.manage` says: a person asked for it."""
+    errors = client.ClientErrors()
+    admin = client.admin(config, errors)
+    ledger = next(topic for topic in wanted(pipeline) if topic.purpose == "ledger")
+    with client.translate(f"creating topic `{ledger.name}`", errors, topic=ledger.name):
+        if ledger.name not in _counts(admin, (ledger,)):
+            _create(admin, ledger, "create")
+            _wait_until_known(admin, (ledger,))
+
+
 def _check_ledger(admin: AdminClient, topic: str) -> None:
     policy = settings(admin, topic).get("cleanup.policy")
     if policy != "compact":

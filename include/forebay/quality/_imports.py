@@ -7,8 +7,10 @@ never touches from other threads are safe.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.abc
 import importlib.util
+import io
 import logging
 import os
 import sys
@@ -53,8 +55,11 @@ def lazily(packages: frozenset[str]) -> Iterator[None]:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Within it, Great Expectations' deprecation warnings and log lines below ERROR are not shown; its errors are raised by `check`."""
-    with warnings.catch_warnings():
+    """Within it, Great Expectations' deprecation warnings and log lines below ERROR are not shown; its errors are raised by `check`.
+
+    Nor does it print: standard output belongs to the command's answer (UnexpectedRowsExpectation prints a hint there).
+    """
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         yield
 

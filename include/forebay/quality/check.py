@@ -68,7 +68,10 @@ def check(
         found.result = shortened(found.result)
     written = _write_json(result.to_json_dict(), into / "result.json")
     verdict = Verdict(stage.fingerprint, suite.name, suite.hash, _results(suite, result), failing, written)
-    return verdict if docs is None else _documented(verdict, result, stage, docs, run_name)
+    if docs is None:
+        return verdict
+    with quietly():
+        return _documented(verdict, result, stage, docs, run_name)
 
 
 def _documented(verdict: Verdict, result: Any, stage: Stage, docs: Path, run_name: str) -> Verdict:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from forebay.config.pipeline import BlockWhen, Drift, Pipeline
 from forebay.errors import ConfigError
@@ -36,8 +37,8 @@ def gate(pipeline: Pipeline, file: FileRun, stage: Stage, verdict: Verdict | Non
     return file.but(decision=Decision.ASK, decided_by=GATE, decision_reason=words, reason=words, status=Status.WAITING)
 
 
-def answer(file: FileRun, decision: Decision, who: str, reason: str) -> FileRun:
-    """The file as a person decided: `PUBLISH` what passed, `PUBLISH_ALL`, or `REJECT`.
+def answer(file: FileRun, decision: Decision, who: str, reason: str, at: datetime | None = None) -> FileRun:
+    """The file as a person decided (and when): `PUBLISH` what passed, `PUBLISH_ALL`, or `REJECT`.
 
     Raises `ConfigError` when the file waits for nobody, when no reason is given, or when the answer is none.
     """
@@ -48,9 +49,10 @@ def answer(file: FileRun, decision: Decision, who: str, reason: str) -> FileRun:
         raise ConfigError(f"answering for `{name}`: `{decision}` is no answer (publish, publish all or reject)", uri=name)
     if not who.strip() or not reason.strip():
         raise ConfigError(f"answering for `{name}`: who decides, and why, is part of the record (give a name and a reason)", uri=name)
+    asked = file.but(decided_at=at)
     if decision is Decision.REJECT:
-        return _rejected(file, who, reason)
-    return file.but(decision=decision, decided_by=who, decision_reason=reason, status=Status.INSPECTED)
+        return _rejected(asked, who, reason)
+    return asked.but(decision=decision, decided_by=who, decision_reason=reason, status=Status.INSPECTED)
 
 
 def _rejected(file: FileRun, who: str, words: str) -> FileRun:

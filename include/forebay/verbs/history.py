@@ -9,11 +9,12 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from forebay.config.pipeline import Schedule
 from forebay.errors import ConfigError
 from forebay.index import queries
-from forebay.model import FileRun, Severity, Status
+from forebay.model import FileRun, Severity, SourceFile, Status
 from forebay.pages import freshness
 from forebay.pages.render import percent
 from forebay.pages.store import Pages
@@ -156,7 +157,7 @@ class _History:
         said = self.rules_by_file.get((file.run_id, file.file.uri), [])
         failed = tuple(FailedRule(_title(one), Severity(one["severity"]), _found(one)) for one in said if not one["success"])
         return NightFile(
-            name=file.file.name,
+            name=_readable(file.file),
             uri=file.file.uri,
             status=file.status.value,
             fate=file.fate.value,
@@ -241,6 +242,11 @@ def _found(rule: dict[str, Any]) -> str:
         return f"observed {rule['observed'] or 'nothing'}"
     checked = rule["checked"] or 0
     return f"{rule['unexpected']:,} of {checked:,} rows ({percent(rule['unexpected'] / checked if checked else 0.0)})"
+
+
+def _readable(file: SourceFile) -> str:
+    """A file's name as its partner wrote it: a canonical uri has it percent-encoded."""
+    return unquote(file.name)
 
 
 def _decided(file: FileRun) -> str | None:

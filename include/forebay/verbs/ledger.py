@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from forebay.errors import ReconcileError
-from forebay.kafka import ledger, reader
+from forebay.kafka import backup, ledger, reader
 from forebay.kafka.ledger import FileEntry, LedgerView
 from forebay.model import Json
 from forebay.verbs.context import Context
@@ -23,6 +24,21 @@ class Proof(Json):
     quarantined: int
     found: int
     problem: str | None = None
+
+
+def export(ctx: Context, to: Path) -> int:
+    """Write the ledger to a file; returns how many records."""
+    return backup.export(ctx.kafka, ctx.pipeline, to)
+
+
+def restore(ctx: Context, source: Path) -> backup.Restored:
+    """Bring an exported ledger back."""
+    return backup.restore(ctx.kafka, ctx.pipeline, source, ctx.keep)
+
+
+def accept(ctx: Context, reason: str) -> str | None:
+    """Go on with the ledger topic as it is; returns its id, None when there is none and a new one may begin."""
+    return ledger.accept(ctx.kafka, ctx.pipeline, ctx.keep, reason)
 
 
 def read(ctx: Context) -> LedgerView:

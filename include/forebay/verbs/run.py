@@ -85,7 +85,7 @@ def _ask(file: FileRun, steward: Answer | None) -> FileRun:
     """Without Airflow nobody can be asked while the run waits: the file stays, unless the answer was given with the command."""
     if file.decision is not Decision.ASK:
         return file
-    return answer(file, *steward) if steward else file.but(status=Status.WAITING)
+    return answer(file, *steward, at=datetime.now(UTC)) if steward else file.but(status=Status.WAITING)
 
 
 def _with(run: RunReport, plan: Plan, files: tuple[FileRun, ...]) -> RunReport:

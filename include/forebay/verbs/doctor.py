@@ -1,0 +1,38 @@
+"""doctor: whether the conditions of the promise are met, here and on the cluster, before anything is published."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from forebay.kafka import checkup
+from forebay.kafka.checkup import Finding, Level
+from forebay.verbs.context import Context
+
+__all__ = ["Finding", "Level", "doctor", "exit_code"]
+
+LITTLE, NOTHING = 2 * 1024**3, 100 * 1024**2  # bytes
+
+
+def doctor(ctx: Context) -> tuple[Finding, ...]:
+    """Everything that was looked at for one pipeline; changes nothing, apart from starting the embedded broker."""
+    return (_room(ctx.project.home), *checkup.check(ctx.kafka, ctx.pipeline, ctx.keep))
+
+
+def _room(home: Path) -> Finding:
+    """Snapshots and stages of whole files lie in the home."""
+    there = next(folder for folder in (home, *home.parents) if folder.is_dir())
+    free = shutil.disk_usage(there).free
+    what = f"{free / 1024**3:.1f} GiB free for `{home}`"
+    if free >= LITTLE:
+        return Finding(Level.OK, "disk", what)
+    level = Level.FAIL if free < NOTHING else Level.WARN
+    return Finding(level, "disk", what, "each file is copied and staged there before it is published", "make room, or set FOREBAY_HOME")
+
+
+def exit_code(findings: tuple[Finding, ...]) -> int:
+    """0 when nothing fails, 4 when something could not be reached, else 2."""
+    failed = [finding for finding in findings if finding.level is Level.FAIL]
+    if not failed:
+        return 0
+    return 4 if any(finding.unreachable for finding in failed) else 2
