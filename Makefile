@@ -9,7 +9,7 @@ export GX_ANALYTICS_ENABLED := false
 STAMP := $(VENV)/.installed
 UV_VERSION := 0.13.9
 
-.PHONY: help setup demo up down test test-fast check format docs bench lock clean
+.PHONY: help setup demo up down test test-fast check format docs bench sim chaos lock clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,12 @@ docs: setup ## generate the reference pages and the JSON Schema
 
 bench: setup ## measure against the ceiling and against plain scripts; writes docs/benchmarks.md
 	@$(BIN)/python tools/bench.py
+
+sim: setup ## a million simulated histories of the publish protocol (about an hour)
+	@$(BIN)/python tools/sim.py --seeds 0:1000000 --jobs $$(nproc 2>/dev/null || echo 2)
+
+chaos: setup ## a thousand kills and broken brokers; writes docs/trials.md (about an hour)
+	@$(BIN)/python -m tests.chaos.runner
 
 lock: ## compile requirements*.in into pinned requirements with hashes
 	@$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate -q requirements.in -o requirements.txt

@@ -117,7 +117,9 @@ def _sets(what: str, records: list[Record], due: set[int]) -> list[Anomaly]:
     if twice := sorted(n for n, times in counts.items() if times > 1):
         found.append(Anomaly("duplicate", "I2", f"{what}{len(twice)} rows, such as {twice[:SAMPLE]}"))
     if alien := sorted(counts.keys() - due):
-        found.append(Anomaly("aborted-read", "I3", f"{what}{len(alien)} rows without a committed chunk or in the wrong topic: {alien[:SAMPLE]}"))
+        found.append(
+            Anomaly("aborted-read", "I3", f"{what}{len(alien)} rows without a committed chunk or in the wrong topic: {alien[:SAMPLE]}")
+        )
     return found
 
 

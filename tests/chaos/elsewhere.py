@@ -2,5 +2,49 @@
 
 from __future__ import annotations
 
-ELSEWHERE: list[tuple[str, str, str]] = []
-NOT_HAD: list[tuple[str, str, str]] = []
+ELSEWHERE = [
+    ("18", "late duplicates of EndTxn, Produce and InitProducerId, in any order", "the simulation (`make sim`)"),
+    ("23", "disk full while a file is fetched or written", "`tests/sources/test_local.py`: `test_a_full_disk_is_told_and_leaves_nothing`"),
+    (
+        "25",
+        "S3: 500, SlowDown, resets, stalls, short and wrong bodies",
+        "`tests/sources/test_s3.py`: `test_a_passing_fault_never_mixes_or_shortens_a_file`",
+    ),
+    ("26", "object overwritten between listing, getting and copying", "`tests/sources/test_s3.py`: `test_an_object_overwritten_*`"),
+    (
+        "27",
+        "local file replaced, truncated, appended while it is read",
+        "`tests/sources/test_local.py`: `test_a_file_that_changes_while_it_is_read_is_never_mixed`",
+    ),
+    (
+        "28",
+        "a listing that names an object twice",
+        "`tests/sources/test_s3.py`: `test_a_listing_that_names_an_object_twice_gives_one_file`",
+    ),
+    ("29, 30", "schedulers, backfill beside schedule, clear, mark success", "Airflow end to end (`tests/e2e/test_airflow.py`)"),
+    ("42", "lineage sink slow, away, answering 500", "`tests/lineage/test_openlineage.py`"),
+]
+
+NOT_HAD = [
+    (
+        "22",
+        "a truly hanging transaction (its producer's state gone)",
+        "brokers from 3.6 on refuse the late produce that makes one; a transaction that stays open for longer than every honest timeout stands in "
+        "for it (`ledger-blocked`): the ledger cannot tell the two apart",
+    ),
+    (
+        "23",
+        "a full disk under the broker's log",
+        "needs a file system of limited size, hence the right to mount; the broker then stops itself, which rows 15 has as a kill",
+    ),
+    (
+        "31",
+        "clock skew and steps",
+        "needs libfaketime or a virtual machine; by design ids, fingerprints and plans take no wall-clock time, but no trial shows it",
+    ),
+    (
+        "40",
+        "expiry of a token or certificate in mid-transaction",
+        "the embedded broker's listeners have PLAIN only; removing the right in mid-transaction and a wrong password take the same path (`rights-removed`)",
+    ),
+]

@@ -215,7 +215,13 @@ def late_end_txn(lab: Lab, rng: Random) -> int:
     return 1
 
 
-@fault("18", "control: the same with one producer for all transactions (rule C1 off)", harm="late EndTxn", finds="duplicate torn aborted-read", seconds=15)
+@fault(
+    "18",
+    "control: the same with one producer for all transactions (rule C1 off)",
+    harm="late EndTxn",
+    finds="duplicate torn aborted-read",
+    seconds=15,
+)
 def control_producer_reused(lab: Lab, rng: Random) -> int:
     file, _, answer = _late_end_txn(lab, rng, off=["new_producer_per_transaction"])
     if answer.code:
@@ -266,17 +272,33 @@ def _behind_a_foreign_transaction(lab: Lab, rng: Random, **job: Any) -> int:
     return 1
 
 
-@fault("21", "another producer's open transaction on the ledger partition hides what is committed; kill after commit, retry", harm="open transaction", seconds=14)
+@fault(
+    "21",
+    "another producer's open transaction on the ledger partition hides what is committed; kill after commit, retry",
+    harm="open transaction",
+    seconds=14,
+)
 def foreign_transaction(lab: Lab, rng: Random) -> int:
     return _behind_a_foreign_transaction(lab, rng)
 
 
-@fault("21", "control: the same, the barrier reading to the last stable offset only (rule C2 off)", harm="open transaction", finds="duplicate", seconds=14)
+@fault(
+    "21",
+    "control: the same, the barrier reading to the last stable offset only (rule C2 off)",
+    harm="open transaction",
+    finds="duplicate",
+    seconds=14,
+)
 def control_last_stable_barrier(lab: Lab, rng: Random) -> int:
     return _behind_a_foreign_transaction(lab, rng, barrier="last_stable")
 
 
-@fault("22", "a transaction stays open on the ledger for longer than any honest timeout: refused, then finished", harm="open transaction", seconds=38)
+@fault(
+    "22",
+    "a transaction stays open on the ledger for longer than any honest timeout: refused, then finished",
+    harm="open transaction",
+    seconds=38,
+)
 def ledger_blocked(lab: Lab, rng: Random) -> int:
     file = lab.file(rng)
     foreign = _foreign_transaction(lab, 120_000)
@@ -297,7 +319,9 @@ def out_of_memory(lab: Lab, rng: Random) -> int:
     child = lab.start(file, memory=rng.randrange(2**20, 400 * 2**20))
     try:
         child.process.communicate(timeout=20)
-    except subprocess.TimeoutExpired:  # librdkafka may wait for ever for a thread that could not be made: then as Airflow does after its timeout
+    except (
+        subprocess.TimeoutExpired
+    ):  # librdkafka may wait for ever for a thread that could not be made: then as Airflow does after its timeout
         child.kill()
     lab.finish(file)
     return 1

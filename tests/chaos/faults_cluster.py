@@ -47,6 +47,11 @@ def _bring_back(lab: Lab, node: int) -> None:
 
 
 def _until_in_sync(lab: Lab) -> None:
+    """Wait until every node is there (one that a failed trial left dead is started) and every partition has a leader and three replicas."""
+    started = broker.status(lab.cluster.home)
+    for node in [n for n, pid in enumerate(started.pids, 1) if not pid] if started else []:
+        broker.start_node(lab.cluster.home, CACHE, node)
+
     def behind() -> bool:
         topics = lab.admin.list_topics(timeout=20).topics.values()
         return any(len(p.isrs) < 3 or p.leader < 0 for t in topics for p in t.partitions.values())
@@ -153,7 +158,7 @@ def _moving(lab: Lab, rng: Random) -> Iterator[list[int]]:
                 elect(lab.admin, [(topic, partition)])
                 moved.extend([partition] * (_leader(lab, topic, partition) != before))
                 end.wait(0.15)
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             failed.append(error)
 
     thread = threading.Thread(target=move, daemon=True)

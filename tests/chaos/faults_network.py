@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from random import Random
 from typing import Any
@@ -38,7 +39,12 @@ def network_away(lab: Lab, rng: Random) -> int:
 
 def _one_way(lab: Lab, rng: Random, direction: Any, seconds: float, timeout: str) -> int:
     file, [proxy] = lab.file(rng, rows=1200, chunk=400, config={"socket.timeout.ms": 3000}), lab.proxies
-    child = lab.start(file, f"{place(rng.choice(['mid_produce', 'after_flush', 'after_ledger']), rng.randrange(3))}:sleep=0.2", bootstrap=lab.proxied, timeout=timeout)
+    child = lab.start(
+        file,
+        f"{place(rng.choice(['mid_produce', 'after_flush', 'after_ledger']), rng.randrange(3))}:sleep=0.2",
+        bootstrap=lab.proxied,
+        timeout=timeout,
+    )
     child.reaches()
     time.sleep(0.15)
     proxy.lose(direction)
@@ -138,7 +144,9 @@ def _allow(lab: Lab, bindings: list[Any]) -> None:
 def _deny(lab: Lab, bindings: list[Any]) -> None:
     from confluent_kafka.admin import AclBindingFilter
 
-    filters = [AclBindingFilter(b.restype, b.name, b.resource_pattern_type, b.principal, b.host, b.operation, b.permission_type) for b in bindings]
+    filters = [
+        AclBindingFilter(b.restype, b.name, b.resource_pattern_type, b.principal, b.host, b.operation, b.permission_type) for b in bindings
+    ]
     for future in lab.admin.delete_acls(filters).values():
         future.result()
 
@@ -158,7 +166,9 @@ def _as_bob(lab: Lab, password: str = "") -> dict[str, Any]:
     return {"bootstrap": settings.pop("bootstrap.servers"), "config": settings}
 
 
-@fault("40", "the right to write is taken away in mid-transaction: a clear error, nothing visible; then given back", harm="change", seconds=7)
+@fault(
+    "40", "the right to write is taken away in mid-transaction: a clear error, nothing visible; then given back", harm="change", seconds=30
+)
 def rights_removed(lab: Lab, rng: Random) -> int:
     rights, taken = _rights(lab), rng.choice(["data", "ledger", "txn"])
     _allow(lab, [b for group in rights.values() for b in group])
@@ -167,7 +177,7 @@ def rights_removed(lab: Lab, rng: Random) -> int:
     child.stops()
     _deny(lab, [b for b in rights[taken] if b.operation.name == "WRITE"])
     time.sleep(0.2)
-    child.send(18)
+    child.send(signal.SIGCONT)
     answer = child.answer(90)
     _allow(lab, rights[taken])
     _refused(answer)

@@ -259,7 +259,7 @@ for _what in _HARM:
 
 @fault("41", "a row larger than the broker takes: quarantined, with its reason", harm="row", seconds=9)
 def row_too_large(lab: Lab, rng: Random) -> int:
-    made = drop(lab, rng, extra=f'7,{"x" * 1_200_000},1.00,{DAY}\n')
+    made = drop(lab, rng, extra=f"7,{'x' * 1_200_000},1.00,{DAY}\n")
     [file] = made.run().json["files"]
     if file["quarantined"] != 1:
         raise Unmet(f"{file['quarantined']} rows were quarantined")

@@ -90,8 +90,9 @@ class Child:
         try:
             out, err = self.process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
-            self.kill()
-            raise Unmet(f"an attempt did not end within {timeout:g} s") from None
+            self.process.kill()
+            out, err = self.process.communicate()
+            raise Unmet(f"an attempt did not end within {timeout:g} s; it said: {out[-200:]} {err[-800:]}") from None
         return Answer(self.process.returncode, json.loads(out.splitlines()[-1]) if out.strip() else {}, err)
 
 
@@ -248,7 +249,9 @@ def _judge(batch: Batch, cluster: Cluster) -> dict[str, list[Anomaly]]:
         differ = set(final) ^ set(java)
         found[""].append(Anomaly("disagreement", "I2", f"librdkafka saw {len(final)} records, Java {len(java)}; {list(differ)[:2]}"))
     for trial, files in batch.trials.items():
-        found[trial] = [_named(a, who) for who, seen in (("at the end", final), ("Java", java)) for f in files for a in check(f.want, seen, f.complete)]
+        found[trial] = [
+            _named(a, who) for who, seen in (("at the end", final), ("Java", java)) for f in files for a in check(f.want, seen, f.complete)
+        ]
     known = tuple(f.want.prefix for files in batch.trials.values() for f in files)
     strangers: list[Record] = [r for r in final if r.topic != "ledger" and not r.ce_id.startswith(known)]
     if strangers:

@@ -55,9 +55,14 @@ class Watcher:
         from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
         from confluent_kafka.admin import AdminClient
 
-        own = {"group.id": f"watcher-{uuid.uuid4().hex}", "isolation.level": "read_committed", "enable.auto.commit": False}
-        quick = {"enable.partition.eof": True, "fetch.wait.max.ms": 50, "reconnect.backoff.max.ms": 500, "fetch.error.backoff.ms": 50}
-        quiet = {"log_level": 0, "error_cb": lambda _: None}
+        own: dict[str, Any] = {"group.id": f"watcher-{uuid.uuid4().hex}", "isolation.level": "read_committed", "enable.auto.commit": False}
+        quick: dict[str, Any] = {
+            "enable.partition.eof": True,
+            "fetch.wait.max.ms": 50,
+            "reconnect.backoff.max.ms": 500,
+            "fetch.error.backoff.ms": 50,
+        }
+        quiet: dict[str, Any] = {"log_level": 0, "error_cb": lambda _: None}
         self._consumer = Consumer({**config, **own, **quick, **quiet})
         self._admin = AdminClient({**config, **quiet})
         self._topics = topics
@@ -114,7 +119,9 @@ class Watcher:
 
 def record_of(topics: Topics, message: Any) -> Record:
     ce_id = dict(message.headers() or []).get("ce_id", b"")
-    return Record(topics[message.topic()], message.partition(), message.offset(), ce_id.decode(), message.key() or b"", message.value() or b"")
+    return Record(
+        topics[message.topic()], message.partition(), message.offset(), ce_id.decode(), message.key() or b"", message.value() or b""
+    )
 
 
 def read(config: dict[str, Any], topics: Topics) -> list[Record]:

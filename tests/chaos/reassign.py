@@ -20,7 +20,7 @@ def reassign(bootstrap: str, topic: str, partition: int, replicas: list[int]) ->
     topics = _compact(topic) + bytes([2]) + partitions + b"\0"
     body = struct.pack(">i", 10_000) + bytes([2]) + topics + b"\0"
     header = struct.pack(">hhi", ALTER_PARTITION_REASSIGNMENTS, 0, 1) + struct.pack(">h", 5) + b"chaos" + b"\0"
-    host, port = bootstrap.split(",")[0].split(":")
+    host, port = bootstrap.split(",", maxsplit=1)[0].split(":")
     with socket.create_connection((host, int(port)), 10) as s:
         s.sendall(struct.pack(">i", len(header + body)) + header + body)
         size = struct.unpack(">i", s.recv(4, socket.MSG_WAITALL))[0]

@@ -36,7 +36,12 @@ def page(trials: list[Line]) -> str:
     """The page as Markdown."""
     real, controls = [t for t in trials if not t["control"]], [t for t in trials if t["control"]]
     parts = [HEAD, _summary(real, controls), "## Faults\n", _faults(real), "## Positive controls\n", CONTROLS, _controls(controls)]
-    parts += ["## Trials that did not go as they must\n", _bad(real), "## Rows of the fault matrix tried elsewhere\n", _table(("row", "what", "test"), ELSEWHERE)]
+    parts += [
+        "## Trials that did not go as they must\n",
+        _bad(real),
+        "## Rows of the fault matrix tried elsewhere\n",
+        _table(("row", "what", "test"), ELSEWHERE),
+    ]
     parts += ["## Not had\n", _table(("row", "what", "why, and what was tried"), NOT_HAD), "## Campaigns\n", _campaigns(trials)]
     return "\n".join(parts)
 
@@ -67,7 +72,10 @@ def _figures(real: list[Line], controls: list[Line], kills: list[Line]) -> list[
     return [
         ("trials", f"{len(real)}, with {harms} harms"),
         ("trials with a violation", str(violated)),
-        ("kill -9 of the publisher", f"{killed}, {sum(bool(t['anomalies']) for t in kills)} trials with a violation, bound {bound(killed, kills)}"),
+        (
+            "kill -9 of the publisher",
+            f"{killed}, {sum(bool(t['anomalies']) for t in kills)} trials with a violation, bound {bound(killed, kills)}",
+        ),
         ("unmet", str(sum(bool(t["unmet"]) for t in real))),
         ("controls found out", f"{sum(t['good'] for t in controls)} of {len(controls)}"),
         ("versions", "; ".join(sorted({t["versions"] for t in real + controls}))),
@@ -96,7 +104,9 @@ def _faults(trials: list[Line]) -> str:
         made, harms = FAULTS[name], sum(t["harm"] for t in of_fault)
         violated, unmet = sum(bool(t["anomalies"]) for t in of_fault), sum(bool(t["unmet"]) for t in of_fault)
         harm = f"{harms} {made.harm}{'s' * (harms != 1)}"
-        rows.append((made.row, f"`{name}`", made.what, str(made.nodes), str(len(of_fault)), harm, str(violated), str(unmet), bound(harms, of_fault)))
+        rows.append(
+            (made.row, f"`{name}`", made.what, str(made.nodes), str(len(of_fault)), harm, str(violated), str(unmet), bound(harms, of_fault))
+        )
     return _table(("row", "fault", "what", "brokers", "trials", "N", "violations", "unmet", "bound 3/N"), rows)
 
 
@@ -110,7 +120,9 @@ def _controls(trials: list[Line]) -> str:
 
 
 def _bad(trials: list[Line]) -> str:
-    rows = [(f"`{t['seed']}`", ", ".join(sorted({a["name"] for a in t["anomalies"]})) or "unmet", _short(t)) for t in trials if not t["good"]]
+    rows = [
+        (f"`{t['seed']}`", ", ".join(sorted({a["name"] for a in t["anomalies"]})) or "unmet", _short(t)) for t in trials if not t["good"]
+    ]
     return _table(("seed", "what", "detail"), rows) if rows else "None.\n"
 
 

@@ -27,7 +27,7 @@ from tests.chaos.checker import Anomaly
 from tests.chaos.faults import FAULTS, Fault
 from tests.chaos.lab import Lab, Unmet, laboratory
 
-assert faults_cluster and faults_network and faults_run  # type: ignore[truthy-bool]  # they register their faults
+assert faults_cluster and faults_network and faults_run  # they register their faults
 BATCH = 20  # trials that share topics
 LINES = Path(__file__).parents[2] / ".cache" / "chaos" / "trials.jsonl"
 
@@ -122,7 +122,7 @@ def _judged(lab: Lab, batch: list[Trial], tell: Callable[[Trial], None]) -> list
 def _progress(trial: Trial) -> None:
     names = " ".join(a.name for a in trial.anomalies)
     words = f"{'ok ' if trial.good else 'BAD'} {trial.seed:60} {trial.seconds:6.1f} s  harm {trial.harm}  {names} {trial.unmet} {'; '.join(trial.notes)}"
-    print(words.rstrip(), file=sys.stderr, flush=True)  # noqa: T201
+    print(words.rstrip(), file=sys.stderr, flush=True)
 
 
 def _writer(path: Path) -> Callable[[Trial], None]:

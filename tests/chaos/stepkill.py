@@ -49,7 +49,7 @@ def _wrap_sha256(seconds: float) -> None:
         _die_in(seconds)
         return plain(*args, **named)
 
-    hashlib.sha256 = deadly  # type: ignore[assignment]
+    hashlib.sha256 = deadly
 
 
 def _die_in(seconds: float) -> None:
@@ -65,4 +65,4 @@ if __name__ == "__main__":
     arm(where, float(delay))
     from forebay.cli.main import main
 
-    sys.exit(main())
+    main()

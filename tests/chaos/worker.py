@@ -55,7 +55,7 @@ def main(argv: list[str]) -> int:
         code = 0
     except ForebayError as error:
         answer, code = {"error": type(error).__name__, "message": error.message}, error.exit_code
-    print(json.dumps(answer | {"events": told}), flush=True)  # noqa: T201
+    print(json.dumps(answer | {"events": told}), flush=True)
     return code
 
 

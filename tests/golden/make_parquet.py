@@ -46,9 +46,9 @@ def files() -> dict[str, bytes]:
 
 
 def _garbled(data: bytes) -> bytes:
-    """Bytes in the middle of the footer turned over; its length and the magic words at both ends are right."""
-    middle = len(data) - 8 - int.from_bytes(data[-8:-4], "little") // 2
-    return data[:middle] + bytes(byte ^ 0xFF for byte in data[middle : middle + 24]) + data[middle + 24 :]
+    """The first bytes of the footer turned over; its length and the magic words at both ends are right."""
+    start = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+    return data[:start] + bytes(byte ^ 0xFF for byte in data[start : start + 24]) + data[start + 24 :]
 
 
 if __name__ == "__main__":

@@ -134,6 +134,8 @@ def test_well_formed_files_have_as_many_rows_as_pythons_csv_module_says(
     table: list[tuple[str, str]], end: str, delimiter: str, quoting: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """And the same fields: no reader may be right alone."""
+    if quoting == csv.QUOTE_MINIMAL:  # it leaves a lone CR without quotes: not well-formed
+        table = [(x.replace("\r", ""), y.replace("\r", "")) for x, y in table]
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator=end, quoting=quoting, delimiter=delimiter).writerows([("x", "y"), *table])
     theirs = list(csv.reader(io.StringIO(text.getvalue(), newline=""), delimiter=delimiter))[1:]

@@ -19,7 +19,8 @@ DAY = "2026-01-05"
 HOSTILE = '<img src=x onerror="alert(1)">.csv'
 
 
-def test_report_writes_all_pages_and_says_where_they_are(made: Made) -> None:
+def test_report_writes_all_pages_and_says_where_they_are(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FOREBAY_REPORT_DAYS", "36500")  # the nights are of a fixed year
     made.year(made.pipeline("orders"), nights=5)
     made.pipeline("idle")
     done = CliRunner().invoke(app, ["report", "--json", "--project", str(made.project.root)])

@@ -63,7 +63,7 @@ class History:
         self.follow_for = 60.0 + 120.0 * random()
         self.pace = 0.2 * 50.0 ** random()  # seconds that a chunk's rows take at most, sometimes more than the timeout
         self.doom = (0.3, 0.6, 0.9)[int(random() * 3)]  # how many attempts meet a fate
-        self.close_aborts = seed % 3 == 0
+        self.close_aborts, self.snapshot = seed % 3 == 0, seed % 2 == 0
         self.topics = [*(Partition(f"data-{n}", self.clock) for n in range(DATA)), Partition("quarantine", self.clock)]
         self.ledger = Partition("ledger", self.clock)
         self.files = self._files()

@@ -52,6 +52,7 @@ class Worker:
         self.attempts = self.transactions = 0
         self.outcomes: list[str] = []
         self.stopped_until = 0.0
+        self.position, self.view = 0, View(file)
         self._process: Generator[None, Any, None] | None = None
         self._effects: dict[type[steps.Effect], Callable[[Any], Any]] = {effect: getattr(self, f"_{effect.__name__}") for effect in EFFECTS}
 
@@ -100,7 +101,8 @@ class Worker:
     def _attempt(self) -> Generator[None, Any, None]:
         history = self.history
         self._steps_seen = 0
-        self.position, self.view = 0, View(self.file)
+        if not history.snapshot:  # else the next attempt goes on with what the last one had read, as with the local snapshot of a ledger
+            self.position, self.view = 0, View(self.file)
         self.client: Client | None = None
         self.batches: list[Batch] = []
         self.own: dict[int, Entry] = {}

@@ -25,16 +25,13 @@ def doctor(
 ) -> None:
     """Are the conditions of exactly once met: brokers, topics, rights, ledger, disk? Exit 2 if one fails, 4 if nothing could be reached."""
     with exit_codes(as_json):
-        from forebay.config.load import load_pipeline
+        from forebay.config.load import load_all, load_pipeline
         from forebay.verbs import doctor as verb
         from forebay.verbs.context import Context
 
         here = project(root)
-        names = pipelines or sorted(path.stem for path in here.pipelines.glob("*.yaml"))
-        found = {}
-        for name in names:
-            ctx = Context.of(load_pipeline(here, name), here)
-            found[ctx.pipeline.pipeline] = verb.doctor(ctx)
+        chosen = [load_pipeline(here, name) for name in pipelines] if pipelines else load_all(here).pipelines.values()
+        found = {pipeline.pipeline: verb.doctor(Context.of(pipeline, here)) for pipeline in chosen}
         code = max((verb.exit_code(findings) for findings in found.values()), default=0)
         document = {
             "ok": code == 0,

@@ -28,6 +28,8 @@ COMMANDS = {
     "run": Entry("run", "The whole way of one window, or of several, without Airflow."),
     "runs": Entry("runs", "What happened, run by run."),
     "files": Entry("runs", "What became of each file, and why."),
+    "waiting": Entry("decide", "Files that wait for a person, and why."),
+    "decide": Entry("decide", "A steward's answer for files that wait, where there is no Airflow."),
     "report": Entry("report", "The quality pages once more, from the index, and where they are."),
     "trace": Entry("trace", "From a record to its file and row, or from a file to its records."),
     "quarantine": Entry("quarantine", "Rows set aside: list, show, export, replay."),

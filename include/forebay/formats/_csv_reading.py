@@ -119,7 +119,7 @@ class Reading:
             # DuckDB does not look at columns that nobody asks for, and a bad one makes a bad record
             rest = f"concat({', '.join(f'c{i}' for i in left)}) IS NULL" if left else None
             typed = _staging.copy(self.connection, _staging.select(cells, self.scan.source(turn), _staging.Besides(rest=rest)), self.folder)
-            table = _csv_scan.refused(self.connection, turn, self.scan.width == 1)
+            table = _csv_scan.refused(self.connection, turn, self.scan.width == 1, self.scan.quote)
             if not table.num_rows:
                 return typed, table
             unclosed = _csv_scan.unclosed(table, self.lines, self.mended.at if self.mended else set())

@@ -67,24 +67,31 @@ class Scan:
         return [f"c{i}" for i in range(self.width)]
 
 
-def refused(connection: duckdb.DuckDBPyConnection, turn: int, single: bool) -> pa.Table:
+def refused(connection: duckdb.DuckDBPyConnection, turn: int, single: bool, quote: str | None = None) -> pa.Table:
     """The unreadable records of a scan, one line each, in file order.
 
     Columns: `position` (byte of the first text, from 0), `span` (lines with text that it takes), `lines` (all lines that it takes), `kind`,
-    `column` (0-based), `found` (columns), `torn` (among its faults is one that an unclosed quote makes).
+    `column` (0-based), `found` (columns), `torn` (among its faults is one that an unclosed quote makes), `lost` (DuckDB names the record
+    before it, as it does when text follows the quote that ends the swallowing: `position` is that of the quote), `odd` (its quotes, if
+    `quote` is given, do not pair).
     """
+    torn = "error_type IN ('UNQUOTED VALUE', 'LINE SIZE OVER MAXIMUM')"
+    fault = f"min(byte_position) FILTER ({torn})"
+    lost = f"coalesce({fault} > line_byte_position + any_value(strlen(csv_line)), false)"
+    start = f"line_byte_position - 1 + any_value(length(csv_line) - length(ltrim(csv_line, {_ENDS})))"
+    odd = f"any_value((length(csv_line) - length(replace(csv_line, {literal(quote)}, ''))) % 2 = 1)" if quote else "false"
     rank = "CASE error_type " + " ".join(f"WHEN {literal(kind)} THEN {rank}" for kind, rank in _RANK.items()) + " ELSE 5 END"
     own = f"rtrim(ltrim(csv_line, {_ENDS}), {_ENDS})"
     lines = f"string_split(replace({own}, chr(13), ''), chr(10))"
     span = f"len({lines})" if single else f"len(list_filter({lines}, lambda line: line <> ''))"
     columns = "TRY_CAST(regexp_extract(error_message, 'Found: ([0-9]+)', 1) AS BIGINT)"  # of a short record, one fault a missing column
     query = f"""
-        SELECT CAST(line_byte_position - 1 + any_value(length(csv_line) - length(ltrim(csv_line, {_ENDS}))) AS BIGINT) AS position,
+        SELECT CAST(CASE WHEN {lost} THEN {fault} - 1 ELSE {start} END AS BIGINT) AS position,
                greatest(1, any_value({span})) AS span, any_value(len({lines})) AS lines, arg_min(error_type::VARCHAR, {rank}) AS kind,
                CAST(arg_min(column_idx, {rank}) AS BIGINT) - 1 AS "column",
                CASE WHEN bool_or(error_type = 'MISSING COLUMNS') THEN min({columns}) ELSE max({columns}) END AS found,
-               bool_or(error_type IN ('UNQUOTED VALUE', 'LINE SIZE OVER MAXIMUM')) AS torn
-        FROM refused_{turn} GROUP BY line_byte_position ORDER BY line_byte_position"""
+               bool_or({torn}) AS torn, {lost} AS lost, {odd} AS odd
+        FROM refused_{turn} GROUP BY line, line_byte_position ORDER BY position"""
     return connection.sql(query).to_arrow_table()
 
 
@@ -94,15 +101,16 @@ def unclosed(table: pa.Table, lines: Lines, blotted: set[int]) -> np.ndarray:
     A line that was blotted out is a record of its own: whatever swallowed it is such a record, too, even if it seems to end well.
     """
     position = table["position"].to_numpy()
+    lost = table["lost"].to_numpy(zero_copy_only=False)
     several = table["span"].to_numpy() > 1
-    if not several.any():
+    if not (several | lost).any():
         return position[:0]
     torn = table["torn"].to_numpy()
     first = lines.at(position)
     last = np.minimum(first + table["span"].to_numpy(), len(lines.starts)) - 1
     blots = np.sort(np.fromiter(blotted, np.int64, len(blotted)))
     swallowed = np.searchsorted(blots, lines.starts[last], side="right") > np.searchsorted(blots, lines.starts[first], side="left")
-    return position[several & (torn | swallowed)]
+    return position[lost | (several & (torn | swallowed))]
 
 
 class Mended:
@@ -205,7 +213,7 @@ def _told(row: dict[str, object], names: Sequence[str], record_bytes: int) -> tu
         case "INVALID ENCODING":
             return "decode", column, f"{place}bytes are not UTF-8"
         case "UNQUOTED VALUE":
-            return "parse", column, f"{place}text follows a closing quote"
+            return "parse", column, f"{place}{'a quote is opened and never closed' if row['odd'] else 'text follows a closing quote'}"
         case "LINE SIZE OVER MAXIMUM":
             return "parse", None, f"record is longer than {record_bytes} bytes (raise format.max_record_bytes)"
         case "TOO MANY COLUMNS" | "MISSING COLUMNS":

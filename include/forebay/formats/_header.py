@@ -13,6 +13,7 @@ from forebay.errors import CorruptFileError
 from forebay.model import Column
 
 _LONGEST = 1 << 24
+_SEPARATOR = "\x1f"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +32,15 @@ def first_record(path: Path, delimiter: str, quote: str | None, escape: str | No
     Raises `CorruptFileError` if they cannot be read: without knowing its columns, no row of the file can be.
     """
     seen: list[str] = []
+    one = delimiter if len(delimiter) == 1 else _SEPARATOR  # Python's reader takes no longer ones
     with path.open("rb") as file:
         try:
-            for fields in csv.reader(_kept(file, seen), strict=True, **_dialect(delimiter, quote, escape)):
+            lines = (line.replace(delimiter, one) for line in _kept(file, seen))
+            for fields in csv.reader(lines, strict=True, **_dialect(one, quote, escape)):
                 if fields:
                     skipped = next(i for i, line in enumerate(seen) if line.strip("\r\n"))
                     filled = sum(1 for line in seen if line.strip("\r\n"))
-                    return Header(tuple(fields), skipped, len(seen) - skipped, filled)
+                    return Header(tuple(name.replace(one, delimiter) for name in fields), skipped, len(seen) - skipped, filled)
         except (csv.Error, UnicodeDecodeError) as error:
             raise CorruptFileError(f"reading the header of `{uri}`: {error} (check format.quote and format.encoding)", uri=uri) from error
     return None

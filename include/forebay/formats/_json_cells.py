@@ -21,8 +21,8 @@ _TRAILING_COMMA = r"""ends_with(line, ',}') OR (NOT ends_with(line, '"}') AND re
 # a quote, mean that the object has these keys, each once. Any other line is looked at closely.
 _PLAIN = r"""j IS NOT NULL AND list_count(x) > 0 AND (strlen(line) - strlen(replace(line, '":', ''))) = 2 * list_count(x)
 AND NOT regexp_matches(line, '"\s')"""
-# More digits than a double surely keeps (15), or nearly so with a point among them.
-_LONG = "regexp_matches(line, '[0-9.]{16,}')"
+# More digits than a double surely keeps (15), or nearly so with a point among them; or so near to zero that a double may be zero.
+_LONG = "regexp_matches(line, '[0-9.]{16,}|[eE]-[0-9]{3}')"
 _KEYS = "CASE WHEN plain OR j IS NULL THEN NULL ELSE array_to_string(json_keys(j), chr(31)) END"
 _WRONG_LINE = """CASE WHEN plain THEN NULL WHEN j IS NULL THEN 'not a JSON object: the text is malformed'
 WHEN json_type(j) <> 'OBJECT' THEN concat('not a JSON object: ', left(line, 80))

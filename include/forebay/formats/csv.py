@@ -20,7 +20,7 @@ class CsvSettings(Settings):
     """How the file is written. Row numbers count records: the header and empty lines (in files of several columns) are none."""
 
     delimiter: str = Field(default=",", min_length=1, max_length=4)
-    """What stands between two fields. One too many at the end of a record, with nothing behind it, is not a field."""
+    """What stands between two fields. Those too many at the end of a record, with nothing behind them, make no fields."""
     quote: str | None = Field(default='"', min_length=1, max_length=1)
     """What stands around a field that holds delimiters, quotes or line ends; null: nothing does. Blanks outside the quotes are no data."""
     escape: str | None = Field(default=None, min_length=1, max_length=1)

@@ -34,12 +34,37 @@ def files(
 
     f = table("files")
     query = sa.select(f.c.document).order_by(f.c.updated.desc()).limit(limit)
-    for column, value in ((f.c.pipeline, pipeline), (f.c.run_id, run_id), (f.c.ds, ds)):
+    for column, value in ((f.c.run_id, run_id), (f.c.ds, ds)):
         query = query.where(column == value) if value else query
+    for condition in _named(pipeline, name):
+        query = query.where(condition)
+    return [FileRun.from_json(row["document"]) for row in _rows(url, query)]
+
+
+def waiting(url: str, pipeline: str | None = None, name: str | None = None) -> list[FileRun]:
+    """Files of which the last word is that they wait for a person, oldest first. That a later attempt failed does not end the waiting."""
+    import sqlalchemy as sa
+
+    f = table("files")
+    order = sa.func.row_number().over(partition_by=(f.c.pipeline, f.c.uri), order_by=f.c.updated.desc()).label("place")
+    told = sa.select(f.c.document, f.c.status, f.c.updated, order).where(f.c.status != Status.FAILED.value)
+    for condition in _named(pipeline, name):
+        told = told.where(condition)
+    last = told.subquery()
+    query = sa.select(last.c.document).where((last.c.place == 1) & (last.c.status == Status.WAITING.value)).order_by(last.c.updated)
+    return [FileRun.from_json(row["document"]) for row in _rows(url, query)]
+
+
+def _named(pipeline: str | None, name: str | None) -> list[Any]:
+    """Conditions on `files`: the pipeline, and the end of the uri or the beginning of the fingerprint."""
+    import sqlalchemy as sa
+
+    f = table("files")
+    found = [f.c.pipeline == pipeline] if pipeline else []
     if name:
         ending = name.removeprefix("./").replace("%", r"\%").replace("_", r"\_")
-        query = query.where(sa.or_(f.c.uri.like(f"%{ending}", escape="\\"), f.c.fingerprint.like(f"{ending}%", escape="\\")))
-    return [FileRun.from_json(row["document"]) for row in _rows(url, query)]
+        found.append(sa.or_(f.c.uri.like(f"%{ending}", escape="\\"), f.c.fingerprint.like(f"{ending}%", escape="\\")))
+    return found
 
 
 def receipts_at(url: str, topic: str, partition: int, offset: int) -> list[dict[str, Any]]:

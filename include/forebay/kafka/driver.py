@@ -156,6 +156,8 @@ class Driver:
     def _read_to(self, effect: steps.ReadTo) -> steps.Event:
         reached = self._reader.read_to({self._partition: effect.offset}, effect.deadline - time.monotonic())
         failpoints.hit("after_barrier", self._chunk)
+        if reached and self._job.behind_barrier:
+            self._job.behind_barrier()
         return self._ledger(reached)
 
     def _ledger(self, reached: bool) -> steps.Ledger:

@@ -22,7 +22,7 @@ from forebay import events
 from forebay.errors import BrokerUnavailableError, ConfigError, LedgerError, TopicMissingError
 from forebay.kafka import client
 from forebay.kafka.guard import Guard, Keep, Known, Tail, now
-from forebay.model import Identity, Json, JsonDict, OffsetRange, Receipt, SourceFile, Window
+from forebay.model import Identity, Json, JsonDict, OffsetRange, Receipt, Replay, SourceFile, Window
 
 if TYPE_CHECKING:
     from confluent_kafka import TopicPartition
@@ -199,6 +199,7 @@ class Completion(_Lenient):
     decided_by: str | None = None
     decision_reason: str | None = None
     window: Window | None = None  # the data interval of the run
+    replay: Replay | None = None  # repaired rows of another content: which
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,7 @@ class PublishJob:
     completion: Completion = field(default_factory=Completion)
     max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES
     follow_for: float = 900.0  # seconds a fenced attempt watches another owner before it gives up
+    behind_barrier: Callable[[], None] | None = None  # asked once the lane is ours and all before us is settled; may raise to stop
     keep: Keep | None = None  # the ledger's local copy and what is remembered of it; without, it is read whole and believed
 
     @property

@@ -29,7 +29,9 @@ LAYOUT = 1
 BATCH = 5_000  # records a SQLite transaction, while many are read
 _KEPT = 7 * 86_400  # seconds that an unused copy stays
 _PARTITION = 1 << 48  # `place`: partition * 2^48 + offset
+_WINDOW, _MEMORY = 12, 4  # zlib: a small state is made faster than a large one, and the values are small
 _TABLES = """
+CREATE TABLE dictionary (value BLOB NOT NULL);
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 CREATE TABLE position (partition INTEGER PRIMARY KEY, upto INTEGER NOT NULL, records INTEGER NOT NULL);
 CREATE TABLE record (
@@ -114,7 +116,7 @@ class Snapshot:
         ).fetchone()
         if row is None:
             return None
-        data = json.loads(zlib.decompress(row[3]))
+        data = json.loads(self.unpack(row[3]))
         fingerprint = data["fingerprint"] if row[2] is None else data["file"]["fp"]
         return Tail.of(row[0] % _PARTITION, key(pipeline, fingerprint, row[1], FILE if row[2] is None else row[2]))
 
@@ -129,7 +131,9 @@ class Snapshot:
             if any(held.get(p, -1) < offset for p, offset in base.items()):
                 raise SnapshotLostError(f"reading `{self.path}`: it was replaced meanwhile (try again)")
             new = [row for row in rows if row[0] % _PARTITION >= held[row[0] // _PARTITION]]
-            self._db.executemany("INSERT OR IGNORE INTO record VALUES (?, ?, ?, ?, ?, ?, ?)", new)
+            packer = self._packer([row[-1] for row in new[:2]])
+            packed = ((*row[:-1], _packed(packer, row[-1])) for row in new)
+            self._db.executemany("INSERT OR IGNORE INTO record VALUES (?, ?, ?, ?, ?, ?, ?)", packed)
             for p, offset in upto.items():
                 count = sum(row[0] // _PARTITION == p for row in new)
                 self._db.execute("UPDATE position SET upto = max(upto, ?), records = records + ? WHERE partition = ?", (offset, count, p))
@@ -139,6 +143,20 @@ class Snapshot:
                 self._db.execute("ROLLBACK")
             raise
 
+    def _words(self) -> bytes:
+        """What values are compressed against: the first ones that this copy took up. They are much alike."""
+        row = self._db.execute("SELECT value FROM dictionary").fetchone()
+        return bytes(row[0]) if row else b""
+
+    def _packer(self, examples: list[bytes]) -> Any:
+        if examples and not self._words():
+            self._db.execute("INSERT INTO dictionary VALUES (?)", (b"".join(examples)[-4000:],))
+        return zlib.compressobj(1, zlib.DEFLATED, _WINDOW, _MEMORY, zlib.Z_DEFAULT_STRATEGY, self._words())
+
+    def unpack(self, value: bytes) -> bytes:
+        """A record's value. Raises `zlib.error`."""
+        return zlib.decompressobj(_WINDOW, self._words()).decompress(value)
+
     def select(self, words: str, *values: Any) -> list[tuple[Any, ...]]:
         return self._db.execute(words, values).fetchall()
 
@@ -147,6 +165,11 @@ class Snapshot:
 
     def close(self) -> None:
         self._db.close()
+
+
+def _packed(packer: Any, value: bytes) -> bytes:
+    this = packer.copy()
+    return bytes(this.compress(value) + this.flush())
 
 
 def delete(path: Path) -> None:
@@ -192,7 +215,7 @@ class SnapshotView:
             file = json.loads(raw_value)["file"]
             uri, size, chunk = file["uri"], file["size"], None
         place = partition * _PARTITION + offset
-        self._rows.append((place, _short(fingerprint), where["generation"], chunk, uri, size, zlib.compress(raw_value, 1)))
+        self._rows.append((place, _short(fingerprint), where["generation"], chunk, uri, size, raw_value))
         lane = lane_of(fingerprint, self.lanes)
         self.moves[lane] = (self.moves.get(lane, (0, False))[0] + 1, chunk is None)
         if fingerprint in self._loaded:
@@ -252,7 +275,7 @@ class SnapshotView:
         with self._lost():
             rows = self._snapshot.select(f"SELECT {columns} FROM record WHERE {where} ORDER BY place LIMIT {limit}", *values)
             if columns.endswith("value"):
-                rows = [(*row[:-1], zlib.decompress(row[-1])) for row in rows]
+                rows = [(*row[:-1], self._snapshot.unpack(row[-1])) for row in rows]
         return iter(rows)
 
     def of_file(self, fingerprint: str, generation: int = 1) -> dict[int, ChunkEntry]:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from forebay import __version__
 from forebay.lineage.facts import FileFacts, RunFacts
-from forebay.model import OffsetRange, RuleResult, Status
+from forebay.model import FileRun, OffsetRange, RuleResult, Status
 
 if TYPE_CHECKING:
     from openlineage.client.event_v2 import InputDataset, Job, OutputDataset, RunEvent
@@ -103,7 +103,8 @@ def _inputs(facts: RunFacts) -> list[InputDataset]:
 
 
 def dataset_name(uri: str) -> tuple[str, str]:
-    """OpenLineage namespace and name of a file."""
+    """OpenLineage namespace and name of a file; of a replay, that of the file which its rows come from."""
+    uri = uri.removeprefix("replay+")
     parts = urlsplit(uri)
     if parts.scheme == "file":
         return "file", uri.removeprefix("file://")
@@ -113,10 +114,24 @@ def dataset_name(uri: str) -> tuple[str, str]:
 def _input_facets(item: FileFacts) -> dict[str, Any]:
     from openlineage.client.facet_v2 import dataset_type_dataset, dataset_version_dataset
 
-    return {
-        "version": dataset_version_dataset.DatasetVersionDatasetFacet(datasetVersion=f"sha256:{item.file.fingerprint}"),
+    content = item.file.replay.fingerprint if item.file.replay else item.file.fingerprint
+    return _decision(item.file) | {
+        "version": dataset_version_dataset.DatasetVersionDatasetFacet(datasetVersion=f"sha256:{content}"),
         "datasetType": dataset_type_dataset.DatasetTypeDatasetFacet(datasetType="FILE"),
     } | _schema(item)
+
+
+def _decision(file: FileRun) -> dict[str, Any]:
+    """What a person decided of the file: who, when, why, and the run in which it waited. The gate's own decisions are in the assertions."""
+    from openlineage.client.facet_v2 import tags_dataset
+
+    told = {"follows": file.follows, "replay": file.replay and f"rows {file.replay.rows} from {file.replay.source}"}
+    if file.decided_by and file.decided_by != "gate":
+        when = file.decided_at.isoformat() if file.decided_at else None
+        told |= {"decision": file.decision and file.decision.value, "decided_by": file.decided_by, "decided_at": when}
+        told |= {"decision_reason": file.decision_reason}
+    tags = [tags_dataset.TagsDatasetFacetFields(f"forebay.{key}", value, "FOREBAY") for key, value in told.items() if value]
+    return {"tags": tags_dataset.TagsDatasetFacet(tags=tags)} if tags else {}
 
 
 def _schema(item: FileFacts) -> dict[str, Any]:

@@ -51,6 +51,7 @@ def _file(ctx: Context, view: LedgerView, entry: FileEntry) -> FileRun:
         decision=Decision(done.decision) if done.decision else None,
         decided_by=done.decided_by,
         decision_reason=done.decision_reason,
+        replay=done.replay,
         work=ctx.project.work(entry.pipeline, entry.fingerprint),
         rows_in=entry.rows_in,
         published=entry.published,
