@@ -36,6 +36,7 @@ PRODUCER: client.Config = {
     "reconnect.backoff.ms": 10,  # how soon the connection to a coordinator is tried again: see `_warm`
 }
 FATAL = -150
+QUEUE_FULL = -184
 SHORT_INITS = 25
 CALL = 3.0  # seconds a call into librdkafka may take: signals are heard, and error callbacks served, in between
 
@@ -99,6 +100,8 @@ class Driver:
             return self._do[type(effect)](effect)
         except KafkaException as error:
             return self._failed(effect, failures.classify(error.args[0], transactional=True))
+        except BufferError:  # the client's queue had no room for a minute: part of the chunk is sent, so the whole transaction is given up
+            return self._failed(effect, failures.with_action(failures.of_code(QUEUE_FULL), Action.RENEW))
         except SystemError:  # confluent-kafka 2.16: flush of an instance with a fatal error "returned NULL without setting an exception"
             return self._failed(effect, failures.of_code(FATAL))
         except BrokerUnavailableError as error:  # from the ledger reader
