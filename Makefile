@@ -49,8 +49,9 @@ check: setup ## format, lint, types, layers
 format: setup ## write the formatter's and the linter's fixes
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
-docs: setup ## generate the reference pages and the JSON Schema
+docs: setup ## generate the reference pages, the JSON Schema and README's blocks
 	@$(BIN)/python tools/generate_docs.py
+	@$(BIN)/python tools/readme.py
 
 bench: setup ## measure against the ceiling and against plain scripts; writes docs/benchmarks.md
 	@$(BIN)/python tools/bench.py

@@ -41,7 +41,7 @@ def test_the_type_says_the_exit_code(cls: type[ForebayError]) -> None:
 
 @pytest.mark.parametrize("cls", CLASSES.values(), ids=CLASSES.keys())
 def test_an_error_is_named_and_documented(cls: type[ForebayError]) -> None:
-    assert cls.__name__.endswith("Error") and cls.__doc__ and cls.__doc__ != ForebayError.__doc__ or cls is ForebayError
+    assert (cls.__name__.endswith("Error") and cls.__doc__ and cls.__doc__ != ForebayError.__doc__) or cls is ForebayError
 
 
 def drawn() -> dict[str, str]:

@@ -30,7 +30,14 @@ LOADED_BY_A_PARSE = ("config", "contracts", "cli", "model.py", "errors.py", "eve
 def lint(folder: Path) -> subprocess.CompletedProcess[str]:
     """import-linter, as `make check` calls it, on the sources in `folder`."""
     path = os.pathsep.join([str(folder / "include"), str(folder / "plugins")])
-    command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()", "--no-cache", "--config", "pyproject.toml"]
+    command = [
+        sys.executable,
+        "-c",
+        "from importlinter.cli import lint_imports_command as c; c()",
+        "--no-cache",
+        "--config",
+        "pyproject.toml",
+    ]
     return subprocess.run(command, cwd=folder, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=False)
 
 

@@ -90,9 +90,9 @@ class Child:
         try:
             out, err = self.process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
-            self.process.kill()
+            self.process.send_signal(signal.SIGABRT)  # faulthandler says where it hangs
             out, err = self.process.communicate()
-            raise Unmet(f"an attempt did not end within {timeout:g} s; it said: {out[-200:]} {err[-800:]}") from None
+            raise Unmet(f"an attempt did not end within {timeout:g} s; it said: {out[-200:]} {err[-2000:]}") from None
         return Answer(self.process.returncode, json.loads(out.splitlines()[-1]) if out.strip() else {}, err)
 
 
@@ -214,7 +214,12 @@ class Lab:
         """Begin an attempt at a file."""
         mark = self.scratch / uuid.uuid4().hex
         words = [sys.executable, "-m", "tests.chaos.worker", json.dumps(file.job | {"mark": str(mark)} | job)]
-        environment = {**os.environ, "FOREBAY_FAILPOINT": failpoint, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "include")])}
+        environment = {
+            **os.environ,
+            "PYTHONFAULTHANDLER": "1",
+            "FOREBAY_FAILPOINT": failpoint,
+            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "include")]),
+        }
         pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         child = Child(subprocess.Popen(words, env=environment, cwd=ROOT, **pipes), mark)
         self._children.append(child)

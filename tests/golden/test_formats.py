@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forebay import registry
-from forebay.errors import ForebayError
+from forebay.errors import CorruptFileError, ForebayError
 from forebay.model import Column, Stage
 from tests.contracts.formats import rejects, rows, staged
 
@@ -143,3 +143,39 @@ def test_well_formed_files_have_as_many_rows_as_pythons_csv_module_says(
     stage = staged(_csv(delimiter=delimiter), text.getvalue().encode(), columns, tmp_path_factory.mktemp("csv"))
     assert (stage.rows_in, stage.rows_rejected) == (len(theirs), 0)
     assert [[row["x"] or "", row["y"] or ""] for row in rows(stage)] == theirs
+
+
+_WELL = b'a,b\n1,x\n2,"y, z"\n3,"p\nq"\n4,"say ""hi"""\n5,\n\n6,caf\xc3\xa9\n7,end\n'
+_PIECES = st.sampled_from([b'"', b'""', b",", b"\n", b"\r\n", b"\r", b"\n\n", b"\0", b"\xff", b"\xe2\x80", b" ", b"\t", b'",', b',"', b"x" * 300])
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    hits=st.lists(st.tuples(st.integers(4, len(_WELL)), st.integers(0, 3), _PIECES), min_size=1, max_size=4),
+    repeat=st.sampled_from([1, 40]),
+)
+def test_any_damage_leaves_every_row_with_one_fate(
+    hits: list[tuple[int, int, bytes]], repeat: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Bytes put in or taken out anywhere: the file is refused, or its rows are kept or set aside, each once, and what is kept stands there."""
+    body = bytearray(_WELL)
+    for at, cut, piece in hits:
+        body[at : at + cut] = piece
+    data = bytes(body) + _WELL[4:] * (repeat - 1)
+    try:
+        stage = staged(_csv(), data, (Column("a", "int64"), Column("b", "string")), tmp_path_factory.mktemp("damaged"))
+    except CorruptFileError:
+        return
+    every_row_has_one_fate(stage)
+    text = data.decode("utf-8", "surrogateescape").replace("\r\n", "\n").replace("\r", "\n")
+    strange = [row["b"] for row in rows(stage) if row["b"] and _written(row["b"]) not in text.replace('""', '"')]
+    assert strange == []
+    assert [r["raw"] for r in rejects(stage) if r["raw"].replace(b"\r\n", b"\n").replace(b"\r", b"\n") not in _one_end(data)] == []
+
+
+def _written(value: str) -> str:
+    return value.replace('""', '"').replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _one_end(data: bytes) -> bytes:
+    return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")

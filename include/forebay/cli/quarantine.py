@@ -1,4 +1,4 @@
-"""`forebay quarantine list|show|export`: rows set aside, and why."""
+"""`forebay quarantine list|show|export|replay`: rows set aside, why, and their way back."""
 
 from __future__ import annotations
 
@@ -104,18 +104,68 @@ def export(
     raw: Annotated[
         bool, typer.Option("--raw", help="Leave cells that begin with = + - @ as they are (a spreadsheet would run them).")
     ] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="One column for each of the pipeline's, to be edited and given to `quarantine replay`.")
+    ] = False,
     root: ProjectOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """All quarantined rows as one CSV, to be read by people."""
+    """All quarantined rows as one CSV: to be read by people, or (--repair) to be edited and replayed."""
     with exit_codes(as_json):
         from forebay.verbs import quarantine
 
         here = project(root)
         ctx = _context(here, pipeline)
         lists = [(f, quarantine.listed(ctx, f)) for f in quarantine.files_with(here, pipeline, file, limit=100_000)]
-        count = _write(lists, to, raw)
+        count = _write_repair(ctx, lists, to) if repair else _write(lists, to, raw)
         show({"path": str(to), "rows": count}, as_json, lambda console: console.print(f"{count:,} rows written to {to}"))
+
+
+def _write_repair(ctx: Any, lists: list[tuple[FileRun, Path]], to: Path) -> int:
+    import pyarrow as pa
+    import pyarrow.csv as pc
+
+    from forebay.verbs import _repair
+    from forebay.verbs.inspect import work_of
+
+    tables = [_repair.exported(ctx, file, work_of(ctx, file.fingerprint or ""), path) for file, path in lists]
+    if not tables:
+        raise ConfigError(f"exporting rows of `{ctx.pipeline.pipeline}`: none is quarantined (forebay quarantine list)")
+    table = pa.concat_tables(tables, promote_options="permissive")
+    order = [name for name in table.column_names if name not in _repair.OWN]
+    pc.write_csv(table.select([*order, *_repair.OWN]), to)
+    return len(table)
+
+
+@app.command("replay")
+def replay(
+    pipeline: Annotated[str, typer.Argument(help="The pipeline.")],
+    source: Annotated[Path, typer.Option("--from", help="The edited CSV of `quarantine export --repair`.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; kept in the ledger, the index and lineage.")],
+    root: ProjectOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Publish repaired rows, each exactly once; those that still fail stay, with the reason (exit code 3 then)."""
+    with exit_codes(as_json):
+        from forebay.cli.progress import follow
+        from forebay.cli.run import getuser
+        from forebay.verbs import replay as replaying
+
+        ctx = _context(project(root), pipeline)
+        with follow():
+            done = replaying.replay(ctx, source, getuser(), reason)
+        show({"files": [one.to_json() for one in done]}, as_json, lambda console: _replayed(console, done))
+        raise typer.Exit(3 if any(one.still for one in done) else 0)
+
+
+def _replayed(console: Console, done: list[Any]) -> None:
+    for one in done:
+        counts = f"{one.rows:,} rows: {one.published:,} published, {one.already:,} already replayed, {len(one.still):,} stay in quarantine"
+        console.print(Text(f"{one.uri}: {counts}"))
+        for row in one.still[:20]:
+            console.print(Text(f"  row {row.row:,}  {row.reason}"))
+        if one.note:
+            console.print(Text(f"  {one.note}", style="dim"))
 
 
 def _write(lists: list[tuple[FileRun, Path]], to: Path, raw: bool) -> int:

@@ -59,6 +59,8 @@ def _record(topic: str, partition: int, offset: int, root: Any, as_json: bool) -
             ("key", found.key),
             ("value", _short(found.value)),
         ]
+        if found.replay:
+            rows.append(("repaired", f"replayed from {found.replay.source} (sha256 {found.replay.source_fingerprint[:16]})"))
         for name, value in rows:
             table.add_row(f"[dim]{name}[/]", _plain(value))
         console.print(table)

@@ -167,6 +167,8 @@ class RangeReader:
         from confluent_kafka import TopicPartition
 
         pending = dict(cursors)
+        with client.translate(f"re-reading `{topic}`", self._errors, topic=topic):
+            self._consumer.list_topics(topic, _CONNECTING)  # else librdkafka learns the leaders at its next tick, up to a second later
         self._consumer.assign([TopicPartition(topic, p, c.ranges[0].first) for p, c in cursors.items()])
         heard = time.monotonic()
         try:
@@ -178,8 +180,6 @@ class RangeReader:
                 elif time.monotonic() - heard > self._patience:
                     raise self._held_up(topic, pending)
         finally:
-            # A pause outlives its assignment: the next `count` of the same partition would wait for ever.
-            self._consumer.resume([TopicPartition(topic, p) for p in cursors])
             self._consumer.unassign()
 
     def _held_up(self, topic: str, pending: dict[int, _Cursor]) -> RetryableError:
@@ -199,7 +199,7 @@ class RangeReader:
         for partition, run in groupby(messages, _partition):
             cursor = pending.get(partition)
             if cursor is None:
-                continue  # fetched ahead before the pause
+                continue  # fetched ahead before it was unassigned
             before = cursor.next, cursor.found, cursor.foreign
             at = self._feed(topic, cursor, list(run), ids)
             news = news or before != (cursor.next, cursor.found, cursor.foreign)
@@ -237,7 +237,7 @@ class RangeReader:
 
         if cursor.current is None:
             del pending[partition]
-            self._consumer.pause([TopicPartition(topic, partition)])
+            self._consumer.incremental_unassign([TopicPartition(topic, partition)])  # not `pause`: it outlives the assignment, and costs a second
         elif cursor.current.first - at > FAR:
             self._consumer.seek(TopicPartition(topic, partition, cursor.current.first))
 

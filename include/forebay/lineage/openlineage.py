@@ -115,10 +115,14 @@ def _input_facets(item: FileFacts) -> dict[str, Any]:
     from openlineage.client.facet_v2 import dataset_type_dataset, dataset_version_dataset
 
     content = item.file.replay.fingerprint if item.file.replay else item.file.fingerprint
-    return _decision(item.file) | {
-        "version": dataset_version_dataset.DatasetVersionDatasetFacet(datasetVersion=f"sha256:{content}"),
-        "datasetType": dataset_type_dataset.DatasetTypeDatasetFacet(datasetType="FILE"),
-    } | _schema(item)
+    return (
+        _decision(item.file)
+        | {
+            "version": dataset_version_dataset.DatasetVersionDatasetFacet(datasetVersion=f"sha256:{content}"),
+            "datasetType": dataset_type_dataset.DatasetTypeDatasetFacet(datasetType="FILE"),
+        }
+        | _schema(item)
+    )
 
 
 def _decision(file: FileRun) -> dict[str, Any]:

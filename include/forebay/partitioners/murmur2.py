@@ -29,7 +29,10 @@ class Murmur2(Partitioner[Murmur2Config]):
 
         distinct = keys.dictionary_encode()
         places = (murmur2(distinct.dictionary) & np.uint32(0x7FFFFFFF)) % np.uint32(partitions)
-        return pa.array(places.astype(np.int32)[distinct.indices.to_numpy()], pa.int32())
+        assigned = places.astype(np.int32)[distinct.indices.to_numpy()]
+        return pa.Array.from_buffers(
+            pa.int32(), len(assigned), [None, pa.py_buffer(assigned)]
+        )  # `pa.array` of numpy would import pandas (0.15 s)
 
 
 def murmur2(keys: pa.BinaryArray) -> np.ndarray[Any, np.dtype[np.uint32]]:

@@ -9,6 +9,7 @@ A quote stands before cells that a spreadsheet would take for a formula; reading
 from __future__ import annotations
 
 import csv
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,7 +20,8 @@ from forebay.compressions._unpack import unpack
 from forebay.contracts import StageWriter
 from forebay.errors import ConfigError
 from forebay.model import Column, FileRun, Snapshot, SourceFile, Stage
-from forebay.serializers._text import literal
+from forebay.serializers._text import text
+from forebay.verbs._rows import StagedRows
 from forebay.verbs.context import Context
 from forebay.verbs.work import Work
 
@@ -42,25 +44,19 @@ def exported(ctx: Context, file: FileRun, work: Work, listed: Path) -> pa.Table:
     if stage is None:
         raise ConfigError(f"exporting rows of `{file.file.uri}`: its stage is not on this machine (export them without --repair)")
     names = [column.name for column in stage.columns]
+    staged = StagedRows(stage, ctx.pipeline.record)
+    forms = f"case when q.stage in ('decode', 'parse', 'schema') and {ctx.pipeline.format.type == 'csv'} then '{FILE}' else '{TYPED}' end"
     with duckdb.connect() as con:
         con.execute("set threads = 1")
         con.register("cells", _file_cells(ctx, file, work, listed, names))
-        cells = ", ".join(_cell(n, name, stage.columns[n].type == "string") for n, name in enumerate(names))
+        cells = ", ".join(f"coalesce(c.c{n}, {text(f't.{staged.identifier(name)}', staged.type(name))})" for n, name in enumerate(names))
         found = con.execute(
-            f"""select {cells}, $fp, $generation, q.__row::varchar, q.reason,
-            case when c.__row is null then '{TYPED}' else '{FILE}' end, coalesce(try(decode(raw)), raw::varchar)
-            from (select *, try_cast(case when json_valid(try(decode(raw))) then decode(raw) end as json) as j from read_parquet($path)) q
-            left join cells c using (__row) order by q.__row""",
+            f"""select {cells}, $fp, $generation, q.__row::varchar, q.reason, {forms}, coalesce(try(decode(raw)), raw::varchar)
+            from read_parquet($path) q left join cells c using (__row) left join {staged.source} on t.{staged.row} = q.__row order by q.__row""",
             {"fp": file.fingerprint, "generation": str(file.generation), "path": str(listed)},
         ).to_arrow_table()
     columns = [column.cast(pa.string()) for column in found.columns]
     return _harmless(pa.table(columns, names=[*names, *OWN]), [*names, "__raw"])
-
-
-def _cell(n: int, name: str, text: bool) -> str:
-    pointer = "/" + name.replace("~", "~0").replace("/", "~1")
-    del text
-    return f"coalesce(c.c{n}, json_extract_string(q.j, {literal(pointer)})) as c{n}"
 
 
 def _harmless(table: pa.Table, names: list[str]) -> pa.Table:
@@ -79,8 +75,11 @@ def _file_cells(ctx: Context, file: FileRun, work: Work, listed: Path, names: li
     """`__row` and the cells (`c0`, `c1` …) of rows that could not be read, split by the format's own rules; rows that cannot even be split are not in it."""
     import pyarrow as pa
 
+    kind = ctx.pipeline.format.type
     empty = pa.table({"__row": pa.array([], pa.int64()), **{f"c{n}": pa.array([], pa.string()) for n in range(len(names))}})
-    if ctx.pipeline.format.type != "csv" or not work.snapshot.exists():
+    if kind.startswith("json"):
+        return _json_cells(listed, names) or empty
+    if kind != "csv" or not work.snapshot.exists():
         return empty
     config = registry.find("formats", "csv").Config(**ctx.pipeline.format.options)
     with TemporaryDirectory(dir=work.folder, prefix=".repair-") as scratch:
@@ -90,6 +89,41 @@ def _file_cells(ctx: Context, file: FileRun, work: Work, listed: Path, names: li
             return empty
         stage = _split(config, draft, names)
         return _cells(stage, names) if stage else empty
+
+
+def _unread(listed: Path) -> list[tuple[int, str]]:
+    """Number and text of the rows that could not be read; there are few, or the file as a whole would have been held back."""
+    import duckdb
+
+    with duckdb.connect() as con:
+        con.execute("set threads = 1")
+        return con.execute(
+            """select __row, rtrim(decode(raw), chr(10) || chr(13)) as raw from read_parquet($path)
+            where stage in ('decode', 'parse', 'schema') and try(decode(raw)) is not null order by __row""",
+            {"path": str(listed)},
+        ).fetchall()
+
+
+def _json_cells(listed: Path, names: list[str]) -> pa.Table | None:
+    """The members of objects, numbers with every digit they were written with."""
+    import pyarrow as pa
+
+    found = []
+    for row, raw in _unread(listed):
+        try:
+            members = json.loads(raw, parse_float=str, parse_int=str)
+        except ValueError:
+            continue
+        if isinstance(members, dict):
+            found.append((row, [_json_text(members.get(name)) for name in names]))
+    if not found:
+        return None
+    cells = {f"c{n}": pa.array([texts[n] for _, texts in found], pa.string()) for n in range(len(names))}
+    return pa.table({"__row": pa.array([row for row, _ in found], pa.int64()), **cells})
+
+
+def _json_text(value: Any) -> str | None:
+    return value if isinstance(value, str | None) else json.dumps(value, ensure_ascii=False)
 
 
 def _header(ctx: Context, file: FileRun, work: Work, config: Any, names: list[str], scratch: Path) -> list[str]:
@@ -107,20 +141,11 @@ def _header(ctx: Context, file: FileRun, work: Work, config: Any, names: list[st
 
 def _write_raw(listed: Path, draft: Path, header: list[str], config: Any) -> bool:
     """The raw texts as a file of their own, each with its row number before it; those with an open quote would swallow others and are left out."""
-    import duckdb
-
-    with duckdb.connect() as con:
-        con.execute("set threads = 1")
-        rows = con.execute(
-            """select __row, rtrim(decode(raw), chr(10) || chr(13)) as raw from read_parquet($path)
-            where stage in ('decode', 'parse', 'schema') and try(decode(raw)) is not null order by __row""",
-            {"path": str(listed)},
-        ).fetchall()
     quote = config.quote or ""
     with draft.open("w", encoding="utf-8", newline="") as out:
         writer = csv.writer(out, delimiter=config.delimiter, quotechar=config.quote or '"', lineterminator="\n")
         writer.writerow([POSITION, *header])
-        kept = [(row, raw) for row, raw in rows if not quote or raw.count(quote) % 2 == 0]
+        kept = [(row, raw) for row, raw in _unread(listed) if not quote or raw.count(quote) % 2 == 0]
         out.writelines(f"{row}{config.delimiter}{raw}\n" for row, raw in kept)
     return bool(kept)
 
@@ -169,7 +194,9 @@ def edited(path: Path) -> dict[Origin, pa.Table]:
     for name in ("__generation", "__row"):
         wrong = table.filter(pc.invert(pc.fill_null(pc.match_substring_regex(table[name], "^[0-9]{1,15}$"), False)))
         if len(wrong):
-            raise ConfigError(f"reading `{path}`: `{wrong[name][0].as_py()}` in `{name}` is no number (the columns that begin with `__` stay)")
+            raise ConfigError(
+                f"reading `{path}`: `{wrong[name][0].as_py()}` in `{name}` is no number (the columns that begin with `__` stay)"
+            )
         table = table.set_column(table.schema.get_field_index(name), name, table[name].cast(pa.int64()))
     pairs = table.group_by(["__fp", "__generation"]).aggregate([]).to_pylist()
     keys = {Origin(str(pair["__fp"]), pair["__generation"]) for pair in pairs}

@@ -30,7 +30,11 @@ def judged(ctx: Context, stage: Stage, origin: Stage | None, aside: Path | None,
 
     whole = _beside(stage, origin, aside, folder) if origin and aside and origin.columns == stage.columns else None
     verdict = check(whole or stage, suite, folder / "verdict", run_name=f"{ctx.pipeline.pipeline}/replay")
-    note = None if whole else "the published rows of the file are not on this machine: rules about rows among others saw the repaired rows only"
+    note = (
+        None
+        if whole
+        else "the published rows of the file are not on this machine: rules about rows among others saw the repaired rows only"
+    )
     return _only(verdict, stage, folder), note
 
 

@@ -11,7 +11,7 @@ from forebay.errors import ConfigError, FatalError, FileChangedError, ForebayErr
 from forebay.index import projection, queries
 from forebay.kafka.ledger import FileEntry
 from forebay.lineage.openlineage import lineage_run
-from forebay.model import Decision, FileRun, Identity, RunReport, Status, Window
+from forebay.model import FileRun, Identity, RunReport, Status, Window
 from forebay.verbs import report as reporting
 from forebay.verbs.context import Context
 from forebay.verbs.discover import open_ledger

@@ -25,7 +25,7 @@ def reconcile(ctx: Context, file: FileRun) -> FileRun:
     prefix = f"{(file.fingerprint or '')[:16]}:{file.generation}:"
     with reader.RangeReader(ctx.kafka) as reading:
         data = reading.count(file.outputs, None if ctx.pipeline.record.headers == "none" else prefix)
-        aside = reading.count(file.quarantine, prefix)
+        aside = reading.count(file.quarantine, prefix)  # quarantine records carry their ids in every profile
     for seen in (*data, *aside):
         _compare(file, seen)
     _each_row_once(file, (*data, *aside))

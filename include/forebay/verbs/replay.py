@@ -33,8 +33,8 @@ from forebay.model import ChunkPlan, Column, Decision, Fate, FileRun, Identity, 
 from forebay.verbs import _repair
 from forebay.verbs import report as reporting
 from forebay.verbs._quarantine import compose_quarantine, schema
-from forebay.verbs._replay_check import judged
 from forebay.verbs._repair import Origin
+from forebay.verbs._replay_check import judged
 from forebay.verbs._rows import ROW
 from forebay.verbs.context import Context
 from forebay.verbs.encode import ChunkEncoder
@@ -236,19 +236,27 @@ def _judge(ctx: Context, entry: FileEntry, rows: pa.Table, path: Path, folder: P
             f"replaying `{path}`: the pipeline declares no columns, and what was inferred of `{entry.file.uri}` is not on this machine (declare `schema.columns`)"
         )
     good, bad = _repair.typed(ctx, rows, columns, path, folder)
-    stage = _stage(entry, columns, good, bad, folder / "typed")
-    quarantine = _listed_aside(origin_work.quarantine(Decision.PUBLISH))
+    stage = _stage(entry, columns, good, bad, folder / "edited")
+    everything = entry.completion.decision == Decision.PUBLISH_ALL.value
+    quarantine = _listed_aside(origin_work.quarantine(Decision.PUBLISH_ALL if everything else Decision.PUBLISH))
     verdict, note = judged(ctx, stage, origin if quarantine else None, quarantine, folder)
     aside = folder / "aside.parquet"
     compose_quarantine(
-        stage, verdict, ctx.pipeline, Decision.PUBLISH, aside, max_message_bytes=topics.max_message_bytes(ctx.kafka, ctx.pipeline.topic.name)
+        stage,
+        verdict,
+        ctx.pipeline,
+        Decision.PUBLISH,
+        aside,
+        max_message_bytes=topics.max_message_bytes(ctx.kafka, ctx.pipeline.topic.name),
     )
     failing = pq.read_table(aside)
     passed = good.filter(pc.invert(pc.is_in(good[ROW], failing[ROW].combine_chunks())))
     places = pa.array(range(1, len(passed) + 1), pa.int64())
     pq.write_table(passed.select([ROW]), folder / "origin_rows.parquet")
     dense = passed.set_column(passed.schema.get_field_index(ROW), passed.schema.field(ROW), places)
-    still = tuple(Still(line[ROW], tuple(line["columns"]), line["reason"]) for line in failing.select([ROW, "columns", "reason"]).to_pylist())
+    still = tuple(
+        Still(line[ROW], tuple(line["columns"]), line["reason"]) for line in failing.select([ROW, "columns", "reason"]).to_pylist()
+    )
     return _stage(entry, columns, dense, bad.slice(0, 0), folder / "passed"), still, note
 
 
@@ -288,7 +296,9 @@ class _Publication:
     def publish(self) -> int:
         """Publish, read again, report; returns how many rows are published."""
         window = self.entry.completion.window or _day_of(self.ctx, self.entry)
-        run = RunReport(self.run_id, self.ctx.pipeline.pipeline, window, "running", self.at, trigger="replay", note=f"replay: {self.reason}")
+        run = RunReport(
+            self.run_id, self.ctx.pipeline.pipeline, window, "running", self.at, trigger="replay", note=f"replay: {self.reason}"
+        )
         reporting.begin(self.ctx, run, self.identity)
         units = [self._unit(first, run) for first in range(0, len(self.rows), UNIT_ROWS)]
         files = _merged(units)

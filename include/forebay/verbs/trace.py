@@ -10,10 +10,11 @@ from forebay.config.home import Project
 from forebay.errors import ConfigError, FatalError
 from forebay.index import queries
 from forebay.kafka import lookup
-from forebay.model import Decision, FileRun, Json
+from forebay.model import Decision, FileRun, Json, Replay
 from forebay.verbs.context import Context
 from forebay.verbs.encode import ChunkEncoder, plan_chunks
 from forebay.verbs.inspect import work_of
+from forebay.verbs.replay import MARK, SCHEME
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,9 @@ class RecordTrace(Json):
     value: str
     headers: dict[str, str]
     suite: str | None = None
+    replay: Replay | None = (
+        None  # set: the row was quarantined, repaired and replayed; `uri`, `fingerprint` and `row` are those of its origin
+    )
 
 
 def trace_record(project: Project, contexts: dict[str, Context], topic: str, partition: int, offset: int) -> RecordTrace:
@@ -58,6 +62,7 @@ def trace_record(project: Project, contexts: dict[str, Context], topic: str, par
     ctx = contexts[candidates[0]["pipeline"]]
     found = lookup.find(ctx.kafka, topic, partition, offset, since=min(c["first"] for c in candidates))
     source, row, how = _row(ctx, candidates, found)
+    source, told = _origin(project, source, row)
     return RecordTrace(
         topic,
         partition,
@@ -68,6 +73,7 @@ def trace_record(project: Project, contexts: dict[str, Context], topic: str, par
         value=_text(found.value),
         headers=found.headers,
         suite=_suite(project, source),
+        replay=told,
         **{
             name: source[name]
             for name in ("kind", "pipeline", "run_id", "uri", "fingerprint", "generation", "chunk", "first_row", "last_row")
@@ -79,13 +85,31 @@ def _text(data: bytes | None) -> str:
     return (data or b"").decode("utf-8", "replace")
 
 
+def _origin(project: Project, source: dict[str, Any], row: int | None) -> tuple[dict[str, Any], Replay | None]:
+    """Of a repaired row, the file that it comes from; its chunk's own row numbers count the replay's rows and mean nothing there."""
+    if not source["uri"].startswith(SCHEME):
+        return source, None
+    runs = queries.files(project.index, source["pipeline"], source["run_id"], limit=1000)
+    told = next((file.replay for file in runs if file.file.uri == source["uri"] and file.replay), None)
+    if told is None:
+        return source, None
+    spans = told.rows.replace("-", ",").split(",")
+    first, last = (row, row) if row is not None else (int(spans[0]), int(spans[-1]))
+    origin = {"uri": source["uri"].removeprefix(SCHEME), "fingerprint": told.fingerprint, "generation": told.generation}
+    return source | origin | {"first_row": first, "last_row": last}, told
+
+
 def _row(ctx: Context, candidates: list[dict[str, Any]], found: lookup.Found) -> tuple[dict[str, Any], int | None, str]:
     fp16, _, rest = found.headers.get("ce_id", "").partition(":")
     generation, _, row = rest.partition(":")
     for source in candidates:
-        if row.isdigit() and source["fingerprint"].startswith(fp16) and str(source["generation"]) == generation:
+        repaired = generation.endswith(MARK) and source["uri"].startswith(SCHEME)
+        same = source["fingerprint"].startswith(fp16) and (repaired or str(source["generation"]) == generation)
+        if row.isdigit() and same:
             return source, int(row), "the record's ce_id header"
     source = candidates[0]
+    if source["uri"].startswith(SCHEME):
+        return source, None, "the ledger's record of the replay"
     return source, _planned_row(ctx, source, found), "its place in the chunk's plan"
 
 

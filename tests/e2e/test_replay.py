@@ -1,0 +1,130 @@
+"""Quarantine replay on a real broker: export, edit, publish once; again, in another file, and after kill -9."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.kafka import Cluster, read_all
+from tests.support.project import OrdersProject, orders
+
+pytestmark = pytest.mark.kafka
+DAY = "2026-01-05"
+Rows = list[dict[str, str]]
+
+
+@pytest.fixture
+def shop(tmp_path: Path, kafka: Cluster, topic_name: str) -> OrdersProject:
+    """100 rows, of which 10 and 20 cannot be read, 30 fails a rule, 40 and 41 have the same id."""
+    made = OrdersProject.make(tmp_path, f"orders-{topic_name[-8:]}", kafka.bootstrap)
+    lines = orders(1, 100).splitlines(keepends=True)
+    lines[10] = "10,c3,not-a-number,2026-01-05\n"
+    lines[20] = "20,c6\n"
+    lines[30] = "30,=c2,-5.00,2026-01-05\n"
+    lines[40] = "41,c5,1.00,2026-01-05\n"
+    made.drop(DAY, "a.csv", "".join(lines))
+    answer = made.run()
+    assert answer.code == 0, answer.err
+    return made
+
+
+def export(shop: OrdersProject) -> Rows:
+    path = shop.root / "export.csv"
+    answer = shop.forebay("quarantine", "export", shop.name, "--to", str(path), "--repair")
+    assert answer.code == 0, answer.err
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def edited(shop: OrdersProject, rows: Rows, changes: dict[int, dict[str, str]], name: str = "fixed.csv") -> Path:
+    """A file of those rows alone that are changed."""
+    path = shop.root / name
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(row | changes[int(row["__row"])] for row in rows if int(row["__row"]) in changes)
+    return path
+
+
+def replay(shop: OrdersProject, path: Path, **environment: str) -> Any:
+    return shop.forebay("quarantine", "replay", shop.name, "--from", str(path), "--reason", "typing errors", "--json", **environment)
+
+
+def published(shop: OrdersProject, kafka: Cluster) -> dict[str, Any]:
+    """Value by ce_id; twice the same id is an error."""
+    found: dict[str, Any] = {}
+    for message in read_all(kafka.config, shop.name):
+        key = dict(message.headers())["ce_id"].decode()
+        assert key not in found, f"{key} is there twice"
+        found[key] = json.loads(message.value())
+    return found
+
+
+def test_repaired_rows_are_published_once_and_can_be_traced(shop: OrdersProject, kafka: Cluster) -> None:
+    rows = export(shop)
+    assert [(row["__row"], row["__form"], row["amount"]) for row in rows] == [
+        ("10", "file", "not-a-number"), ("20", "file", ""), ("30", "typed", "-5.00"), ("40", "typed", "1.00"), ("41", "typed", "41.50"),
+    ]  # fmt: skip
+    assert rows[2]["customer"] == "'=c2"
+    before = {m.key(): m.partition() for m in read_all(kafka.config, shop.name)}
+    amounts = {10: {"amount": "10.50"}, 20: {"amount": "still wrong"}, 30: {"amount": "5.00"}, 40: {"id": "40"}, 41: {}}
+    path = edited(shop, rows, amounts)
+    first = replay(shop, path)
+    assert first.code == 3, first.err
+    [told] = first.json["files"]
+    assert (told["rows"], told["published"], told["already"], [s["row"] for s in told["still"]]) == (5, 4, 0, [20])
+    assert "still wrong" in told["still"][0]["reason"]
+    fp = rows[0]["__fp"][:16]
+    found = published(shop, kafka)
+    assert sorted(value["id"] for value in found.values()) == [n for n in range(1, 101) if n != 20]
+    assert (found[f"{fp}:1+r1:10"]["amount"], found[f"{fp}:1+r1:30"]["customer"]) in {(10.5, "=c2"), ("10.50", "=c2")}
+    messages = [m for m in read_all(kafka.config, shop.name) if b"+r1:" in dict(m.headers())["ce_id"]]
+    assert all(before.get(m.key(), m.partition()) == m.partition() for m in messages)
+    one = messages[0]
+    traced = shop.forebay("trace", shop.name, str(one.partition()), str(one.offset()), "--json").json
+    assert traced["uri"].endswith("/a.csv") and traced["uri"].startswith("file://")
+    assert (traced["row"], traced["fingerprint"]) == (int(dict(one.headers())["ce_id"].split(b":")[2]), rows[0]["__fp"])
+    assert traced["replay"]["source"] == "fixed.csv"
+
+    again = replay(shop, path)
+    [told] = again.json["files"]
+    assert (told["published"], told["already"], len(told["still"])) == (0, 4, 1)
+    assert published(shop, kafka) == found
+    more = edited(shop, rows, {20: {"amount": "20.50", "day": "2026-01-05"}, 30: {"amount": "999.00"}}, "other.csv")
+    [told] = replay(shop, more).json["files"]
+    assert (told["published"], told["already"]) == (1, 1)
+    after = published(shop, kafka)
+    assert sorted(value["id"] for value in after.values()) == list(range(1, 101))
+    assert after[f"{fp}:1+r1:30"] == found[f"{fp}:1+r1:30"]
+    assert shop.forebay("ledger", "verify", shop.name).code == 0
+    assert shop.run().json["files"][0]["fate"] == "already published"
+
+
+@pytest.mark.parametrize("failpoint", ["mid_produce", "after_ledger", "during_commit", "after_commit"])
+def test_a_replay_that_was_killed_is_completed_and_nothing_comes_twice(shop: OrdersProject, kafka: Cluster, failpoint: str) -> None:
+    path = edited(shop, export(shop), {10: {"amount": "10.50"}, 30: {"amount": "5.00"}})
+    assert replay(shop, path, FOREBAY_FAILPOINT=f"{failpoint}:kill9").code == -9
+    again = replay(shop, path)
+    assert again.code == 0, again.err
+    [told] = again.json["files"]
+    assert told["published"] + told["already"] == 2
+    assert sorted(v["id"] for v in published(shop, kafka).values()) == sorted({*range(1, 101)} - {20, 40, 41})
+
+
+def test_a_repaired_row_that_meets_a_published_one_stays(shop: OrdersProject, kafka: Cluster) -> None:
+    answer = replay(shop, edited(shop, export(shop), {40: {"id": "7"}}))
+    [told] = answer.json["files"]
+    assert (answer.code, told["published"]) == (3, 0)
+    assert "unique" in told["still"][0]["reason"]
+
+
+def test_rows_that_were_never_quarantined_are_refused(shop: OrdersProject, kafka: Cluster) -> None:
+    rows = export(shop)
+    rows[0]["__row"] = "11"
+    answer = replay(shop, edited(shop, rows, {11: {"amount": "1.00"}, 30: {"amount": "5.00"}}))
+    assert (answer.code, "row 11" in answer.err, "never quarantined" in answer.err) == (2, True, True)
+    assert len(published(shop, kafka)) == 95
