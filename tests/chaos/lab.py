@@ -92,7 +92,9 @@ class Child:
         except subprocess.TimeoutExpired:
             self.process.send_signal(signal.SIGABRT)  # faulthandler says where it hangs
             out, err = self.process.communicate()
-            raise Unmet(f"an attempt did not end within {timeout:g} s; it said: {out[-200:]} {err[-2000:]}") from None
+            raise Unmet(
+                f"an attempt did not end within {timeout:g} s; it said: {out[-200:]} {err.split('Extension modules')[0][-2500:]}"
+            ) from None
         return Answer(self.process.returncode, json.loads(out.splitlines()[-1]) if out.strip() else {}, err)
 
 

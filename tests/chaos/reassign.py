@@ -32,4 +32,4 @@ def elect(admin: Any, topics: list[tuple[str, int]]) -> None:
     """Make each partition's preferred replica its leader; one that is already is no error."""
     from confluent_kafka import ElectionType, TopicPartition
 
-    admin.elect_leaders(ElectionType.PREFERRED, [TopicPartition(t, p) for t, p in topics], request_timeout=10).result()
+    admin.elect_leaders(ElectionType.PREFERRED, [TopicPartition(t, p) for t, p in topics]).result()

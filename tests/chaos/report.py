@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections import Counter, defaultdict
 from functools import cache
 from pathlib import Path
@@ -23,7 +24,17 @@ def versions() -> dict[str, str]:
     from forebay.kafka.broker import KAFKA_VERSION
 
     client = f"confluent-kafka {confluent_kafka.__version__}, librdkafka {confluent_kafka.libversion()[0]}"
-    return {"versions": f"Apache Kafka {KAFKA_VERSION}, {client}, forebay {__version__}"}
+    return {"versions": f"Apache Kafka {KAFKA_VERSION}, {client}, forebay {__version__} ({_commit()})"}
+
+
+def _commit() -> str:
+    """The commit that runs, and whether the engine's files differ from it."""
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], cwd=PAGE.parent, capture_output=True, text=True, check=False).stdout.strip()
+
+    changed = "with uncommitted changes" if git("status", "--porcelain", "--", "../include/forebay") else "clean"
+    return f"{git('rev-parse', '--short', 'HEAD') or 'no commit known'}, {changed}"
 
 
 def write(lines: Path) -> None:
@@ -35,7 +46,16 @@ def write(lines: Path) -> None:
 def page(trials: list[Line]) -> str:
     """The page as Markdown."""
     real, controls = [t for t in trials if not t["control"]], [t for t in trials if t["control"]]
-    parts = [HEAD, _summary(real, controls), "## Faults\n", _faults(real), "## Positive controls\n", CONTROLS, _controls(controls)]
+    parts = [
+        HEAD,
+        _summary(real, controls),
+        "## Faults\n",
+        _faults(real),
+        _not_run(trials),
+        "## Positive controls\n",
+        CONTROLS,
+        _controls(controls),
+    ]
     parts += [
         "## Trials that did not go as they must\n",
         _bad(real),
@@ -54,8 +74,8 @@ Kafka, lets the file be finished, and has three read_committed readers judge it:
 Kafka's own Java console consumer. None uses forebay's code; what must arrive follows from the rows' numbers (`tests/chaos/checker.py`).
 
 *Violations* are anomalies of I1 to I9 (docs/guarantees.md). *Unmet*: consumers saw nothing wrong, but something else did not go as it must (an exit
-code, a time limit). With no violation in N harms that are independent of each other, the rate of violations per harm is below 3/N with 95 %
-confidence: for the mix that was run, and no other. Rows are those of the fault matrix.
+code, a time limit). With no violation in N independent trials, the rate of violations per trial is below 3/N with 95 % confidence: for the mix that was
+run, and no other. N counts trials in which harm was done, not the harms within them; "–": too few. Rows are those of the fault matrix.
 """
 CONTROLS = "A checker that never fails proves nothing. Each control switches one protection off and does harm; it must be found out.\n"
 
@@ -74,7 +94,7 @@ def _figures(real: list[Line], controls: list[Line], kills: list[Line]) -> list[
         ("trials with a violation", str(violated)),
         (
             "kill -9 of the publisher",
-            f"{killed}, {sum(bool(t['anomalies']) for t in kills)} trials with a violation, bound {bound(killed, kills)}",
+            f"{killed}, {sum(bool(t['anomalies']) for t in kills)} trials with a violation, bound {bound(kills)}",
         ),
         ("unmet", str(sum(bool(t["unmet"]) for t in real))),
         ("controls found out", f"{sum(t['good'] for t in controls)} of {len(controls)}"),
@@ -82,9 +102,10 @@ def _figures(real: list[Line], controls: list[Line], kills: list[Line]) -> list[
     ]
 
 
-def bound(harms: int, trials: list[Line]) -> str:
-    """3/N where there was no violation."""
-    return f"{3 / harms:.2%}" if harms and not any(t["anomalies"] for t in trials) else "–"
+def bound(trials: list[Line]) -> str:
+    """3/N of the trials in which harm was done and nothing was violated; harms within one trial are not independent, so they do not count."""
+    done = sum(t["harm"] > 0 for t in trials)
+    return f"{3 / done:.1%}" if done > 3 and not any(t["anomalies"] for t in trials) else "–"
 
 
 def _grouped(trials: list[Line]) -> dict[str, list[Line]]:
@@ -105,9 +126,14 @@ def _faults(trials: list[Line]) -> str:
         violated, unmet = sum(bool(t["anomalies"]) for t in of_fault), sum(bool(t["unmet"]) for t in of_fault)
         harm = f"{harms} {made.harm}{'s' * (harms != 1)}"
         rows.append(
-            (made.row, f"`{name}`", made.what, str(made.nodes), str(len(of_fault)), harm, str(violated), str(unmet), bound(harms, of_fault))
+            (made.row, f"`{name}`", made.what, str(made.nodes), str(len(of_fault)), harm, str(violated), str(unmet), bound(of_fault))
         )
-    return _table(("row", "fault", "what", "brokers", "trials", "N", "violations", "unmet", "bound 3/N"), rows)
+    return _table(("row", "fault", "what", "brokers", "trials", "harms", "violations", "unmet", "bound 3/N"), rows)
+
+
+def _not_run(trials: list[Line]) -> str:
+    missing = sorted(FAULTS.keys() - {t["fault"] for t in trials})
+    return f"Automated, but with no trial in these campaigns, so nothing is claimed of them: {', '.join(f'`{n}`' for n in missing) or 'none'}.\n"
 
 
 def _controls(trials: list[Line]) -> str:
@@ -127,7 +153,7 @@ def _bad(trials: list[Line]) -> str:
 
 
 def _short(trial: Line) -> str:
-    text = trial["unmet"].strip().splitlines()[-1] if trial["unmet"] else trial["anomalies"][0]["detail"]
+    text = " ".join(trial["unmet"].split()) if trial["unmet"] else trial["anomalies"][0]["detail"]
     return text[:300].replace("|", "\\|")
 
 

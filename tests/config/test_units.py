@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from forebay.config.units import Duration, Share, Size
+from forebay.config.units import Duration, Limit, Share, Size
 
 
 def read(kind: Any, value: Any) -> Any:
@@ -46,3 +46,15 @@ def test_shares(text: Any, share: float) -> None:
 def test_other_words_are_refused(kind: Any, value: Any) -> None:
     with pytest.raises(ValidationError):
         read(kind, value)
+
+
+@pytest.mark.parametrize(("text", "limit"), [(100, 100), (0, 0), ("1%", 0.01), (0.5, 0.5), (1, 1), ("100%", 1.0)])
+def test_a_limit_is_a_count_or_a_share(text: Any, limit: float) -> None:
+    found = read(Limit, text)
+    assert (found, type(found)) == (limit, type(limit))
+
+
+@pytest.mark.parametrize("text", [-1, "x", 1.5, True, "100"])
+def test_what_is_no_limit_is_refused(text: Any) -> None:
+    with pytest.raises(ValidationError, match="neither a share"):
+        read(Limit, text)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -94,12 +97,14 @@ def test_repaired_rows_are_published_once_and_can_be_traced(shop: OrdersProject,
     [told] = again.json["files"]
     assert (told["published"], told["already"], len(told["still"])) == (0, 4, 1)
     assert published(shop, kafka) == found
-    more = edited(shop, rows, {20: {"amount": "20.50", "day": "2026-01-05"}, 30: {"amount": "999.00"}}, "other.csv")
+    more = edited(shop, rows, {20: {"id": "20", "customer": "c6", "amount": "20.50", "day": DAY}, 30: {"amount": "999.00"}}, "other.csv")
     [told] = replay(shop, more).json["files"]
     assert (told["published"], told["already"]) == (1, 1)
     after = published(shop, kafka)
     assert sorted(value["id"] for value in after.values()) == list(range(1, 101))
     assert after[f"{fp}:1+r1:30"] == found[f"{fp}:1+r1:30"]
+    [listed] = shop.forebay("quarantine", "list", shop.name, "--json").json["files"]
+    assert (listed["quarantined"], listed["replayed"]) == (5, 5)
     assert shop.forebay("ledger", "verify", shop.name).code == 0
     assert shop.run().json["files"][0]["fate"] == "already published"
 
@@ -128,3 +133,79 @@ def test_rows_that_were_never_quarantined_are_refused(shop: OrdersProject, kafka
     answer = replay(shop, edited(shop, rows, {11: {"amount": "1.00"}, 30: {"amount": "5.00"}}))
     assert (answer.code, "row 11" in answer.err, "never quarantined" in answer.err) == (2, True, True)
     assert len(published(shop, kafka)) == 95
+
+
+CONTROL = "from forebay.verbs.replay import _Publication as P; P._still_open = lambda *_: None; from forebay.cli.main import main; main()"
+"""The command without the question behind the barrier."""
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_of_two_replays_at_once_one_publishes_a_row(shop: OrdersProject, kafka: Cluster, asked: bool) -> None:
+    """The first has seen that the row is open, and is held up before it takes the lane; the second comes between, from another file."""
+    rows = export(shop)
+    slow, fast = edited(shop, rows, {30: {"amount": "5.00"}}, "slow.csv"), edited(shop, rows, {30: {"amount": "6.00"}}, "fast.csv")
+    command = [sys.executable, *(("-m", "forebay.cli") if asked else ("-c", CONTROL)), "quarantine", "replay", shop.name]
+    environment = shop.environment(FOREBAY_FAILPOINT="before_init:sleep=40")
+    with (shop.root / "slow.log").open("w+") as log:
+        held = subprocess.Popen(
+            [*command, "--from", str(slow), "--reason", "slow", "--json"],
+            cwd=shop.root,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=log,
+        )
+        try:
+            deadline = time.monotonic() + 120
+            while "run.started" not in Path(log.name).read_text():
+                assert time.monotonic() < deadline and held.poll() is None, Path(log.name).read_text()
+                time.sleep(0.2)
+            assert replay(shop, fast).json["files"][0]["published"] == 1
+            assert held.poll() is None, "it was not held up for long enough"
+            out, _ = held.communicate(timeout=180)
+        finally:
+            held.kill()
+    ids = [dict(m.headers())["ce_id"] for m in read_all(kafka.config, shop.name) if b"+r1:" in dict(m.headers())["ce_id"]]
+    if not asked:
+        assert len(ids) == 2, "the control must show the harm"
+        return
+    [told] = json.loads(out)["files"]
+    assert (told["published"], told["already"], len(ids)) == (0, 1, 1)
+
+
+def test_a_rebuilt_index_still_knows_where_a_repaired_row_comes_from(shop: OrdersProject, kafka: Cluster) -> None:
+    replay(shop, edited(shop, export(shop), {30: {"amount": "5.00"}}))
+    (shop.root / ".forebay/index.sqlite").unlink()
+    assert shop.forebay("index", "rebuild").code == 0
+    [one] = [m for m in read_all(kafka.config, shop.name) if b"+r1:" in dict(m.headers())["ce_id"]]
+    traced = shop.forebay("trace", shop.name, str(one.partition()), str(one.offset()), "--json").json
+    assert (traced["row"], traced["uri"].rsplit("/", 1)[-1], traced["replay"]["rows"]) == (30, "a.csv", "30")
+
+
+def test_many_units_and_no_headers(tmp_path: Path, kafka: Cluster, topic_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from forebay.config.connections import EnvironmentConnections
+    from forebay.config.home import Project
+    from forebay.config.load import load_pipeline
+    from forebay.verbs import replay as replaying
+    from forebay.verbs.context import Context
+
+    shop = OrdersProject.make(tmp_path, f"orders-{topic_name[-8:]}", kafka.bootstrap, headers="none")
+    bad = "".join(f"{n},c{n},x,2026-01-05\n" for n in range(101, 106))
+    shop.drop(DAY, "a.csv", orders(1, 100) + bad)
+    assert shop.run().code == 0
+    path = edited(shop, export(shop), {n: {"amount": f"{n}.00"} for n in range(101, 106)})
+    monkeypatch.setattr(replaying, "UNIT_ROWS", 2)
+    project = Project(shop.root, shop.root / ".forebay")
+    ctx = Context.of(load_pipeline(project, shop.name), project, EnvironmentConnections({"KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap}))
+    [first] = replaying.replay(ctx, path, "ada", "typing errors")
+    [again] = replaying.replay(ctx, path, "ada", "typing errors")
+    assert (first.published, first.already, again.published, again.already) == (5, 0, 0, 5)
+    assert sorted(json.loads(m.value())["id"] for m in read_all(kafka.config, shop.name)) == list(range(1, 106))
+    with replaying._ledger(ctx) as view:
+        told = [entry.completion.replay.rows for entry in view.by_uri("replay+" + first.uri)]
+    assert told == ["101-102", "103-104", "105"]
+    from forebay.verbs.quarantine import files_with, replayed
+    from forebay.verbs.rebuild import rebuild
+
+    rebuild(ctx)
+    [file] = files_with(project, shop.name)
+    assert (file.quarantined, replayed(project, file)) == (5, 5)

@@ -9,8 +9,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from forebay.model import Severity
 from forebay.quality.check import check
 from forebay.quality.docs import build_index
+from forebay.quality.learnt import judge
 from tests.quality.made import rule, stage_of, suite_of
 
 EVIL = '<script>alert(1)</script><b onclick="x">&amp;\'$x ${y} {{7*7}}'
@@ -110,3 +112,15 @@ def test_a_run_named_like_a_way_out_stays_inside(tmp_path: Path) -> None:
     verdict = check(stage, suite, tmp_path / "verdict", run_name="../../out/x", docs=tmp_path / "docs")
     assert verdict.docs is not None
     assert verdict.docs.resolve().is_relative_to((tmp_path / "docs").resolve())
+
+
+def test_rules_that_learn_stand_on_the_page_and_their_names_are_text(tmp_path: Path) -> None:
+    table = pa.table({EVIL: [1.0, 2.0]})
+    learnt = (judge("mean", EVIL, "50%", Severity.CRITICAL, 9.0, {f"2013-01-0{n}": [1.0] for n in range(1, 6)}, 5),)
+    suite = suite_of([rule("expect_table_row_count_to_be_between", min_value=1)], tmp_path)
+    verdict = check(stage_of(table, tmp_path), suite, tmp_path / "verdict", run_name="flights", docs=tmp_path / "docs", learnt=learnt)
+    assert [result.success for result in verdict.results] == [True, False]
+    assert verdict.docs
+    page = Page(verdict.docs.read_text(encoding="utf-8"))
+    assert "Compared with earlier nights" in page.text and f"history_mean({EVIL})" in page.text
+    assert "script" not in page.tags and "onclick" not in dict(page.attributes)

@@ -165,3 +165,36 @@ def test_an_answer_without_a_name_or_reason_is_none(decision: Decision, who: str
 def test_only_a_waiting_file_can_be_answered() -> None:
     with pytest.raises(ConfigError, match="it waits for nobody"):
         answer(decided(pipeline()), Decision.PUBLISH, "ada", "why")
+
+
+def test_a_count_of_quarantined_rows_is_a_budget_too() -> None:
+    assert decided(pipeline(block_when={"quarantined_count": 3}), row_rule()).decision is Decision.PUBLISH
+    held = decided(pipeline(block_when={"quarantined_count": 2}), row_rule())
+    assert (held.decision, held.decision_reason) == (Decision.ASK, "3 of 1000 rows would be quarantined, the limit is 2")
+
+
+@pytest.mark.parametrize(
+    ("rules", "told"),
+    [
+        ({"expect_column_values_to_not_be_null": 2}, "2 rows"),
+        ({"id": "0.2%"}, "0.2 %"),
+        ({"id": "1%", "expect_column_values_to_not_be_null": 0}, "0 rows"),
+    ],
+)
+@pytest.mark.parametrize("severity", list(Severity))
+def test_a_rule_has_a_limit_of_its_own_whatever_its_severity(rules: dict[str, Any], told: str, severity: Severity) -> None:
+    held = decided(pipeline(block_when={"rules": rules}), row_rule(severity=severity))
+    assert held.decision is Decision.ASK
+    assert held.decision_reason == f"{severity} rule expect_column_values_to_not_be_null(id) fails on 3 of 1000 rows, its limit is {told}"
+
+
+def test_limits_that_are_kept_hold_nothing_back() -> None:
+    rules = {"expect_column_values_to_not_be_null": 3, "id": "0.3%", "other": 0}
+    assert decided(pipeline(block_when={"rules": rules}), row_rule()).decision is Decision.PUBLISH
+
+
+def test_what_exceeds_the_budget_of_warnings_is_published_and_said() -> None:
+    file = decided(pipeline(warn_when={"quarantined_over": "0.1%", "rules": {"id": 1}}), row_rule())
+    assert file.decision is Decision.PUBLISH
+    assert "WARNING: 3 of 1000 rows would be quarantined: 0.3 %, the limit is 0.1 %; critical rule" in str(file.decision_reason)
+    assert "WARNING" not in str(decided(pipeline(warn_when={"quarantined_over": "1%"}), row_rule()).decision_reason)

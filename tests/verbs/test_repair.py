@@ -9,7 +9,7 @@ import pytest
 
 from forebay.errors import ConfigError
 from forebay.verbs import _repair
-from forebay.verbs.replay import numbers_of, text_of
+from forebay.verbs._repair import numbers_of, text_of
 
 HEAD = "id,name,__fp,__generation,__row,__reason,__form,__raw\n"
 
@@ -66,3 +66,18 @@ def test_formulas_get_a_quote_and_lose_it_again(tmp_path: Path) -> None:
     table = _repair._harmless(pa.table({"name": values}), ["name"])
     assert table["name"].to_pylist() == ["'=1+1", "''=1+1", "-5.00", "'-x", "plain", "'plain", None, ""]
     assert pc.replace_substring_regex(table["name"], _repair._QUOTED, r"\1").to_pylist() == values
+
+
+def test_members_of_json_rows_keep_every_digit(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    raw = [b'{"a": 12345678901234567890.1230, "b": "x", "c": [1]}\n', b"no json", b'{"b": null}']
+    path = tmp_path / "listed.parquet"
+    pq.write_table(pa.table({"__row": pa.array([4, 5, 6], pa.int64()), "stage": ["schema"] * 3, "raw": pa.array(raw, pa.binary())}), path)
+    table = _repair._json_cells(path, ["a", "b", "c"])
+    assert table is not None
+    assert table.to_pylist() == [
+        {"__row": 4, "c0": "12345678901234567890.1230", "c1": "x", "c2": '["1"]'},
+        {"__row": 6, "c0": None, "c1": None, "c2": None},
+    ]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import importlib.metadata
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -15,6 +17,9 @@ from forebay.config.home import Project
 from forebay.config.load import Loaded, PipelineFile
 from forebay.errors import ConfigError, Fault, SettingsError
 from forebay.model import Column
+
+if TYPE_CHECKING:
+    from forebay.quality.suite import Suite
 
 app = typer.Typer()
 
@@ -77,9 +82,26 @@ def _suite_faults(file: PipelineFile, where: Project) -> list[Fault]:
     try:
         suite = suites.load(path)
         found = suites.check(suite, columns) if (columns := _columns(file)) else ()
+        found = found or _gx_faults(suite, where)
     except SettingsError as error:
         found = error.faults
     return [dataclasses.replace(fault, path=str(path.relative_to(where.root))) for fault in found]
+
+
+def _gx_faults(suite: Suite, where: Project) -> tuple[Fault, ...]:
+    """What Great Expectations itself refuses. Importing it takes seconds, so a suite that it took once is not asked about again until it changes."""
+    version = importlib.metadata.version("great_expectations")
+    taken = where.home / "suites" / f"{suite.hash[:32]}-{version}"
+    if taken.exists():
+        return ()
+    from forebay.quality.check import faults_of
+
+    found = faults_of(suite)
+    if not found:
+        with contextlib.suppress(OSError):  # a home that cannot be written to costs time, nothing else
+            taken.parent.mkdir(parents=True, exist_ok=True)
+            taken.touch()
+    return found
 
 
 def _columns(file: PipelineFile) -> tuple[Column, ...]:

@@ -33,6 +33,7 @@ COMMANDS = {
     "report": Entry("report", "The quality pages once more, from the index, and where they are."),
     "trace": Entry("trace", "From a record to its file and row, or from a file to its records."),
     "quarantine": Entry("quarantine", "Rows set aside: list, show, export, replay."),
+    "suite": Entry("suite", "Propose a suite from a sample file, or try one on a file."),
     "ledger": Entry("ledger", "What was published, the proof re-read from the topic, backup and restore."),
     "doctor": Entry("doctor", "Can exactly once be kept here? Brokers, topics, rights, ledger, disk."),
     "cluster": Entry("cluster", "Brokers, controller, leaders, replicas, in-sync."),

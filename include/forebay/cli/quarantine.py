@@ -35,8 +35,8 @@ def list_(pipeline: PipelineArgument = None, file: FileOption = None, root: Proj
         from forebay.verbs import quarantine
 
         here = project(root)
-        found = [(f, _reasons(here, f)) for f in quarantine.files_with(here, pipeline, file)]
-        document = {"files": [_summary(f) | {"reasons": reasons} for f, reasons in found]}
+        found = [(f, _reasons(here, f), quarantine.replayed(here, f)) for f in quarantine.files_with(here, pipeline, file)]
+        document = {"files": [_summary(f) | {"replayed": replayed, "reasons": reasons} for f, reasons, replayed in found]}
         show(document, as_json, lambda console: _table(console, found))
 
 
@@ -54,16 +54,16 @@ def _summary(file: FileRun) -> dict[str, Any]:
     return {"uri": file.file.uri, "day": file.window.day.isoformat()} | {name: getattr(file, name) for name in names}
 
 
-def _table(console: Console, found: list[tuple[FileRun, list[dict[str, Any]]]]) -> None:
+def _table(console: Console, found: list[tuple[FileRun, list[dict[str, Any]], int]]) -> None:
     if not found:
         console.print("no quarantined rows")
         return
-    table = Table("day", "file", "quarantined", "of", "stage", "why", "first row", box=None)
-    for file, reasons in found:
-        head = [file.window.day.isoformat(), file.file.name, f"{file.quarantined:,}", f"{file.rows_in:,}"]
+    table = Table("day", "file", "quarantined", "replayed", "of", "stage", "why", "first row", box=None)
+    for file, reasons, replayed in found:
+        head = [file.window.day.isoformat(), file.file.name, f"{file.quarantined:,}", f"{replayed:,}", f"{file.rows_in:,}"]
         for reason in reasons:
             table.add_row(*head, reason["stage"], Text(f"{reason['why']} ×{reason['rows']}"), str(reason["first_row"] or ""))
-            head = ["", "", "", ""]
+            head = ["", "", "", "", ""]
     console.print(table)
 
 

@@ -5,6 +5,7 @@ Each check reads the raw document, so that it also speaks when other sections ha
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -73,6 +74,7 @@ def all_faults(document: Document, project: Project) -> list[Found]:
         *_named_columns(document),
         *_timestamp(document),
         *_suite(document, project),
+        *_rule_limits(document, project),
         *_replicas(document),
     ]
 
@@ -104,7 +106,7 @@ def _columns(document: Document) -> Iterator[Found]:
 
 
 def _named_columns(document: Document) -> Iterator[Found]:
-    """Columns of the record that the schema does not declare."""
+    """Columns of the record, and of rules that learn, that the schema does not declare."""
     declared = _declared(document)
     for place, name in _record_columns(document):
         if declared and isinstance(name, str) and name not in declared:
@@ -119,6 +121,10 @@ def _record_columns(document: Document) -> Iterator[tuple[Path, Any]]:
     else:
         yield ("record", "key"), key
     yield ("record", "timestamp"), document.at("record", "timestamp")
+    rules = document.at("quality", "history", "rules")
+    for index, rule in enumerate(rules if isinstance(rules, list) else ()):
+        if isinstance(rule, dict):
+            yield ("quality", "history", "rules", index, "column"), rule.get("column")
 
 
 def _timestamp(document: Document) -> Iterator[Found]:
@@ -135,6 +141,35 @@ def _suite(document: Document, project: Project) -> Iterator[Found]:
     if isinstance(name, str) and re.fullmatch(SUITE_NAME, name) and not (project.expectations / f"{name}.json").is_file():
         known = sorted(path.stem for path in project.expectations.glob("*.json"))
         yield place, f"reading `quality.suite`: there is no include/expectations/{name}.json ({hints.way_out(name, known)})"
+
+
+def _rule_limits(document: Document, project: Project) -> Iterator[Found]:
+    """Limits for rules or columns that the suite does not have: they would never be reached."""
+    known = _rule_names(document, project)
+    if known is None:
+        return
+    for section in ("block_when", "warn_when"):
+        place = ("quality", section, "rules")
+        limits = document.at(*place)
+        for name in limits if isinstance(limits, dict) else ():
+            if name not in known:
+                hint = hints.way_out(str(name), sorted(known))
+                yield (*place, str(name)), f"{reading(place)}: the suite has no row rule `{name}` and none on such a column ({hint})"
+
+
+def _rule_names(document: Document, project: Project) -> set[str] | None:
+    """Types and columns of the suite's rules; None where the suite cannot be read (its own faults say so)."""
+    name = document.at("quality", "suite")
+    if name is None:
+        return set()
+    try:
+        suite = json.loads((project.expectations / f"{name}.json").read_text("utf-8"))
+        rules = [(rule["type"], rule.get("kwargs", {})) for rule in suite["expectations"]]
+        named = [kwargs.get(key) for _, kwargs in rules for key in ("column", "column_A", "column_B")]
+        listed = [column for _, kwargs in rules for column in kwargs.get("column_list") or ()]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return {str(name) for name in [*(type_ for type_, _ in rules), *named, *listed] if name}
 
 
 def _replicas(document: Document) -> Iterator[Found]:

@@ -8,9 +8,9 @@ from datetime import date
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-from pydantic import Field, WithJsonSchema, field_validator
+from pydantic import Field, WithJsonSchema, field_validator, model_validator
 
-from forebay.config.units import Duration, Share, Size
+from forebay.config.units import Duration, Limit, Share, Size
 from forebay.contracts import Settings
 from forebay.model import Severity
 
@@ -134,13 +134,59 @@ class SchemaSection(Settings):
     """What to do when a file's columns are others."""
 
 
-class BlockWhen(Settings):
-    """When the file as a whole is held back."""
+class Budget(Settings):
+    """How much of a file may be wrong."""
 
     quarantined_over: Share | None = None
     """Share of the file's rows that may be set aside."""
+    quarantined_count: int | None = Field(default=None, ge=0)
+    """How many of the file's rows may be set aside."""
+    rules: dict[str, Limit] = {}
+    """Limits of single row rules, by the expectation's type or by a column (then of each rule on it): a share of the file's rows (`1%`), or a count (`100`)
+    of failing rows, whatever their severity."""
+
+
+class BlockWhen(Budget):
+    """When the file as a whole is held back."""
+
     any_table_rule: Severity | None = Severity.CRITICAL
     """Severity from which a failed table rule blocks."""
+
+
+class HistoryRule(Settings):
+    """One number of a file that is held against what it was in earlier nights."""
+
+    metric: Literal["row_count", "null_share", "distinct_count", "mean"]
+    """What is measured: over all rows of the file, or over a column's values among the rows that could be read."""
+    column: str | None = None
+    """The column; `row_count` has none."""
+    tolerance: str = Field(default="3 sigma", pattern=r"^\s*[0-9]+(\.[0-9]+)?\s*(sigma|%)\s*$")
+    """How far from the usual: so many standard deviations around the mean (`3 sigma`; never less than 1 % of it), or a share of the median (`50%`)."""
+    severity: Severity = Severity.WARNING
+    """How bad a value outside is; from `block_when.any_table_rule` on it holds the file back."""
+
+    @model_validator(mode="after")
+    def _has_its_column(self) -> HistoryRule:
+        if (self.column is None) != (self.metric == "row_count"):
+            raise ValueError(f"metric `{self.metric}`: " + ("it has no `column`" if self.column else "name the `column`"))
+        return self
+
+
+class History(Settings):
+    """Rules that learn their bounds from the pipeline's own past: from the nights before, of published files of the same name (digits apart)."""
+
+    nights: int = Field(default=14, ge=1)
+    """How many earlier nights count, the latest first."""
+    min_nights: int = Field(default=5, ge=2)
+    """Before so many nights are known a rule gives no verdict, and says so."""
+    rules: tuple[HistoryRule, ...] = ()
+    """What is compared."""
+
+    @model_validator(mode="after")
+    def _can_be_reached(self) -> History:
+        if self.min_nights > self.nights:
+            raise ValueError(f"`min_nights` {self.min_nights} is more than `nights` {self.nights}: no rule would ever speak")
+        return self
 
 
 class Steward(Settings):
@@ -165,6 +211,10 @@ class Quality(Settings):
     """Rows failing a rule of this severity (or worse) are set aside."""
     block_when: BlockWhen = BlockWhen()
     """When the file as a whole is held back."""
+    warn_when: Budget = Budget()
+    """What is said beside the decision, in index, reports and log, and holds nothing back."""
+    history: History = History()
+    """Rules that learn from earlier nights."""
     steward: Steward = Steward()
     """Who decides then."""
 

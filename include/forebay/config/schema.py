@@ -137,7 +137,7 @@ def _sections(part: Schema, defs: dict[str, Schema], path: tuple[str, ...]) -> I
     yield f"## `{'.'.join(path)}`\n\n{section.get('description', '')}\n"
     yield _table(section, defs, path)
     for key, inner in section["properties"].items():
-        yield from _sections(inner, defs, (*path, key))
+        yield from _sections(inner.get("items", inner) if inner.get("type") == "array" else inner, defs, (*path, key))
 
 
 def _plugins(kind: str) -> Iterator[str]:

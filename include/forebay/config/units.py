@@ -35,6 +35,16 @@ def _share(value: Any) -> Any:
     return float(value)
 
 
+def _limit(value: Any) -> Any:
+    """A whole number is a count, all else a share."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    try:
+        return _share(value)
+    except ValueError:
+        raise ValueError(f"`{value}` is neither a share like `1%` or `0.01` nor a count like `100`") from None
+
+
 def _as_text(schema_example: str) -> WithJsonSchema:
     return WithJsonSchema({"type": ["string", "number"], "examples": [schema_example]})
 
@@ -42,3 +52,5 @@ def _as_text(schema_example: str) -> WithJsonSchema:
 Duration = Annotated[timedelta, BeforeValidator(_duration), PlainSerializer(lambda d: f"{d.total_seconds():g}s"), _as_text("60s")]
 Size = Annotated[int, BeforeValidator(_size), _as_text("128MiB")]
 Share = Annotated[float, BeforeValidator(_share), _as_text("1%")]
+Limit = Annotated[int | float, BeforeValidator(_limit), _as_text("1%")]
+"""How many rows: a count (int) or a share of all (float)."""

@@ -62,9 +62,16 @@ def connect(writer: StageWriter, folder: Path, uri: str) -> Iterator[duckdb.Duck
     except (duckdb.ProgrammingError, duckdb.NotSupportedError) as error:
         if not isinstance(error, duckdb.InvalidInputException):
             raise  # a statement of ours is wrong: not the file's fault
-        raise CorruptFileError(f"reading `{uri}`: {_first_line(error)}", uri=uri) from error
+        raise CorruptFileError(f"reading `{uri}`: {_unparsable(error)}", uri=uri) from error
     except duckdb.Error as error:
         raise CorruptFileError(f"reading `{uri}`: {_first_line(error)}", uri=uri) from error
+
+
+def _unparsable(error: Exception) -> str:
+    """DuckDB's words, or what they mean: its parser stops at a CR that is data only because a quote before it was never closed."""
+    if "invalid state" in (words := _first_line(error)):
+        return "its line ends are mixed, and a quote is opened and never closed (deliver it with one kind of line end, or close the quote)"
+    return words
 
 
 def _first_line(error: Exception) -> str:

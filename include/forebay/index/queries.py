@@ -134,6 +134,27 @@ def night_rules(url: str, pipeline: str, since: str = "") -> list[dict[str, Any]
     return _rows(url, sa.select(r).where(where).order_by(r.c.run_id, r.c.uri, r.c.position))
 
 
+def measured(url: str, pipeline: str, before: str, rule: str, columns: str) -> list[dict[str, Any]]:
+    """What a table rule observed of published files of the days before `before` (ISO date), the latest day and word first: ds, name, observed."""
+    import sqlalchemy as sa
+
+    r, f = table("rules"), table("files")
+    same = (r.c.pipeline == f.c.pipeline) & (r.c.run_id == f.c.run_id) & (r.c.uri == f.c.uri)
+    asked = (r.c.pipeline == pipeline) & (r.c.ds < before) & (r.c.rule == rule) & (r.c.columns == columns) & (f.c.published > 0)
+    query = sa.select(r.c.ds, f.c.name, r.c.observed).select_from(r.join(f, same)).where(asked & r.c.observed.is_not(None))
+    return _rows(url, query.order_by(r.c.ds.desc(), f.c.updated.desc()))
+
+
+def counted(url: str, pipeline: str, before: str) -> list[dict[str, Any]]:
+    """The rows of published files of the days before `before`, as `measured` tells them; replays are no files of a night."""
+    import sqlalchemy as sa
+
+    f = table("files")
+    asked = (f.c.pipeline == pipeline) & (f.c.ds < before) & (f.c.published > 0) & f.c.uri.not_like("replay+%")
+    query = sa.select(f.c.ds, f.c.name, f.c.rows_in.label("observed")).where(asked)
+    return _rows(url, query.order_by(f.c.ds.desc(), f.c.updated.desc()))
+
+
 def _rows(url: str, query: Any) -> list[dict[str, Any]]:
     with engine(url).connect() as connection:
         return [dict(row) for row in connection.execute(query).mappings()]

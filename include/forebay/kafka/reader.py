@@ -237,7 +237,9 @@ class RangeReader:
 
         if cursor.current is None:
             del pending[partition]
-            self._consumer.incremental_unassign([TopicPartition(topic, partition)])  # not `pause`: it outlives the assignment, and costs a second
+            self._consumer.incremental_unassign(
+                [TopicPartition(topic, partition)]
+            )  # not `pause`: it outlives the assignment, and costs a second
         elif cursor.current.first - at > FAR:
             self._consumer.seek(TopicPartition(topic, partition, cursor.current.first))
 

@@ -17,6 +17,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -62,6 +63,21 @@ def quietly() -> Iterator[None]:
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         yield
+
+
+@contextmanager
+def ahead(wanted: bool = True) -> Iterator[None]:
+    """Import Great Expectations (2 to 3 s) in a thread while the body runs, which must be the staging that comes before the check anyway.
+
+    Joined at the end of the body: what the import redirects for the whole process is back in place before anybody else does so.
+    """
+    if not wanted or "great_expectations" in sys.modules:
+        yield
+        return
+    with ThreadPoolExecutor(1, thread_name_prefix="forebay-import") as pool:
+        imported = pool.submit(great_expectations)
+        yield
+        imported.result()
 
 
 def great_expectations() -> ModuleType:

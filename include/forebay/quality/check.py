@@ -44,8 +44,11 @@ def check(
     docs: Path | None = None,
     memory_limit: int = 1 << 29,
     threads: int = 2,
+    learnt: tuple[RuleResult, ...] = (),
 ) -> Verdict:
     """Judge every row and the whole of a stage; write `failing.parquet` and `result.json` into `into`, and a Data Docs page into `docs`.
+
+    `learnt` are results of other rules (learnt.py), which stand behind the suite's in verdict and page.
 
     `memory_limit` (bytes) and `threads` bound DuckDB; what does not fit is spilled into `into`. The same stage and suite give the same verdict.
     Raises `ConfigError` (`SettingsError`, when columns are missing or of the wrong type) when a rule cannot be answered, naming it; `FatalError` when memory or disk end, or when
@@ -67,7 +70,7 @@ def check(
     for found in result.results:
         found.result = shortened(found.result)
     written = _write_json(result.to_json_dict(), into / "result.json")
-    verdict = Verdict(stage.fingerprint, suite.name, suite.hash, _results(suite, result), failing, written)
+    verdict = Verdict(stage.fingerprint, suite.name, suite.hash, (*_results(suite, result), *learnt), failing, written)
     if docs is None:
         return verdict
     with quietly():

@@ -45,6 +45,12 @@ suite <strong>{{ facts.suite }}</strong>, {{ '{:,}'.format(facts.rows) }} rows r
 {% for rule in failed %}<tr><td>{{ rule.severity }}</td><td>{{ rule.title }}</td><td>{{ rule.found }}</td><td>{{ rule.rows }}</td><td>{{ rule.why }}</td></tr>
 {% endfor %}</tbody></table>
 {% endif %}
+{% if learnt %}
+<h2>Compared with earlier nights</h2>
+<table class="table learnt"><thead><tr><th>Severity</th><th>Rule</th><th>Observed</th><th>Expected</th><th>Result</th></tr></thead><tbody>
+{% for rule in learnt %}<tr><td>{{ rule.severity }}</td><td>{{ rule.title }}</td><td>{{ rule.observed }}</td><td>{{ rule.expected }}</td><td>{{ 'passed' if rule.success else 'failed' }}</td></tr>
+{% endfor %}</tbody></table>
+{% endif %}
 {% for section in sections %}{% set section_loop = loop %}{% include 'section.j2' %}{% endfor %}
 </main>
 </body>
@@ -78,9 +84,10 @@ def write_page(result: Any, verdict: Verdict, stage: Stage, docs: Path, run_name
     facts = _facts(verdict, stage, run_name, place.relative_to(docs).as_posix())
     home = "../" * (len(place.relative_to(docs).parts) - 1) + "index.html"
     rows = _first_rows(verdict.failing) if verdict.failing else {}
-    found = enumerate(zip(verdict.results, result.results, strict=True))
+    own = verdict.results[: len(result.results)]  # those behind are not Great Expectations'
+    found = enumerate(zip(own, result.results, strict=True))
     failed = [_failure(rule, one.expectation_config.meta, rows.get(at, [])) for at, (rule, one) in found if not rule.success]
-    _write(place, _render(result, run_name, facts, failed, home))
+    _write(place, _render(result, run_name, facts, failed, home, verdict.results[len(own) :]))
     _write(place.with_suffix(".json"), json.dumps(facts, ensure_ascii=False))
     return place
 
@@ -156,7 +163,7 @@ def _folder(run_name: str) -> Path:
     )
 
 
-def _render(result: Any, title: str, facts: JsonDict, failed: list[dict[str, str]], home: str) -> str:
+def _render(result: Any, title: str, facts: JsonDict, failed: list[dict[str, str]], home: str, learnt: tuple[RuleResult, ...]) -> str:
     from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
     from great_expectations.render.view import DefaultJinjaPageView
     from jinja2 import BaseLoader, ChoiceLoader, DictLoader
@@ -164,7 +171,15 @@ def _render(result: Any, title: str, facts: JsonDict, failed: list[dict[str, str
     document = ValidationResultsPageRenderer(run_info_at_end=True).render(_veiled(result, title))
     view = DefaultJinjaPageView()
     view.env.loader = ChoiceLoader([DictLoader({"forebay.html": _PAGE}), cast(BaseLoader, view.env.loader)])
-    page = view.render(document, "forebay.html", title=title, facts=facts, failed=failed, home=home, policy=POLICY, style=_style())
+    given = {
+        "facts": facts,
+        "failed": failed,
+        "home": home,
+        "policy": POLICY,
+        "style": _style(),
+        "learnt": [rule.to_json() | {"title": rule.title} for rule in learnt],
+    }
+    page = view.render(document, "forebay.html", title=title, **given)
     return str(page).translate(_UNVEIL)
 
 

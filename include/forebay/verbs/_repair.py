@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -50,12 +51,12 @@ def exported(ctx: Context, file: FileRun, work: Work, listed: Path) -> pa.Table:
         con.execute("set threads = 1")
         con.register("cells", _file_cells(ctx, file, work, listed, names))
         cells = ", ".join(f"coalesce(c.c{n}, {text(f't.{staged.identifier(name)}', staged.type(name))})" for n, name in enumerate(names))
-        found = con.execute(
+        found: pa.Table = con.execute(
             f"""select {cells}, $fp, $generation, q.__row::varchar, q.reason, {forms}, coalesce(try(decode(raw)), raw::varchar)
             from read_parquet($path) q left join cells c using (__row) left join {staged.source} on t.{staged.row} = q.__row order by q.__row""",
             {"fp": file.fingerprint, "generation": str(file.generation), "path": str(listed)},
         ).to_arrow_table()
-    columns = [column.cast(pa.string()) for column in found.columns]
+    columns = [found.column(n).cast(pa.string()) for n in range(found.num_columns)]
     return _harmless(pa.table(columns, names=[*names, *OWN]), [*names, "__raw"])
 
 
@@ -296,3 +297,24 @@ def _numbered(parquet: Path, rows: pa.Table, rows_in: int) -> pa.Table:
     table = pq.read_table(parquet)
     numbers = pc.take(rows["__row"].combine_chunks(), pc.subtract(table["__row"], 1))
     return table.set_column(table.schema.get_field_index("__row"), table.schema.field("__row"), numbers)
+
+
+# ---------------------------------------------------------------- row numbers as the ledger has them
+
+
+def text_of(rows: Iterable[int]) -> str:
+    """Row numbers, ascending, as text: `3,7-9`."""
+    spans: list[list[int]] = []
+    for row in rows:
+        if spans and row == spans[-1][1] + 1:
+            spans[-1][1] = row
+        else:
+            spans.append([row, row])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in spans)
+
+
+def numbers_of(text: str) -> Iterator[int]:
+    """The row numbers of `text_of`."""
+    for span in filter(None, text.split(",")):
+        first, _, last = span.partition("-")
+        yield from range(int(first), int(last or first) + 1)

@@ -16,7 +16,7 @@ from forebay.verbs import report as reporting
 from forebay.verbs.context import Context
 from forebay.verbs.discover import open_ledger
 from forebay.verbs.gate import answer
-from forebay.verbs.inspect import fetch, work_of
+from forebay.verbs.inspect import fetch, judges, work_of
 from forebay.verbs.publish import publish
 from forebay.verbs.reconcile import reconcile
 from forebay.verbs.run import Answer, prepare
@@ -99,7 +99,7 @@ def _still_the_same(ctx: Context, file: FileRun) -> FileRun:
         ) from error
     work = work_of(ctx, file.fingerprint or "")
     verdict = work.verdict()
-    if work.stage() is None or (ctx.pipeline.quality.suite and verdict is None):
+    if work.stage() is None or (judges(ctx) and verdict is None):
         raise FileChangedError(
             f"deciding for `{name}`: the pipeline or its suite has changed since it was inspected, or this machine has no copy of the result"
             f" (run its day again: forebay run {file.pipeline} --date {file.window.day})",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from forebay.config.pipeline import BlockWhen, Drift, Pipeline
+from forebay.config.pipeline import BlockWhen, Budget, Drift, Pipeline
 from forebay.errors import ConfigError
 from forebay.model import Decision, FileRun, RuleResult, Severity, Stage, Status, Verdict
 
@@ -21,16 +21,18 @@ _WORST_FIRST = list(Severity)
 def gate(pipeline: Pipeline, file: FileRun, stage: Stage, verdict: Verdict | None, quarantined: int) -> FileRun:
     """The file with a decision and its reason; `quarantined` is how many of its rows would be set aside.
 
-    A file is held back when a failed table rule, the share of quarantined rows or a drifted schema says so: then a person is asked
+    A file is held back when a failed table rule, the share or count of quarantined rows, a rule's own limit or a drifted schema says so: then a person is asked
     (`WAITING`), or, with `steward.on: never`, it is rejected. All other files are published, without the rows set aside.
     """
     held = [
         *_table_rules(pipeline.quality.block_when, verdict),
         *_budget(pipeline.quality.block_when, stage.rows_in, quarantined),
+        *_rule_limits(pipeline.quality.block_when, stage.rows_in, verdict),
         *_drift(pipeline.schema_.on_drift if pipeline.schema_ else Drift(), stage),
     ]
     if not held:
-        return file.but(decision=Decision.PUBLISH, decided_by=GATE, decision_reason=_passed(stage, verdict, quarantined))
+        words = _passed(stage, verdict, quarantined) + _warned(pipeline, stage, verdict, quarantined)
+        return file.but(decision=Decision.PUBLISH, decided_by=GATE, decision_reason=words)
     words = "; ".join(held)
     if pipeline.quality.steward.on == "never":
         return _rejected(file, GATE, words)
@@ -75,10 +77,33 @@ def _observation(result: RuleResult) -> str:
     return f"observed {observed}, expected `{result.expected}`"
 
 
-def _budget(block_when: BlockWhen, rows_in: int, quarantined: int) -> Iterator[str]:
-    limit = block_when.quarantined_over
+def _budget(budget: Budget, rows_in: int, quarantined: int) -> Iterator[str]:
+    limit, count = budget.quarantined_over, budget.quarantined_count
     if limit is not None and quarantined > limit * rows_in:
         yield f"{quarantined} of {rows_in} rows would be quarantined: {_percent(quarantined / rows_in)}, the limit is {_percent(limit)}"
+    if count is not None and quarantined > count:
+        yield f"{quarantined} of {rows_in} rows would be quarantined, the limit is {count}"
+
+
+def _rule_limits(budget: Budget, rows_in: int, verdict: Verdict | None) -> Iterator[str]:
+    """Row rules that fail on more rows than their own limit, by type or column, allows; the first that is exceeded is told."""
+    for result in verdict.results if verdict else ():
+        limits = [budget.rules[name] for name in (result.rule, *result.columns) if name in budget.rules]
+        over = next((limit for limit in limits if result.kind == "row" and _over(result.unexpected or 0, rows_in, limit)), None)
+        if over is not None:
+            told = f"{over} rows" if isinstance(over, int) else _percent(over)
+            yield f"{result.severity} rule {result.title} fails on {result.unexpected} of {rows_in} rows, its limit is {told}"
+
+
+def _over(count: int, rows_in: int, limit: float) -> bool:
+    return count > (limit if isinstance(limit, int) else limit * rows_in)
+
+
+def _warned(pipeline: Pipeline, stage: Stage, verdict: Verdict | None, quarantined: int) -> str:
+    """What exceeds `warn_when`."""
+    budget = pipeline.quality.warn_when
+    found = [*_budget(budget, stage.rows_in, quarantined), *_rule_limits(budget, stage.rows_in, verdict)]
+    return f"; WARNING: {'; '.join(found)}" if found else ""
 
 
 def _percent(share: float) -> str:
@@ -100,7 +125,8 @@ def _passed(stage: Stage, verdict: Verdict | None, quarantined: int) -> str:
     failed = [result for result in verdict.results if not result.success]
     told = "; ".join(f"{r.severity} {r.title}: {_failure(r)}" for r in failed[:5])
     more = f" and {len(failed) - 5} more" if len(failed) > 5 else ""
-    rules = f"{len(verdict.results) - len(failed)} of {len(verdict.results)} rules of suite `{verdict.suite}` passed"
+    whose = f"rules of suite `{verdict.suite}`" if verdict.suite else "rules that learn"
+    rules = f"{len(verdict.results) - len(failed)} of {len(verdict.results)} {whose} passed"
     return f"{rules}{aside}" + (f" ({told}{more})" if failed else "")
 
 

@@ -15,7 +15,9 @@ from forebay.index import projection
 from forebay.kafka import topics
 from forebay.model import Column, Decision, FileRun, Snapshot, Stage, Status, Verdict
 from forebay.quality import suite as suites
+from forebay.quality._imports import ahead
 from forebay.quality.suite import Suite
+from forebay.verbs._learnt import compare_with_history
 from forebay.verbs.context import Context
 from forebay.verbs.encode import compose_quarantine
 from forebay.verbs.gate import gate
@@ -41,8 +43,9 @@ def _inspect(ctx: Context, file: FileRun) -> FileRun:
     snapshot = fetch(ctx, file)
     work = work_of(ctx, snapshot.fingerprint)
     suite = _suite(ctx)
-    stage = work.stage() or _stage(ctx, snapshot, work)
-    verdict = _verdict(ctx, file, stage, suite, work) if suite else None
+    with ahead(suite is not None and work.stage() is None):
+        stage = work.stage() or _stage(ctx, snapshot, work)
+    verdict = _verdict(ctx, file, stage, suite, work) if judges(ctx) else None
     aside = quarantine(ctx, stage, verdict, Decision.PUBLISH, work, topics.max_message_bytes(ctx.kafka, ctx.pipeline.topic.name))
     quarantined = _lines(aside)
     docs = verdict.docs if verdict else None
@@ -94,7 +97,14 @@ def work_of(ctx: Context, fingerprint: str) -> Work:
         "key": p.record.key,
         "value": p.record.value.model_dump(mode="json"),
     }
+    if p.quality.history.rules:
+        settings["history"] = p.quality.history.model_dump(mode="json")
     return Work(ctx.project.work(p.pipeline, fingerprint), settings)
+
+
+def judges(ctx: Context) -> bool:
+    """Whether the pipeline has rules, so that an inspected file has a verdict."""
+    return bool(ctx.pipeline.quality.suite or ctx.pipeline.quality.history.rules)
 
 
 def load(ctx: Context, file: FileRun) -> tuple[Work, Stage, Verdict | None]:
@@ -106,7 +116,7 @@ def load(ctx: Context, file: FileRun) -> tuple[Work, Stage, Verdict | None]:
         raise FatalError(f"publishing `{file.file.uri}`: it was never inspected (run the whole way of the file)", uri=file.file.uri)
     work = work_of(ctx, file.fingerprint)
     stage, verdict = work.stage(), work.verdict()
-    if stage is None or (ctx.pipeline.quality.suite and verdict is None) or not work.quarantine(Decision.PUBLISH).exists():
+    if stage is None or (judges(ctx) and verdict is None) or not work.quarantine(Decision.PUBLISH).exists():
         _inspect(ctx, file)
         stage, verdict = work.stage(), work.verdict()
     if stage is None:
@@ -173,13 +183,18 @@ def _move(stage: Stage, draft: Path, to: Path) -> Stage:
     return Stage.from_json(moved)
 
 
-def _verdict(ctx: Context, file: FileRun, stage: Stage, suite: Suite, work: Work) -> Verdict:
+def _verdict(ctx: Context, file: FileRun, stage: Stage, suite: Suite | None, work: Work) -> Verdict:
+    """The stored verdict, or a new one: what was learnt from history stays what it was, at every later attempt."""
     known = work.verdict()
     if known:
         return known
-    from forebay.quality.check import check
+    learnt = compare_with_history(ctx, file, stage)
+    if suite is None:
+        verdict = Verdict(stage.fingerprint, None, "", learnt)
+    else:
+        from forebay.quality.check import check
 
-    name = f"{ctx.pipeline.pipeline}/{file.window.day}/{file.file.name}"
-    verdict = check(stage, suite, work.verdict_folder, run_name=name, docs=ctx.project.reports / "data_docs")
+        name = f"{ctx.pipeline.pipeline}/{file.window.day}/{file.file.name}"
+        verdict = check(stage, suite, work.verdict_folder, run_name=name, docs=ctx.project.reports / "data_docs", learnt=learnt)
     work.save_verdict(verdict)
     return verdict

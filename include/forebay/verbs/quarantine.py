@@ -9,8 +9,10 @@ from forebay.config.home import Project
 from forebay.errors import ConfigError
 from forebay.index import queries
 from forebay.model import Decision, FileRun
+from forebay.verbs._repair import numbers_of
 from forebay.verbs.context import Context
 from forebay.verbs.inspect import work_of
+from forebay.verbs.replay import SCHEME
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,6 +27,14 @@ def files_with(project: Project, pipeline: str | None, name: str | None = None, 
         if file.quarantined and file.fingerprint:
             found.setdefault((file.pipeline, file.fingerprint, file.generation), file)
     return list(found.values())[:limit]
+
+
+def replayed(project: Project, file: FileRun) -> int:
+    """How many of a file's quarantined rows were repaired and published since, as the index has it."""
+    found = queries.files(project.index, file.pipeline, name=SCHEME + file.file.uri, limit=10_000)
+    told = [one.replay for one in found if one.replay and one.file.uri == SCHEME + file.file.uri]
+    same = [one for one in told if (one.fingerprint, one.generation) == (file.fingerprint, file.generation)]
+    return len({row for one in same for row in numbers_of(one.rows)})
 
 
 def listed(ctx: Context, file: FileRun) -> Path:

@@ -11,6 +11,7 @@ from forebay.verbs.context import Context
 from forebay.verbs.inspect import work_of
 from forebay.verbs.ledger import read
 from forebay.verbs.publish import ranges
+from forebay.verbs.replay import merged
 
 
 def rebuild(ctx: Context) -> int:
@@ -22,9 +23,12 @@ def rebuild(ctx: Context) -> int:
     url = ctx.project.index
     projection.clear(url, ctx.pipeline.pipeline)
     runs: dict[str, RunReport] = {}
+    replays: dict[tuple[str, str], list[FileRun]] = {}
     for entry in view.files.values():
         file = _file(ctx, view, entry)
-        projection.project_file(url, file)
+        units = replays.setdefault((file.run_id, file.file.uri), [])
+        units += [file] if file.replay else []
+        projection.project_file(url, merged(units) if units else file)
         projection.project_receipts(url, file.pipeline, file.file.uri, file.run_id, view.receipts(entry.fingerprint, entry.generation))
         _verdict(ctx, file)
         runs.setdefault(file.run_id, _run(entry, file))

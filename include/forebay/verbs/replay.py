@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -33,7 +33,7 @@ from forebay.model import ChunkPlan, Column, Decision, Fate, FileRun, Identity, 
 from forebay.verbs import _repair
 from forebay.verbs import report as reporting
 from forebay.verbs._quarantine import compose_quarantine, schema
-from forebay.verbs._repair import Origin
+from forebay.verbs._repair import Origin, numbers_of, text_of
 from forebay.verbs._replay_check import judged
 from forebay.verbs._rows import ROW
 from forebay.verbs.context import Context
@@ -201,24 +201,6 @@ def replayed_rows(view: Any, entry: FileEntry, but: str | None = None) -> set[in
     return found
 
 
-def text_of(rows: Iterable[int]) -> str:
-    """Row numbers, ascending, as text: `3,7-9`."""
-    spans: list[list[int]] = []
-    for row in rows:
-        if spans and row == spans[-1][1] + 1:
-            spans[-1][1] = row
-        else:
-            spans.append([row, row])
-    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in spans)
-
-
-def numbers_of(text: str) -> Iterator[int]:
-    """The row numbers of `text_of`."""
-    for span in filter(None, text.split(",")):
-        first, _, last = span.partition("-")
-        yield from range(int(first), int(last or first) + 1)
-
-
 # ---------------------------------------------------------------- what passes now
 
 
@@ -301,7 +283,7 @@ class _Publication:
         )
         reporting.begin(self.ctx, run, self.identity)
         units = [self._unit(first, run) for first in range(0, len(self.rows), UNIT_ROWS)]
-        files = _merged(units)
+        files = merged(units)
         reporting.report(self.ctx, replace(run, files=(files,)), self.identity)
         return sum(unit.published for unit in units)
 
@@ -397,8 +379,8 @@ def _prefix(entry: FileEntry) -> str:
     return f"{entry.fingerprint[:16]}:{entry.generation}{MARK}:"
 
 
-def _merged(units: list[FileRun]) -> FileRun:
-    """All units as the one file of the run's report."""
+def merged(units: list[FileRun]) -> FileRun:
+    """All units of one run and origin as the one file of the index and the report."""
     total = {name: sum(getattr(unit, name) for unit in units) for name in ("rows_in", "published")}
     outputs = tuple(place for unit in units for place in unit.outputs)
     rows = ",".join(unit.replay.rows for unit in units if unit.replay)

@@ -1,0 +1,86 @@
+"""`forebay suite propose` and `forebay suite test`: a suite from a sample, and a suite on a file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from forebay.cli.common import JsonOption, ProjectOption, exit_codes, plain, project, show, write
+from forebay.errors import ConfigError, QualityError
+
+app = typer.Typer(no_args_is_help=True, help=__doc__)
+
+
+def _context(root: Path | None, pipeline: str) -> Any:
+    from forebay.config.load import load_pipeline
+    from forebay.verbs.context import Context
+
+    here = project(root)
+    return Context.of(load_pipeline(here, pipeline), here)
+
+
+@app.command("propose")
+def propose(
+    file: Annotated[Path, typer.Argument(help="A sample file, as the partner delivers it.")],
+    pipeline: Annotated[str, typer.Option("--pipeline", help="The pipeline that says how it is read.")],
+    to: Annotated[Path | None, typer.Option("--to", help="Where to write it (default: standard output). Never overwrites.")] = None,
+    root: ProjectOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """A suite of what held in every row of a sample, each rule with its reason: to be reviewed by a person."""
+    with exit_codes(as_json):
+        from forebay.verbs import suites
+
+        if to and to.exists():
+            raise ConfigError(f"writing `{to}`: it is there already, and perhaps reviewed (name another file, or remove it)")
+        found = suites.propose(_context(root, pipeline), file, to.stem if to else pipeline)
+        if to is None:
+            write(found)
+            return
+        to.parent.mkdir(parents=True, exist_ok=True)
+        to.write_text(json.dumps(found, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        told = {"path": str(to), "rules": len(found["expectations"])}
+        show(
+            told,
+            as_json,
+            lambda console: console.print(Text(f"{told['rules']} rules written to {to}: review them, then name it in quality.suite")),
+        )
+
+
+@app.command("test")
+def test(
+    pipeline: Annotated[str, typer.Argument(help="The pipeline whose suite is tried.")],
+    file: Annotated[Path, typer.Argument(help="The file.")],
+    limit: Annotated[int, typer.Option(help="How many failing rows to show.")] = 20,
+    root: ProjectOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The suite on one file: each rule's result, and the failing rows. Nothing is published; exit code 3 when a rule fails."""
+    with exit_codes(as_json):
+        from forebay.verbs import suites
+
+        tried = suites.attempt(_context(root, pipeline), file, limit)
+        names = ("suite", "rows_in", "unreadable", "failing", "success")
+        document = {name: getattr(tried, name) for name in names}
+        document |= {"results": [result.to_json() for result in tried.results], "rows": list(tried.rows)}
+        show(document, as_json, lambda console: _print(console, tried))
+        raise typer.Exit(0 if tried.success else QualityError.exit_code)
+
+
+def _print(console: Console, tried: Any) -> None:
+    table = Table("", "severity", "rule", "found", box=None)
+    for result in tried.results:
+        found = f"{result.unexpected:,} of {result.checked:,} rows" if result.kind == "row" else f"observed {result.observed}"
+        mark = Text("ok", style="green") if result.success else Text("failed", style="bold red")
+        table.add_row(mark, result.severity.value, Text(plain(result.title)), Text(plain(found)))
+    console.print(table)
+    console.print(f"{tried.rows_in:,} rows, {tried.unreadable:,} unreadable, {tried.failing:,} fail a rule")
+    for row in tried.rows:
+        titles = ", ".join(tried.results[at].title for at in row["rules"])
+        console.print(Text(plain(f"  row {row['row']:,}  {titles}  {json.dumps(row['values'], ensure_ascii=False)}")))

@@ -1,0 +1,26 @@
+"""A file held against its pipeline's past, as the index has it."""
+
+from __future__ import annotations
+
+from forebay.config.pipeline import HistoryRule
+from forebay.index import queries
+from forebay.model import FileRun, RuleResult, Stage
+from forebay.quality import learnt
+from forebay.verbs.context import Context
+
+
+def compare_with_history(ctx: Context, file: FileRun, stage: Stage) -> tuple[RuleResult, ...]:
+    """What the rules of `quality.history` say. Only days before the file's own count, so that running a night again, or an earlier one, asks the same past."""
+    return tuple(_result(ctx, file, stage, rule) for rule in ctx.pipeline.quality.history.rules)
+
+
+def _result(ctx: Context, file: FileRun, stage: Stage, rule: HistoryRule) -> RuleResult:
+    history, day = ctx.pipeline.quality.history, file.window.day.isoformat()
+    url, name = ctx.project.index, ctx.pipeline.pipeline
+    if rule.metric == "row_count":
+        found = queries.counted(url, name, day)
+    else:
+        found = queries.measured(url, name, day, learnt.PREFIX + rule.metric, rule.column or "")
+    days = learnt.samples(found, file.file.name, history.nights)
+    observed = learnt.measure(stage, rule.metric, rule.column)
+    return learnt.judge(rule.metric, rule.column, rule.tolerance, rule.severity, observed, days, history.min_nights)

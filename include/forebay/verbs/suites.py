@@ -1,0 +1,98 @@
+"""A suite tried on a file, or proposed from one, apart from any run: nothing is published, indexed or kept."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from forebay import registry
+from forebay.compressions._unpack import unpack
+from forebay.contracts import StageWriter
+from forebay.errors import ConfigError
+from forebay.model import JsonDict, RuleResult, Snapshot, SourceFile, Stage
+from forebay.quality import suite as suites
+from forebay.verbs.context import Context
+from forebay.verbs.inspect import columns_declared
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What a suite says of a file: each rule's result, and the first failing rows with their values and the positions of the rules they fail."""
+
+    suite: str
+    rows_in: int
+    unreadable: int
+    results: tuple[RuleResult, ...]
+    failing: int
+    rows: tuple[JsonDict, ...]
+
+    @property
+    def success(self) -> bool:
+        return all(result.success for result in self.results)
+
+
+def propose(ctx: Context, path: Path, name: str) -> JsonDict:
+    """A suite for review, from a sample file read as the pipeline reads its files. Raises `CorruptFileError`, `ConfigError`."""
+    from forebay.quality import propose as proposing
+
+    with _staged(ctx, path) as (stage, _):
+        return proposing.suite(name, stage, ctx.pipeline.record.key, path.name)
+
+
+def attempt(ctx: Context, path: Path, limit: int = 20) -> Tried:
+    """The pipeline's suite on a file. Raises `ConfigError` when the pipeline has none, and what reading and checking raise."""
+    name = ctx.pipeline.quality.suite
+    if not name:
+        raise ConfigError(
+            f"trying the suite of `{ctx.pipeline.pipeline}`: it has none (name one in `quality.suite`, or propose one: forebay suite propose)"
+        )
+    from forebay.quality.check import check
+
+    suite = suites.load(ctx.project.expectations / f"{name}.json")
+    with _staged(ctx, path) as (stage, folder):
+        verdict = check(stage, suite, folder / "verdict", run_name=f"{ctx.pipeline.pipeline}/{path.name}")
+        failing, rows = _failing(stage, verdict.failing, limit)
+    return Tried(suite.name, stage.rows_in, stage.rows_rejected, verdict.results, failing, rows)
+
+
+@contextmanager
+def _staged(ctx: Context, path: Path) -> Iterator[tuple[Stage, Path]]:
+    """A local file as a stage in a folder that is gone afterwards."""
+    if not path.is_file():
+        raise ConfigError(f"reading `{path}`: there is no such file")
+    folder = ctx.project.spool / f"suite-{uuid.uuid4().hex}"
+    folder.mkdir(parents=True)
+    try:
+        snapshot = Snapshot(SourceFile(path.resolve().as_uri(), path.stat().st_size, 0.0), path, "0" * 64, path.stat().st_size)
+        plain = unpack(path, path.name, ctx.pipeline.source.compression, folder / "plain")
+        plugin = registry.find("formats", ctx.pipeline.format.type)
+        (folder / "stage").mkdir()
+        stage = plugin(plugin.Config(**ctx.pipeline.format.options)).read(
+            snapshot, plain, columns_declared(ctx), StageWriter(folder / "stage")
+        )
+        yield stage, folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _failing(stage: Stage, failing: Path | None, limit: int) -> tuple[int, tuple[dict[str, Any], ...]]:
+    """How many rows fail a rule, and the first of them: `row`, `rules` (positions), `values` (column to text)."""
+    import duckdb
+
+    with duckdb.connect() as con:
+        con.execute("set threads = 1")
+        count = con.execute("select count(*) from read_parquet($1)", [str(failing)]).fetchall()[0][0]
+        names = [column.name for column in stage.columns]
+        found = con.execute(
+            "select f.__row, f.rules, s.* exclude (__row) from read_parquet($1) f join read_parquet($2) s using (__row) order by f.__row limit $3",
+            [str(failing), str(stage.rows), limit],
+        ).fetchall()
+    texts = [[None if value is None else str(value) for value in row[2:]] for row in found]
+    return count, tuple(
+        {"row": row[0], "rules": row[1], "values": dict(zip(names, text, strict=True))} for row, text in zip(found, texts, strict=True)
+    )
