@@ -6,7 +6,8 @@
     - UnknownPluginError
     - PreflightError     topic, partition count, permission or suite does not fit
   x RetryableError       the same call may succeed later                                    exit 4
-    - SourceUnavailableError, BrokerUnavailableError, DeliveryError, OutcomeUnknownError, FencedError
+    - SourceUnavailableError, BrokerUnavailableError, DeliveryError, OutcomeUnknownError, FencedError,
+      IndexUnavailableError
   x FatalError           the run cannot go on; retrying repeats it                          exit 1
     - CorruptFileError, FileChangedError, TopicMissingError, NotAuthorizedError, PlanChangedError,
       LedgerError, ReconcileError
@@ -102,6 +103,10 @@ class OutcomeUnknownError(RetryableError):
 
 class FencedError(RetryableError):
     """Another owner works on the same lane."""
+
+
+class IndexUnavailableError(RetryableError):
+    """The index cannot be read or written just now (disk full, locked, no server)."""
 
 
 class FatalError(ForebayError):

@@ -48,7 +48,7 @@ def test_publish_goes_the_rest_of_the_way_and_is_recorded_everywhere(shop: Order
     assert waiting(shop) == []
     [entry] = shop.forebay("ledger", "show", shop.name, "--json").json["files"]
     assert (entry["completion"]["decision"], entry["completion"]["decision_reason"]) == ("publish", "known refunds")
-    indexed = [f for f in shop.forebay("files", shop.name, "--json").json["files"] if f["run_id"] == run["run_id"]][0]
+    indexed = next(f for f in shop.forebay("files", shop.name, "--json").json["files"] if f["run_id"] == run["run_id"])
     assert (indexed["follows"], indexed["decision_reason"], indexed["decided_at"] is not None) == (seen["run_id"], "known refunds", True)
     assert indexed["decided_by"] == entry["completion"]["decided_by"] != "gate"
     told = [json.loads(line) for line in (shop.root / ".forebay/lineage/events.jsonl").read_text().splitlines()][-1]

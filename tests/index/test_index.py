@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from forebay.errors import IndexUnavailableError
 from forebay.index import projection, queries
 from forebay.index.tables import metadata
 from forebay.model import Fate, RunReport, Status
@@ -105,3 +106,9 @@ def test_every_column_of_a_file_row_is_written() -> None:
     columns = {c.name for c in metadata().tables["files"].columns}
     assert columns == set(projection._file_row(file_run()))
     assert {f.name for f in dataclasses.fields(file_run())} >= {"outputs", "quarantine"}
+
+
+def test_a_database_that_cannot_be_used_is_said_in_our_words(tmp_path: Path) -> None:
+    (tmp_path / "index.sqlite").write_bytes(b"this is no database" * 100)
+    with pytest.raises(IndexUnavailableError, match="file is not a database"):
+        projection.project_file(f"sqlite:///{tmp_path / 'index.sqlite'}", file_run())

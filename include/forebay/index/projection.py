@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from forebay.index.tables import engine, table
+from forebay.index.tables import connected, table
 from forebay.model import Fate, FileRun, OffsetRange, Receipt, RunReport, Verdict
 
 if TYPE_CHECKING:
@@ -27,20 +27,20 @@ def project_run(url: str, run: RunReport) -> None:
         "ended": run.ended.isoformat() if run.ended else None,
         "note": run.note,
     }
-    with engine(url).begin() as connection:
+    with connected(url) as connection:
         _upsert(connection, "runs", [row])
 
 
 def project_file(url: str, file: FileRun) -> None:
     """Insert or update what became of one file in one run."""
-    with engine(url).begin() as connection:
+    with connected(url) as connection:
         _upsert(connection, "files", [_file_row(file)])
 
 
 def project_files(url: str, files: Iterable[FileRun]) -> None:
     rows = [_file_row(file) for file in files]
     if rows:
-        with engine(url).begin() as connection:
+        with connected(url) as connection:
             _upsert(connection, "files", rows)
 
 
@@ -80,7 +80,7 @@ def project_verdict(url: str, file: FileRun, verdict: Verdict) -> None:
         for position, result in enumerate(verdict.results)
     ]
     if rows:
-        with engine(url).begin() as connection:
+        with connected(url) as connection:
             _upsert(connection, "rules", rows)
 
 
@@ -93,7 +93,7 @@ def project_receipts(url: str, pipeline: str, uri: str, run_id: str, receipts: I
         for place in places
     ]
     if rows:
-        with engine(url).begin() as connection:
+        with connected(url) as connection:
             _upsert(connection, "receipts", rows)
 
 
@@ -110,7 +110,7 @@ def clear(url: str, pipeline: str) -> None:
     """Forget all that the index holds of one pipeline, before a rebuild."""
     import sqlalchemy as sa
 
-    with engine(url).begin() as connection:
+    with connected(url) as connection:
         for name in ("runs", "files", "rules", "receipts"):
             connection.execute(sa.delete(table(name)).where(table(name).c.pipeline == pipeline))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from forebay.index.tables import engine, table
+from forebay.index.tables import connected, table
 from forebay.model import FileRun, OffsetRange, Status
 
 
@@ -156,5 +156,5 @@ def counted(url: str, pipeline: str, before: str) -> list[dict[str, Any]]:
 
 
 def _rows(url: str, query: Any) -> list[dict[str, Any]]:
-    with engine(url).connect() as connection:
+    with connected(url) as connection:
         return [dict(row) for row in connection.execute(query).mappings()]

@@ -5,9 +5,13 @@ It can always be rebuilt from the ledger and the stored verdicts (`projection.re
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from forebay.errors import IndexUnavailableError
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -117,6 +121,24 @@ def engine(url: str) -> Any:
         sa.event.listen(made, "connect", _patient)
     _create(made)
     return made
+
+
+@contextmanager
+def connected(url: str) -> Iterator[Any]:
+    """A connection to the index in a transaction of its own, committed at the end.
+
+    Raises `IndexUnavailableError` for whatever the database says: disk full, locked for more than a minute, no server.
+    """
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        with engine(url).begin() as connection:
+            yield connection
+    except SQLAlchemyError as error:
+        words = str(getattr(error, "orig", None) or error).splitlines()[0]
+        raise IndexUnavailableError(
+            f"using the index: {words} (make room or start the database, and try again; what was published is in the ledger: forebay index rebuild)"
+        ) from error
 
 
 def _create(made: Any) -> None:

@@ -88,11 +88,13 @@ def admin(config: Config, errors: ClientErrors | None = None, **overrides: Any) 
     return built
 
 
-def answer(admin: Any, future: Any) -> Any:
+def answer(admin: Any, future: Any, patience: float = 60.0) -> Any:
     """The result of an admin call's future, waited for with an ear on the error callback: refused credentials are raised at once.
 
-    Raises `NotAuthorizedError` and `KafkaException` (see `translate`). The admin call's `request_timeout` bounds the wait.
+    Raises `NotAuthorizedError` and `KafkaException` (see `translate`); `TimeoutError` after `patience` seconds, for the call's own
+    `request_timeout` does not always end it (seen when the broker that was asked was killed).
     """
+    deadline = time.monotonic() + patience
     while True:
         try:
             return future.result(0.2)
@@ -100,6 +102,8 @@ def answer(admin: Any, future: Any) -> Any:
             admin.poll(0)
             if refused := admin.errors.refused:
                 raise refused.exception("asking the brokers") from None
+            if time.monotonic() > deadline:
+                raise
 
 
 def producer(config: Config, errors: ClientErrors | None = None, **overrides: Any) -> Producer:

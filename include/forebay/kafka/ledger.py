@@ -425,17 +425,23 @@ class LedgerReader:
         return TopicPartition(self.topic, partition, offset)
 
     def _offsets(self, earliest: bool = False, uncommitted: bool = True) -> dict[int, int]:
-        """The partitions' first or end offsets. Asked again once with fresh metadata: librdkafka's admin client goes on asking with the
-        leader epoch that it knows, and is refused (`FENCED_LEADER_EPOCH`) for ever after a leader has changed or restarted.
+        """The partitions' first or end offsets. Asked again by a new admin client where the old one fails: librdkafka's goes on asking with the
+        leader, and the leader epoch, that it knows, and is refused (`FENCED_LEADER_EPOCH`) or left without an answer for ever after a leader
+        was killed or moved.
         """
         from confluent_kafka import KafkaException
 
         with client.translate(self._doing, self._errors, topic=self.topic):
-            try:
-                return self._ask_offsets(earliest, uncommitted)
-            except KafkaException:
-                self._admin.list_topics(self.topic, timeout=10)
-                return self._ask_offsets(earliest, uncommitted)
+            for last in (False, False, True):
+                try:
+                    return self._ask_offsets(earliest, uncommitted)
+                except (KafkaException, TimeoutError) as error:
+                    if last and isinstance(error, TimeoutError):
+                        raise BrokerUnavailableError(f"{self._doing}: no broker answered (try again)", topic=self.topic) from None
+                    if last:
+                        raise
+                    self._admin = client.admin(self._config, self._errors)
+        raise AssertionError("unreachable")
 
     def _ask_offsets(self, earliest: bool, uncommitted: bool) -> dict[int, int]:
         from confluent_kafka import IsolationLevel
@@ -443,8 +449,8 @@ class LedgerReader:
 
         level = IsolationLevel.READ_UNCOMMITTED if uncommitted else IsolationLevel.READ_COMMITTED
         spec = OffsetSpec.earliest() if earliest else OffsetSpec.latest()
-        asked = self._admin.list_offsets({self._tp(p): spec for p in self.partitions}, isolation_level=level, request_timeout=10)
-        return {tp.partition: client.answer(self._admin, future).offset for tp, future in asked.items()}
+        asked = self._admin.list_offsets({self._tp(p): spec for p in self.partitions}, isolation_level=level, request_timeout=5)
+        return {tp.partition: client.answer(self._admin, future, patience=6).offset for tp, future in asked.items()}
 
     def watermarks(self, uncommitted: bool = True) -> dict[int, int]:
         """End offset of each partition: the high watermark, or (not `uncommitted`) the last stable offset."""
