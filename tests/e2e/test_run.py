@@ -174,3 +174,33 @@ def test_what_cannot_be_reached_is_said(shop: OrdersProject, environment: dict[s
     answer = shop.run(DAY, **environment)
     assert (answer.code, words in answer.err) == (code, True), answer.err
     assert path.exists()
+
+
+def test_times_that_the_topic_would_delete_at_once_are_refused(shop: OrdersProject, kafka: Cluster) -> None:
+    """Kafka's retention goes by the record's time: records of 2013 would be gone minutes after they were published."""
+    pipeline = shop.root / "include/pipelines/orders.yaml"
+    pipeline.write_text(pipeline.read_text().replace("record: {key: [customer],", "record: {key: [customer], timestamp: day,"))
+    shop.drop(DAY, "a.csv", orders(1, 10).replace("2026-01-05", "2013-01-05"))
+    refused = shop.run()
+    assert refused.code == 2
+    assert "the topic keeps records of the last 7 days" in refused.err
+    assert read_all(kafka.config, shop.name) == []
+    alter(kafka, shop.name, {"retention.ms": "-1"})
+    assert shop.run().json["files"][0]["published"] == 10
+
+
+def test_times_that_the_topic_refuses_are_said_before_anything_is_sent(shop: OrdersProject, kafka: Cluster) -> None:
+    pipeline = shop.root / "include/pipelines/orders.yaml"
+    pipeline.write_text(pipeline.read_text().replace("record: {key: [customer],", "record: {key: [customer], timestamp: day,"))
+    shop.drop(DAY, "a.csv", orders(1, 10).replace("2026-01-05", "2099-01-05"))
+    refused = shop.run()
+    assert (refused.code, "message.timestamp.after.max.ms" in refused.err) == (2, True), refused.err
+
+
+def alter(kafka: Cluster, topic: str, settings: dict[str, str]) -> None:
+    from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+
+    entries = [ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in settings.items()]
+    admin = kafka.admin()
+    for future in admin.incremental_alter_configs([ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)]).values():
+        future.result()

@@ -12,6 +12,7 @@ from forebay.kafka.ledger import Completion, Origin
 from forebay.kafka.publisher import PublishJob, publish_file
 from forebay.kafka.records import Headers
 from forebay.model import Decision, FileRun, Identity, OffsetRange, Receipt, Stage, Status, Verdict
+from forebay.verbs._times import refuse_times
 from forebay.verbs.context import Context
 from forebay.verbs.encode import ChunkEncoder, plan_chunks
 from forebay.verbs.inspect import load, quarantine
@@ -29,6 +30,7 @@ def publish(ctx: Context, file: FileRun, identity: Identity) -> FileRun:
     if file.status is not Status.INSPECTED or file.decision not in _GO:
         return file
     work, stage, verdict = load(ctx, file)
+    refuse_times(ctx, stage)
     limit = topics.max_message_bytes(ctx.kafka, ctx.pipeline.topic.name)
     aside = quarantine(ctx, stage, verdict, file.decision, work, limit)
     plan = plan_chunks(stage, verdict, ctx.pipeline, file.decision, aside)
