@@ -145,7 +145,7 @@ def test_rights_are_tried_by_an_aborted_transaction(tmp_path: Path, kafka: Clust
     assert "TRANSACTIONAL_ID_AUTHORIZATION_FAILED" in " ".join(f.what for f in of(findings, "rights"))
     grant(kafka, [("TRANSACTIONAL_ID", f"forebay.{name}.")], ("DESCRIBE", "WRITE"))
     refused = [f.what for f in of(doctor(bob), "rights") if f.level is Level.FAIL]
-    assert any(f"forebay.{name}.ledger" in what for what in refused)
+    assert any(f"forebay.{name}.ledger" in what for what in refused), refused
     grant(kafka, [("TOPIC", f"forebay.{name}.")], ("WRITE",))
     findings = doctor(bob)
     assert fails(findings) == []

@@ -5,6 +5,7 @@ Nothing is created and nothing becomes visible: the rights are tried in a transa
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -327,18 +328,7 @@ def _rights(seen: _Seen) -> Iterator[Finding]:
         return
     lane = f"forebay.{seen.pipeline.pipeline}.doctor"
     with client.translate(f"trying a transaction as `{lane}`", seen.errors):
-        producer = client.producer(seen.config, seen.errors, **{"transactional.id": lane, "transaction.timeout.ms": 10_000})
-        refused: dict[str, Any] = {}
-        try:
-            producer.init_transactions(CALL)
-            producer.begin_transaction()
-            for topic in wanted:
-                producer.produce(topic.name, b"doctor", b"doctor", partition=0, on_delivery=_note(refused, topic.name))
-            producer.flush(CALL)
-            producer.abort_transaction(CALL)
-        finally:
-            producer.purge()
-            producer.close()
+        refused = _try(seen, lane, wanted)
     for name, error in refused.items():
         yield Finding(
             Level.FAIL, "rights", f"writing to `{name}` was refused: {error.str()}",
@@ -347,6 +337,39 @@ def _rights(seen: _Seen) -> Iterator[Finding]:
     yield from _may_read(seen)
     if not refused:
         yield Finding(Level.OK, "rights", f"a transaction as `{lane}` could write to all {len(wanted)} topics; it was aborted")
+
+
+def _try(seen: _Seen, lane: str, wanted: tuple[topics.Topic, ...]) -> dict[str, Any]:
+    """The error of each topic that refused a record, each tried in a transaction of its own, which is aborted.
+
+    One transaction for all would not do: the coordinator refuses a request that names several topics as a whole, its transaction never begins,
+    and the abort fails with `INVALID_TXN_STATE` before any delivery report has told which topic it was.
+    """
+    refused: dict[str, Any] = {}
+    for topic in wanted:
+        producer = client.producer(seen.config, seen.errors, **{"transactional.id": lane, "transaction.timeout.ms": 10_000})
+        try:
+            producer.init_transactions(CALL)
+            _write_and_abort(producer, refused, topic.name)
+        finally:
+            told = dict(refused)
+            with contextlib.suppress(Exception):  # of an instance with a fatal error, any call may raise that error again
+                producer.purge()
+                producer.close()
+            refused = told
+    return refused
+
+
+def _write_and_abort(producer: Any, refused: dict[str, Any], name: str) -> None:
+    from confluent_kafka import KafkaException
+
+    try:
+        producer.begin_transaction()
+        producer.produce(name, b"doctor", b"doctor", partition=0, on_delivery=_note(refused, name))
+        producer.flush(CALL)
+        producer.abort_transaction(CALL)
+    except KafkaException as error:
+        refused.setdefault(name, error.args[0])
 
 
 def _note(refused: dict[str, Any], name: str) -> Callable[[Any, Any], None]:
