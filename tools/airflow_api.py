@@ -101,7 +101,9 @@ class Api(ABC):
         `reprocess` (none|completed|failed) says which existing runs are run again; `runs` is how many may run at once.
         """
         self.unpause(dag_id)
-        zone = ZoneInfo(self.timezone(dag_id))
+        zone = None  # without the pipeline's own zone, days are this machine's
+        with suppress(Exception):
+            zone = ZoneInfo(self.timezone(dag_id))
         first = datetime.fromisoformat(f"{start}T00:00:00").replace(tzinfo=zone)
         last = datetime.fromisoformat(f"{end}T23:59:59").replace(tzinfo=zone)
         body = {
@@ -183,7 +185,9 @@ class Api(ABC):
 
     def _tell(self, dag_id: str, run_ids: list[str], told: set[str], on_progress: Progress) -> None:
         instances = [instance for run_id in run_ids for instance in self.task_instances(dag_id, run_id)]
-        zone = ZoneInfo(self.timezone(dag_id))
+        zone = None  # without the pipeline's own zone, days are this machine's
+        with suppress(Exception):
+            zone = ZoneInfo(self.timezone(dag_id))
         lines = {progress_line(i, zone): i["end_date"] or i["start_date"] or "" for i in instances if i["state"] in TOLD}
         for line in sorted(lines.keys() - told, key=lambda line: lines[line]):
             on_progress(line)

@@ -176,6 +176,9 @@ class Airflow(Api):
 
         SPT_NOENV: setproctitle would write its titles over the environment, by which `stop` knows orphans.
         """
+        config = self.home / "config" / f"{LOCAL_SETTINGS}.py"
+        config.parent.mkdir(parents=True, exist_ok=True)
+        config.write_text('"""Written by forebay: seconds a writer waits for another one."""\n\nSQLITE = {"timeout": 60}\n', "utf-8")
         base = {key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW__")}
         path = os.pathsep.join([str(CODE / "include"), *filter(None, [os.environ.get("PYTHONPATH")])])
         bin_ = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
@@ -220,9 +223,6 @@ class Airflow(Api):
         """Metadata tables of the installed Airflow's version; once per version."""
         from importlib.metadata import version
 
-        config = self.home / "config" / f"{LOCAL_SETTINGS}.py"
-        config.parent.mkdir(parents=True, exist_ok=True)
-        config.write_text('"""Written by forebay: seconds a writer waits for another one."""\n\nSQLITE = {"timeout": 60}\n', "utf-8")
         done = self.home / "migrated"
         installed = version("apache-airflow")
         if done.exists() and done.read_text("utf-8") == installed and (self.home / "airflow.db").exists():
