@@ -169,7 +169,7 @@ def test_progress_is_told_once_and_in_the_order_it_happened(tmp_path: Path) -> N
     lines: list[str] = []
     Looked(tmp_path).wait("birds", ["r"], timeout=10, on_progress=lines.append)
     assert lines == [
-        "backfill 2013-01-02  discover    success  1.9 s",
-        "backfill 2013-01-02  publish[0]  up_for_retry  1.9 s",
-        "backfill 2013-01-02  publish[0]  success (try 2)  1.9 s",
+        "backfill of 2013-01-02  discover    success  1.9 s",
+        "backfill of 2013-01-02  publish[0]  up_for_retry  1.9 s",
+        "backfill of 2013-01-02  publish[0]  success (try 2)  1.9 s",
     ]
