@@ -159,6 +159,16 @@ class Api(ABC):
         """Run an existing run again, whole or from its failed tasks."""
         self.ask("POST", f"dags/{dag_id}/dagRuns/{_part(run_id)}/clear", {"dry_run": False, "only_failed": only_failed})
 
+    def clear_task(self, dag_id: str, run_id: str, task_id: str) -> None:
+        """Run a task of an existing run again, and all that come after it."""
+        wanted = {"dag_run_id": run_id, "task_ids": [task_id], "include_downstream": True, "only_failed": False, "reset_dag_runs": True}
+        self.ask("POST", f"dags/{dag_id}/clearTaskInstances", {"dry_run": False, **wanted})
+
+    def mark(self, dag_id: str, run_id: str, task_id: str, state: str, map_index: int = -1) -> None:
+        """Say that a task instance has ended so (`success`, `failed`), whatever it did."""
+        path = f"dags/{dag_id}/dagRuns/{_part(run_id)}/taskInstances/{task_id}" + (f"/{map_index}" if map_index >= 0 else "")
+        self.ask("PATCH", path, {"new_state": state})
+
     def state(self, dag_id: str, run_id: str) -> str:
         return self.ask("GET", f"dags/{dag_id}/dagRuns/{_part(run_id)}")["state"]
 

@@ -1,12 +1,17 @@
 """`make bench`: what forebay costs, as ratios taken in one run on one broker; writes docs/benchmarks.md.
 
-Four ways of the same rows (TPC-H lineitem from PyPI's tpchgen-cli), each in a process of its own, each to a topic of 4 partitions, lz4, acks=all:
+Five ways of the same rows (TPC-H lineitem from PyPI's tpchgen-cli), each in a process of its own, each to a topic of 4 partitions, lz4, acks=all:
 
-    ceiling      a bare `Producer.produce` loop over the same encoded bytes, made before the clock starts, as Python objects
-    publish      forebay's publish alone: chunks made before the clock starts, transactions, ledger, offsets
-    script       polars reads the CSV, makes JSON, produces; nothing is checked, nothing is remembered
-    whole job    forebay run: fetch, stage, eight rules by Great Expectations, quarantine, publish with ledger, to the last commit
-    and proof    the same to the run's end: every record read back and counted, settled, reported
+    ceiling           a bare `Producer.produce` loop over the same encoded bytes; no transaction, nothing remembered
+    one transaction   forebay's way of producing within one transaction of one long-lived producer: no ledger, no offsets learnt, one commit
+    publish           forebay's publish alone: chunks made before the clock starts, a transaction for each, ledger, offsets
+    script            polars reads the CSV, makes JSON, produces; nothing is checked, nothing is remembered
+    whole job         forebay run: fetch, stage, eight rules by Great Expectations, quarantine, publish with ledger, to the last commit
+    and proof         the same to the run's end: every record read back and counted, settled, reported
+
+The ceiling is measured twice each round, and the faster counts: with all Python objects made before the clock starts, and with objects made
+slice by slice within it (these lie close together in the caches, so it is often the faster one). Runs that nobody counts warm the broker's JVM
+first, and each round begins with another way.
 """
 
 from __future__ import annotations
@@ -14,22 +19,24 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import resource
 import shutil
-import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from bench_page import Result, Results, page, rate
 
 ROOT = Path(__file__).resolve().parents[1]
 HOME = ROOT / ".forebay" / "bench"
 PARTITIONS = 4
+WARM_UP = 2  # runs of the smallest size that nobody counts: the broker's JVM compiles its hot paths meanwhile
+SLICE = 2_000  # records made into Python objects at a time, where the bare loop makes them as it goes
 DAY = "2026-01-05"
 COLUMNS = {
     "l_orderkey": "int64",
@@ -69,8 +76,6 @@ quality: {{suite: lineitem}}
 record: {{key: [l_orderkey], headers: {headers}}}
 topic: {{name: {name}, partitions: {partitions}, manage: create}}
 """
-
-Result = dict[str, Any]
 
 
 def drops(rows: int) -> Path:
@@ -126,6 +131,7 @@ def staged(ctx: Any) -> tuple[Any, Any, Any]:
     topics.ensure(ctx.kafka, ctx.pipeline)
     file = discover(ctx, Window.of_day(date.fromisoformat(DAY)), "bench").files[0]
     file = inspect(ctx, file)
+    assert file.decision is not None
     work, stage, verdict = load(ctx, file)
     aside = work.quarantine(file.decision)
     plan = plan_chunks(stage, verdict, ctx.pipeline, file.decision, aside)
@@ -133,36 +139,103 @@ def staged(ctx: Any) -> tuple[Any, Any, Any]:
         return file, plan, [encoder.encode_chunk(n) for n in range(plan.chunks)]
 
 
+@dataclass
+class Clock:
+    """Wall and CPU seconds of its block: this process alone, all threads."""
+
+    seconds: float = 0.0
+    cpu: float = 0.0
+
+    def __enter__(self) -> Clock:
+        self._began = time.perf_counter(), time.process_time()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds, self.cpu = time.perf_counter() - self._began[0], time.process_time() - self._began[1]
+
+    def result(self, records: int, **more: Any) -> Result:
+        return {"records": records, "seconds": self.seconds, "cpu": self.cpu, **more}
+
+
 def ceiling(rows: int, name: str, headers: str) -> Result:
-    """The bare loop: same values, keys and partitions, one idempotent producer, no transaction."""
+    """The bare loop: same values, keys and partitions, one idempotent producer, no transaction; all objects made before."""
+    producer, chunks = _bare(rows, name, headers)
+    made = [row for chunk in chunks for row in _rows(chunk.records)]
+    del chunks
+    with Clock() as clock:
+        _loop(producer, name, made)
+        assert producer.flush(120) == 0
+    return clock.result(len(made))
+
+
+def sliced(rows: int, name: str, headers: str) -> Result:
+    """The bare loop again, its objects made a slice at a time within the clock."""
+    producer, chunks = _bare(rows, name, headers)
+    with Clock() as clock:
+        for chunk in chunks:
+            for start in range(0, len(chunk.records), SLICE):
+                _loop(producer, name, _rows(chunk.records, start, SLICE))
+        assert producer.flush(120) == 0
+    return clock.result(sum(len(chunk.records) for chunk in chunks))
+
+
+def _bare(rows: int, name: str, headers: str) -> tuple[Any, Any]:
+    """A producer that is connected before the clock starts, and the chunks."""
     from confluent_kafka import Producer
 
     from forebay.kafka.driver import PRODUCER
 
     ctx = project(rows, name, headers)
     _, _, chunks = staged(ctx)
-    producer = Producer({**ctx.kafka, **PRODUCER, "acks": "all", "enable.idempotence": True})
-    producer.list_topics(name, 10)  # connected before the clock starts
-    rows_as_bytes = [row for chunk in chunks for row in _rows(chunk.records)]
-    started = time.perf_counter()
-    _loop(producer, name, rows_as_bytes)
-    assert producer.flush(120) == 0
-    return {"records": len(rows_as_bytes), "seconds": time.perf_counter() - started}
+    producer = Producer({**PRODUCER, **ctx.kafka, "acks": "all", "enable.idempotence": True})
+    producer.list_topics(name, 10)
+    return producer, chunks
 
 
-def _rows(records: Any) -> Any:
-    return zip(records.values.to_pylist(), records.keys.to_pylist(), records.partitions.to_pylist(), strict=True)
+def _rows(records: Any, start: int = 0, count: int | None = None) -> Any:
+    values, keys, places = (column.slice(start, count).to_pylist() for column in (records.values, records.keys, records.partitions))
+    return zip(values, keys, places, strict=True)
 
 
-def _loop(producer: Any, topic: str, rows: list[tuple[bytes, bytes, int]]) -> None:
+def _loop(producer: Any, topic: str, rows: Iterable[tuple[bytes, bytes, int]]) -> None:
     """As lean as Python can: nothing but `produce`, and a `poll` when the queue is full."""
     produce, poll = producer.produce, producer.poll
     for value, key, partition in rows:
         try:
             produce(topic, value, key, partition)
         except BufferError:
-            poll(0.1)
-            produce(topic, value, key, partition)
+            while True:
+                poll(0.05)
+                try:
+                    produce(topic, value, key, partition)
+                    break
+                except BufferError:
+                    continue
+    poll(0)
+
+
+def transaction(rows: int, name: str, headers: str) -> Result:
+    """All chunks by the publisher's own loop in one transaction: what its protocol has on top is chunks, ledger and offsets."""
+    from forebay.kafka import client
+    from forebay.kafka.driver import PRODUCER
+    from forebay.kafka.produce import Sender
+    from forebay.kafka.records import Headers
+    from forebay.model import Identity
+
+    ctx = project(rows, name, headers)
+    file, _, chunks = staged(ctx)
+    own = Headers.of(headers, name, file.file, file.fingerprint, 1, Identity("bench", "0" * 36))
+    producer = client.producer({**PRODUCER, **ctx.kafka, "transactional.id": name, "transaction.timeout.ms": 600_000})
+    producer.init_transactions(30)
+    with Clock() as clock:
+        producer.begin_transaction()
+        sender = Sender(producer)
+        for number, chunk in enumerate(chunks):
+            sender.records(name, chunk.records, own, number)
+        assert producer.flush(120) == 0
+        producer.commit_transaction(60)
+    assert sender.failure is None
+    return clock.result(sum(len(chunk.records) for chunk in chunks))
 
 
 def publish(rows: int, name: str, headers: str) -> Result:
@@ -186,9 +259,9 @@ def publish(rows: int, name: str, headers: str) -> Result:
         Headers.of(headers, name, file.file, file.fingerprint, 1, identity),
         Origin(ledger_partitions=1),
     )
-    started = time.perf_counter()
-    receipts = publish_file(job)
-    return {"records": sum(r.published for r in receipts), "seconds": time.perf_counter() - started, "chunks": len(receipts)}
+    with Clock() as clock:
+        receipts = publish_file(job)
+    return clock.result(sum(r.published for r in receipts), chunks=len(receipts))
 
 
 def script(rows: int, name: str, headers: str) -> Result:
@@ -197,26 +270,27 @@ def script(rows: int, name: str, headers: str) -> Result:
 
     ctx = project(rows, name, headers)
     create(ctx, name)
-    started = time.perf_counter()
-    import polars as pl
+    settings = {"acks": "all", "enable.idempotence": True, "compression.type": "lz4", "linger.ms": 50, "batch.size": 1_000_000}
+    room = {"queue.buffering.max.messages": 2_000_000, "queue.buffering.max.kbytes": 262_144, "partitioner": "murmur2_random"}
+    with Clock() as clock:
+        import polars as pl
 
-    frame = pl.read_csv(drops(rows), try_parse_dates=True)
-    keys = frame["l_orderkey"].cast(pl.String).to_list()
-    values = frame.select(pl.struct(pl.all()).struct.json_encode()).to_series().to_list()
-    producer = Producer({**ctx.kafka, "acks": "all", "enable.idempotence": True, "compression.type": "lz4", "linger.ms": 50, "batch.size": 1_000_000}
-                        | {"queue.buffering.max.messages": 2_000_000, "queue.buffering.max.kbytes": 262_144, "partitioner": "murmur2_random"})  # fmt: skip
-    produce, poll = producer.produce, producer.poll
-    for n, (key, value) in enumerate(zip(keys, values, strict=True)):
-        while True:
-            try:
-                produce(name, value, key)
-                break
-            except BufferError:
-                poll(0.1)
-        if not n % 10_000:
-            poll(0)
-    assert producer.flush(120) == 0
-    return {"records": len(values), "seconds": time.perf_counter() - started}
+        frame = pl.read_csv(drops(rows), try_parse_dates=True)
+        keys = frame["l_orderkey"].cast(pl.String).to_list()
+        values = frame.select(pl.struct(pl.all()).struct.json_encode()).to_series().to_list()
+        producer = Producer({**ctx.kafka, **settings, **room})
+        produce, poll = producer.produce, producer.poll
+        for n, (key, value) in enumerate(zip(keys, values, strict=True)):
+            while True:
+                try:
+                    produce(name, value, key)
+                    break
+                except BufferError:
+                    poll(0.1)
+            if not n % 10_000:
+                poll(0)
+        assert producer.flush(120) == 0
+    return clock.result(len(values))
 
 
 def job(rows: int, name: str, headers: str) -> Result:
@@ -229,23 +303,28 @@ def job(rows: int, name: str, headers: str) -> Result:
     assert ctx.kafka
     marks: list[tuple[str, float]] = []
     events.listen(lambda event, _: marks.append((event, time.perf_counter())))
-    started = time.perf_counter()
-    run = run_window(ctx, Window.of_day(date.fromisoformat(DAY)))
-    seconds = time.perf_counter() - started
+    with Clock() as clock:
+        started = time.perf_counter()
+        run = run_window(ctx, Window.of_day(date.fromisoformat(DAY)))
     assert run.status == "done", run
     steps = {event: round(at - started, 2) for event, at in marks if event.startswith("file.")}
-    return {"records": run.files[0].published, "seconds": steps["file.published"], "whole": seconds, "steps": steps}
+    return clock.result(run.files[0].published, steps=steps, whole=clock.seconds) | {"seconds": steps["file.published"]}
 
 
-WAYS: dict[str, Callable[[int, str, str], Result]] = {"ceiling": ceiling, "publish": publish, "script": script, "whole job": job}
+WAYS: dict[str, Callable[[int, str, str], Result]] = {
+    "ceiling": ceiling,
+    "sliced": sliced,
+    "one transaction": transaction,
+    "publish": publish,
+    "script": script,
+    "whole job": job,
+}
 
 
 def child(way: str, rows: int, name: str, headers: str) -> None:
-    """One measurement; prints it as JSON. CPU seconds are of the timed part and what came before it."""
+    """One measurement; prints it as JSON."""
     result = WAYS[way](rows, name, headers)
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    result |= {"cpu": usage.ru_utime + usage.ru_stime, "rss_mb": usage.ru_maxrss / 1024}
-    print(json.dumps(result))
+    print(json.dumps(result | {"rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
 
 
 def measure(way: str, rows: int, number: int, headers: str) -> Result:
@@ -257,7 +336,7 @@ def measure(way: str, rows: int, number: int, headers: str) -> Result:
         sys.exit(f"{way}: {done.stderr}")
     result = json.loads(done.stdout.splitlines()[-1])
     print(
-        f"  {way:10s} {rows:>9,} rows  {result['records'] / result['seconds']:>9,.0f} records/s  {result['rss_mb']:6,.0f} MB",
+        f"  {way:15s} {rows:>9,} rows  {rate(result):>9,.0f} records/s  {result['cpu']:5.1f} CPU s  {result['rss_mb']:6,.0f} MB",
         file=sys.stderr,
     )
     return result
@@ -269,59 +348,28 @@ def _broker() -> dict[str, str]:
     return {"KAFKA_BOOTSTRAP_SERVERS": broker.ensure(HOME / "broker", ROOT / ".cache" / "forebay")}
 
 
-def table(rows: int, results: dict[str, list[Result]]) -> list[str]:
-    """One table: medians, and ratios taken round by round against the ceiling of the same round."""
-    lines = [
-        f"### {results['ceiling'][0]['records']:,} rows",
-        "",
-        "| way | records/s | of the ceiling | of the script | peak RSS MB |",
-        "|---|---|---|---|---|",
-    ]
-    proof = [r | {"seconds": r["whole"]} for r in results["whole job"]]
-    results = results | {"and proof": proof}
-    for way, found in results.items():
-        rate = [r["records"] / r["seconds"] for r in found]
-        shares = [_share(results, way, other) for other in ("ceiling", "script")]
-        rss = statistics.median(r["rss_mb"] for r in found)
-        lines.append(f"| {way} | {statistics.median(rate) / 1000:,.0f} k | {shares[0]:.2f} | {shares[1]:.2f} | {rss:,.0f} |")
-    _ = rows
-    return [*lines, ""]
-
-
-def _share(results: dict[str, list[Result]], way: str, other: str) -> float:
-    pairs = zip(results[way], results[other], strict=True)
-    return statistics.median((a["records"] / a["seconds"]) / (b["records"] / b["seconds"]) for a, b in pairs)
-
-
-def page(sizes: list[int], measured: dict[int, dict[str, list[Result]]], rounds: int, headers: dict[str, Result]) -> str:
-    first, last = measured[sizes[0]], measured[sizes[-1]]
-    growth = statistics.median(r["rss_mb"] for r in last["whole job"]) / statistics.median(r["rss_mb"] for r in first["whole job"])
-    packages = ", ".join(f"{name} {version(name)}" for name in ("confluent-kafka", "duckdb", "great-expectations", "pyarrow", "polars"))
-    lines = [
-        "# Benchmarks",
-        "",
-        "Written by `make bench`; do not edit. Ratios are taken round by round in one run on one broker, which shares the machine; absolute rates are this",
-        "machine's. " + __doc__.split("\n\n")[1].replace("\n", " "),
-        "",
-        *[line for line in __doc__.splitlines() if line.startswith("    ")],
-        "",
-        f"Machine: {os.cpu_count()} cores, {platform.machine()}, {platform.system()}, Python {platform.python_version()}; Apache Kafka 4.3.1, one node; {packages}.",
-        f"{rounds} rounds, medians. Headers `none`, JSON values, 4 partitions, one chunk per 128 MiB. Whole job: imports of the libraries included.",
-        "",
-    ]
+def rounds_of(sizes: list[int], rounds: int) -> dict[int, Results]:
+    """Every way, `rounds` times for each size, each round beginning with another one; the broker is warm by then."""
+    for number in range(WARM_UP):
+        measure("one transaction", sizes[0], 90 + number, "none")
+    measured: dict[int, Results] = {rows: {way: [] for way in WAYS} for rows in sizes}
     for rows in sizes:
-        lines += table(rows, measured[rows])
-    lines += [f"Peak memory of the whole job, {sizes[-1]:,} against {sizes[0]:,} rows: {growth:.2f} ×.", ""]
-    lines += ["### What headers cost (publish alone)", "", "| headers | records/s | of `none` |", "|---|---|---|"]
-    none = headers["none"]["records"] / headers["none"]["seconds"]
-    lines += [
-        f"| {name} | {r['records'] / r['seconds'] / 1000:,.0f} k | {r['records'] / r['seconds'] / none:.2f} |"
-        for name, r in headers.items()
-    ]
-    steps = last["whole job"][-1]["steps"]
-    lines += ["", f"### Where the whole job's time goes ({sizes[-1]:,} rows, seconds since its start)", ""]
-    lines += [f"- `{event}` {at}" for event, at in steps.items()]
-    return "\n".join(lines) + "\n"
+        for number in range(rounds):
+            turn = [*WAYS][number % len(WAYS) :] + [*WAYS][: number % len(WAYS)]
+            for way in turn:
+                measured[rows][way].append(measure(way, rows, number, "none"))
+    return measured
+
+
+def quality(rounds: int) -> list[str]:
+    """The sections of tools/bench_quality.py, if it is there."""
+    try:
+        import bench_quality
+    except ModuleNotFoundError as error:
+        if error.name != "bench_quality":
+            raise
+        return []
+    return ["", *bench_quality.section(rounds)]
 
 
 def main() -> None:
@@ -341,13 +389,9 @@ def main() -> None:
     for rows in given.rows:
         drops(rows)
     try:
-        measured = {rows: {way: [] for way in WAYS} for rows in given.rows}
-        for rows in given.rows:
-            for number in range(given.rounds):
-                for way in WAYS:
-                    measured[rows][way].append(measure(way, rows, number, "none"))
+        measured = rounds_of(given.rows, given.rounds)
         headers = {name: measure("publish", given.rows[0], 99, name) for name in ("none", "minimal", "standard")}
-        given.into.write_text(page(given.rows, measured, given.rounds, headers))
+        given.into.write_text(page(str(__doc__), given.rows, measured, given.rounds, headers) + "\n".join(quality(given.rounds)) + "\n")
         print(given.into.read_text())
     finally:
         broker.stop(HOME / "broker")

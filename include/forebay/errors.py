@@ -7,7 +7,7 @@
     - PreflightError     topic, partition count, permission or suite does not fit
   x RetryableError       the same call may succeed later                                    exit 4
     - SourceUnavailableError, BrokerUnavailableError, DeliveryError, OutcomeUnknownError, FencedError,
-      IndexUnavailableError
+      IndexUnavailableError, OutOfResourcesError
   x FatalError           the run cannot go on; retrying repeats it                          exit 1
     - CorruptFileError, FileChangedError, TopicMissingError, NotAuthorizedError, PlanChangedError,
       LedgerError, ReconcileError
@@ -107,6 +107,10 @@ class FencedError(RetryableError):
 
 class IndexUnavailableError(RetryableError):
     """The index cannot be read or written just now (disk full, locked, no server)."""
+
+
+class OutOfResourcesError(RetryableError):
+    """The machine has no memory, or no thread, left for it just now."""
 
 
 class FatalError(ForebayError):

@@ -217,6 +217,7 @@ class RuleResult(Json):
     observed: str | None = None
     expected: str = ""  # kwargs as JSON text
     sample: tuple[str, ...] = ()  # a few unexpected values as text
+    sketch: str = ""  # a column's distribution, for the nights to come (quality/drift.py)
 
     @property
     def title(self) -> str:
@@ -364,6 +365,7 @@ class FileRun(Json):
     quarantine: tuple[OffsetRange, ...] = ()
     docs: Path | None = None
     error: str | None = None
+    again: bool = False  # FAILED, but the same run may succeed later
     settled: str | None = None
 
     def but(self, **changes: Any) -> FileRun:

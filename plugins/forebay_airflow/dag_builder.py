@@ -16,14 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import pendulum
-from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import DAG, Asset, BaseSensorOperator, CronDataIntervalTimetable, Param, PokeReturnValue, TriggerRule, task
 
 from forebay.config.home import Project
 from forebay.config.load import load_all
 from forebay.config.pipeline import Pipeline
 from forebay.errors import SettingsError
-from forebay_airflow import steward, translate
+from forebay_airflow import ask, notify, steward, translate
 from forebay_airflow.tasks import Steps
 
 INSPECT_POOL, PUBLISH_POOL = "forebay_inspect", "forebay_publish"
@@ -58,8 +57,10 @@ def all_dags(only: str | None = None) -> dict[str, DAG]:
 
 
 def raise_faults() -> None:
-    """Raise `SettingsError` with the faults of all pipeline files, if any."""
-    faults = [fault for found in load_all(project()).faults.values() for fault in found]
+    """Raise `SettingsError` with the faults of all pipeline files, if any, and with notifiers that this Airflow does not have."""
+    loaded = load_all(project())
+    faults = [fault for found in loaded.faults.values() for fault in found]
+    faults += [file.fault(place, text) for file in loaded.files if file.pipeline for place, text in notify.faults(file.pipeline)]
     if faults:
         raise SettingsError(tuple(faults))
 
@@ -78,6 +79,7 @@ def build(pipeline: Pipeline, here: Project) -> DAG:
         tags={"forebay", *pipeline.tags},
         params=_params(),
         default_args=_defaults(pipeline),
+        on_failure_callback=notify.on_failure(pipeline),
     ) as dag:
         _tasks(Steps(pipeline, here))
     return dag
@@ -100,19 +102,21 @@ def _tasks(steps: Steps) -> None:
     publish >> reconcile >> settle >> report
 
 
-def _steward(pipeline: Pipeline) -> HITLOperator:
+def _steward(pipeline: Pipeline) -> ask.StewardOperator:
     settings = pipeline.quality.steward
-    return HITLOperator(
+    return ask.StewardOperator(
         task_id="steward",
         subject=f"{pipeline.pipeline}: files are held back ({{{{ dag_run.run_id }}}})",
         body="{{ ti.xcom_pull(task_ids='gate', key='question') }}",
         options=list(steward.OPTIONS),
         defaults=steward.default_option(pipeline),
-        params={"reason": Param("", type="string", title="Reason", description="Kept with the run's record.")},
+        params=ask.form(),
         response_timeout=settings.timeout,
         assigned_users=[{"id": user, "name": user} for user in settings.users] or None,
-        retries=2,  # an answer within the first second of waiting can fail the task (apache/airflow, scheduler_job_runner): it asks again
+        notifiers=notify.notifiers(pipeline, notify.WAITING),
+        retries=5,  # an answer without a reason, or within the first second of waiting, fails the task: it asks again
         retry_delay=timedelta(seconds=3),
+        retry_exponential_backoff=0,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
+import logging
 import os
 import signal
 import sys
@@ -12,7 +13,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from forebay import events
+
 _PR_SET_PDEATHSIG = 1
+_PROGRESS = frozenset({events.CHUNK_COMMITTED, events.CHUNK_SKIPPED, events.CHUNK_RETRIED, events.FILE_PUBLISHED})
+_log = logging.getLogger(__name__)
 
 
 def die_with_parent() -> bool:
@@ -30,17 +35,39 @@ def die_with_parent() -> bool:
 
 
 @contextmanager
-def only_one(folder: Path, name: str, poll: float = 0.1) -> Iterator[float]:
-    """Wait until no other process of this machine holds `name`; gives the seconds waited. The kernel frees it when the holder dies.
+def only_one(folder: Path, name: str, patience: float, poll: float = 0.1) -> Iterator[float]:
+    """Wait while another process of this machine holds `name` and works; gives the seconds waited. The kernel frees it when the holder dies.
 
-    Two publishers of one lane would fence each other in turn; waiting costs less. Across machines the broker's fencing stands alone.
+    Two publishers of one lane would fence each other in turn; waiting costs less. But a holder may stand still (stopped, or its machine's
+    disk away): when it has committed nothing for `patience` seconds, longer than the broker waits for any transaction, it is not waited
+    for any more, and the broker's fencing stands alone, as it does across machines.
     """
     folder.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    with (folder / f"{name}.lock").open("w") as handle:
-        while not _taken(handle.fileno()):
+    path = folder / f"{name}.lock"
+    with path.open("a") as handle:
+        while not (mine := _taken(handle.fileno())) and max(began, _seen(path)) + patience > time.monotonic():
             time.sleep(poll)
-        yield time.monotonic() - began
+        if not mine:
+            _log.warning("`%s` is held by a process that has committed nothing for %g s: going on beside it", name, patience)
+        with _seen_at_work(path):
+            yield time.monotonic() - began
+
+
+def _seen(path: Path) -> float:
+    """When its holder was last seen at work, by this process's monotonic clock."""
+    return time.monotonic() - (time.time() - path.stat().st_mtime)
+
+
+@contextmanager
+def _seen_at_work(path: Path) -> Iterator[None]:
+    """Touch the file now and after each chunk that this process commits."""
+    path.touch()
+    stop = events.listen(lambda name, _: path.touch() if name in _PROGRESS else None)
+    try:
+        yield
+    finally:
+        stop()
 
 
 def _taken(handle: int) -> bool:

@@ -20,7 +20,7 @@ from forebay.config.pipeline import Pipeline
 from forebay.errors import ConfigError, FatalError, ForebayError
 from forebay.model import Decision, FileRun, RunReport, Status
 from forebay.verbs.context import Context
-from forebay_airflow import guard, steward, translate
+from forebay_airflow import guard, notify, steward, translate
 from forebay_airflow.connections import AirflowConnections
 
 Documents = list[dict[str, Any]]
@@ -79,7 +79,7 @@ class Steps:
         if not _discovered(airflow):
             raise AirflowSkipException("discover did not finish")
         held = [file for file in latest(airflow, "inspect") if file.decision is Decision.ASK]
-        airflow["ti"].xcom_push("question", steward.question(held))
+        airflow["ti"].xcom_push("question", steward.question(held, self.project.reports, notify.interface()))
         return "steward" if held else "select"
 
     def select(self) -> list[Documents]:
@@ -98,10 +98,10 @@ class Steps:
 
         guard.die_with_parent()
         who = translate.identity(get_current_context())
-        locks = self.project.home / "locks"
+        locks, patience = self.project.home / "locks", 5 * self.pipeline.publish.transaction_timeout.total_seconds()
 
         def one(ctx: Context, file: FileRun) -> FileRun:
-            with guard.only_one(locks, self.pipeline.transactional_id(self.lane(file))):
+            with guard.only_one(locks, self.pipeline.transactional_id(self.lane(file)), patience):
                 return publish(ctx, file, who)
 
         self._each(translate.read(unit), one)

@@ -21,7 +21,17 @@ ELSEWHERE = [
         "a listing that names an object twice",
         "`tests/sources/test_s3.py`: `test_a_listing_that_names_an_object_twice_gives_one_file`",
     ),
-    ("29, 30", "schedulers, backfill beside schedule, clear, mark success", "Airflow end to end (`tests/e2e/test_airflow.py`)"),
+    (
+        "1–12, 13",
+        "under a real Airflow: kill -9 of the publish task, of its supervisor, of the scheduler, of all of them; a second try beside a first one that "
+        "lives, stopped or unheard",
+        "`tests/e2e/airflow/test_faults.py`",
+    ),
+    (
+        "29, 30",
+        "under a real Airflow: clear, mark success (running, failed), two backfills, schedule beside backfill and beside a run by hand",
+        "`tests/e2e/airflow/test_faults.py`, `tests/e2e/airflow/test_nights.py`",
+    ),
     ("42", "lineage sink slow, away, answering 500", "`tests/lineage/test_openlineage.py`"),
 ]
 

@@ -197,6 +197,51 @@ def wrong_password(lab: Lab, rng: Random) -> int:
     return 1
 
 
+def _carol(lab: Lab, password: str, remove: bool = False) -> None:
+    """Make, change or remove the SCRAM user `carol`."""
+    from confluent_kafka.admin import ScramCredentialInfo, ScramMechanism, UserScramCredentialDeletion, UserScramCredentialUpsertion
+
+    info = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096)
+    change: Any = (
+        UserScramCredentialDeletion("carol", ScramMechanism.SCRAM_SHA_512)
+        if remove
+        else UserScramCredentialUpsertion("carol", info, password.encode())
+    )
+    for future in lab.admin.alter_user_scram_credentials([change]).values():
+        future.result(20)
+    time.sleep(0.3)  # until the broker's own copy of its metadata has it
+
+
+def _as_carol(lab: Lab, password: str) -> dict[str, Any]:
+    settings = lab.cluster.sasl("carol", password) | {"sasl.mechanism": "SCRAM-SHA-512"}
+    return {"bootstrap": settings.pop("bootstrap.servers"), "config": settings}
+
+
+@fault(
+    "40",
+    "credentials are removed, or changed, while a transaction is open; the login expires: a clear error; then they are right again",
+    seconds=12,
+    harm="change",
+)
+def credentials_expire(lab: Lab, rng: Random) -> int:
+    _carol(lab, "right")
+    file = lab.file(rng, rows=900, chunk=300)
+    place_ = place(rng.choice(["mid_produce", "after_flush", "after_ledger"]), rng.randrange(3))
+    child = lab.start(file, f"{place_}:sleep=5", **_as_carol(lab, "right"), timeout="30s")
+    child.reaches()
+    _carol(lab, "another", remove=rng.random() < 0.5)
+    began = time.monotonic()
+    answer = child.answer(90)
+    took = time.monotonic() - began
+    _carol(lab, "right")
+    if answer.code:  # a transaction that was committed before the login expired may be the last one
+        _refused(answer)
+    if took > 35:
+        raise Unmet(f"it took {took:.0f} s to say that the credentials are refused")
+    lab.finish(file, **_as_carol(lab, "right"))
+    return 1
+
+
 def _refused(answer: Any) -> None:
     if answer.said.get("error") != "NotAuthorizedError":
         raise Unmet(f"not refused as unauthorised: {answer}")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
 import resource
 import shutil
 import signal
@@ -11,7 +13,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -20,10 +22,14 @@ from typing import Any
 from tests.chaos.checker import Expectation
 from tests.chaos.faults import Run, fault
 from tests.chaos.lab import File, Lab, Unmet
+from tests.chaos.spawner import Forked
 from tests.support.kafka import ROOT
 from tests.support.project import PIPELINE, SUITE, Answer, OrdersProject, orders
 
 DAY = "2026-01-05"
+
+
+Process = subprocess.Popen[str] | Forked
 
 
 @dataclass
@@ -34,20 +40,23 @@ class Drop:
     lab: Lab
     path: Path
 
-    def start(self, step: str = "", limit: Callable[[], None] | None = None, **environment: str) -> subprocess.Popen[str]:
-        """`forebay run` in a process of its own; `step` names one of stepkill.py's places to die at."""
-        module = ["-m", "tests.chaos.stepkill", step] if step else ["-m", "forebay.cli"]
-        words = [sys.executable, *module, "run", self.project.name, "--date", DAY, "--json"]
-        paths = f"{ROOT}:{ROOT / 'include'}"
+    def start(self, step: str = "", limit: Callable[[], None] | None = None, **environment: str) -> Process:
+        """`forebay run` in a process of its own; `step` names one of stepkill.py's places to die at. One with a limit starts afresh, the
+        others are forked (spawner.py).
+        """
+        own = self.project.environment(PYTHONPATH=f"{ROOT}:{ROOT / 'include'}", **environment)
+        words = ["run", self.project.name, "--date", DAY, "--json"]
+        if limit is None:
+            return self.lab.spawner.start("forebay", [step, *words], own, self.project.root)
         pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        own = self.project.environment(PYTHONPATH=paths, **environment)
-        return subprocess.Popen(words, cwd=self.project.root, env=own, preexec_fn=limit, **pipes)  # noqa: PLW1509
+        command = [sys.executable, "-m", "forebay.cli", *words]
+        return subprocess.Popen(command, cwd=self.project.root, env=own, preexec_fn=limit, **pipes)  # noqa: PLW1509
 
     def run(self, *codes: int, **more: Any) -> Answer:
         return ended(self.start(**more), *codes)
 
 
-def ended(process: subprocess.Popen[str], *codes: int, patience: float = 150) -> Answer:
+def ended(process: Process, *codes: int, patience: float = 150) -> Answer:
     """Its answer; the exit code must be one of `codes` (0 if none are given)."""
     try:
         out, err = process.communicate(timeout=patience)
@@ -84,24 +93,37 @@ def drop(lab: Lab, rng: Random, extra: str = "", suite: bool = True, headers: st
     return Drop(project, lab, path)
 
 
-# rows 1 to 4: kill -9 before anything is published
+# rows 1 to 4: kill -9 before anything is published; 12: after all of it
 
-STEPS = {"discover": "1", "download": "2", "hash": "3", "validate": "4"}
+STEPS = {"discover": "1", "download": "2", "hash": "3", "validate": "4", "reconcile": "12", "settle": "12", "report": "12"}
+
+
+def _killed(made: Drop, kills: int, step: Callable[[], str], **environment: Callable[[], str]) -> int:
+    """So many runs that must die of SIGKILL; how many of them did. Only the first must: a later one may find the step done."""
+    died = 0
+    for number in range(kills):
+        process = made.start(step(), None, **{name: value() for name, value in environment.items()})
+        died += ended(process, -signal.SIGKILL, *([0] if number else [])).code == -signal.SIGKILL
+    return died
 
 
 def _kill_in(step: str) -> Run:
+    """Two to four runs die in the step, at its beginning or a moment later; then one finishes, and a last one has nothing to do."""
+
     def run(lab: Lab, rng: Random) -> int:
-        made = drop(lab, rng)
-        ended(made.start(f"{step}:{rng.choice([0.0, rng.random()]):.3f}"), -signal.SIGKILL)
+        made = drop(lab, rng, suite=rng.random() < 0.5 or step == "validate")
+        delays = iter([0.0, *(rng.choice([0.0, 0.1 * rng.random()]) for _ in range(3))])
+        kills = _killed(made, rng.randint(2, 4), lambda: f"{step}:{next(delays):.3f}")
         made.run()
         _no_litter(made)
-        return 1
+        return kills
 
     return run
 
 
 for _step, _row in STEPS.items():
-    fault(_row, f"kill -9 in {_step} of `forebay run`, then run again", f"run-kill-{_step}", seconds=13)(_kill_in(_step))
+    _words = f"kill -9 in {_step} of `forebay run`, again and again, then run again"
+    fault(_row, _words, f"run-kill-{_step}", seconds=7)(_kill_in(_step))
 
 
 def _no_litter(made: Drop) -> None:
@@ -111,21 +133,16 @@ def _no_litter(made: Drop) -> None:
         raise Unmet(f"a third run says {fates}")
 
 
-@fault("5–12", "kill -9 of `forebay run` at a failpoint of publish, then run again", seconds=13)
+PUBLISHING = ("after_init", "after_barrier", "mid_produce", "after_flush", "after_ledger", "during_commit", "after_commit")
+
+
+@fault("5–12", "kill -9 of `forebay run` at failpoints of publish, again and again, then run again", seconds=7)
 def run_kill_publish(lab: Lab, rng: Random) -> int:
-    made = drop(lab, rng)
-    place = rng.choice(["after_init", "mid_produce", "after_flush", "after_ledger", "during_commit", "after_commit"])
-    ended(made.start(FOREBAY_FAILPOINT=f"{place}:kill9"), -signal.SIGKILL)
+    made = drop(lab, rng, suite=rng.random() < 0.5)
+    kills = _killed(made, rng.randint(2, 4), lambda: "", FOREBAY_FAILPOINT=lambda: f"{rng.choice(PUBLISHING)}:kill9")
     made.run()
-    return 1
-
-
-@fault("12", "kill -9 of `forebay run` after everything was published: in reconcile, settle and report", seconds=13)
-def run_kill_afterwards(lab: Lab, rng: Random) -> int:
-    made = drop(lab, rng)
-    ended(made.start(f"{rng.choice(['reconcile', 'settle', 'report'])}:0"), -signal.SIGKILL)
-    made.run()
-    return 1
+    _no_litter(made)
+    return kills
 
 
 # rows 23 and 24: disk and memory
@@ -143,6 +160,43 @@ def disk_full(lab: Lab, rng: Random) -> int:
     if spool.exists() and any(spool.iterdir()):
         raise Unmet(f"left in the spool: {list(spool.iterdir())}")
     return 1
+
+
+@contextlib.contextmanager
+def tmpfs(folder: Path, size: str) -> Iterator[None]:
+    """A file system of its own, of that size, at the folder. Raises `CalledProcessError` without the right to mount."""
+    folder.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], check=True, capture_output=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True, capture_output=True)
+
+
+@fault(
+    "23",
+    "the file system of spool, stage and index is full: a clear error, nothing torn; finished once it has room",
+    harm="full disk",
+    seconds=13,
+)
+def file_system_full(lab: Lab, rng: Random) -> int:
+    if os.geteuid():
+        lab.note("not tried: only root may mount")
+        return 0
+    made = drop(lab, rng)
+    folder = made.project.root / ".forebay"
+    with tmpfs(folder, f"{rng.choice([16, 40, 80, 120, 160, 200, 240, 300])}k"):
+        answer = ended(made.start(), 0, 1, 4)
+        if answer.code and not _says_full(answer):
+            raise Unmet(f"a full file system is not said in words: {answer.code} {answer.err[-400:]}")
+        subprocess.run(["mount", "-o", "remount,size=100m", str(folder)], check=True, capture_output=True)
+        made.run()
+        _no_litter(made)
+    return int(answer.code != 0)
+
+
+def _says_full(answer: Answer) -> bool:
+    return "Traceback" not in answer.err and any(word in answer.err.lower() for word in ("no space", "disk", "full"))
 
 
 @fault("24", "memory runs out (RLIMIT_AS) somewhere in `forebay run`", harm="limit", seconds=13)

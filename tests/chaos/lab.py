@@ -26,13 +26,23 @@ from forebay.kafka import broker
 from tests.chaos.checker import Anomaly, Expectation, Record, check, compare
 from tests.chaos.java import read_java
 from tests.chaos.proxy import Proxy
-from tests.chaos.readers import Topics, Watcher, read, topics_of
+from tests.chaos.readers import Topics, Watcher, read, topics_of, value_of
+from tests.chaos.spawner import Forked, Spawner
 from tests.support.kafka import ACLS, CACHE, ROOT, USERS, Cluster, create_topic, running
 
 KEYS = 97
 PARTITIONS = 4
 SWEEP = {"transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000"}
 """The broker looks for timed-out transactions every second (default: 10 s), so that trials of timeouts are quick."""
+
+_SCRAM = "listener.name.sasl_plaintext.scram-sha-512"
+SCRAM = {
+    "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-512",
+    f"{_SCRAM}.sasl.jaas.config": "org.apache.kafka.common.security.scram.ScramLoginModule required;",
+    f"{_SCRAM}.connections.max.reauth.ms": "4000",
+    "super.users": ACLS["super.users"] + ";User:carol",
+}
+"""Users that can be made and removed while the broker runs, and must log in again every 4 s (KIP-368); `carol` may do anything."""
 
 
 class Unmet(Exception):
@@ -56,7 +66,7 @@ class File:
 class Child:
     """A running attempt."""
 
-    process: subprocess.Popen[str]
+    process: Forked | subprocess.Popen[str]
     mark: Path
 
     def reaches(self, timeout: float = 60) -> None:
@@ -95,7 +105,7 @@ class Child:
             raise Unmet(
                 f"an attempt did not end within {timeout:g} s; it said: {out[-200:]} {err.split('Extension modules')[0][-2500:]}"
             ) from None
-        return Answer(self.process.returncode, json.loads(out.splitlines()[-1]) if out.strip() else {}, err)
+        return Answer(self.process.returncode or 0, json.loads(out.splitlines()[-1]) if out.strip() else {}, err)
 
 
 @dataclass(frozen=True)
@@ -139,7 +149,8 @@ class Lab:
         self.proxies = proxies
         self.proxied = ",".join(f"127.0.0.1:{p.port}" for p in proxies)
         self.scratch = scratch
-        self.admin = self.cluster.admin()
+        self.admin = _quiet_admin(self.cluster.config)
+        self.spawner = Spawner(scratch)
         self.batch: Batch | None = None
         self.trial = ""
         self.notes: list[str] = []
@@ -183,6 +194,11 @@ class Lab:
             proxy.heal()
             proxy.forget()
 
+    def unfinished(self) -> None:
+        """The trial was broken off: nobody promises that its files are complete; what is there of them is judged."""
+        for file in self.now.trials[self.trial]:
+            file.complete = False
+
     def end(self, patience: float = 20.0) -> list[Anomaly]:
         """What the live consumer found of this trial. Nothing of it runs any more, and no transaction may be open (I9)."""
         for child in self._children:
@@ -198,12 +214,15 @@ class Lab:
         return found + [a for file in self.now.trials[self.trial] for a in check(file.want, watcher.records, file.complete)]
 
     def file(self, rng: random.Random, complete: bool = True, **job: Any) -> File:
-        """A new file of this trial: 2 to 5 chunks of 60 to 400 rows, some rows set aside. `job` overrides (worker.py, DEFAULTS)."""
+        """A new file of this trial: 2 to 5 chunks of 60 to 400 rows, some rows set aside, with headers or without (then librdkafka gets the
+        rows of a chunk in batches, a path of its own). `job` overrides (worker.py, DEFAULTS).
+        """
         number = len(self.now.trials[self.trial])
         chunk, aside = rng.randint(60, 400), rng.choice([0, 13, 29, 50])
         rows = chunk * rng.randint(1, 4) + rng.randint(1, chunk)
         own = {"bootstrap": self.cluster.bootstrap, "pipeline": self.now.name, "name": f"{self.trial}/{number}", "partitions": PARTITIONS}
-        made = own | {"rows": rows, "chunk": chunk, "quarantine": aside, "timeout": "10s"} | job
+        made = own | {"rows": rows, "chunk": chunk, "quarantine": aside, "timeout": "10s"}
+        made |= {"headers": rng.choice(["minimal", "none"])} | job
         found = File(made, generated(made), complete)
         self.now.trials[self.trial].append(found)
         return found
@@ -215,15 +234,19 @@ class Lab:
     def start(self, file: File, failpoint: str = "", **job: Any) -> Child:
         """Begin an attempt at a file."""
         mark = self.scratch / uuid.uuid4().hex
+        words = [json.dumps(file.job | {"mark": str(mark)} | job)]
+        child = Child(self.spawner.start("worker", words, {**os.environ, "FOREBAY_FAILPOINT": failpoint}), mark)
+        self._children.append(child)
+        return child
+
+    def start_apart(self, file: File, environment: dict[str, str], failpoint: str = "", **job: Any) -> Child:
+        """The same by a fresh interpreter, for what must be in the environment from the beginning."""
+        mark = self.scratch / uuid.uuid4().hex
         words = [sys.executable, "-m", "tests.chaos.worker", json.dumps(file.job | {"mark": str(mark)} | job)]
-        environment = {
-            **os.environ,
-            "PYTHONFAULTHANDLER": "1",
-            "FOREBAY_FAILPOINT": failpoint,
-            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "include")]),
-        }
+        paths = os.pathsep.join([str(ROOT), str(ROOT / "include")])
+        own = {**os.environ, "PYTHONFAULTHANDLER": "1", "FOREBAY_FAILPOINT": failpoint, "PYTHONPATH": paths, **environment}
         pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        child = Child(subprocess.Popen(words, env=environment, cwd=ROOT, **pipes), mark)
+        child = Child(subprocess.Popen(words, env=own, cwd=ROOT, **pipes), mark)
         self._children.append(child)
         return child
 
@@ -235,16 +258,25 @@ class Lab:
         return self.attempt(file, failpoint, **job).must(0)
 
 
+def _quiet_admin(config: dict[str, Any]) -> Any:
+    from confluent_kafka.admin import AdminClient
+
+    quiet: dict[str, Any] = {"log_level": 0, "error_cb": lambda _: None}
+    return AdminClient({**config, **quiet})
+
+
 def generated(job: dict[str, Any]) -> Expectation:
     """What the rows that `job` generates must become."""
     nth = job["quarantine"]
+    fingerprint = hashlib.sha256(job["name"].encode()).hexdigest()
+    prefix = f"{fingerprint[:16]}:{job.get('generation', 1)}:".encode()
     return Expectation(
-        fingerprint=hashlib.sha256(job["name"].encode()).hexdigest(),
+        fingerprint=fingerprint,
         rows=job["rows"],
         aside=frozenset(range(nth, job["rows"] + 1, nth)) if nth else frozenset(),
         key=lambda row: b"%d" % (row % KEYS),
         partition=lambda row: row % KEYS % job["partitions"],
-        value_ok=lambda row, value: value == b'{"row":%d}' % row,
+        value_ok=lambda row, value: value == value_of(prefix, row),
         generation=job.get("generation", 1),
     )
 
@@ -278,7 +310,10 @@ def laboratory(nodes: int) -> Iterator[Lab]:
         proxies = [stack.enter_context(Proxy()) for _ in range(nodes)]
         (folder / "scratch").mkdir()
         advertised = tuple(proxy.port for proxy in proxies)
-        started = stack.enter_context(running(folder / "broker", nodes, users=USERS, extra={**ACLS, **SWEEP}, advertised=advertised))
+        extra = {**ACLS, **SWEEP, **SCRAM}
+        started = stack.enter_context(running(folder / "broker", nodes, users=USERS, extra=extra, advertised=advertised))
         for proxy, port in zip(proxies, started.proxied, strict=True):
             proxy.target = port
-        yield Lab(started, proxies, folder / "scratch")
+        lab = Lab(started, proxies, folder / "scratch")
+        stack.callback(lab.spawner.close)
+        yield lab

@@ -56,6 +56,7 @@ class Proxy:
         self._release = asyncio.Event()
         self._links: set[_Link] = set()
         self._loop = asyncio.new_event_loop()
+        self._loop.set_exception_handler(_unless_cut)
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
 
     def __enter__(self) -> Self:
@@ -202,6 +203,12 @@ class _Link:
         if direction not in self._proxy.harm.lose:
             writer.write(frame)
             await writer.drain()
+
+
+def _unless_cut(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """A connection that is cut while it is read ends its generator in the middle: no news."""
+    if not isinstance(context.get("exception"), RuntimeError):
+        loop.default_exception_handler(context)
 
 
 async def _frames(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:

@@ -37,9 +37,9 @@ def _commit() -> str:
     return f"{git('rev-parse', '--short', 'HEAD') or 'no commit known'}, {changed}"
 
 
-def write(lines: Path) -> None:
-    """Write docs/trials.md anew."""
-    trials = [json.loads(line) for line in lines.read_text().splitlines()] if lines.exists() else []
+def write(files: list[Path]) -> None:
+    """Write docs/trials.md anew, from all of these files of JSON lines."""
+    trials = [json.loads(line) for lines in files if lines.exists() for line in lines.read_text().splitlines()]
     PAGE.write_text(page([t for t in trials if t["fault"] in FAULTS]))
 
 
@@ -49,6 +49,9 @@ def page(trials: list[Line]) -> str:
     parts = [
         HEAD,
         _summary(real, controls),
+        "## Kills, step by step\n",
+        KILLS,
+        _kills(real),
         "## Faults\n",
         _faults(real),
         _not_run(trials),
@@ -78,6 +81,42 @@ code, a time limit). With no violation in N independent trials, the rate of viol
 run, and no other. N counts trials in which harm was done, not the harms within them; "–": too few. Rows are those of the fault matrix.
 """
 CONTROLS = "A checker that never fails proves nothing. Each control switches one protection off and does harm; it must be found out.\n"
+
+
+KILLS = """\
+`kill -9` of the publisher's process at each step of the way of a file. A file is killed several times, each time at another chunk, and each kill is
+followed by an attempt that goes on from there; so the bound is given twice: for each trial (a file), and for each kill, if those of one file count as
+independent.
+"""
+STEPS = (
+    ("1", "discover", "run-kill-discover"),
+    ("2", "download", "run-kill-download"),
+    ("3", "hash", "run-kill-hash"),
+    ("4", "validate", "run-kill-validate"),
+    ("5", "publish: before init", "kill-before-init"),
+    ("6", "publish: after init", "kill-after-init"),
+    ("7", "publish: after the barrier", "kill-after-barrier"),
+    ("8", "publish: mid-produce", "kill-mid-produce"),
+    ("9", "publish: after flush", "kill-after-flush"),
+    ("10", "publish: after the ledger record", "kill-after-ledger"),
+    ("11", "publish: during commit", "kill-during-commit kill-commit-answer-held kill-commit-request-held"),
+    ("12", "publish: after commit", "kill-after-commit"),
+    ("5–12", "publish, at random moments", "kill-at-random"),
+    ("5–12", "publish, within `forebay run`", "run-kill-publish"),
+    ("12", "reconcile", "run-kill-reconcile"),
+    ("12", "settle", "run-kill-settle"),
+    ("12", "report", "run-kill-report"),
+)
+
+
+def _kills(real: list[Line]) -> str:
+    rows = []
+    for row, step, names in STEPS:
+        own = [t for t in real if t["fault"] in names.split()]
+        kills, violated = sum(t["harm"] for t in own), sum(bool(t["anomalies"]) for t in own)
+        each = f"{3 / kills:.1%}" if kills > 3 and not violated else "–"
+        rows.append((row, step, str(len(own)), str(kills), str(violated), bound(own), each))
+    return _table(("row", "step", "trials", "kills", "violations", "3/N per trial", "3/N per kill"), rows)
 
 
 def _summary(real: list[Line], controls: list[Line]) -> str:

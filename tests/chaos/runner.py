@@ -2,8 +2,9 @@
 
     python -m tests.chaos.runner --trials 5                       every fault and control five times (slow ones fewer)
     python -m tests.chaos.runner --faults 'kill-*' --minutes 60   these for an hour, in turn
+    python -m tests.chaos.runner --faults '*' '!kill-*'           all but these
     python -m tests.chaos.runner --replay 'S:kill-after-flush:17' one trial again
-    python -m tests.chaos.runner --report                         docs/trials.md from the campaigns so far
+    python -m tests.chaos.runner --report --lines A B             docs/trials.md from these campaigns
 
 A trial's seed is `CAMPAIGN:FAULT:NUMBER`: it fixes the file's shape, the chunk and the moment as far as a moment can be fixed. Exit code 1 when
 a guarantee was violated, a trial did not go as the fault matrix says, or a control was not found out.
@@ -68,6 +69,8 @@ def run_trial(lab: Lab, fault: Fault, seed: str) -> Trial:
         trial.unmet = str(unmet)
     except Exception:  # a defect of the trial itself is no proof of anything: it must be seen
         trial.unmet = traceback.format_exc(limit=-4)
+    if trial.unmet:
+        lab.unfinished()
     trial.anomalies, trial.notes = _unique(lab.end()), lab.notes
     trial.seconds = round(time.monotonic() - began, 2)
     return trial
@@ -79,10 +82,15 @@ def _unique(anomalies: Iterable[Anomaly]) -> list[Anomaly]:
 
 def chosen(patterns: Iterable[str]) -> list[Fault]:
     """The faults whose name matches one of the patterns. Raises `SystemExit` when none does."""
-    found = [f for f in FAULTS.values() if any(fnmatch.fnmatch(f.name, p) for p in patterns)]
+    wanted, but = [p for p in patterns if not p.startswith("!")], [p[1:] for p in patterns if p.startswith("!")]
+    found = [f for f in FAULTS.values() if _matches(f, wanted) and not _matches(f, but)]
     if not found:
         raise SystemExit(f"no fault is called `{' '.join(patterns)}`; there are: {' '.join(FAULTS)}")
     return found
+
+
+def _matches(fault: Fault, patterns: list[str]) -> bool:
+    return any(fnmatch.fnmatch(fault.name, p) for p in patterns)
 
 
 def plan(faults: list[Fault], trials: int, campaign: str) -> Iterator[tuple[Fault, str]]:
@@ -93,16 +101,17 @@ def plan(faults: list[Fault], trials: int, campaign: str) -> Iterator[tuple[Faul
                 yield fault, f"{campaign}:{fault.name}:{number}"
 
 
-def campaign(queue: Iterable[tuple[Fault, str]], nodes: int, until: float, tell: Callable[[Trial], None]) -> list[Trial]:
+def campaign(queue: list[tuple[Fault, str]], nodes: int, until: float, tell: Callable[[Trial], None]) -> list[Trial]:
     """Run the trials of the queue on one cluster, until the clock says `until`; `tell` gets each trial once all readers have judged it."""
     done: list[Trial] = []
     batch: list[Trial] = []
+    _say(f"{len(queue)} trials on {nodes} broker{'s' * (nodes > 1)}, {max(0.0, until - time.monotonic()) / 60:.0f} min at most")
     with laboratory(nodes) as lab:
         for fault, seed in queue:
             if time.monotonic() > until:
                 break
             batch.append(run_trial(lab, fault, seed))
-            _progress(batch[-1])
+            _progress([*done, *batch], len(queue))
             if len(batch) == BATCH:
                 done += _judged(lab, batch, tell)
                 batch = []
@@ -119,10 +128,31 @@ def _judged(lab: Lab, batch: list[Trial], tell: Callable[[Trial], None]) -> list
     return batch
 
 
-def _progress(trial: Trial) -> None:
-    names = " ".join(a.name for a in trial.anomalies)
-    words = f"{'ok ' if trial.good else 'BAD'} {trial.seed:60} {trial.seconds:6.1f} s  harm {trial.harm}  {names} {trial.unmet} {'; '.join(trial.notes)}"
-    print(words.rstrip(), file=sys.stderr, flush=True)
+def _progress(done: list[Trial], of: int) -> None:
+    """One line for the trial that has just ended, and how the campaign stands."""
+    trial, violated = done[-1], sum(bool(t.anomalies) for t in done if not t.control)
+    kind = FAULTS[trial.fault].harm
+    harm = f"{trial.harm} {kind}{'s' * (trial.harm != 1)}"
+    found = "found out: " * trial.found + " ".join(dict.fromkeys(a.name for a in trial.anomalies))
+    words = f"{len(done):4}/{of}  {'ok ' if trial.good else 'BAD'} {trial.seed:44} {trial.seconds:6.1f} s  {harm:18} {found} {trial.unmet}"
+    _say(f"{words.rstrip()}{''.join(f'  ({n[:120]})' for n in trial.notes)}" + f"  ** {violated} violated **" * bool(violated))
+
+
+def _summary(trials: list[Trial]) -> None:
+    real, controls = [t for t in trials if not t.control], [t for t in trials if t.control]
+    kills = sum(t.harm for t in real if FAULTS[t.fault].harm == "kill")
+    bad = [t for t in trials if not t.good]
+    _say(
+        f"{len(real)} trials, {sum(t.harm for t in real)} harms, {kills} of them kills: {sum(bool(t.anomalies) for t in real)} violated a guarantee, "
+        f"{sum(bool(t.unmet) for t in real)} did not go as they must; {sum(t.found for t in controls)} of {len(controls)} controls were found out"
+    )
+    for trial in bad:
+        _say(f"BAD {trial.seed}: {[f'{a.name} {a.detail}'[:200] for a in trial.anomalies]} {trial.unmet[-1500:]}")
+    _say("again: python -m tests.chaos.runner --replay " + " ".join(t.seed for t in bad) if bad else "nothing went wrong")
+
+
+def _say(words: str) -> None:
+    print(words, file=sys.stderr, flush=True)
 
 
 def _writer(path: Path) -> Callable[[Trial], None]:
@@ -142,7 +172,9 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=600.0, help="stop after that many, for each size of cluster")
     parser.add_argument("--seed", default="", help="of the campaign; default: the time")
     parser.add_argument("--replay", nargs="*", default=[], help="seeds of trials to run again")
-    parser.add_argument("--lines", type=Path, default=LINES, help="the JSON lines that are added to")
+    parser.add_argument(
+        "--lines", type=Path, nargs="+", default=[LINES], help="files of JSON lines: the first is added to, the report reads all"
+    )
     parser.add_argument("--report", action="store_true", help="only write docs/trials.md")
     parser.add_argument("--no-report", action="store_true", help="do not write docs/trials.md")
     return parser.parse_args(argv)
@@ -156,7 +188,8 @@ def main(argv: list[str] | None = None) -> int:
         queue = [(FAULTS[s.split(":")[1]], s) for s in args.replay] or list(plan(chosen(args.faults), args.trials, seed))
         for nodes in sorted({fault.nodes for fault, _ in queue}):
             of_size = [(f, s) for f, s in queue if f.nodes == nodes]
-            trials += campaign(of_size, nodes, time.monotonic() + 60 * args.minutes, _writer(args.lines))
+            trials += campaign(of_size, nodes, time.monotonic() + 60 * args.minutes, _writer(args.lines[0]))
+        _summary(trials)
     if not args.no_report and not args.replay:
         report.write(args.lines)
     return int(any(not t.good for t in trials))

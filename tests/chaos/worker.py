@@ -14,14 +14,19 @@ import os
 import resource
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 from forebay import events
 from forebay.errors import ForebayError
 from forebay.kafka import client, failpoints, topics
 from forebay.kafka.publisher import publish_file
+from forebay.kafka.records import EncodedChunk
 from forebay.kafka.steps import Protections
+from tests.chaos.readers import value_of
 from tests.guarantees.worker import encode, make_job, make_pipeline
 
 DEFAULTS: dict[str, Any] = {
@@ -40,6 +45,7 @@ DEFAULTS: dict[str, Any] = {
     "mark": "",
     "manage": "create",
     "generation": 1,
+    "headers": "minimal",
 }
 
 
@@ -77,12 +83,22 @@ def publish(job: dict[str, Any]) -> dict[str, Any]:
         job["chunk"],
         job["name"],
         job["quarantine"],
+        job["headers"],
         plan_hash=f"chaos-{job['chunk']}",
         generation=job["generation"],
         follow_for=job["follow"],
     )
+    made = replace(made, encode=lambda n: rows_of(job, *made.plan.bounds(n)))
     receipts = publish_file(made, Protections(barrier=job["barrier"], **dict.fromkeys(job["off"], False)))
     return {"chunks": len(receipts), "published": sum(r.published for r in receipts)}
+
+
+def rows_of(job: dict[str, Any], first: int, last: int) -> EncodedChunk:
+    """The generated rows, each with a value that says whose row it is (records may come without headers)."""
+    prefix = f"{hashlib.sha256(job['name'].encode()).hexdigest()[:16]}:{job['generation']}:".encode()
+    made = encode(first, last, job["partitions"], job["quarantine"])
+    values = pa.array([value_of(prefix, row) for row in made.records.rows.to_pylist()], pa.binary())
+    return replace(made, records=replace(made.records, values=values))
 
 
 def publish_plainly(config: dict[str, Any], job: dict[str, Any]) -> dict[str, Any]:
@@ -90,12 +106,11 @@ def publish_plainly(config: dict[str, Any], job: dict[str, Any]) -> dict[str, An
     from confluent_kafka import Producer
 
     producer = Producer({**config, "enable.idempotence": True, "linger.ms": 5})
-    row_id = hashlib.sha256(job["name"].encode()).hexdigest()[:16].encode() + b":1:%d"
     for number, first in enumerate(range(1, job["rows"] + 1, job["chunk"])):
-        part = encode(first, min(job["rows"], first + job["chunk"] - 1), job["partitions"]).records
-        columns = [c.to_pylist() for c in (part.values, part.keys, part.partitions, part.rows)]
-        for at, (value, key, partition, row) in enumerate(zip(*columns, strict=True)):
-            producer.produce(f"{job['pipeline']}.data", value, key, partition, headers=[("ce_id", row_id % row)])
+        part = rows_of(job, first, min(job["rows"], first + job["chunk"] - 1)).records
+        columns = [c.to_pylist() for c in (part.values, part.keys, part.partitions)]
+        for at, (value, key, partition) in enumerate(zip(*columns, strict=True)):
+            producer.produce(f"{job['pipeline']}.data", value, key, partition)
             if 2 * at >= len(part) and failpoints.armed("mid_produce", number):
                 producer.flush()
                 failpoints.hit("mid_produce", number)

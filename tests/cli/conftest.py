@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from forebay.cli.main import app
+from tests.support.project import Answer
 
 GOOD = """\
 pipeline: orders
@@ -22,20 +20,6 @@ schema: {columns: {id: int64, amount: "decimal(10,2)"}}
 record: {key: id}
 topic: {name: orders}
 """
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a command answered: exit code, standard output, standard error."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """Standard output as the one JSON document that it must be."""
-        return json.loads(self.out)
 
 
 @pytest.fixture

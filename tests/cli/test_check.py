@@ -8,7 +8,8 @@ from typing import Any, NoReturn
 
 import pytest
 
-from tests.cli.conftest import GOOD, Answer
+from tests.cli.conftest import GOOD
+from tests.support.project import Answer
 
 Call = Callable[..., Answer]
 Write = Callable[..., Path]

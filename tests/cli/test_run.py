@@ -10,8 +10,8 @@ from rich.console import Console
 
 from forebay.cli.run import _print, became, document, exit_code
 from forebay.model import Fate, RunReport, Status, Window
-from tests.cli.conftest import Answer
 from tests.support.nouns import DAY, FINGERPRINT, file_run
+from tests.support.project import Answer
 
 Call = Callable[..., Answer]
 
@@ -33,6 +33,12 @@ def report(status: str = "done", **changes: object) -> RunReport:
 )
 def test_the_exit_code_is_that_of_the_worst_window(ends: list[str], code: int) -> None:
     assert exit_code(report(end) for end in ends) == code
+
+
+@pytest.mark.parametrize(("again", "code"), [([True, True], 4), ([True, False], 1), ([False], 1)])
+def test_trying_again_is_advised_only_when_all_that_failed_may_succeed_then(again: list[bool], code: int) -> None:
+    files = (file_run(), *(file_run(status=Status.FAILED, error="x", again=one) for one in again))
+    assert exit_code([report("failed", files=files)]) == code
 
 
 def test_the_document_is_the_one_that_was_promised() -> None:

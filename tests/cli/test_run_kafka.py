@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Answer
+from tests.support.project import Answer
 
 pytestmark = pytest.mark.kafka
 

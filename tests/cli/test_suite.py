@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Answer
+from tests.support.project import Answer
 
 Call = Callable[..., Answer]
 Write = Callable[..., Path]

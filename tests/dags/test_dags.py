@@ -147,7 +147,8 @@ def test_the_steward_asks_as_the_pipeline_says(make_project: Make) -> None:
     assert steward.defaults == ["Publish passing rows"]
     assert steward.response_timeout.total_seconds() == 1800
     assert steward.assigned_users == [{"id": "ann", "name": "ann"}]
-    assert steward.retries == 2
+    assert steward.retries == 5
+    assert steward.notifiers == []
 
 
 def test_serialisation_round_trip(dag: Any) -> None:

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -65,23 +67,52 @@ HOLDER = """
 import sys, time
 sys.path[:0] = [{plugins!r}, {include!r}]
 from pathlib import Path
+from forebay import events
 from forebay_airflow import guard
-with guard.only_one(Path({folder!r}), "forebay.birds.0"):
+with guard.only_one(Path({folder!r}), "forebay.birds.0", 60):
     sys.stdout.write("held" + chr(10)); sys.stdout.flush()
+    while {works}:
+        events.emit(events.CHUNK_COMMITTED)
+        time.sleep(0.1)
     time.sleep(60)
 """
 
 
+@contextmanager
+def holder(folder: Path, works: bool = False) -> Iterator[subprocess.Popen[str]]:
+    """Another process that has lane 0; `works`: it commits a chunk every tenth of a second."""
+    code = HOLDER.format(plugins=str(ROOT / "plugins"), include=str(ROOT / "include"), folder=str(folder), works=works)
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    try:
+        assert process.stdout.readline() == "held\n"
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
 def test_a_lane_is_waited_for_and_freed_by_the_holders_death(tmp_path: Path) -> None:
-    code = HOLDER.format(plugins=str(ROOT / "plugins"), include=str(ROOT / "include"), folder=str(tmp_path))
-    holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    assert holder.stdout
-    assert holder.stdout.readline() == "held\n"
-    with guard.only_one(tmp_path, "forebay.birds.1") as waited:
-        assert waited < 0.1, "another lane is free"
-    killer = subprocess.Popen([sys.executable, "-c", f"import time, os; time.sleep(0.5); os.kill({holder.pid}, 9)"])
-    with guard.only_one(tmp_path, "forebay.birds.0", poll=0.02) as waited:
-        assert waited > 0.3
-    killer.wait()
-    holder.wait()
-    holder.stdout.close()
+    with holder(tmp_path) as other:
+        with guard.only_one(tmp_path, "forebay.birds.1", 60) as waited:
+            assert waited < 0.1, "another lane is free"
+        killer = subprocess.Popen([sys.executable, "-c", f"import time, os; time.sleep(0.5); os.kill({other.pid}, 9)"])
+        with guard.only_one(tmp_path, "forebay.birds.0", 60, poll=0.02) as waited:
+            assert waited > 0.3
+        killer.wait()
+
+
+def test_a_holder_that_stands_still_is_not_waited_for_for_ever(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with holder(tmp_path) as other:
+        other.send_signal(signal.SIGSTOP)
+        with guard.only_one(tmp_path, "forebay.birds.0", 1, poll=0.02) as waited:
+            assert 0.9 < waited < 20
+    assert "has committed nothing for 1 s" in caplog.text
+
+
+def test_one_that_works_is(tmp_path: Path) -> None:
+    with holder(tmp_path, works=True) as other:
+        killer = subprocess.Popen([sys.executable, "-c", f"import time, os; time.sleep(3); os.kill({other.pid}, 9)"])
+        with guard.only_one(tmp_path, "forebay.birds.0", 1, poll=0.02) as waited:
+            assert waited > 2.5
+        killer.wait()

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
 
 from forebay.model import Decision, Fate, FileRun, SourceFile, Status, Window
+
+
+REPORTS = Path("/project/reports")
 
 
 def held(name: str, **changes: object) -> FileRun:
@@ -16,9 +24,9 @@ def held(name: str, **changes: object) -> FileRun:
 
 
 def test_the_question_names_each_file_its_counts_and_why() -> None:
-    from forebay_airflow.steward import question
+    from forebay_airflow import steward
 
-    text = question([held("EWR.csv"), held("JFK.csv")])
+    text = steward.question([held("EWR.csv"), held("JFK.csv")], REPORTS)
     assert "2 file(s) are held back" in text
     assert "EWR.csv" in text
     assert "JFK.csv" in text
@@ -27,18 +35,27 @@ def test_the_question_names_each_file_its_counts_and_why() -> None:
 
 
 def test_a_partners_file_name_is_text_and_nothing_else() -> None:
-    from forebay_airflow.steward import question
+    from forebay_airflow import steward
 
-    text = question([held("[click](https://evil.example)<img src=x onerror=alert(1)>\n# big.csv")])
+    text = steward.question([held("[click](https://evil.example)<img src=x onerror=alert(1)>\n# big.csv")], REPORTS)
     assert "](" not in text
     assert "<img" not in text
     assert "\n#" not in text
 
 
-def test_a_long_list_is_cut() -> None:
-    from forebay_airflow.steward import question
+def test_the_report_is_linked_where_airflow_serves_it() -> None:
+    from forebay_airflow import steward
 
-    text = question([held(f"{n}.csv") for n in range(80)])
+    page = REPORTS / "data_docs" / "birds" / "a (b).html"
+    text = steward.question([held("a.csv", docs=page)], REPORTS, "http://airflow")
+    assert "([quality report](http://airflow/forebay/reports/data_docs/birds/a%20%28b%29.html))" in text
+    assert "report" not in steward.question([held("a.csv", docs=REPORTS.parent / "x.html"), held("b.csv")], REPORTS)
+
+
+def test_a_long_list_is_cut() -> None:
+    from forebay_airflow import steward
+
+    text = steward.question([held(f"{n}.csv") for n in range(80)], REPORTS)
     assert "… and 30 more" in text
     assert len(text) < 20_000
 
@@ -46,17 +63,89 @@ def test_a_long_list_is_cut() -> None:
 def test_the_three_answers() -> None:
     from forebay_airflow import steward
 
-    user = {"id": "7", "name": "ann"}
+    user, at = {"id": "7", "name": "ann"}, datetime(2013, 1, 2, 3, 4, tzinfo=UTC)
     for option, decision in ((steward.PASSING, Decision.PUBLISH), (steward.ALL, Decision.PUBLISH_ALL), (steward.REJECT, Decision.REJECT)):
-        said = {"chosen_options": [option], "params_input": {"reason": "seen"}, "responded_by_user": user}
-        assert steward.decision(said) == (decision, "ann", "seen")
+        said = {"chosen_options": [option], "params_input": {"reason": "seen"}, "responded_by_user": user, "responded_at": at}
+        assert steward.decision(said) == (decision, "ann", "seen", at)
+        assert steward.decision({**said, "responded_at": "2013-01-02T04:04:00+01:00"}) == (decision, "ann", "seen", at)
+    assert steward.decision(None) is None
 
 
-def test_nobody_in_time() -> None:
+class Asked:
+    """The operator's context: its try, and the store that outlives one."""
+
+    def __init__(self, try_number: int = 1) -> None:
+        self.kept: dict[str, str] = {}
+        self.ti = SimpleNamespace(try_number=try_number)
+
+    def __getitem__(self, name: str) -> Any:
+        return {"ti": self.ti, "task_state_store": self}[name]
+
+    def get(self, key: str) -> str | None:
+        return self.kept.get(key)
+
+    def set(self, key: str, value: str) -> None:
+        self.kept[key] = value
+
+    def delete(self, key: str) -> None:
+        del self.kept[key]
+
+
+def question(monkeypatch: pytest.MonkeyPatch) -> Any:
+    from airflow.providers.standard.operators import hitl
+
+    from forebay_airflow import ask, steward
+
+    def kept(self: Any, context: Any, event: Any) -> Any:
+        return event
+
+    monkeypatch.setattr(hitl.HITLOperator, "execute_complete", kept)
+    monkeypatch.setattr(hitl.HITLOperator, "execute", lambda self, context: self.body)
+    return ask.StewardOperator(
+        task_id="steward",
+        subject="?",
+        body="held back",
+        options=list(steward.OPTIONS),
+        defaults=steward.REJECT,
+        params=ask.form(),
+        response_timeout=timedelta(hours=4),
+    )
+
+
+@pytest.mark.parametrize("given", [{}, {"reason": ""}, {"reason": " \n"}, {"reason": None}, None])
+def test_an_answer_without_a_reason_is_not_taken_and_the_next_question_says_so(monkeypatch: pytest.MonkeyPatch, given: Any) -> None:
+    asked, context = question(monkeypatch), Asked()
+    event = {"chosen_options": ["Reject"], "params_input": given, "responded_by_user": {"id": "7", "name": "ann"}}
+    with pytest.raises(ValueError, match="reason"):
+        asked.execute_complete(context, event)
+    context.ti.try_number = 2
+    assert asked.execute(context).startswith("**Asked again. The answer of ann was not taken: it had no reason.**")
+    assert context.kept == {}
+
+
+def test_the_form_requires_a_reason_and_the_task_starts_without_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Airflow validates a task's parameters at each of its starts, and shows a field as required when it has no value (its form, 3.3.2)."""
+    asked = question(monkeypatch)
+    assert asked.params.validate() == {"reason": None}
+    (field,) = asked.serialized_params.values()
+    assert (field["value"], field["schema"]["type"]) == (None, "string")
+
+
+def test_an_answer_with_a_reason_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    event = {"chosen_options": ["Reject"], "params_input": {"reason": "wrong"}, "responded_by_user": {"id": "7", "name": "ann"}}
+    assert question(monkeypatch).execute_complete(Asked(), event) == event
+
+
+def test_the_first_question_says_nothing_of_others_and_a_lost_one_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert question(monkeypatch).execute(Asked()) == "held back"
+    assert question(monkeypatch).execute(Asked(2)).startswith("**Asked again: an answer came too early")
+
+
+def test_nobody_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Airflow fills in the form's empty reason then; that is no person's answer."""
     from forebay_airflow import steward
 
-    said = steward.decision({"chosen_options": [steward.REJECT], "params_input": {}, "responded_by_user": None})
+    event = {"chosen_options": ["Reject"], "params_input": {"reason": ""}, "responded_by_user": None, "timedout": True}
+    said = steward.decision(question(monkeypatch).execute_complete(Asked(), event))
     assert said is not None
-    assert said[:2] == (Decision.REJECT, steward.NOBODY)
-    assert "no answer" in said[2]
-    assert steward.decision(None) is None
+    assert said[:3] == (Decision.REJECT, steward.NOBODY, "no answer within 4:00:00: Reject")

@@ -10,9 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from forebay.cli.main import app
 from tests.support.kafka import Cluster, create_topic, produce, read_all
 from tests.support.project import Answer, OrdersProject, orders
 
@@ -37,21 +35,9 @@ def edit(shop: OrdersProject, old: str, new: str) -> None:
 
 
 @pytest.fixture
-def forebay(shop: OrdersProject, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """The command in this process (Great Expectations is imported once, not once a case); errors that are bugs are raised."""
-
-    def call(*words: str, **environment: str) -> Answer:
-        with monkeypatch.context() as patched:
-            for name in [name for name in os.environ if name.startswith(("FOREBAY_", "KAFKA_", "OPENLINEAGE"))]:
-                patched.delenv(name)
-            for name, value in ({"KAFKA_BOOTSTRAP_SERVERS": shop.bootstrap} | environment).items():
-                patched.setenv(name, value)
-            result = CliRunner().invoke(app, [*words, "--project", str(shop.root), "--json"])
-        if result.exception and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return Answer(result.exit_code, result.stdout, result.stderr)
-
-    return call
+def forebay(shop: OrdersProject) -> Run:
+    """The command, always with `--json`."""
+    return lambda *words, **environment: shop.forebay(*words, "--json", **environment)
 
 
 def message(answer: Answer) -> str:

@@ -145,7 +145,7 @@ def test_of_two_replays_at_once_one_publishes_a_row(shop: OrdersProject, kafka: 
     rows = export(shop)
     slow, fast = edited(shop, rows, {30: {"amount": "5.00"}}, "slow.csv"), edited(shop, rows, {30: {"amount": "6.00"}}, "fast.csv")
     command = [sys.executable, *(("-m", "forebay.cli") if asked else ("-c", CONTROL)), "quarantine", "replay", shop.name]
-    environment = shop.environment(FOREBAY_FAILPOINT="before_init:sleep=40")
+    environment = shop.environment(FOREBAY_FAILPOINT="before_init:stop")
     with (shop.root / "slow.log").open("w+") as log:
         held = subprocess.Popen(
             [*command, "--from", str(slow), "--reason", "slow", "--json"],
@@ -155,12 +155,9 @@ def test_of_two_replays_at_once_one_publishes_a_row(shop: OrdersProject, kafka: 
             stderr=log,
         )
         try:
-            deadline = time.monotonic() + 120
-            while "run.started" not in Path(log.name).read_text():
-                assert time.monotonic() < deadline and held.poll() is None, Path(log.name).read_text()
-                time.sleep(0.2)
+            wait_until_stopped(held.pid)
             assert replay(shop, fast).json["files"][0]["published"] == 1
-            assert held.poll() is None, "it was not held up for long enough"
+            held.send_signal(signal.SIGCONT)
             out, _ = held.communicate(timeout=180)
         finally:
             held.kill()

@@ -26,8 +26,9 @@ def ids(shop: OrdersProject, kafka: Cluster) -> list[int]:
 
 
 def test_a_file_becomes_records_once_and_can_be_traced(shop: OrdersProject, kafka: Cluster) -> None:
+    """The first run is a process as a user starts it; all others here are forked from a warm one."""
     path = shop.drop(DAY, "a.csv", orders(1, 500))
-    first = shop.run()
+    first = shop.started("run", shop.name, "--date", DAY, "--json")
     assert first.code == 0, first.err
     [file] = first.json["files"]
     assert (file["fate"], file["rows_in"], file["published"], file["quarantined"], file["rejected"]) == ("new", 500, 500, 0, 0)

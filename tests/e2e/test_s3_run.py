@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
-from typer.testing import CliRunner
 
-from forebay.cli.main import app
+from tests.support.faulty_s3 import FaultyS3, serve
 from tests.support.kafka import Cluster, read_all
 from tests.support.project import Answer, OrdersProject, orders
 from tests.support.s3 import S3Service
@@ -26,10 +24,10 @@ SOURCE = """\
 
 
 class Landing:
-    """An orders project whose files lie in a bucket of its own; the command runs in this process."""
+    """An orders project whose files lie in a bucket of its own."""
 
-    def __init__(self, shop: OrdersProject, s3: S3Service, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.shop, self.s3, self.bucket, self.monkeypatch = shop, s3, bucket, monkeypatch
+    def __init__(self, shop: OrdersProject, s3: S3Service, bucket: str) -> None:
+        self.shop, self.s3, self.bucket = shop, s3, bucket
         path = shop.root / "include/pipelines/orders.yaml"
         text = path.read_text("utf-8")
         local = "  type: local\n  path: drops/{{ ds }}/*.csv\n"
@@ -47,26 +45,18 @@ class Landing:
 
     def call(self, *words: str, connection: dict[str, str] | None = None) -> Answer:
         settings = connection if connection is not None else self.s3.arguments
-        environment = {"KAFKA_BOOTSTRAP_SERVERS": self.shop.bootstrap, "FOREBAY_CONN_LANDING": json.dumps(settings)}
-        with self.monkeypatch.context() as patched:
-            for name in [name for name in os.environ if name.startswith(("FOREBAY_", "KAFKA_", "OPENLINEAGE", "AWS_"))]:
-                patched.delenv(name)
-            for name, value in environment.items():
-                patched.setenv(name, value)
-            result = CliRunner().invoke(app, [*words, "--project", str(self.shop.root), "--json"])
-        if result.exception and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        self.said += result.stdout + result.stderr
-        return Answer(result.exit_code, result.stdout, result.stderr)
+        answer = self.shop.forebay(*words, "--json", FOREBAY_CONN_LANDING=json.dumps(settings))
+        self.said += answer.out + answer.err
+        return answer
 
     def run(self, **more: Any) -> Answer:
         return self.call("run", self.shop.name, "--date", DAY, **more)
 
 
 @pytest.fixture
-def landing(tmp_path: Path, kafka: Cluster, s3: S3Service, topic_name: str, monkeypatch: pytest.MonkeyPatch) -> Landing:
+def landing(tmp_path: Path, kafka: Cluster, s3: S3Service, topic_name: str) -> Landing:
     shop = OrdersProject.make(tmp_path, f"orders-{topic_name[-8:]}", kafka.bootstrap)
-    return Landing(shop, s3, s3.bucket(), monkeypatch)
+    return Landing(shop, s3, s3.bucket())
 
 
 def ids(landing: Landing, kafka: Cluster) -> list[int]:
@@ -156,3 +146,24 @@ def test_a_bucket_that_is_not_there_is_a_fault_of_the_pipeline(landing: Landing)
     answer = landing.run()
     assert answer.code == 2
     assert "NoSuchBucket" in answer.json["error"]["message"] and "create it, or correct the path" in answer.json["error"]["message"]
+
+
+@pytest.mark.parametrize("last", [25, 30], ids=["read by inspect", "read by discover, as another file has its size"])
+def test_a_file_that_cannot_be_read_just_now_holds_up_nobody(landing: Landing, kafka: Cluster, last: int) -> None:
+    """One object that its store does not give out: the others of the window are published, and exit 4 says that trying again may help."""
+    rows = {"a": (1, 12), "b": (13, 22), "c": (23, last + 2)}
+    bodies = {f"in/{DAY}/{name}.csv": orders(*some).encode() for name, some in rows.items()}
+    path = landing.shop.root / "include/pipelines/orders.yaml"
+    text = path.read_text("utf-8").replace(f"path: {landing.bucket}/", "attempts: 1\n  path: bucket/")
+    path.write_text(text[: text.index("settle:")], "utf-8")
+    with serve(FaultyS3(bodies.pop(f"in/{DAY}/b.csv"), f"in/{DAY}/b.csv", others=bodies)) as store:
+        store.down = {store.key}
+        connection = {**landing.s3.arguments, "endpoint_url": store.endpoint}
+        answer = landing.run(connection=connection)
+        assert (answer.code, answer.json.get("status")) == (4, "failed"), answer.out + answer.err
+        assert {Path(f["uri"]).name: f["published"] for f in answer.json["files"]} == {"a.csv": 12, "b.csv": 0, "c.csv": last - 20}
+        [reason] = [f["reason"] for f in answer.json["files"] if not f["published"]]
+        assert "b.csv" in reason and "trying again may help" in reason
+        store.down = set()
+        healed = landing.run(connection=connection)
+        assert (healed.code, ids(landing, kafka)) == (0, list(range(1, last + 3))), healed.err

@@ -69,6 +69,17 @@ def test_kill_and_retry(kafka: Cluster, place: str) -> None:
     assert anomalies(kafka, pipeline) == {}
 
 
+@pytest.mark.parametrize("place", ["mid_produce", "after_flush"])
+def test_kill_and_retry_of_records_sent_by_the_thousand(kafka: Cluster, place: str) -> None:
+    """Records without headers go by librdkafka's batch call (tests/kafka/test_batch.py)."""
+    pipeline = fresh("k").lower()
+    killed = attempt(kafka, pipeline, "--headers", "none", failpoint=f"{place}@1:kill9")
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    retried = attempt(kafka, pipeline, "--headers", "none")
+    assert retried.returncode == 0, retried.stdout + retried.stderr
+    assert anomalies(kafka, pipeline) == {}
+
+
 @pytest.mark.parametrize("place", ["mid_produce", "after_flush", "after_ledger", "after_commit"])
 def test_control_without_transactions_the_same_kill_duplicates(kafka: Cluster, place: str) -> None:
     pipeline = fresh("k").lower()

@@ -121,6 +121,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--partitions", type=int, default=4)
     parser.add_argument("--quarantine", type=int, default=0, help="every nth row is set aside")
     parser.add_argument("--name", default="file")
+    parser.add_argument("--headers", default="minimal")
     parser.add_argument("--timeout", default="60s", help="transaction timeout")
     parser.add_argument("--generation", type=int, default=1)
     parser.add_argument("--plan", default="")
@@ -148,6 +149,7 @@ def main(argv: list[str] | None = None) -> int:
         args.chunk,
         args.name,
         args.quarantine,
+        args.headers,
         plan_hash=args.plan,
         generation=args.generation,
         follow_for=args.follow,

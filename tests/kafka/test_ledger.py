@@ -17,6 +17,7 @@ from forebay.kafka.ledger import ChunkEntry, Completion, FileEntry, LedgerView, 
 from forebay.model import Identity, OffsetRange, Receipt, SourceFile
 from tests.guarantees.worker import make_pipeline
 from tests.support.kafka import Cluster, create_topic, fresh
+from tests.support.ledger import read
 
 NOW = datetime(2026, 11, 22, 18, 0, tzinfo=UTC)
 WHO = Identity("run-1", "0190-run", "flights", "publish", 3, 2, backfill=True)
@@ -41,7 +42,7 @@ def file_entry(fp: str = "a" * 64, generation: int = 1, uri: str = "s3://b/ä.cs
 
 def add(view: LedgerView, *entries: ChunkEntry | FileEntry) -> LedgerView:
     for entry in entries:
-        view.add(entry.key, ledger.dump(entry.to_json()))
+        view.add([(entry.key, ledger.dump(entry.to_json()), 0, 0)])
     return view
 
 
@@ -69,7 +70,7 @@ def test_keys_of_a_later_version_are_ignored_but_a_later_version_is_not() -> Non
     whole["origin"]["colour"] = "red"
     assert FileEntry.from_json(whole) == file_entry()
     with pytest.raises(LedgerError, match="record of version 2"):
-        LedgerView("flights", 1).add(chunk_entry().key, ledger.dump(value | {"v": 2}))
+        LedgerView("flights", 1).add([(chunk_entry().key, ledger.dump(value | {"v": 2}), 0, 0)])
 
 
 def test_questions_to_a_view() -> None:
@@ -80,15 +81,15 @@ def test_questions_to_a_view() -> None:
     latest, second = view.file("a" * 64), view.file("a" * 64, 2)
     assert (latest.generation if latest else None, second) == (3, None)
     assert [e.fingerprint[0] for e in view.by_uri("s3://b/2.csv")] == ["b"]
-    assert [e.fingerprint[0] for e in view.by_size(5)] == ["b"]
-    assert len(list(view.all_receipts())) == 3
+    assert (view.has_size(5), view.has_size(6)) == (True, False)
+    assert [e.fingerprint[0] + str(e.generation) for e in view.entries()] == ["a1", "b1", "a3"]
+    assert [sorted(chunks) for chunks in view.unfinished()] == [[0]]  # generation 2
     assert view.of_file("c" * 64) == {}
-    assert [complete for _, complete in view.order] == [False, False, True, False, True, True]
 
 
 def test_a_view_of_one_file_keeps_only_that_file() -> None:
     view = add(LedgerView("flights", 1, only="a" * 64), chunk_entry(), file_entry("b" * 64))
-    assert (len(view.chunks), len(view.files), len(view.order)) == (1, 0, 2)
+    assert (len(view.chunks), len(view.files)) == (1, 0)
 
 
 def test_another_partition_count_than_the_record_was_written_with_is_refused() -> None:
@@ -131,16 +132,16 @@ def test_all_partitions_are_read_or_only_that_of_a_file(kafka: Cluster) -> None:
     pipeline = made(kafka, 3)
     fingerprints = [f"{n:064x}".replace("0", "a", 8) for n in range(6)] + [f"00000000{n:08x}" + "0" * 48 for n in range(6)]
     write(kafka, pipeline.ledger_topic, *[chunk_entry(fp, partitions=3) for fp in fingerprints], partitions=3)
-    assert {fp for fp, _ in ledger.read(kafka.config, pipeline).chunks} == set(fingerprints)
+    assert {fp for fp, _ in read(kafka.config, pipeline).chunks} == set(fingerprints)
     for fp in fingerprints:
-        assert list(ledger.read(kafka.config, pipeline, fp).chunks) == [(fp, 1)]
+        assert list(read(kafka.config, pipeline, fp).chunks) == [(fp, 1)]
 
 
 @pytest.mark.kafka
 def test_an_empty_ledger_is_read_at_once(kafka: Cluster) -> None:
     pipeline = made(kafka, 2)
     began = time.monotonic()
-    view = ledger.read(kafka.config, pipeline)
+    view = read(kafka.config, pipeline)
     assert (view.chunks, view.partitions) == ({}, 2)
     assert len(view.topic_id) > 10
     assert time.monotonic() - began < 5
@@ -152,11 +153,11 @@ def test_reading_waits_for_an_open_transaction_and_fails_closed(kafka: Cluster) 
     holder = write(kafka, pipeline.ledger_topic, chunk_entry("d" * 64), commit=False)
     write(kafka, pipeline.ledger_topic, chunk_entry())
     with pytest.raises(LedgerError, match=r"a transaction has been open on it for more than 1 s .*find-hanging"):
-        ledger.read(kafka.config, pipeline, timeout=1)
+        read(kafka.config, pipeline, timeout=1)
     reader = ledger.LedgerReader(kafka.config, pipeline)
     assert reader.look().chunks == {}
     holder.abort_transaction(30)
-    assert list(ledger.read(kafka.config, pipeline).chunks) == [("a" * 64, 1)]
+    assert list(read(kafka.config, pipeline).chunks) == [("a" * 64, 1)]
     assert list(reader.look().chunks) == [("a" * 64, 1)]  # the same reader goes on where it was
     reader.close()
 
@@ -165,21 +166,14 @@ def test_reading_waits_for_an_open_transaction_and_fails_closed(kafka: Cluster) 
 def test_what_was_aborted_is_not_in_the_ledger(kafka: Cluster) -> None:
     pipeline = made(kafka)
     write(kafka, pipeline.ledger_topic, chunk_entry(), commit=False).abort_transaction(30)
-    assert ledger.read(kafka.config, pipeline).chunks == {}
+    assert read(kafka.config, pipeline).chunks == {}
 
 
 @pytest.mark.kafka
-def test_a_recreated_ledger_is_refused(kafka: Cluster) -> None:
-    pipeline = made(kafka)
-    known = ledger.read(kafka.config, pipeline).topic_id
-    assert ledger.read(kafka.config, pipeline, topic_id=known).topic_id == known
-    admin = kafka.admin()
-    admin.delete_topics([pipeline.ledger_topic])[pipeline.ledger_topic].result(30)
+def test_a_missing_ledger_is_no_empty_one(kafka: Cluster) -> None:
+    pipeline = make_pipeline(fresh("led").lower())
     with pytest.raises(TopicMissingError, match=f"reading ledger `{pipeline.ledger_topic}`"):
-        ledger.read(kafka.config, pipeline)
-    create_topic(kafka.config, pipeline.ledger_topic, 1, cleanup_policy="compact")
-    with pytest.raises(LedgerError, match="the topic was recreated"):
-        ledger.read(kafka.config, pipeline, topic_id=known)
+        read(kafka.config, pipeline)
 
 
 @pytest.mark.kafka
@@ -195,7 +189,7 @@ def test_a_trimmed_ledger_is_refused(kafka: Cluster) -> None:
     for future in admin.delete_records([TopicPartition(pipeline.ledger_topic, 0, 1)]).values():
         future.result(30)
     with pytest.raises(LedgerError, match="partition 0 begins at offset 1"):
-        ledger.read(kafka.config, pipeline)
+        read(kafka.config, pipeline)
 
 
 @pytest.mark.kafka
@@ -205,4 +199,4 @@ def test_reading_goes_past_markers_at_the_end(kafka: Cluster) -> None:
     for n in range(5):
         write(kafka, pipeline.ledger_topic, chunk_entry(f"{n}" * 64))
         write(kafka, pipeline.ledger_topic, chunk_entry("f" * 64), commit=False).abort_transaction(30)
-    assert len(ledger.read(kafka.config, pipeline, timeout=10).chunks) == 5
+    assert len(read(kafka.config, pipeline, timeout=10).chunks) == 5

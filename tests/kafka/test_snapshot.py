@@ -16,10 +16,10 @@ from forebay.config.pipeline import Pipeline
 from forebay.errors import LedgerError
 from forebay.kafka import ledger, snapshot
 from forebay.kafka.guard import Guard, Keep
-from forebay.kafka.snapshot import SnapshotView
+from forebay.kafka.snapshot import SnapshotLostError, SnapshotView
 from tests.guarantees.worker import make_pipeline
 from tests.support import ledger as made
-from tests.support.kafka import Cluster, create_topic, fresh
+from tests.support.kafka import Cluster, create_topic, describe, fresh
 
 pytestmark = pytest.mark.kafka
 
@@ -153,6 +153,25 @@ def test_a_harmed_copy_is_read_anew(kafka: Cluster, pipeline: Pipeline, keep: Ke
     assert new != path
 
 
+def _harm_blocks(path: Path) -> None:
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE block SET value = substr(value, 1, length(value) - 8) || x'0000000000000000'")
+    db.close()
+
+
+def test_a_block_that_is_found_harmed_by_a_question_is_said_once(kafka: Cluster, pipeline: Pipeline, keep: Keep) -> None:
+    fill(kafka, pipeline, 0, 30)
+    reader = ledger.LedgerReader(kafka.config, pipeline, keep=keep)
+    view = caught_up(reader)
+    [path] = copies(keep)
+    _harm_blocks(path)
+    with pytest.raises(SnapshotLostError, match="try again: it is only a cache"):
+        view.file(made.fingerprint(3))
+    reader.close()
+    assert copies(keep) == []
+    assert look(kafka, pipeline, keep, range(40)) == (list(range(30)), 60)
+
+
 def test_a_copy_that_fails_while_it_is_used_is_read_anew(kafka: Cluster, pipeline: Pipeline, keep: Keep) -> None:
     fill(kafka, pipeline, 0, 10)
     reader = ledger.LedgerReader(kafka.config, pipeline, keep=keep)
@@ -181,30 +200,27 @@ def test_without_a_place_for_the_copy_the_topic_is_read(
     assert copies(keep) == []
 
 
-def recreate(kafka: Cluster, pipeline: Pipeline, partitions: int = 2) -> None:
+def until(condition: Callable[[], bool]) -> None:
+    """A topic that was made or deleted is so for every broker some moments later, and how many depends on what else the machine does."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def delete(kafka: Cluster, topic: str) -> None:
     admin = kafka.admin()
-    admin.delete_topics([pipeline.ledger_topic])[pipeline.ledger_topic].result(30)
-    deadline = time.monotonic() + 20
-    while True:
-        try:
-            create_topic(kafka.config, pipeline.ledger_topic, partitions, cleanup_policy="compact")
-            break
-        except Exception:
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
-    time.sleep(1)
+    admin.delete_topics([topic])[topic].result(30)
+    until(lambda: describe(kafka.config, topic) is None)
 
 
 def test_a_ledger_that_is_gone_or_recreated_is_refused_until_accepted(kafka: Cluster, pipeline: Pipeline, keep: Keep) -> None:
     fill(kafka, pipeline, 0, 5)
     look(kafka, pipeline, keep, range(0))
-    admin = kafka.admin()
-    admin.delete_topics([pipeline.ledger_topic])[pipeline.ledger_topic].result(30)
-    time.sleep(1)
+    delete(kafka, pipeline.ledger_topic)
     with pytest.raises(LedgerError, match=r"is gone .*forebay ledger restore"):
         ledger.LedgerReader(kafka.config, pipeline, keep=keep)
     create_topic(kafka.config, pipeline.ledger_topic, 2, cleanup_policy="compact")
-    time.sleep(1)
     for _ in range(2):
         with pytest.raises(LedgerError, match=r"was recreated.*forebay ledger accept"):
             ledger.LedgerReader(kafka.config, pipeline, keep=keep)
@@ -235,7 +251,7 @@ def test_a_grown_ledger_is_refused(kafka: Cluster, pipeline: Pipeline, keep: Kee
     look(kafka, pipeline, keep, range(0))
     admin = kafka.admin()
     admin.create_partitions([NewPartitions(pipeline.ledger_topic, 3)])[pipeline.ledger_topic].result(30)
-    time.sleep(1)
+    until(lambda: len(describe(kafka.config, pipeline.ledger_topic).partitions) == 3)
     with pytest.raises(LedgerError, match="has 3 partitions and had 2"):
         look(kafka, pipeline, keep, range(0))
 

@@ -12,6 +12,8 @@ great_expectations()
 lazy = importlib.util._LazyModule
 assert type(sys.modules["scipy.stats"]) is lazy and type(sys.modules["altair"]) is lazy
 assert not any(isinstance(finder, LazyFinder) for finder in sys.meta_path)
+import gc
+assert gc.isenabled()
 from scipy import stats
 assert abs(stats.norm.cdf(0) - 0.5) < 1e-9
 assert type(sys.modules["scipy.stats"]) is not lazy
@@ -41,3 +43,20 @@ def test_lazy_modules_load_when_something_of_theirs_is_used() -> None:
 
 def test_modules_that_are_loaded_stay_as_they_are() -> None:
     assert run(LOADED_BEFORE) == "works"
+
+
+def test_who_collects_no_garbage_still_does_not_after_the_import() -> None:
+    code = "import gc; gc.disable(); from forebay.quality._imports import uncollected\nwith uncollected(): pass\nprint(gc.isenabled())"
+    assert run(code) == "False"
+
+
+def test_it_is_imported_once_a_process() -> None:
+    """`ahead` imports nothing that is there, and asks for no thread then."""
+    code = """
+from forebay.quality import _imports
+_imports.great_expectations()
+_imports.ThreadPoolExecutor = None
+with _imports.ahead():
+    print("works")
+"""
+    assert run(code) == "works"

@@ -1,4 +1,4 @@
-"""An S3 server that misbehaves to order: one object, one list of faults, each used up by one GET."""
+"""An S3 server that misbehaves to order: one object with a list of faults, each used up by one GET, among others that behave."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
@@ -29,6 +30,9 @@ class FaultyS3:
 
     body: bytes = b""
     key: str = "a.csv"
+    others: dict[str, bytes] = field(default_factory=dict)
+    down: set[str] = field(default_factory=set)
+    """Keys that answer each GET with 503."""
     listed_twice: bool = False
     faults: list[Any] = field(default_factory=list)
     gets: list[dict[str, str]] = field(default_factory=list)
@@ -36,11 +40,12 @@ class FaultyS3:
 
     @property
     def etag(self) -> str:
-        return hashlib.md5(self.body, usedforsecurity=False).hexdigest()
+        return _md5(self.body)
 
     def listing(self) -> bytes:
         contents = CONTENTS.format(key=self.key, etag=self.etag, size=len(self.body)) * (2 if self.listed_twice else 1)
-        return LISTING.format(count=1, contents=contents).encode()
+        contents += "".join(CONTENTS.format(key=key, etag=_md5(body), size=len(body)) for key, body in self.others.items())
+        return LISTING.format(count=1 + len(self.others), contents=contents).encode()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -55,6 +60,13 @@ class _Handler(BaseHTTPRequestHandler):
             status = self.store.faults.pop(0) if self.store.faults and isinstance(self.store.faults[0], int) else 200
             self._answer(status, self.store.listing() if status == 200 else _error(status), {"Content-Type": "application/xml"})
             return
+        key = unquote(urlsplit(self.path).path).removeprefix("/bucket/")
+        if key in self.store.down:
+            self._answer(503, _error(503), {"Content-Type": "application/xml"})
+            return
+        if key in self.store.others:
+            self._answer(200, self.store.others[key], {"ETag": f'"{_md5(self.store.others[key])}"'})
+            return
         self.store.gets.append(dict(self.headers))
         fault = self.store.faults.pop(0) if self.store.faults else None
         match fault:
@@ -62,7 +74,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self._answer(fault, _error(fault), {"Content-Type": "application/xml"})
             case "overwrite":
                 other = self.store.body[::-1]
-                self._answer(200, other, {"ETag": f'"{hashlib.md5(other, usedforsecurity=False).hexdigest()}"'})
+                self._answer(200, other, {"ETag": f'"{_md5(other)}"'})
             case (kind, n):
                 self._broken(kind, n)
             case _:
@@ -92,6 +104,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
         self.wfile.flush()
+
+
+def _md5(body: bytes) -> str:
+    return hashlib.md5(body, usedforsecurity=False).hexdigest()
 
 
 def _error(status: int) -> bytes:

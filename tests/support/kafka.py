@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -132,7 +133,25 @@ def create_topic(config: dict[str, Any], name: str, partitions: int = 1, replica
     topic = NewTopic(name, num_partitions=partitions, replication_factor=replication, config=settings)
     admin = AdminClient(config)  # named: a client that is collected takes its unanswered requests with it (`_DESTROY`)
     admin.create_topics([topic])[name].result(timeout=30)
+    deadline = time.monotonic() + 30
+    while describe(config, name) is None:  # no broker knows a new topic for some moments
+        assert time.monotonic() < deadline, f"topic {name} was made and is not there"
+        time.sleep(0.05)
     return name
+
+
+def describe(config: dict[str, Any], topic: str) -> Any:
+    """What the brokers say of a topic now; None when it is not there. Asked by a client of its own, which remembers nothing."""
+    from confluent_kafka import KafkaException, TopicCollection
+    from confluent_kafka.admin import AdminClient
+
+    admin = AdminClient(config)
+    try:
+        return admin.describe_topics(TopicCollection([topic]), request_timeout=10)[topic].result(15)
+    except KafkaException as error:
+        if error.args[0].name() != "UNKNOWN_TOPIC_OR_PART":
+            raise
+        return None
 
 
 def read_all(config: dict[str, Any], topic: str, isolation: str = "read_committed", timeout: float = 60) -> list[Any]:

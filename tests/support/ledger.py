@@ -6,12 +6,26 @@ import hashlib
 from datetime import UTC, datetime
 from typing import Any
 
-from forebay.kafka.ledger import FILE, ChunkEntry, Completion, FileEntry, Origin, dump, key, partition_of
+from forebay.config.pipeline import Pipeline
+from forebay.kafka.ledger import (
+    FILE,
+    READ_TIMEOUT,
+    ChunkEntry,
+    Completion,
+    FileEntry,
+    LedgerView,
+    Origin,
+    dump,
+    key,
+    opened,
+    partition_of,
+)
 from forebay.model import Identity, OffsetRange, Receipt, SourceFile
 
 _FP = "0123456789abcdef" * 4
 _URI = "file:///drops/2013-01-05/partner-AAAAAAA.csv"
 _SIZE = 918273645
+_HASH = "fedcba9876543210" * 4
 
 
 def fingerprint(number: int) -> str:
@@ -29,7 +43,7 @@ def size(number: int) -> int:
 
 
 def _templates(pipeline: str, partitions: int) -> tuple[bytes, bytes]:
-    """The values of a chunk and of a completion record, with the three things to be replaced."""
+    """The values of a chunk and of a completion record, with the four things to be replaced."""
     file = SourceFile(_URI, _SIZE, 1357344000.0)
     ranges = tuple(OffsetRange("flights", p, 100, 250, 150) for p in range(3))
     receipt = Receipt(
@@ -44,7 +58,7 @@ def _templates(pipeline: str, partitions: int) -> tuple[bytes, bytes]:
         quarantined=0,
         outputs=ranges,
         quarantine=(),
-        content_hash="c" * 64,
+        content_hash=_HASH,
         plan_hash="d" * 64,
     )
     origin = Origin("cluster", "flights", "a" * 64, None, "b" * 64, "murmur2", 3, partitions, "0.1.0")
@@ -60,10 +74,19 @@ def records(pipeline: str, first: int, last: int, partitions: int = 1) -> Any:
     chunk, done = _templates(pipeline, partitions)
     for number in range(first, last):
         fp = fingerprint(number)
-        partition = partition_of(fp, partitions)
+        partition, content = partition_of(fp, partitions), fingerprint(-number - 1)
         for what, template in ((0, chunk), (FILE, done)):
-            value = template.replace(_FP.encode(), fp.encode()).replace(b"AAAAAAA", b"%07d" % number)
+            value = (
+                template.replace(_FP.encode(), fp.encode()).replace(b"AAAAAAA", b"%07d" % number).replace(_HASH.encode(), content.encode())
+            )
             yield partition, key(pipeline, fp, 1, what), value.replace(b"%d" % _SIZE, b"%d" % size(number))
+
+
+def read(config: dict[str, Any], pipeline: Pipeline, fingerprint: str | None = None, timeout: float = READ_TIMEOUT) -> LedgerView:
+    """The whole ledger (or the partition of one file) in memory."""
+    with opened(config, pipeline, fingerprint=fingerprint, timeout=timeout) as view:
+        assert isinstance(view, LedgerView)
+        return view
 
 
 def fill(config: dict[str, Any], pipeline: str, topic: str, first: int, last: int, partitions: int = 1) -> None:

@@ -401,3 +401,14 @@ def test_every_row_is_a_record_or_quarantined(rows: list[tuple[Any, Any, Any]], 
     assert sorted(lines) == [n for chunk in chunks for n in chunk.quarantine.rows.to_pylist()]
     assert set(lines) == set(range(1, made.stage.rows_in + 1)) - set(fit)
     assert made.count == len(lines)
+
+
+def test_the_reason_of_a_redacted_value_does_not_show_it(tmp_path: Path) -> None:
+    table = pa.table({"id": [1, 2], "day": pa.array([4_000_000, 0], pa.date32()), "other": pa.array([0, 4_000_000], pa.date32())})
+    for name in ("shown", "hidden"):
+        (tmp_path / name).mkdir()
+    shown = Made(tmp_path / "shown", table, pipeline())
+    hidden = Made(tmp_path / "hidden", table, pipeline(quality={"redact": ["day"]}))
+    assert [line["reason"].count("12921-") for line in shown.lines] == [1, 1]  # 4,000,000 days after 1970
+    assert [line["reason"].count("12921-") for line in hidden.lines] == [0, 1]
+    assert "redacted" in hidden.lines[0]["reason"]

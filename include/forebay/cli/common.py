@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 from rich.console import Console
 
 from forebay.config.home import Project
 from forebay.errors import ForebayError, SettingsError
+
+if TYPE_CHECKING:
+    from forebay.config.pipeline import Pipeline
+    from forebay.verbs.context import Context
 
 INTERRUPTED = 130
 
@@ -64,8 +70,51 @@ def write(document: Any) -> None:
     sys.stdout.flush()
 
 
+def write_streamed(document: dict[str, Any]) -> None:
+    """As `write`, of any length: values that are iterators become lists, functions are asked when their turn comes. It is put together in a file
+    first, so that an error on the way leaves no half document behind."""
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as spool:
+        for n, (name, value) in enumerate(document.items()):
+            spool.write(("{" if n == 0 else ",") + f"\n  {json.dumps(name)}: ")
+            if isinstance(value, Iterator):
+                _write_list(spool, value)
+            else:
+                spool.write(_indented(value() if callable(value) else value, 2))
+        spool.write("\n}\n")
+        spool.seek(0)
+        shutil.copyfileobj(spool, sys.stdout)
+    sys.stdout.flush()
+
+
+def _write_list(spool: TextIO, items: Iterator[Any]) -> None:
+    spool.write("[")
+    comma = ""
+    for item in items:
+        spool.write(f"{comma}\n    {_indented(item, 4)}")
+        comma = ","
+    spool.write("\n  ]" if comma else "]")
+
+
+def _indented(value: Any, by: int) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=2, default=str).replace("\n", "\n" + " " * by)
+
+
 def project(root: Path | None) -> Project:
     return Project.find(root)
+
+
+def chosen(here: Project, names: list[str] | None) -> list[Pipeline]:
+    """The pipelines that are named, or all of them. Raises `ConfigError`, naming those that there are."""
+    from forebay.config.load import load_all, load_pipeline
+
+    return [load_pipeline(here, name) for name in names] if names else list(load_all(here).pipelines.values())
+
+
+def context(here: Project, pipeline: str) -> Context:
+    """A pipeline in its surroundings, by name."""
+    from forebay.verbs.context import Context
+
+    return Context.of(chosen(here, [pipeline])[0], here)
 
 
 def error_document(error: BaseException, kind: str | None = None, message: str | None = None) -> dict[str, Any]:

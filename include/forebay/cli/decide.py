@@ -80,7 +80,7 @@ def decide(
         document = {"runs": [running.document(report) for report in done]}
         show(document, as_json, lambda console: running._print(console, done))
         failed = any(report.status == "failed" for report in done)
-        raise typer.Exit(1 if failed else 0)
+        raise typer.Exit(running.exit_code(done) if failed else 0)
 
 
 def _decision(publish: bool, publish_all: bool, reject: bool) -> Decision:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from forebay.cli.common import JsonOption, ProjectOption, exit_codes, project, show
+from forebay.cli.common import JsonOption, ProjectOption, chosen, exit_codes, project, show
 
 app = typer.Typer(no_args_is_help=True, help=__doc__)
 
@@ -24,12 +24,10 @@ def rebuild(
 ) -> None:
     """Forget the index and project the ledgers again."""
     with exit_codes(as_json):
-        from forebay.config.load import load_all, load_pipeline
         from forebay.verbs.context import Context
         from forebay.verbs.rebuild import rebuild as again
 
         here = project(root)
-        named = [load_pipeline(here, name) for name in pipelines] if pipelines else list(load_all(here).pipelines.values())
-        counts = {pipeline.pipeline: again(Context.of(pipeline, here)) for pipeline in named}
+        counts = {pipeline.pipeline: again(Context.of(pipeline, here)) for pipeline in chosen(here, pipelines)}
         lines = [f"{name}: {count:,} contents" for name, count in counts.items()]
         show({"rebuilt": counts}, as_json, lambda console: console.print("\n".join(lines)))

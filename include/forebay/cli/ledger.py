@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,9 +13,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from forebay.cli.common import JsonOption, ProjectOption, exit_codes, project, show
+from forebay.cli.common import JsonOption, ProjectOption, exit_codes, out, project, show, write_streamed
 
 app = typer.Typer(no_args_is_help=True, help=__doc__)
+
+PAGE = 500
+"""Contents in one table, so that a ledger of any length can be shown."""
 
 PipelineArgument = Annotated[str, typer.Argument(help="The pipeline.")]
 
@@ -31,24 +37,31 @@ def show_(pipeline: PipelineArgument, root: ProjectOption = None, as_json: JsonO
     with exit_codes(as_json):
         from forebay.verbs import ledger
 
-        view = ledger.read(_context(root, pipeline))
-        entries = list(view.files.values())
-        document: dict[str, Any] = {
-            "topic_id": view.topic_id,
-            "files": [entry.to_json() for entry in entries],
-            "unfinished": ledger.unfinished(view),
-        }
-        show(document, as_json, lambda console: _entries(console, entries, document["unfinished"]))
+        with ledger.opened(_context(root, pipeline)) as view:
+            if as_json:
+                files, unfinished = (entry.to_json() for entry in view.entries()), ledger.unfinished(view)
+                write_streamed({"topic_id": view.topic_id, "files": files, "unfinished": unfinished})
+            else:
+                _entries(out(), view.entries(), ledger.unfinished(view))
 
 
-def _entries(console: Console, entries: list[Any], unfinished: list[dict[str, Any]]) -> None:
+def _entries(console: Console, entries: Iterator[Any], unfinished: Iterator[dict[str, Any]]) -> None:
+    page = list(islice(entries, PAGE))
+    if not page:
+        console.print("nothing was published yet")
+    while page:
+        console.print(_table(page))
+        page = list(islice(entries, PAGE))
+    for item in unfinished:
+        console.print(Text(f"unfinished: {item['uri']} has chunks {item['chunks']} committed (run it again: it goes on there)"))
+
+
+def _table(entries: list[Any]) -> Table:
     table = Table("published at", "file", "sha256", "generation", "chunks", "rows in", "published", "quarantined", "by run", box=None)
     for e in entries:
         numbers = [f"{n:,}" for n in (e.generation, e.chunks, e.rows_in, e.published, e.quarantined)]
         table.add_row(e.attempted.isoformat()[:19], e.file.name, e.fingerprint[:16], *numbers, e.identity.run_id)
-    console.print(table if entries else "nothing was published yet")
-    for item in unfinished:
-        console.print(Text(f"unfinished: {item['uri']} has chunks {item['chunks']} committed (run it again: it goes on there)"))
+    return table
 
 
 @app.command("verify")
@@ -57,21 +70,39 @@ def verify(pipeline: PipelineArgument, root: ProjectOption = None, as_json: Json
     with exit_codes(as_json):
         from forebay.verbs import ledger
 
-        ctx = _context(root, pipeline)
-        proofs = ledger.verify(ctx, ledger.read(ctx))
-        document = {"files": [proof.to_json() for proof in proofs], "ok": all(proof.problem is None for proof in proofs)}
-        show(document, as_json, lambda console: _proofs(console, proofs))
-    if not document["ok"]:
+        ctx, count = _context(root, pipeline), _Count()
+        with ledger.opened(ctx) as view:
+            proofs = count.each(ledger.verify(ctx, view))
+            if as_json:
+                files = (proof.to_json() for proof in proofs)
+                write_streamed({"files": files, "ok": lambda: not count.wrong})
+            else:
+                _proofs(out(), proofs, count)
+    if count.wrong:
         raise typer.Exit(1)
 
 
-def _proofs(console: Console, proofs: list[Any]) -> None:
+@dataclass
+class _Count:
+    """Proofs that went by."""
+
+    contents: int = 0
+    records: int = 0
+    wrong: int = 0
+
+    def each(self, proofs: Iterator[Any]) -> Iterator[Any]:
+        for proof in proofs:
+            self.contents += 1
+            self.records += proof.found
+            self.wrong += proof.problem is not None
+            yield proof
+
+
+def _proofs(console: Console, proofs: Iterator[Any], count: _Count) -> None:
     for proof in proofs:
         if proof.problem:
             console.print(Text(f"DIFFERS {proof.uri} generation {proof.generation}: {proof.problem}"))
-    records = sum(proof.found for proof in proofs)
-    wrong = sum(proof.problem is not None for proof in proofs)
-    console.print(f"{len(proofs)} contents, {records:,} records read again, {wrong} differ from the ledger")
+    console.print(f"{count.contents} contents, {count.records:,} records read again, {count.wrong} differ from the ledger")
 
 
 @app.command("export")

@@ -7,10 +7,11 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from forebay.cli.common import JsonOption, ProjectOption, exit_codes, project, show
+from forebay.cli.common import JsonOption, ProjectOption, chosen, context, exit_codes, plain, project, show
 from forebay.config.home import Project
 from forebay.errors import ConfigError
 from forebay.model import FileRun
@@ -18,23 +19,19 @@ from forebay.model import FileRun
 app = typer.Typer(no_args_is_help=True, help=__doc__)
 
 PipelineArgument = Annotated[str | None, typer.Argument(help="Only this pipeline.")]
+NOTHING = "no quarantined rows"
 FileOption = Annotated[str | None, typer.Option("--file", help="The end of the file's uri, or the beginning of its sha256.")]
-
-
-def _context(here: Project, pipeline: str) -> Any:
-    from forebay.config.load import load_pipeline
-    from forebay.verbs.context import Context
-
-    return Context.of(load_pipeline(here, pipeline), here)
 
 
 @app.command("list")
 def list_(pipeline: PipelineArgument = None, file: FileOption = None, root: ProjectOption = None, as_json: JsonOption = False) -> None:
-    """Which files have quarantined rows, and what set them aside."""
+    """Which files have quarantined rows, what set them aside, and how many are left after replays."""
     with exit_codes(as_json):
         from forebay.verbs import quarantine
 
         here = project(root)
+        if pipeline:
+            chosen(here, [pipeline])
         found = [(f, _reasons(here, f), quarantine.replayed(here, f)) for f in quarantine.files_with(here, pipeline, file)]
         document = {"files": [_summary(f) | {"replayed": replayed, "reasons": reasons} for f, reasons, replayed in found]}
         show(document, as_json, lambda console: _table(console, found))
@@ -44,7 +41,7 @@ def _reasons(here: Project, file: FileRun) -> list[dict[str, Any]]:
     from forebay.verbs import quarantine
 
     try:
-        return quarantine.by_reason(quarantine.listed(_context(here, file.pipeline), file))
+        return quarantine.by_reason(quarantine.listed(context(here, file.pipeline), file))
     except ConfigError as error:
         return [{"stage": "", "why": error.message, "rows": file.quarantined, "first_row": None}]
 
@@ -56,15 +53,21 @@ def _summary(file: FileRun) -> dict[str, Any]:
 
 def _table(console: Console, found: list[tuple[FileRun, list[dict[str, Any]], int]]) -> None:
     if not found:
-        console.print("no quarantined rows")
+        console.print(NOTHING)
         return
-    table = Table("day", "file", "quarantined", "replayed", "of", "stage", "why", "first row", box=None)
     for file, reasons, replayed in found:
-        head = [file.window.day.isoformat(), file.file.name, f"{file.quarantined:,}", f"{replayed:,}", f"{file.rows_in:,}"]
+        left = f", {replayed:,} of them replayed, {file.quarantined - replayed:,} left" if replayed else ""
+        console.print(Text(f"{file.pipeline}  {file.window.day}  {plain(file.file.name)}", style="bold"), end="")
+        console.print(f": {file.quarantined:,} of {file.rows_in:,} rows quarantined{left}")
+        table = Table("stage", "why", box=None, pad_edge=False, header_style="dim")
+        table.add_column("rows", justify="right")
+        table.add_column("first", justify="right")
         for reason in reasons:
-            table.add_row(*head, reason["stage"], Text(f"{reason['why']} ×{reason['rows']}"), str(reason["first_row"] or ""))
-            head = ["", "", "", "", ""]
-    console.print(table)
+            table.add_row(reason["stage"], Text(plain(reason["why"])), f"{reason['rows']:,}", f"{reason['first_row'] or ''}")
+        console.print(Padding(table, (0, 0, 1, 2), expand=False))
+    console.print(
+        "the rows: forebay quarantine show PIPELINE; to mend them: forebay quarantine export PIPELINE --to FILE --repair", style="dim"
+    )
 
 
 @app.command("show")
@@ -75,31 +78,54 @@ def show_(
     root: ProjectOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """The rows themselves: row number, columns, every reason, and the raw text."""
+    """The rows themselves: row number, columns and what stood there, every failing rule or other reason, the raw text, and whether it was replayed."""
     with exit_codes(as_json):
         from forebay.verbs import quarantine
 
         here = project(root)
-        ctx = _context(here, pipeline)
-        found = [(f, quarantine.rows(quarantine.listed(ctx, f), limit).to_pylist()) for f in quarantine.files_with(here, pipeline, file)]
+        ctx = context(here, pipeline)
+        found = [(f, _lines(here, ctx, f, limit)) for f in quarantine.files_with(here, pipeline, file)]
         document = {"files": [_summary(f) | {"rows": rows} for f, rows in found]}
         show(document, as_json, lambda console: _rows(console, found))
 
 
+def _lines(here: Project, ctx: Any, file: FileRun, limit: int) -> list[dict[str, Any]]:
+    """The first rows of one file, each with its `causes` and whether it was `replayed`."""
+    from forebay.verbs import quarantine
+    from forebay.verbs._causes import causes
+
+    done = quarantine.rows_of(quarantine.replays(here, file))
+    found = quarantine.rows(quarantine.listed(ctx, file), limit, redact=ctx.pipeline.quality.redact).to_pylist()
+    return [row | {"causes": list(causes(row["rule"], row["reason"])), "replayed": row["row"] in done} for row in found]
+
+
 def _rows(console: Console, found: list[tuple[FileRun, list[dict[str, Any]]]]) -> None:
     if not found:
-        console.print("no quarantined rows")
+        console.print(NOTHING)
     for file, rows in found:
-        console.print(Text(f"{file.file.uri}: {file.quarantined:,} of {file.rows_in:,} rows", style="bold"))
+        console.print(Text(f"{plain(file.file.uri)}: {file.quarantined:,} of {file.rows_in:,} rows", style="bold"))
         for row in rows:
-            console.print(Text(f"  row {row['row']:,}  {row['stage']}  {row['columns'] or ''}\n    {row['reason']}"))
-            console.print(Text(f"    {row['raw'][:300]}", style="dim"))
+            _row(console, row)
+        if len(rows) < file.quarantined:
+            console.print(f"  and {file.quarantined - len(rows):,} more (--limit, or: forebay quarantine export)", style="dim")
+
+
+def _row(console: Console, row: dict[str, Any]) -> None:
+    where = row["observed"] or row["columns"]
+    console.print(Text(f"  row {row['row']:,}  {row['stage']}{', replayed' if row['replayed'] else ''}  {plain(where)}".rstrip()))
+    for cause in row["causes"]:
+        console.print(Text(f"    {plain(cause)}"))
+    console.print(Text(f"    {plain(_cut(row['raw']))}", style="dim"))
+
+
+def _cut(text: str, most: int = 300) -> str:
+    return text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters)"
 
 
 @app.command("export")
 def export(
     pipeline: Annotated[str, typer.Argument(help="The pipeline.")],
-    to: Annotated[Path, typer.Option("--to", help="The CSV file to write.")],
+    to: Annotated[Path, typer.Option("--to", help="The CSV file to write. With --repair it is never overwritten.")],
     file: FileOption = None,
     raw: Annotated[
         bool, typer.Option("--raw", help="Leave cells that begin with = + - @ as they are (a spreadsheet would run them).")
@@ -110,15 +136,22 @@ def export(
     root: ProjectOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """All quarantined rows as one CSV: to be read by people, or (--repair) to be edited and replayed."""
+    """All quarantined rows as one CSV: to be read by people, or (--repair) those not yet replayed, to be edited and replayed."""
     with exit_codes(as_json):
         from forebay.verbs import quarantine
 
         here = project(root)
-        ctx = _context(here, pipeline)
+        ctx = context(here, pipeline)
         lists = [(f, quarantine.listed(ctx, f)) for f in quarantine.files_with(here, pipeline, file, limit=100_000)]
-        count = _write_repair(ctx, lists, to) if repair else _write(lists, to, raw)
-        show({"path": str(to), "rows": count}, as_json, lambda console: console.print(f"{count:,} rows written to {to}"))
+        count = _write_repair(ctx, lists, to) if repair else _write(lists, to, raw, ctx.pipeline.quality.redact)
+        show({"path": str(to), "rows": count}, as_json, lambda console: _exported(console, pipeline, count, to, repair))
+
+
+def _exported(console: Console, pipeline: str, count: int, to: Path, repair: bool) -> None:
+    console.print(Text(f"{count:,} rows written to {to}"))
+    if repair:
+        console.print("edit the columns that do not begin with __ (an empty cell is null), delete the lines that stay as they are, then:")
+        console.print(Text(f'  forebay quarantine replay {pipeline} --from {to} --reason "…"'))
 
 
 def _write_repair(ctx: Any, lists: list[tuple[FileRun, Path]], to: Path) -> int:
@@ -126,15 +159,29 @@ def _write_repair(ctx: Any, lists: list[tuple[FileRun, Path]], to: Path) -> int:
     import pyarrow.csv as pc
 
     from forebay.verbs import _repair
-    from forebay.verbs.inspect import work_of
 
-    tables = [_repair.exported(ctx, file, work_of(ctx, file.fingerprint or ""), path) for file, path in lists]
-    if not tables:
-        raise ConfigError(f"exporting rows of `{ctx.pipeline.pipeline}`: none is quarantined (forebay quarantine list)")
+    if to.exists():
+        raise ConfigError(f"writing `{to}`: it is there already, and perhaps edited (name another file, or remove it)")
+    tables = [_left(ctx, file, path) for file, path in lists]
+    if not sum(map(len, tables)):
+        raise ConfigError(f"exporting rows of `{ctx.pipeline.pipeline}`: none is left in quarantine (forebay quarantine list)")
     table = pa.concat_tables(tables, promote_options="permissive")
     order = [name for name in table.column_names if name not in _repair.OWN]
     pc.write_csv(table.select([*order, *_repair.OWN]), to)
     return len(table)
+
+
+def _left(ctx: Any, file: FileRun, path: Path) -> Any:
+    """The rows of one file that were not replayed yet, as far as the index knows."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from forebay.verbs import _repair, quarantine
+    from forebay.verbs.inspect import work_of
+
+    table = _repair.exported(ctx, file, work_of(ctx, file.fingerprint or ""), path)
+    done = quarantine.rows_of(quarantine.replays(ctx.project, file))
+    return table.filter(pc.invert(pc.is_in(table["__row"], pa.array([str(row) for row in sorted(done)], pa.string()))))
 
 
 @app.command("replay")
@@ -151,7 +198,7 @@ def replay(
         from forebay.cli.run import getuser
         from forebay.verbs import replay as replaying
 
-        ctx = _context(project(root), pipeline)
+        ctx = context(project(root), pipeline)
         with follow():
             done = replaying.replay(ctx, source, getuser(), reason)
         show({"files": [one.to_json() for one in done]}, as_json, lambda console: _replayed(console, done))
@@ -161,14 +208,16 @@ def replay(
 def _replayed(console: Console, done: list[Any]) -> None:
     for one in done:
         counts = f"{one.rows:,} rows: {one.published:,} published, {one.already:,} already replayed, {len(one.still):,} stay in quarantine"
-        console.print(Text(f"{one.uri}: {counts}"))
+        console.print(Text(plain(f"{one.uri}: {counts}")))
         for row in one.still[:20]:
-            console.print(Text(f"  row {row.row:,}  {row.reason}"))
+            console.print(Text(plain(f"  row {row.row:,}  {row.reason}")))
+        if len(one.still) > 20:
+            console.print(f"  and {len(one.still) - 20:,} more (--json names them all)", style="dim")
         if one.note:
             console.print(Text(f"  {one.note}", style="dim"))
 
 
-def _write(lists: list[tuple[FileRun, Path]], to: Path, raw: bool) -> int:
+def _write(lists: list[tuple[FileRun, Path]], to: Path, raw: bool, redact: tuple[str, ...]) -> int:
     import pyarrow as pa
     import pyarrow.csv as pc
 
@@ -176,7 +225,7 @@ def _write(lists: list[tuple[FileRun, Path]], to: Path, raw: bool) -> int:
 
     count, writer = 0, None
     for file, path in lists:
-        table = quarantine.rows(path)
+        table = quarantine.rows(path, redact=redact)
         table = table.add_column(0, "file", pa.repeat(file.file.uri, len(table)))
         table = table if raw else _harmless(table)
         writer = writer or pc.CSVWriter(to, table.schema)
@@ -185,7 +234,7 @@ def _write(lists: list[tuple[FileRun, Path]], to: Path, raw: bool) -> int:
     if writer:
         writer.close()
     else:
-        to.write_text("file,row,stage,columns,rule,reason,raw\n")
+        to.write_text("file,row,stage,columns,rule,reason,observed,raw\n")
     return count
 
 

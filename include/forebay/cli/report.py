@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from forebay.cli.common import JsonOption, ProjectOption, exit_codes, plain, project, show
+from forebay.cli.common import JsonOption, ProjectOption, chosen, exit_codes, plain, project, show
 
 app = typer.Typer()
 
@@ -21,13 +21,11 @@ def report(
 ) -> None:
     """Write the quality pages again from the index, and say where they are. Each run does this for its own night."""
     with exit_codes(as_json):
-        from forebay.config.load import load_all, load_pipeline
         from forebay.verbs.context import Context
         from forebay.verbs.history import write
 
         here = project(root)
-        named = [load_pipeline(here, name) for name in pipelines] if pipelines else list(load_all(here).pipelines.values())
-        written = {pipeline.pipeline: write(Context.of(pipeline, here)) for pipeline in named}
+        written = {pipeline.pipeline: write(Context.of(pipeline, here)) for pipeline in chosen(here, pipelines)}
         index = here.reports / "quality" / "index.html"
         document = {
             "index": str(index),

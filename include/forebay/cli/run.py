@@ -14,7 +14,7 @@ from rich.text import Text
 from forebay.cli.common import JsonOption, ProjectOption, day, error_document, exit_codes, plain, project, show, tell
 from forebay.cli.progress import follow
 from forebay.config.load import load_pipeline
-from forebay.errors import FatalError, ForebayError, QualityError
+from forebay.errors import FatalError, ForebayError, QualityError, RetryableError
 from forebay.model import Decision, FileRun, RunReport, Status, Window
 
 if TYPE_CHECKING:
@@ -111,8 +111,12 @@ def _run_all(ctx: Context, days: Iterable[date], extra: dict[str, Any]) -> Runs:
 
 
 def exit_code(runs: Iterable[RunReport]) -> int:
-    """0 when all is done; 1 when something failed; 3 when a file waits for a person or was rejected."""
-    ends = {report.status for report in runs}
+    """0 when all is done; 1 when something failed, 4 when all that failed may succeed later; 3 when a file waits for a person or was rejected."""
+    reports = list(runs)
+    failed = [file for report in reports for file in report.files if file.status is Status.FAILED]
+    if failed:
+        return RetryableError.exit_code if all(file.again for file in failed) else FatalError.exit_code
+    ends = {report.status for report in reports}
     if "failed" in ends:
         return FatalError.exit_code
     return QualityError.exit_code if ends & {"blocked", "rejected"} else 0
@@ -185,6 +189,8 @@ def became(file: FileRun) -> str:
             return "published" if file.outputs or file.published else "done"
         case Status.SKIPPED:
             return file.fate.value
+        case Status.FAILED if file.again:
+            return "failed, try again"
     return file.status.value
 
 

@@ -11,18 +11,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from forebay.cli.common import JsonOption, ProjectOption, exit_codes, plain, project, show, write
+from forebay.cli.common import JsonOption, ProjectOption, context, exit_codes, plain, project, show, write
 from forebay.errors import ConfigError, QualityError
 
 app = typer.Typer(no_args_is_help=True, help=__doc__)
-
-
-def _context(root: Path | None, pipeline: str) -> Any:
-    from forebay.config.load import load_pipeline
-    from forebay.verbs.context import Context
-
-    here = project(root)
-    return Context.of(load_pipeline(here, pipeline), here)
 
 
 @app.command("propose")
@@ -39,7 +31,7 @@ def propose(
 
         if to and to.exists():
             raise ConfigError(f"writing `{to}`: it is there already, and perhaps reviewed (name another file, or remove it)")
-        found = suites.propose(_context(root, pipeline), file, to.stem if to else pipeline)
+        found = suites.propose(context(project(root), pipeline), file, to.stem if to else pipeline)
         if to is None:
             write(found)
             return
@@ -65,7 +57,7 @@ def test(
     with exit_codes(as_json):
         from forebay.verbs import suites
 
-        tried = suites.attempt(_context(root, pipeline), file, limit)
+        tried = suites.attempt(context(project(root), pipeline), file, limit)
         names = ("suite", "rows_in", "unreadable", "failing", "success")
         document = {name: getattr(tried, name) for name in names}
         document |= {"results": [result.to_json() for result in tried.results], "rows": list(tried.rows)}

@@ -73,6 +73,7 @@ def all_faults(document: Document, project: Project) -> list[Found]:
         *_columns(document),
         *_named_columns(document),
         *_timestamp(document),
+        *_learning(document),
         *_suite(document, project),
         *_rule_limits(document, project),
         *_replicas(document),
@@ -106,7 +107,7 @@ def _columns(document: Document) -> Iterator[Found]:
 
 
 def _named_columns(document: Document) -> Iterator[Found]:
-    """Columns of the record, and of rules that learn, that the schema does not declare."""
+    """Columns of the record, of rules that learn and to be redacted, that the schema does not declare."""
     declared = _declared(document)
     for place, name in _record_columns(document):
         if declared and isinstance(name, str) and name not in declared:
@@ -121,10 +122,27 @@ def _record_columns(document: Document) -> Iterator[tuple[Path, Any]]:
     else:
         yield ("record", "key"), key
     yield ("record", "timestamp"), document.at("record", "timestamp")
+    redacted = document.at("quality", "redact")
+    yield from ((("quality", "redact", index), name) for index, name in enumerate(redacted if isinstance(redacted, list) else ()))
     rules = document.at("quality", "history", "rules")
     for index, rule in enumerate(rules if isinstance(rules, list) else ()):
         if isinstance(rule, dict):
             yield ("quality", "history", "rules", index, "column"), rule.get("column")
+
+
+def _learning(document: Document) -> Iterator[Found]:
+    """Rules that learn from a column which they cannot measure, or whose values the index may not keep."""
+    redacted = document.at("quality", "redact")
+    rules = document.at("quality", "history", "rules")
+    for index, rule in enumerate(rules if isinstance(rules, list) else ()):
+        place = ("quality", "history", "rules", index, "column")
+        metric, name = (rule.get("metric"), rule.get("column")) if isinstance(rule, dict) else (None, None)
+        type_ = _declared(document).get(name) if isinstance(name, str) else None
+        if metric == "drift" and isinstance(type_, str) and type_.startswith(("date", "time", "binary")):
+            yield place, f"{reading(place)}: column `{name}` is `{type_}`, and drift is of numbers, texts and bools (take the rule out)"
+        if metric in {"drift", "mean"} and isinstance(redacted, list) and name in redacted:
+            why = f"`{metric}` keeps values of `{name}` in the index, and `quality.redact` forbids it"
+            yield place, f"{reading(place)}: {why} (compare its null_share or distinct_count)"
 
 
 def _timestamp(document: Document) -> Iterator[Found]:

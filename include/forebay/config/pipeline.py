@@ -156,12 +156,14 @@ class BlockWhen(Budget):
 class HistoryRule(Settings):
     """One number of a file that is held against what it was in earlier nights."""
 
-    metric: Literal["row_count", "null_share", "distinct_count", "mean"]
-    """What is measured: over all rows of the file, or over a column's values among the rows that could be read."""
+    metric: Literal["row_count", "null_share", "distinct_count", "mean", "drift"]
+    """What is measured: over all rows of the file, or over a column's values among the rows that could be read. `drift`: how far the distribution of the column's
+    values (numbers, texts or bools) lies from that of the earlier nights, as a Jensen-Shannon distance between 0 and 1."""
     column: str | None = None
     """The column; `row_count` has none."""
     tolerance: str = Field(default="3 sigma", pattern=r"^\s*[0-9]+(\.[0-9]+)?\s*(sigma|%)\s*$")
-    """How far from the usual: so many standard deviations around the mean (`3 sigma`; never less than 1 % of it), or a share of the median (`50%`)."""
+    """How far from the usual: so many standard deviations around the mean (`3 sigma`; never less than 1 % of it), or a share of the median (`50%`). Of `drift`:
+    beyond the distances that the earlier nights have from one another; never within 0.05 or what chance allows."""
     severity: Severity = Severity.WARNING
     """How bad a value outside is; from `block_when.any_table_rule` on it holds the file back."""
 
@@ -189,6 +191,17 @@ class History(Settings):
         return self
 
 
+class Notify(Settings):
+    """One way to tell people, by an Airflow notifier. Secrets belong into an Airflow connection that the notifier names."""
+
+    notifier: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+$")
+    """The notifier's class by its import path, such as `airflow.providers.smtp.notifications.smtp.SmtpNotifier`."""
+    on: tuple[Literal["waiting", "failed"], ...] = ("waiting",)
+    """`waiting`: a steward is asked. `failed`: the DAG run has failed."""
+    arguments: dict[str, Any] = {}
+    """The notifier's own; in texts `{{ forebay.link }}`, `{{ forebay.event }}`, `{{ forebay.pipeline }}` and `{{ forebay.text }}` are known."""
+
+
 class Steward(Settings):
     """Who is asked when a file is held back."""
 
@@ -200,6 +213,8 @@ class Steward(Settings):
     """What happens when nobody answers in time."""
     users: tuple[str, ...] = ()
     """Airflow users who may answer; empty means anyone with the permission."""
+    notify: tuple[Notify, ...] = ()
+    """Who is told, under Airflow."""
 
 
 class Quality(Settings):
@@ -215,6 +230,9 @@ class Quality(Settings):
     """What is said beside the decision, in index, reports and log, and holds nothing back."""
     history: History = History()
     """Rules that learn from earlier nights."""
+    redact: tuple[str, ...] = ()
+    """Columns whose values are shown nowhere: not in results, Data Docs, reports, index, lineage, logs, nor in the reasons of quarantined rows. Only records themselves
+    have them: those of the topics, the work folder, and `forebay quarantine export --repair`."""
     steward: Steward = Steward()
     """Who decides then."""
 

@@ -175,7 +175,9 @@ def _table(section: Schema, defs: dict[str, Schema], path: tuple[str, ...], hidd
     return "\n".join(rows) + "\n"
 
 
-def _type(part: Schema, defs: dict[str, Schema], path: tuple[str, ...]) -> str:
+def _type(part: Schema | bool, defs: dict[str, Schema], path: tuple[str, ...]) -> str:
+    if isinstance(part, bool):  # JSON Schema's `true`: whatever there is
+        return "any"
     if path in _BARE:
         return f"[plug-in](#{_BARE[path].kind}-{''.join(path)})"
     if "$ref" in part:

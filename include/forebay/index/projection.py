@@ -82,19 +82,44 @@ def project_verdict(url: str, file: FileRun, verdict: Verdict) -> None:
     if rows:
         with connected(url) as connection:
             _upsert(connection, "rules", rows)
+            sketches = _sketches(file, verdict)
+            if sketches:
+                _upsert(connection, "sketches", sketches)
+
+
+def _sketches(file: FileRun, verdict: Verdict) -> list[dict[str, Any]]:
+    here = {"pipeline": file.pipeline, "run_id": file.run_id, "uri": file.file.uri, "ds": file.window.day.isoformat()}
+    return [here | {"column": result.columns[0], "sketch": result.sketch} for result in verdict.results if result.sketch]
+
+
+def project_published(url: str, units: Iterable[tuple[FileRun, Iterable[Receipt]]]) -> None:
+    """Insert or update some files with their offset ranges, in one transaction."""
+    files: list[dict[str, Any]] = []
+    places: list[dict[str, Any]] = []
+    for file, receipts in units:
+        files.append(_file_row(file))
+        places += _range_rows(file.pipeline, file.file.uri, file.run_id, receipts)
+    with connected(url) as connection:
+        for name, rows in (("files", files), ("receipts", places)):
+            if rows:
+                _upsert(connection, name, rows)
 
 
 def project_receipts(url: str, pipeline: str, uri: str, run_id: str, receipts: Iterable[Receipt]) -> None:
     """Insert or update the offset ranges of some chunks."""
-    rows = [
+    rows = _range_rows(pipeline, uri, run_id, receipts)
+    if rows:
+        with connected(url) as connection:
+            _upsert(connection, "receipts", rows)
+
+
+def _range_rows(pipeline: str, uri: str, run_id: str, receipts: Iterable[Receipt]) -> list[dict[str, Any]]:
+    return [
         _range_row(pipeline, uri, run_id, receipt, kind, place)
         for receipt in receipts
         for kind, places in (("data", receipt.outputs), ("quarantine", receipt.quarantine))
         for place in places
     ]
-    if rows:
-        with connected(url) as connection:
-            _upsert(connection, "receipts", rows)
 
 
 def _range_row(pipeline: str, uri: str, run_id: str, receipt: Receipt, kind: str, place: OffsetRange) -> dict[str, Any]:
@@ -111,7 +136,7 @@ def clear(url: str, pipeline: str) -> None:
     import sqlalchemy as sa
 
     with connected(url) as connection:
-        for name in ("runs", "files", "rules", "receipts"):
+        for name in ("runs", "files", "rules", "sketches", "receipts"):
             connection.execute(sa.delete(table(name)).where(table(name).c.pipeline == pipeline))
 
 

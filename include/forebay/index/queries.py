@@ -145,6 +145,17 @@ def measured(url: str, pipeline: str, before: str, rule: str, columns: str) -> l
     return _rows(url, query.order_by(r.c.ds.desc(), f.c.updated.desc()))
 
 
+def sketches(url: str, pipeline: str, before: str, column: str) -> list[dict[str, Any]]:
+    """A column's distributions in published files of the days before `before`, as `measured` tells values (`observed` is the sketch)."""
+    import sqlalchemy as sa
+
+    s, f = table("sketches"), table("files")
+    same = (s.c.pipeline == f.c.pipeline) & (s.c.run_id == f.c.run_id) & (s.c.uri == f.c.uri)
+    asked = (s.c.pipeline == pipeline) & (s.c.ds < before) & (s.c.column == column) & (f.c.published > 0)
+    query = sa.select(s.c.ds, f.c.name, s.c.sketch.label("observed")).select_from(s.join(f, same)).where(asked)
+    return _rows(url, query.order_by(s.c.ds.desc(), f.c.updated.desc()))
+
+
 def counted(url: str, pipeline: str, before: str) -> list[dict[str, Any]]:
     """The rows of published files of the days before `before`, as `measured` tells them; replays are no files of a night."""
     import sqlalchemy as sa

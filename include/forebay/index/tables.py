@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 @cache
 def metadata() -> sa.MetaData:
-    """The tables `runs`, `files`, `rules` and `receipts`.
+    """The tables `runs`, `files`, `rules`, `sketches` and `receipts`.
 
-    `files`: what became of one file in one run (a `FileRun`). `rules`: what one expectation said of it. `receipts`: the ledger's offset
+    `files`: what became of one file in one run (a `FileRun`). `rules`: what one expectation said of it. `sketches`: the distributions that rules on drift
+    compare. `receipts`: the ledger's offset
     ranges, `kind` being `data` or `quarantine`.
     """
     import sqlalchemy as sa
@@ -80,6 +81,16 @@ def metadata() -> sa.MetaData:
         sa.Column("unexpected", number),
         sa.Column("checked", number),
         sa.Column("observed", text),
+    )
+    sa.Table(
+        "sketches",
+        m,
+        sa.Column("pipeline", sa.String(64), primary_key=True),
+        sa.Column("run_id", sa.String(250), primary_key=True),
+        sa.Column("uri", sa.String(700), primary_key=True),
+        sa.Column("column", sa.String(250), primary_key=True),
+        sa.Column("ds", sa.String(10), index=True),
+        sa.Column("sketch", text),
     )
     sa.Table(
         "receipts",

@@ -6,9 +6,11 @@ a foot with their count and the sha256 of all bytes before it.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,8 +49,8 @@ class _Collect:
     def __init__(self) -> None:
         self.records: list[tuple[int, int, bytes, bytes]] = []
 
-    def add(self, key: bytes, value: bytes, partition: int, offset: int) -> None:
-        self.records.append((partition, offset, key, value))
+    def add(self, records: list[tuple[bytes, bytes, int, int]]) -> None:
+        self.records += [(partition, offset, key, value) for key, value, partition, offset in records]
 
     def reached(self, offsets: dict[int, int], force: bool = True) -> None:
         """Nothing is written down."""
@@ -140,28 +142,58 @@ def restore(config: client.Config, pipeline: Pipeline, source: Path, keep: Keep)
             "(set it to what the file has: files would be looked for in the wrong partition)"
         )
     topics.create_ledger(config, pipeline)
-    held = _held(config, pipeline, doing)
-    present = _compare(source, held, doing)
-    written = _write(config, pipeline, (r for r in _lines(source) if r[1] not in held))
+    with _held(config, pipeline, doing) as held:
+        present = _compare(source, held, doing)
+        written = _write(config, pipeline, (r for r in _lines(source) if held.get(r[1]) is None))
+        kept = len(held) - present
     topic_id = accept(config, pipeline, keep, f"restored from {source.name}")
-    return Restored(written, present, len(held) - present, topic_id)
+    return Restored(written, present, kept, topic_id)
 
 
-def _held(config: client.Config, pipeline: Pipeline, doing: str) -> dict[bytes, bytes]:
-    """The digest of each value that the topic has already, by key."""
-    reader = LedgerReader(config, pipeline)
-    if len(reader.partitions) != pipeline.publish.ledger_partitions:
-        raise LedgerError(
-            f"{doing}: the topic has {len(reader.partitions)} partitions, it must have {pipeline.publish.ledger_partitions} "
-            f"(delete `{reader.topic}`: it is then made anew)"
-        )
+class _Held:
+    """The digest of each value that the topic has already, by key: in a file that is gone when it is closed."""
+
+    def __init__(self) -> None:
+        self._db = sqlite3.connect("", isolation_level=None)
+        self._db.execute("PRAGMA cache_size = -16000")  # kB
+        self._db.execute("CREATE TABLE held (key BLOB NOT NULL, value BLOB NOT NULL)")
+        self._db.execute("BEGIN")
+
+    def fill(self, records: Iterable[tuple[int, int, bytes, bytes]]) -> None:
+        rows = ((hashlib.sha256(key).digest(), hashlib.sha256(value).digest()) for _, _, key, value in records)
+        self._db.executemany("INSERT INTO held VALUES (?, ?)", rows)
+        self._db.execute("CREATE INDEX held_key ON held (key)")
+
+    def get(self, key: bytes) -> bytes | None:
+        """Of a key that is there twice (not yet compacted), the later one."""
+        words = "SELECT value FROM held WHERE key = ? ORDER BY rowid DESC LIMIT 1"
+        row = self._db.execute(words, (hashlib.sha256(key).digest(),)).fetchone()
+        return row[0] if row else None
+
+    def __len__(self) -> int:
+        return int(self._db.execute("SELECT count(DISTINCT key) FROM held").fetchone()[0])
+
+    def close(self) -> None:
+        self._db.close()
+
+
+@contextlib.contextmanager
+def _held(config: client.Config, pipeline: Pipeline, doing: str) -> Iterator[_Held]:
+    held = _Held()
     try:
-        return {key: hashlib.sha256(value).digest() for _, _, key, value in _records(reader)}
+        with contextlib.closing(LedgerReader(config, pipeline)) as reader:
+            if len(reader.partitions) != pipeline.publish.ledger_partitions:
+                raise LedgerError(
+                    f"{doing}: the topic has {len(reader.partitions)} partitions, it must have {pipeline.publish.ledger_partitions} "
+                    f"(delete `{reader.topic}`: it is then made anew)"
+                )
+            held.fill(_records(reader))
+        yield held
     finally:
-        reader.close()
+        held.close()
 
 
-def _compare(source: Path, held: dict[bytes, bytes], doing: str) -> int:
+def _compare(source: Path, held: _Held, doing: str) -> int:
     """How many records the topic has already. Raises `LedgerError` if one of them says something else."""
     present = 0
     for _, key, value in _lines(source):

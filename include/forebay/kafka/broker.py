@@ -28,6 +28,7 @@ from forebay.model import Json
 
 _READY_SECONDS = 90.0
 _STOP_SECONDS = 20.0
+_LOADING_SECONDS = 5.0
 
 _children: dict[int, subprocess.Popen[bytes]] = {}
 """Brokers that this very process started: kept, so that they are reaped when they end and never reported as leaked."""
@@ -330,19 +331,24 @@ def _addresses(ports: Iterable[int]) -> str:
 
 
 def _alive(home: Path, state: _State) -> tuple[int, ...]:
-    """Every node's pid where a process of that pid lives and is that node, else 0. A pid alone proves nothing: they are used again."""
+    """Every node's pid where a process of that pid lives and is that node, else 0. A pid alone proves nothing: it may be another's by now."""
     return tuple(pid if _is_node(pid, home, node) else 0 for node, pid in enumerate(state.pids, 1))
 
 
 def _is_node(pid: int, home: Path, node: int) -> bool:
+    return bool(pid) and _words(pid)[-1:] == [str(_nodes.folder(home, node) / "server.properties")]
+
+
+def _words(pid: int) -> list[str]:
+    """A living process's command line. It is empty for a moment: while the kernel loads the program, `Popen` has long returned."""
     import psutil
 
-    if not pid:
-        return False
-    try:
-        return psutil.Process(pid).cmdline()[-1:] == [str(_nodes.folder(home, node) / "server.properties")]
-    except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
-        return False
+    with suppress(psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+        process, deadline = psutil.Process(pid), time.monotonic() + _LOADING_SECONDS
+        while not (words := process.cmdline()) and process.status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
+            time.sleep(0.005)
+        return words
+    return []
 
 
 def _pid(home: Path, node: int) -> int:

@@ -9,15 +9,15 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from forebay.errors import BrokerUnavailableError, ConfigError, ForebayError
+from forebay.errors import BrokerUnavailableError, ConfigError, ForebayError, OutOfResourcesError
 from forebay.kafka import failures
 from forebay.kafka.failures import Action, Failure
 
 if TYPE_CHECKING:
-    from confluent_kafka import Consumer, KafkaError, Producer
+    from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
     from confluent_kafka.admin import AdminClient
 
 Config = dict[str, Any]
@@ -36,6 +36,7 @@ CONSUMER: Config = {
     "enable.partition.eof": True,
     "auto.offset.reset": "error",  # a range that has expired is said, not silently skipped
 }
+FIRST_ANSWER = 3.0  # seconds after which a new client asks; it waits twice as long, for the network may be that slow
 _VAGUE = frozenset({"_TIMED_OUT", "_ALL_BROKERS_DOWN", "_WAIT_COORD"})
 
 
@@ -106,6 +107,76 @@ def answer(admin: Any, future: Any, patience: float = 60.0) -> Any:
                 raise
 
 
+class Asker:
+    """Asks the brokers through an admin client, and through a new one where the old one gets no answer.
+
+    librdkafka's admin client goes on asking with the leader, and the leader epoch, that it knows: after a leader was killed or moved it is refused
+    (`FENCED_LEADER_EPOCH`), or left without an answer for longer than any `request_timeout` allows. A new client learns first who leads: asked for
+    offsets before it knows, it would look for the leader every 3 s only.
+    """
+
+    def __init__(self, config: Config, errors: ClientErrors | None = None, patience: float = 30.0) -> None:
+        """`patience`: seconds after which a question is not asked again; the last time it is asked may take as long."""
+        self.errors = errors or ClientErrors()
+        self._config, self._patience = config, patience
+        self.admin = admin(config, self.errors)
+
+    def ask(self, question: Callable[[AdminClient, float], Any], final: frozenset[int] = frozenset()) -> Any:
+        """What the brokers answer. `question(admin, seconds)` sends it, `seconds` being the `request_timeout` to give, and returns the future, or
+        a dict of them; then a dict of results comes back.
+
+        It may be asked several times, so it must change nothing. Errors that time mends are waited out; those of the codes `final`, and all
+        others, are raised at once. Raises `KafkaException` (see `translate`), `NotAuthorizedError`, `BrokerUnavailableError`.
+        """
+        from confluent_kafka import KafkaException
+
+        deadline, within = time.monotonic() + self._patience, FIRST_ANSWER
+        while True:
+            try:
+                return self._answers(question(self.admin, within), within + 1)
+            except TimeoutError:
+                if time.monotonic() > deadline:
+                    raise BrokerUnavailableError(f"asking the brokers: no answer within {self._patience:g} s (try again)") from None
+            except KafkaException as error:
+                mends = failures.classify(error.args[0]).action == Action.RETRY and error.args[0].code() not in final
+                if not mends or time.monotonic() > deadline:
+                    raise
+            within *= 2
+            self._renew(within)
+
+    def offsets(
+        self, partitions: Iterable[TopicPartition], earliest: bool = False, uncommitted: bool = True, final: frozenset[int] = frozenset()
+    ) -> dict[tuple[str, int], int]:
+        """By (topic, partition) the log's first offset (`earliest`), its high watermark, or (not `uncommitted`) its last stable offset."""
+        from confluent_kafka import IsolationLevel
+        from confluent_kafka.admin import OffsetSpec
+
+        level = IsolationLevel.READ_UNCOMMITTED if uncommitted else IsolationLevel.READ_COMMITTED
+        wanted = {at: OffsetSpec.earliest() if earliest else OffsetSpec.latest() for at in partitions}
+        found = self.ask(lambda admin, within: admin.list_offsets(wanted, isolation_level=level, request_timeout=within), final)
+        return {(at.topic, at.partition): told.offset for at, told in found.items()}
+
+    def _answers(self, asked: Any, within: float) -> Any:
+        if isinstance(asked, dict):
+            return {about: _known(answer(self.admin, future, within)) for about, future in asked.items()}
+        return answer(self.admin, asked, within)
+
+    def _renew(self, within: float) -> None:
+        from confluent_kafka import KafkaException
+
+        time.sleep(0.1)
+        self.admin = admin(self._config, self.errors)
+        with contextlib.suppress(KafkaException):
+            self.admin.list_topics(timeout=within)
+
+
+def _known(told: Any) -> Any:
+    """What was told, unless it is an offset below 0: so librdkafka 2.16 says, without any error, that no leader answered in time."""
+    if getattr(told, "offset", 0) < 0:
+        raise TimeoutError
+    return told
+
+
 def producer(config: Config, errors: ClientErrors | None = None, **overrides: Any) -> Producer:
     """A producer; not transactional unless `overrides` say so. Build it in the process that uses it: clients do not survive fork()."""
     from confluent_kafka import Producer
@@ -121,12 +192,17 @@ def consumer(config: Config, errors: ClientErrors | None = None, **overrides: An
 
 
 def _build(kind: Any, settings: Config) -> Any:
-    from confluent_kafka import KafkaException
+    from confluent_kafka import KafkaError, KafkaException
 
     try:
         return kind(settings)
-    except KafkaException as error:
-        words = error.args[0].str() if error.args else str(error)
+    except (KafkaException, MemoryError) as error:
+        words = error.args[0].str() if isinstance(error, KafkaException) else "out of memory"
+        starved = {KafkaError._CRIT_SYS_RESOURCE, KafkaError.NO_ERROR}  # no thread could be made; the admin client's error has no code then
+        if isinstance(error, MemoryError) or error.args[0].code() in starved:
+            raise OutOfResourcesError(
+                f"building a Kafka client: {words} (give the process more memory or threads, then try again)"
+            ) from None
         raise ConfigError(f"building a Kafka client: {words} (correct the connection's librdkafka settings)") from None
 
 

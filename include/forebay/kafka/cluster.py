@@ -192,39 +192,38 @@ def groups(config: client.Config, topics: Iterable[str]) -> list[GroupView]:
     """
     ends = _ends(config, topics)
     names = {topic for topic, _ in ends}
-    admin = client.admin(config)
-    with client.translate("listing consumer groups"):
-        listed = sorted(g.group_id for g in admin.list_consumer_groups(request_timeout=_TIMEOUT).result().valid)
-        offsets = {group: _committed(future, names) for group, future in _ask_offsets(admin, listed).items()}
-        described = admin.describe_consumer_groups(listed, request_timeout=_TIMEOUT) if listed else {}
-        views = [_group(described[group].result(), offsets[group], ends, names) for group in listed]
+    asker = client.Asker(config)
+    with client.translate("listing consumer groups", asker.errors):
+        listed = sorted(g.group_id for g in asker.ask(lambda admin, within: admin.list_consumer_groups(request_timeout=within)).valid)
+        offsets = {
+            group: _committed(found, names) for group, found in asker.ask(lambda admin, within: _ask_offsets(admin, listed, within)).items()
+        }
+        described = asker.ask(lambda admin, within: admin.describe_consumer_groups(listed, request_timeout=within)) if listed else {}
+        views = [_group(described[group], offsets[group], ends, names) for group in listed]
     return [view for view in views if view.partitions or any(m.partitions for m in view.members)]
 
 
 def _ends(config: client.Config, topics: Iterable[str]) -> dict[tuple[str, int], int]:
     """The end of every partition's log (high watermark), whatever transaction is open."""
-    from confluent_kafka import IsolationLevel, TopicPartition
-    from confluent_kafka.admin import OffsetSpec
+    from confluent_kafka import TopicPartition
 
     view = describe(config, topics)
-    asked = {TopicPartition(t.name, p.id): OffsetSpec.latest() for t in view.topics for p in t.partitions if p.leader is not None}
-    admin = client.admin(config)
+    asked = [TopicPartition(t.name, p.id) for t in view.topics for p in t.partitions if p.leader is not None]
     with client.translate("listing the ends of partitions"):
-        futures = admin.list_offsets(asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=_TIMEOUT) if asked else {}
-        return {(at.topic, at.partition): future.result().offset for at, future in futures.items()}
+        return client.Asker(config).offsets(asked) if asked else {}
 
 
-def _ask_offsets(admin: AdminClient, listed: list[str]) -> dict[str, Any]:
+def _ask_offsets(admin: AdminClient, listed: list[str], within: float) -> dict[str, Any]:
     """One request a group (librdkafka takes no more), all of them at once."""
     from confluent_kafka import ConsumerGroupTopicPartitions
 
     return {
-        group: admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)], request_timeout=_TIMEOUT)[group] for group in listed
+        group: admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)], request_timeout=within)[group] for group in listed
     }
 
 
-def _committed(future: Any, topics: set[str]) -> dict[tuple[str, int], int]:
-    found: list[TopicPartition] = future.result().topic_partitions or []
+def _committed(answer: Any, topics: set[str]) -> dict[tuple[str, int], int]:
+    found: list[TopicPartition] = answer.topic_partitions or []
     return {(at.topic, at.partition): at.offset for at in found if at.topic in topics and at.offset >= 0}
 
 

@@ -118,13 +118,33 @@ class Driver:
         return steps.Failed(time.monotonic(), failure)
 
     def _true_cause(self, failure: Failure) -> Failure:
-        """`_TIMED_OUT` may be refused credentials, `_FATAL` anything: polling tells. An `_FATAL` without a cause counts as fenced."""
+        """`_TIMED_OUT` may be refused credentials, `_PURGE_QUEUE` a missing right, `_FATAL` anything: polling tells, or asking the transaction.
+        An `_FATAL` without a cause counts as fenced.
+        """
         fatal = self._poll_for_fatal()
-        if failure.action in {Action.RETRY, Action.LEDGER} and self._errors.refused:
+        if failure.action in {Action.RETRY, Action.LEDGER, Action.RENEW} and self._errors.refused:
             return self._errors.refused
+        if failure.action == Action.RENEW and (cause := self._transaction_error()) and cause.action in {Action.STOP, Action.FOLLOW}:
+            return cause
         if failure.code != FATAL:
             return failure
         return fatal or failures.with_action(failure, Action.FOLLOW)
+
+    def _transaction_error(self) -> Failure | None:
+        """What made the open transaction one that must be aborted, which its records' delivery reports (`_PURGE_QUEUE`) do not say.
+
+        A second `begin_transaction` tells, and changes nothing (librdkafka, rdkafka_txnmgr.c, `rd_kafka_txn_require_states0`).
+        """
+        from confluent_kafka import KafkaException
+
+        try:
+            if self._producer is not None:
+                self._producer.begin_transaction()
+        except KafkaException as error:
+            return failures.of_code(error.args[0].code(), error.args[0].str())
+        except SystemError:
+            return None
+        return None
 
     def _poll_for_fatal(self) -> Failure | None:
         """Serve callbacks. confluent-kafka raises the cause of a fatal error instead of telling the error callback."""

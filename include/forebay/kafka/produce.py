@@ -1,17 +1,18 @@
 """The hot loop: hands the records of a chunk to librdkafka, and learns where they went.
 
 Measured on the bare call (tests of speed, docs/benchmarks.md): a callback per record costs a third, headers more than half. So callbacks go to
-the first and last record of each partition only, and each profile of headers has a loop of its own.
+the first and last record of each partition only, and each profile of headers has a loop of its own. Records without headers and times go by the
+thousand where librdkafka can be asked for it (_batch.py).
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from forebay.kafka import failpoints, failures
+from forebay.kafka import _batch, failpoints, failures
 from forebay.kafka.failures import Action, Failure
 from forebay.kafka.records import Header, Headers, Quarantined, Records, numbers
 from forebay.model import OffsetRange
@@ -56,30 +57,47 @@ class Ranges:
 
 
 class Sender:
-    """Produces into one open transaction. `failure` is the first failed delivery report, None so far."""
+    """Produces into one open transaction. `failure` is the first failed delivery report, None so far.
+
+    Keep it until the transaction is committed, or its producer closed: it holds what was lent to librdkafka.
+    """
 
     def __init__(self, producer: Any, patience: float = QUEUE_FULL_FOR) -> None:
         self._producer = producer
         self._patience = patience
         self.failure: Failure | None = None
         self.acknowledged = 0  # good delivery reports of marked records
+        self._lent: list[_batch.BatchTopic] = []
 
     def records(self, topic: str, records: Records, headers: Headers, chunk: int) -> Ranges:
-        """Produce a chunk's records in order. Raises `KafkaException`."""
+        """Produce a chunk's records in order. Raises `KafkaException`, and `BufferError` when there was no room for too long."""
+        partitions = numbers(records.partitions)
+        if headers.profile == "none":
+            with _batch.opened(self._producer, topic, records, partitions) as batch:
+                if batch is not None:
+                    self._lent.append(batch)
+                    return self._in_order(topic, records, headers, chunk, _batch.SLICE, partial(self._send_batch, batch))
+        loop = self._loop_for(records, headers)
+
+        def send(start: int, stop: int) -> None:
+            loop(topic, _rows(records, partitions, headers, start, stop))
+
+        return self._in_order(topic, records, headers, chunk, SLICE, send)
+
+    def _in_order(self, topic: str, records: Records, headers: Headers, chunk: int, most: int, send: Callable[[int, int], None]) -> Ranges:
+        """All records, slice by slice; `send` is given those between the marked ones, which are produced one by one."""
         partitions = numbers(records.partitions)
         ranges = Ranges(topic, partitions)
-        send = self._sender_for(records, headers)
         marks = iter([*ranges.marks, len(records)])
         mark = next(marks)
-        size = max(1, min(SLICE, -(-len(records) // 2)))
+        size = max(1, min(most, -(-len(records) // 2)))
         for start in range(0, len(records), size):
-            rows = _rows(records, partitions, headers, start, size)
             at, end = start, min(start + size, len(records))
             while mark < end:
-                send(topic, islice(rows, mark - at))
-                self._marked(topic, next(rows), ranges)
+                send(at, mark)
+                self._marked(topic, next(_rows(records, partitions, headers, mark, mark + 1)), ranges)
                 at, mark = mark + 1, next(marks)
-            send(topic, rows)
+            send(at, end)
             self._producer.poll(0)
             if 2 * end >= len(records):
                 self._midway(chunk)
@@ -105,10 +123,23 @@ class Sender:
         """Produce a single record, and hear of its delivery."""
         self._patiently(topic, (value, key, partition), on_delivery=self._report(None))
 
-    def _sender_for(self, records: Records, headers: Headers) -> Callable[[str, Iterable[tuple[Any, ...]]], None]:
+    def _loop_for(self, records: Records, headers: Headers) -> Callable[[str, Iterable[tuple[Any, ...]]], None]:
         if headers.profile != "none":
             return self._send_headed
         return self._send if records.timestamps is None else self._send_timed
+
+    def _send_batch(self, batch: _batch.BatchTopic, start: int, stop: int) -> None:
+        """Records `start` to `stop`, waiting for room in the client's queue. Raises `BufferError` when there is none for too long."""
+        deadline = time.monotonic() + self._patience
+        while start < stop:
+            taken = batch.send(start, stop)
+            start += taken
+            if taken:
+                deadline = time.monotonic() + self._patience
+            elif time.monotonic() > deadline:
+                raise BufferError
+            else:
+                self._producer.poll(0.05)
 
     # three loops that differ in the call only: a shared one would cost a third of the speed
 
@@ -176,10 +207,11 @@ def delivery_failure(error: KafkaError) -> Failure:
     return failure if failure.action in hard else failures.with_action(failure, Action.RENEW)
 
 
-def _rows(records: Records, partitions: np.ndarray, headers: Headers, start: int, size: int) -> Iterator[tuple[Any, ...]]:
-    """A slice of records as the arguments of the loop that `headers` and timestamps ask for."""
+def _rows(records: Records, partitions: np.ndarray, headers: Headers, start: int, stop: int) -> Iterator[tuple[Any, ...]]:
+    """Records `start` to `stop` as the arguments of the loop that `headers` and timestamps ask for."""
+    size = stop - start
     values, keys = records.values.slice(start, size).to_pylist(), records.keys.slice(start, size).to_pylist()
-    places = partitions[start : start + size].tolist()
+    places = partitions[start:stop].tolist()
     times = None if records.timestamps is None else records.timestamps.slice(start, size).to_pylist()
     if headers.profile == "none":
         return zip(values, keys, places, strict=True) if times is None else zip(values, keys, places, times, strict=True)

@@ -17,6 +17,7 @@ from forebay.errors import (
     ForebayError,
     LedgerError,
     OutcomeUnknownError,
+    OutOfResourcesError,
     PlanChangedError,
 )
 from forebay.kafka import client, steps
@@ -71,8 +72,18 @@ def publish_file(job: PublishJob, protections: Protections | None = None) -> tup
 
     The topics must exist (`topics.ensure`). Calling it again, in any process and after any failure, is safe: it goes on where the ledger ends.
     Raises `PlanChangedError`, `LedgerError`, `TopicMissingError`, `NotAuthorizedError`, and (try again) `BrokerUnavailableError`,
-    `DeliveryError`, `FencedError`, `OutcomeUnknownError`.
+    `DeliveryError`, `FencedError`, `OutcomeUnknownError`, `OutOfResourcesError`.
     """
+    try:
+        return _publish(job, protections)
+    except MemoryError as error:
+        raise OutOfResourcesError(
+            f"{job.doing}: memory ran out (give the process more, or set a smaller `publish.chunk` for new files; then try again: what is "
+            "committed stays, and nothing is published twice)"
+        ) from error
+
+
+def _publish(job: PublishJob, protections: Protections | None) -> tuple[Receipt, ...]:
     with Driver(job) as driver:
         machine = Publication(driver.task, protections)
         effect = machine.start(time.monotonic())

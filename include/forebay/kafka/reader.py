@@ -36,6 +36,7 @@ _SETTINGS = {
     "fetch.max.bytes": 64 << 20,
     "queued.max.messages.kbytes": 64 << 10,  # bounds what is fetched ahead of us, in KiB
     "fetch.wait.max.ms": 100,
+    "fetch.queue.backoff.ms": 5,  # default 1000: each time those KiB are full, it would look again a second later, long after they are empty
 }
 
 _partition, _offset, _headers, _error = (methodcaller(name) for name in ("partition", "offset", "headers", "error"))
@@ -103,7 +104,7 @@ class RangeReader:
         self._patience = patience
         self._errors = client.ClientErrors()
         self._consumer: Consumer = client.consumer(config, self._errors, **_SETTINGS)
-        self._admin = client.admin(config)
+        self._asker = client.Asker(config, patience=patience)
 
     def __enter__(self) -> Self:
         return self
@@ -153,15 +154,12 @@ class RangeReader:
 
     def _watermarks(self, topic: str, partitions: dict[int, _Cursor], earliest: bool) -> dict[int, int]:
         """The log's start or end. Not the consumer's own question: that one ends at the first open transaction, whoever's it is."""
-        from confluent_kafka import IsolationLevel, TopicPartition
-        from confluent_kafka.admin import OffsetSpec
+        from confluent_kafka import KafkaError, TopicPartition
 
-        spec = OffsetSpec.earliest() if earliest else OffsetSpec.latest()
-        asked = {TopicPartition(topic, partition): spec for partition in partitions}
-        timeout = max(_CONNECTING, self._patience)
-        with client.translate(f"re-reading `{topic}`", self._errors, topic=topic), _missing_named(topic):
-            futures = self._admin.list_offsets(asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=timeout)
-            return {at.partition: future.result().offset for at, future in futures.items()}
+        asked = [TopicPartition(topic, partition) for partition in partitions]
+        with client.translate(f"re-reading `{topic}`", self._asker.errors, topic=topic), _missing_named(topic):
+            found = self._asker.offsets(asked, earliest, final=frozenset({KafkaError._NOENT}))
+        return {partition: offset for (_, partition), offset in found.items()}
 
     def _read(self, topic: str, cursors: dict[int, _Cursor], ids: bytes | None) -> None:
         from confluent_kafka import TopicPartition

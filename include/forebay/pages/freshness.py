@@ -2,7 +2,7 @@
 
 Watched are schedules with one tick a day, on all or some days of the week (`0 2 * * *`, `30 6 * * 1-5`). A night is promised
 
-* when it was due after the pipeline's first run (before that, nobody was there to run it), and not before the schedule's `start`; or
+* when it was due after the pipeline's first run (before that, nobody was there to run it), and between the schedule's `start` and `end`; or
 * when it lies in a gap of at most `GAP` days between nights that did run (a hole in a backfill).
 
 It is missing when it has no run `GRACE` after it was due, and late when its first good run ended later than that.
@@ -26,13 +26,13 @@ LONGEST = 400
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
-def watch(cron: str, timezone: str, start: str) -> Watch | None:
+def watch(cron: str, timezone: str, start: str, end: str | None = None) -> Watch | None:
     """The nights a cron expression promises, or None if it is not one tick a day."""
     minute, hour, day, month, weekday = cron.split()
     days = _weekdays(weekday)
     if not (minute.isdigit() and hour.isdigit() and (day, month) == ("*", "*") and days):
         return None
-    return Watch(days, int(hour), int(minute), timezone, date.fromisoformat(start))
+    return Watch(days, int(hour), int(minute), timezone, date.fromisoformat(start), date.fromisoformat(end) if end else None)
 
 
 def _weekdays(field: str) -> tuple[int, ...] | None:
@@ -73,7 +73,8 @@ def _promised(watched: Watch, known: list[date], first_run: datetime, now: datet
     begin = max([watched.start, today - timedelta(days=LONGEST), *known[:1]])
     in_gap = _gaps(known)
     day = min([begin, *in_gap])
-    while day <= today:
+    last = min(today, watched.end or today)
+    while day <= last:
         if day.weekday() in watched.weekdays and day >= watched.start and due(watched, day) + GRACE <= now:
             used = day >= begin and due(watched, day) >= first_run
             if used or day in in_gap:

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from forebay.model import Json
 from forebay.pages import render, views
-from forebay.pages.values import NightHistory, PipelineHistory, RowList, Summary
+from forebay.pages.values import NightHistory, PipelineHistory, RowList, Summary, letters
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +52,13 @@ class Pages:
 
     def write_pipeline(self, history: PipelineHistory, now: datetime) -> Path:
         """The pipeline's page, its summary for the index, and no page of a night that the history does not link."""
-        summary = history.summary
+        summary, completed = history.summary, views.completed(history, now)
+        every = completed.summary.nights
         path = self.pipeline(summary.pipeline)
-        _save(path.with_name("summary.json"), dataclasses.replace(summary, nights=summary.nights[-views.COLUMNS :]))
-        _write(path, render.pipeline(views.completed(history, now), now))
+        year_from = every[0].day if every else None
+        kept = dataclasses.replace(summary, nights=summary.nights[-views.COLUMNS :], year=letters(every), year_from=year_from)
+        _save(path.with_name("summary.json"), kept)
+        _write(path, render.pipeline(completed, now))
         self._drop_nights(summary)
         return path
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ class State(StrEnum):
     OK = "ok"
     WARNINGS = "warnings"
     QUARANTINED = "quarantined rows"
+    REPAIRED = "repaired"
     REJECTED = "rejected"
     WAITING = "waiting for a person"
     FAILED = "failed"
@@ -37,6 +39,7 @@ LOOKS = {
     State.OK: Look("✓", "everything published, every rule passed"),
     State.WARNINGS: Look("!", "everything published, a critical or warning rule failed without setting rows aside"),
     State.QUARANTINED: Look("▲", "published without some rows, which are set aside"),
+    State.REPAIRED: Look("△", "rows were set aside, and all of them repaired and replayed since"),
     State.REJECTED: Look("⊘", "a file was refused as a whole"),
     State.WAITING: Look("?", "a file is held back until a person decides"),
     State.FAILED: Look("✕", "the run or a file failed"),
@@ -55,7 +58,7 @@ TROUBLE = (State.FAILED, State.MISSING, State.WAITING, State.REJECTED, State.INC
 class Night(Json):
     """One day of one pipeline as it stands: the last word on each file, whatever number of runs it took. `late_hours` after it was due.
 
-    `failed_rules`: of severity critical or warning.
+    `failed_rules`: of severity critical or warning. `replayed`: how many of the quarantined rows were repaired and published since.
     """
 
     day: date
@@ -70,6 +73,7 @@ class Night(Json):
     ended: datetime | None = None
     note: str = ""
     page: bool = False  # whether the night's own page is kept
+    replayed: int = 0
 
     @property
     def share(self) -> float:
@@ -79,7 +83,10 @@ class Night(Json):
 
 @dataclass(frozen=True, slots=True)
 class Summary(Json):
-    """A pipeline as the index page shows it; stored beside the pipeline's page, so that the index need not ask for the others' nights."""
+    """A pipeline as the index page shows it; stored beside the pipeline's page, so that the index need not ask for the others' nights.
+
+    `nights` are the last ones; `year` has all of them, a letter a day from `year_from` on (see `letters`), for the map of the year.
+    """
 
     pipeline: str
     owner: str
@@ -89,17 +96,39 @@ class Summary(Json):
     last_run: datetime | None = None
     last_status: str | None = None
     watch: Watch | None = None
+    year: str = ""
+    year_from: date | None = None
+
+
+def letters(nights: Sequence[Night]) -> str:
+    """The states of nights in order, a letter for each day from the first to the last; a blank is a day without one."""
+    if not nights:
+        return ""
+    by_day = {night.day: night.state for night in nights}
+    days = (nights[0].day + timedelta(days=n) for n in range((nights[-1].day - nights[0].day).days + 1))
+    return "".join(chr(ord("A") + _ORDER.index(by_day[day])) if day in by_day else " " for day in days)
+
+
+def states(text: str, first: date | None) -> dict[date, State]:
+    """The nights of `letters`."""
+    if first is None:
+        return {}
+    return {first + timedelta(days=n): _ORDER[ord(letter) - ord("A")] for n, letter in enumerate(text) if letter != " "}
+
+
+_ORDER = list(State)
 
 
 @dataclass(frozen=True, slots=True)
 class Watch(Json):
-    """Which nights a schedule promises: those of `weekdays` (0 is Monday), due at `hour`:`minute` of the next of them, in `timezone`, from `start` on."""
+    """Which nights a schedule promises: those of `weekdays` (0 is Monday), due at `hour`:`minute` of the next of them, in `timezone`, from `start` to `end`."""
 
     weekdays: tuple[int, ...]
     hour: int
     minute: int
     timezone: str
     start: date
+    end: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +170,7 @@ class PipelineHistory:
 
 @dataclass(frozen=True, slots=True)
 class QuarantinedRow(Json):
-    """A row set aside, as text. `raw` may be cut; it then ends with `…`."""
+    """A row set aside, as text. `raw` may be cut; it then ends with `…`. `observed` is what stood in its columns, `causes` every failing rule or reason."""
 
     row: int
     stage: str
@@ -149,6 +178,9 @@ class QuarantinedRow(Json):
     rule: str
     reason: str
     raw: str
+    observed: str = ""
+    causes: tuple[str, ...] = ()
+    replayed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +198,17 @@ class FailedRule:
     title: str
     severity: Severity
     found: str
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """A replay of a file's quarantined rows: how many, by whom, when (as text), why, and the edited file's name."""
+
+    rows: int
+    who: str
+    when: str
+    reason: str
+    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +231,7 @@ class NightFile:
     rules_passed: int
     rows: RowList | None
     rows_note: str = ""
+    repairs: tuple[Repair, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,10 +248,11 @@ class NightRun:
 
 @dataclass(frozen=True, slots=True)
 class NightHistory:
-    """All of a night's page. `more` is how many files are not shown."""
+    """All of a night's page. `ignored` are files that were seen and not read, with the reason; `more` is how many files are not shown."""
 
     pipeline: str
     night: Night
     runs: tuple[NightRun, ...]
     files: tuple[NightFile, ...]
     more: int = 0
+    ignored: tuple[tuple[str, str], ...] = ()

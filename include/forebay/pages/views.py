@@ -13,6 +13,7 @@ from forebay.model import Severity
 from forebay.pages import charts, freshness
 from forebay.pages.charts import Bar
 from forebay.pages.values import TROUBLE, Night, PipelineHistory, RuleNight, RuleTrend, State, Summary
+from forebay.pages.year import Year, year_of
 
 COLUMNS = 60
 """Nights on the index page."""
@@ -75,6 +76,7 @@ class IndexView:
     months: tuple[Month, ...]
     sums: Sums
     look_at: tuple[tuple[str, Night], ...]
+    year: Year | None
 
     @classmethod
     def of(cls, summaries: list[Summary], now: datetime) -> IndexView:
@@ -85,7 +87,7 @@ class IndexView:
         fresh = set(days[-FRESH:])
         found = [(row.summary.pipeline, n) for row in rows for n in row.cells if n and n.day in fresh and n.state in TROUBLE]
         found.sort(key=lambda pair: (-pair[1].day.toordinal(), TROUBLE.index(pair[1].state), pair[0]))
-        return cls(rows, days, months(days), Sums.of(shown), tuple(found))
+        return cls(rows, days, months(days), Sums.of(shown), tuple(found), year_of(whole))
 
 
 def _index_row(summary: Summary, nights: Sequence[Night], days: tuple[date, ...]) -> IndexRow:

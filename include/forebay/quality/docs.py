@@ -1,24 +1,24 @@
-"""Data Docs: Great Expectations' page of one run, readable without a network, and an index of all pages.
+"""Data Docs: Great Expectations' page of one run, readable without a network.
 
 Great Expectations renders the sections; its own page frame is left away, because it loads a dozen style sheets and scripts from five content networks.
-The frame here has one small style sheet in it, no script, and a content security policy that forbids both scripts and the network, so that no
-value of a file can do more than be read.
+The frame here has one small style sheet in it, no script, and a content security policy that forbids scripts, the network and any other style, so that no
+value of a file can do more than be read. What the sections bring of links that lead nowhere and of styles is taken out.
 """
 
 from __future__ import annotations
 
 import hashlib
-import html
 import json
-import os
 import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
 from forebay.model import JsonDict, RuleResult, Stage, Verdict
+from forebay.quality._docs_index import build_index
+from forebay.quality._docs_page import policy, readable, style, visible, write
 
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+__all__ = ["build_index", "write_page"]
 
 FIRST_ROWS = 10
 
@@ -28,12 +28,13 @@ _PAGE = """<!DOCTYPE html>
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="{{ policy }}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="referrer" content="no-referrer">
 <title>{{ title }}</title>
 <style>{{ style | safe }}</style>
 </head>
 <body>
 <header>
-<p class="where"><a href="{{ home }}">All checks</a></p>
+<p class="where"><a href="{{ root }}../quality/index.html">Quality history</a> / <a href="{{ root }}index.html">Data Docs</a>{% if own %} / <a href="{{ own }}">{{ group }}</a>{% endif %}</p>
 <h1>{{ title }}</h1>
 <p><strong class="{{ 'passed' if facts.success else 'failed' }}">{{ 'all rules passed' if facts.success else facts.failed ~ ' of ' ~ facts.rules ~ ' rules failed' }}</strong>
 suite <strong>{{ facts.suite }}</strong>, {{ '{:,}'.format(facts.rows) }} rows read, {{ '{:,}'.format(facts.rejected) }} unreadable, content {{ facts.fingerprint }}</p>
@@ -41,37 +42,18 @@ suite <strong>{{ facts.suite }}</strong>, {{ '{:,}'.format(facts.rows) }} rows r
 <main>
 {% if failed %}
 <h2>Failed rules</h2>
-<table class="table failures"><thead><tr><th>Severity</th><th>Rule</th><th>Found</th><th>First rows</th><th>Why the rule is there</th></tr></thead><tbody>
-{% for rule in failed %}<tr><td>{{ rule.severity }}</td><td>{{ rule.title }}</td><td>{{ rule.found }}</td><td>{{ rule.rows }}</td><td>{{ rule.why }}</td></tr>
+<table class="table own failures"><thead><tr><th>Severity</th><th>Rule</th><th>Found</th><th>First rows</th><th>Why the rule is there</th></tr></thead><tbody>
+{% for rule in failed %}<tr><td data-label="Severity">{{ rule.severity }}</td><td data-label="Rule">{{ rule.title }}</td><td data-label="Found">{{ rule.found }}</td><td data-label="First rows">{{ rule.rows }}</td><td data-label="Why">{{ rule.why }}</td></tr>
 {% endfor %}</tbody></table>
 {% endif %}
 {% if learnt %}
 <h2>Compared with earlier nights</h2>
-<table class="table learnt"><thead><tr><th>Severity</th><th>Rule</th><th>Observed</th><th>Expected</th><th>Result</th></tr></thead><tbody>
-{% for rule in learnt %}<tr><td>{{ rule.severity }}</td><td>{{ rule.title }}</td><td>{{ rule.observed }}</td><td>{{ rule.expected }}</td><td>{{ 'passed' if rule.success else 'failed' }}</td></tr>
+<table class="table own learnt"><thead><tr><th>Severity</th><th>Rule</th><th>Observed</th><th>Expected</th><th>Result</th></tr></thead><tbody>
+{% for rule in learnt %}<tr><td data-label="Severity">{{ rule.severity }}</td><td data-label="Rule">{{ rule.title }}</td><td data-label="Observed">{{ rule.observed }}</td><td data-label="Expected">{{ rule.expected }}</td><td data-label="Result">{{ 'passed' if rule.success else 'failed' }}</td></tr>
 {% endfor %}</tbody></table>
 {% endif %}
 {% for section in sections %}{% set section_loop = loop %}{% include 'section.j2' %}{% endfor %}
 </main>
-</body>
-</html>
-"""
-
-_INDEX = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Checks</title>
-<style>{style}</style>
-</head>
-<body>
-<header><h1>Checks</h1><p>{count} pages, the latest first</p></header>
-<main><table class="table"><thead><tr><th>Checked</th><th>Run</th><th>Suite</th><th>Rows</th><th>Result</th></tr></thead>
-<tbody>
-{rows}
-</tbody></table></main>
 </body>
 </html>
 """
@@ -82,43 +64,14 @@ def write_page(result: Any, verdict: Verdict, stage: Stage, docs: Path, run_name
     place = docs / _folder(run_name) / f"{verdict.suite_hash[:8]}-{stage.fingerprint[:16]}.html"
     place.parent.mkdir(parents=True, exist_ok=True)
     facts = _facts(verdict, stage, run_name, place.relative_to(docs).as_posix())
-    home = "../" * (len(place.relative_to(docs).parts) - 1) + "index.html"
+    depth = len(place.relative_to(docs).parts) - 1
     rows = _first_rows(verdict.failing) if verdict.failing else {}
     own = verdict.results[: len(result.results)]  # those behind are not Great Expectations'
     found = enumerate(zip(own, result.results, strict=True))
     failed = [_failure(rule, one.expectation_config.meta, rows.get(at, [])) for at, (rule, one) in found if not rule.success]
-    _write(place, _render(result, run_name, facts, failed, home, verdict.results[len(own) :]))
-    _write(place.with_suffix(".json"), json.dumps(facts, ensure_ascii=False))
+    write(place, _render(result, run_name, facts, failed, depth, verdict.results[len(own) :]))
+    write(place.with_suffix(".json"), json.dumps(facts, ensure_ascii=False))
     return place
-
-
-def build_index(folder: Path) -> Path:
-    """Write `index.html` over all pages below `folder`, from the facts beside them; cheap, and the same whoever runs it last."""
-    found = [json.loads(path.read_text(encoding="utf-8")) for path in folder.rglob("*.json")]
-    found.sort(key=lambda facts: (facts["checked"], facts["page"]), reverse=True)
-    page = _INDEX.format(policy=POLICY, style=_style(), count=len(found), rows="\n".join(map(_index_row, found)))
-    index = folder / "index.html"
-    folder.mkdir(parents=True, exist_ok=True)
-    _write(index, page)
-    return index
-
-
-def _index_row(facts: JsonDict) -> str:
-    outcome = "all passed" if facts["success"] else f"{facts['failed']} of {facts['rules']} failed"
-    cells = [
-        html.escape(str(facts["checked"])[:19].replace("T", " ")),
-        f'<a href="{html.escape(_address(facts["page"]))}">{html.escape(facts["run"])}</a>',
-        html.escape(str(facts["suite"])),
-        f"{facts['rows']:,}",
-        f'<strong class="{"passed" if facts["success"] else "failed"}">{outcome}</strong>',
-    ]
-    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
-
-
-def _address(page: str) -> str:
-    from urllib.parse import quote
-
-    return quote(page)
 
 
 def _facts(verdict: Verdict, stage: Stage, run_name: str, page: str) -> JsonDict:
@@ -163,24 +116,34 @@ def _folder(run_name: str) -> Path:
     )
 
 
-def _render(result: Any, title: str, facts: JsonDict, failed: list[dict[str, str]], home: str, learnt: tuple[RuleResult, ...]) -> str:
+def _render(result: Any, run_name: str, facts: JsonDict, failed: list[dict[str, str]], depth: int, learnt: tuple[RuleResult, ...]) -> str:
     from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
     from great_expectations.render.view import DefaultJinjaPageView
     from jinja2 import BaseLoader, ChoiceLoader, DictLoader
 
+    title = readable(run_name)
     document = ValidationResultsPageRenderer(run_info_at_end=True).render(_veiled(result, title))
     view = DefaultJinjaPageView()
     view.env.loader = ChoiceLoader([DictLoader({"forebay.html": _PAGE}), cast(BaseLoader, view.env.loader)])
     given = {
         "facts": facts,
-        "failed": failed,
-        "home": home,
-        "policy": POLICY,
-        "style": _style(),
-        "learnt": [rule.to_json() | {"title": rule.title} for rule in learnt],
+        "failed": [{name: visible(text) for name, text in rule.items()} for rule in failed],
+        "root": "../" * depth,
+        "own": "../" * (depth - 1) + "index.html",
+        "group": readable(facts["page"].partition("/")[0]),
+        "policy": policy(),
+        "style": style(),
+        "learnt": [rule.to_json() | {"title": visible(rule.title)} for rule in learnt],
     }
     page = view.render(document, "forebay.html", title=title, **given)
-    return str(page).translate(_UNVEIL)
+    return _tidied(str(page)).translate(_UNVEIL)
+
+
+def _tidied(page: str) -> str:
+    """A page of veiled texts without the sections' own styles (the policy would refuse them), their links to pages that are not written, and small headings."""
+    page = re.sub(r' style="[^"]*"', "", page)
+    page = re.sub(r'<a href="[^"]*/expectations/[^"]*"[^>]*>(.*?)</a>', r"\1", page, flags=re.DOTALL)
+    return re.sub(r"(</?h)([56])\b", lambda found: found[1] + {"5": "2", "6": "3"}[found[2]], page)
 
 
 # Great Expectations writes values into its pages without escaping them, and takes `$` for its own templates. So every character that means something to
@@ -212,7 +175,7 @@ def _veiled(result: Any, title: str) -> Any:
 
 def _veil(value: Any) -> Any:
     if isinstance(value, str):
-        return value.translate(_VEIL)
+        return "\n".join(map(visible, value.translate(_VEIL).split("\n")))
     if isinstance(value, dict):
         return {_veil(key): _veil(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple | set):
@@ -232,13 +195,3 @@ def _condition_parts(parts: Any) -> Any:
         return parts
     whole = {"conditions": [_condition_parts(part) for part in parts["conditions"]]} if "conditions" in parts else {}
     return {**parts, **whole, **{key: _veil(parts[key]) for key in ("column", "parameter") if key in parts}}
-
-
-def _style() -> str:
-    return (Path(__file__).parent / "docs.css").read_text(encoding="utf-8")
-
-
-def _write(path: Path, text: str) -> None:
-    draft = path.with_name(f".{path.name}-{os.getpid()}")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)

@@ -1,14 +1,18 @@
-"""Rules that learn: one number of a file, and the bounds that earlier nights set for it. Pure, but for reading the stage."""
+"""Rules that learn: one number of a file, or a column's distribution, and the bounds that earlier nights set for it. Pure, but for reading the stage."""
 
 from __future__ import annotations
 
 import json
 import re
 import statistics
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 from forebay.model import RuleResult, Severity, Stage
+from forebay.quality import drift
+from forebay.quality.drift import Sketch
+
+T = TypeVar("T")
 
 PREFIX = "history_"
 """What the names of these rules begin with."""
@@ -44,9 +48,9 @@ def same_name(name: str) -> str:
     return re.sub(r"[0-9]+", "#", name)
 
 
-def samples(found: Iterable[dict[str, Any]], name: str, nights: int) -> dict[str, list[float]]:
+def samples(found: Iterable[dict[str, Any]], name: str, nights: int, read: Callable[[Any], T] = float) -> dict[str, list[T]]:  # type: ignore[assignment]
     """The values of the last nights by day, of files named like `name`. `found` (ds, name, observed) has the latest day, and of one file the last word, first."""
-    days: dict[str, list[float]] = {}
+    days: dict[str, list[T]] = {}
     seen: set[tuple[str, str]] = set()
     for row in found:
         if same_name(row["name"]) != same_name(name) or (row["ds"], row["name"]) in seen:
@@ -54,7 +58,7 @@ def samples(found: Iterable[dict[str, Any]], name: str, nights: int) -> dict[str
         if row["ds"] not in days and len(days) == nights:
             break
         seen.add((row["ds"], row["name"]))
-        days.setdefault(row["ds"], []).append(float(row["observed"]))
+        days.setdefault(row["ds"], []).append(read(row["observed"]))
     return days
 
 
@@ -98,4 +102,37 @@ def judge(
         success=success,
         observed=None if observed is None else f"{observed:.12g}",
         expected=json.dumps(told, sort_keys=True),
+    )
+
+
+def judge_drift(
+    column: str, tolerance: str, severity: Severity, seen: Sketch | None, days: dict[str, list[Sketch]], min_nights: int
+) -> RuleResult:
+    """The verdict on a column's distribution, and its sketch for later nights.
+
+    Observed is the distance from all earlier nights together. It fails above the most that these nights' own distances from one another allow, if that is more
+    than chance (`drift.noise`) and `drift.LEAST`. With fewer nights than `min_nights`, or no rows, there is no verdict: the rule passes and says so.
+    """
+    told: dict[str, Any] = {"tolerance": tolerance, "nights": len(days)}
+    observed, success = None, True
+    past = [one for found in days.values() for one in found if seen and one.numeric == seen.numeric]
+    if seen is None:
+        told["verdict"] = "none: there is nothing to measure"
+    elif len(days) < min_nights or len(past) < 2:
+        told["verdict"] = f"none: {len(days)} of {min_nights} nights are known"
+    else:
+        observed = drift.distance(seen, past)
+        _, learnt = bounds(drift.usual(past), tolerance)
+        most = max(learnt, drift.noise(seen, past), drift.LEAST)
+        told |= {"max_value": round(most, 4), "from": min(days), "to": max(days), "moved": drift.moved(seen, past)}
+        success = observed <= most
+    return RuleResult(
+        rule=PREFIX + "drift",
+        columns=(column,),
+        severity=severity,
+        kind="table",
+        success=success,
+        observed=None if observed is None else f"{observed:.4f}",
+        expected=json.dumps(told, sort_keys=True, ensure_ascii=False),
+        sketch=seen.text() if seen else "",
     )

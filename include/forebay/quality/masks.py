@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forebay.quality.engine import ROW, ROWS, VIEW, quoted
+from forebay.quality.redact import MARK
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -36,6 +37,8 @@ class Masks:
         self.planned: dict[str, Any] = {}
         """Key of a sample → metric id of its condition."""
         self._aside = 0
+        self.redact: frozenset[str] = frozenset()
+        """Columns whose values no sample shows."""
 
     def aside(self, query: str, parameters: tuple[Any, ...] = ()) -> sa.TableClause:
         """Keep the row numbers that `query` yields as a table with the column `__row`."""
@@ -133,7 +136,10 @@ class Masks:
         listed = ", ".join(map(str, rows))
         result = self._execute(f"select {ROW}, {chosen} from {VIEW} where {ROW} in ({listed}) order by {ROW}")
         names = [ROW, *dict.fromkeys(columns)]
-        return [{name: _short(value) for name, value in zip(names, row, strict=True)} for row in result.fetchall()]
+        return [{name: self._shown(name, value) for name, value in zip(names, row, strict=True)} for row in result.fetchall()]
+
+    def _shown(self, name: str, value: Any) -> Any:
+        return MARK if name in self.redact and value is not None else _short(value)
 
     def _execute(self, sql: str, parameters: tuple[Any, ...] = ()) -> Any:
         with self.engine.get_connection() as connection:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from forebay.model import Column, JsonDict, Severity, Stage
@@ -59,16 +59,22 @@ def _profile(con: duckdb.DuckDBPyConnection, column: Column) -> Profile:
     return Profile(column, rows, rows - filled, distinct, least, most, tuple(value for (value,) in values))
 
 
+def _without_values(profile: Profile) -> Profile:
+    return replace(profile, least=None, most=None, values=())
+
+
 def _is_number(column: Column) -> bool:
     return column.type.startswith(("int", "uint", "float", "decimal"))
 
 
-def suite(name: str, stage: Stage, key: Sequence[str], source: str) -> JsonDict:
-    """Great Expectations' suite JSON for a stage. `key` are the record's key columns; `source` names the sample in `meta`.
+def suite(name: str, stage: Stage, key: Sequence[str], source: str, redact: Sequence[str] = ()) -> JsonDict:
+    """Great Expectations' suite JSON for a stage. `key` are the record's key columns; `source` names the sample in `meta`; of the columns `redact` no rule
+    shows what values they have.
 
     Severities: critical (failing rows are set aside) only for what the record needs, its key; all else warns until a person has reviewed it.
     """
-    rules = [*_table(stage), *(rule for profile in profiles(stage) for rule in _column(profile, profile.column.name in key))]
+    seen = [_without_values(profile) if profile.column.name in redact else profile for profile in profiles(stage)]
+    rules = [*_table(stage), *(rule for profile in seen for rule in _column(profile, profile.column.name in key))]
     meta = {"proposed_from": source, "rows": stage.rows_read, "reviewed": False}
     return {"name": name, "expectations": rules, "meta": meta}
 

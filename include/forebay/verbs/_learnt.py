@@ -5,7 +5,7 @@ from __future__ import annotations
 from forebay.config.pipeline import HistoryRule
 from forebay.index import queries
 from forebay.model import FileRun, RuleResult, Stage
-from forebay.quality import learnt
+from forebay.quality import drift, learnt
 from forebay.verbs.context import Context
 
 
@@ -17,6 +17,10 @@ def compare_with_history(ctx: Context, file: FileRun, stage: Stage) -> tuple[Rul
 def _result(ctx: Context, file: FileRun, stage: Stage, rule: HistoryRule) -> RuleResult:
     history, day = ctx.pipeline.quality.history, file.window.day.isoformat()
     url, name = ctx.project.index, ctx.pipeline.pipeline
+    if rule.metric == "drift" and rule.column:
+        kept = queries.sketches(url, name, day, rule.column)
+        nights = learnt.samples(kept, file.file.name, history.nights, drift.Sketch.of)
+        return learnt.judge_drift(rule.column, rule.tolerance, rule.severity, drift.sketch(stage, rule.column), nights, history.min_nights)
     if rule.metric == "row_count":
         found = queries.counted(url, name, day)
     else:

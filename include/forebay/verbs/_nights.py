@@ -1,6 +1,7 @@
 """A pipeline's nights and rules over time, from the index's rows: pure functions.
 
 A night is judged by the last word on each of its files, whichever run said it; a later run that merely finds a file published says nothing new.
+A replay is no file of the night: its rows are counted with the file that they come from.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 from forebay.model import Fate, Severity, Status
 from forebay.pages import freshness
 from forebay.pages.values import Night, RuleNight, RuleTrend, State, Watch
+from forebay.verbs.replay import SCHEME
 
 Row = dict[str, Any]
 
@@ -23,10 +25,10 @@ ABANDONED = timedelta(days=1)
 
 
 def last_words(files: Iterable[Row]) -> dict[str, list[Row]]:
-    """The files of each day (`ds`), each once. `files`: the last word last."""
+    """The files of each day (`ds`), each once, without replays. `files`: the last word last."""
     active: dict[tuple[str, str], Row] = {}
     passive: dict[tuple[str, str], Row] = {}
-    for row in files:
+    for row in (row for row in files if not row["uri"].startswith(SCHEME)):
         (passive if row["fate"] in PASSIVE else active)[row["ds"], row["uri"]] = row
     found: dict[str, list[Row]] = defaultdict(list)
     for (ds, _), row in sorted((passive | active).items()):
@@ -34,18 +36,35 @@ def last_words(files: Iterable[Row]) -> dict[str, list[Row]]:
     return found
 
 
+def replays(files: Iterable[Row]) -> dict[tuple[str, str], list[Row]]:
+    """The replays of each content, by its uri and `fingerprint[:16]`: with those digits a replay's own fingerprint begins."""
+    found: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in files:
+        if row["uri"].startswith(SCHEME) and row["published"]:
+            found[row["uri"].removeprefix(SCHEME), row["fingerprint"][:16]].append(row)
+    return found
+
+
+def _replayed(file: Row, repaired: dict[tuple[str, str], list[Row]]) -> int:
+    """How many of a file's quarantined rows are published by now: no row is replayed twice."""
+    told = repaired.get((file["uri"], (file["fingerprint"] or "")[:16]), [])
+    return min(file["quarantined"], sum(one["published"] for one in told))
+
+
 def nights(runs: list[Row], files: list[Row], rules: list[Row], watched: Watch | None, now: datetime) -> list[Night]:
-    """The days that have a run, oldest first. Rows as `queries.night_runs`, `night_files` and `night_rules` give them."""
+    """The days that have a run other than a replay, oldest first. Rows as `queries.night_runs`, `night_files` and `night_rules` give them."""
     words = last_words(files)
     failed = _failed_rules(words, rules)
     first_run = datetime.fromisoformat(runs[0]["started"]) if runs else now
     ended = _first_good_end(runs, files)
     by_day: dict[str, list[Row]] = defaultdict(list)
     for run in runs:
-        by_day[run["ds"]].append(run)
-    found = []
+        if run["trigger"] != "replay":
+            by_day[run["ds"]].append(run)
+    found, repaired = [], replays(files)
     for ds in sorted(by_day):
-        night = _night(date.fromisoformat(ds), by_day[ds], words.get(ds, []), failed.get(ds, 0), now)
+        told = [file | {"replayed": _replayed(file, repaired)} for file in words.get(ds, [])]
+        night = _night(date.fromisoformat(ds), by_day[ds], told, failed.get(ds, 0), now)
         late = freshness.late_hours(watched, night.day, first_run, ended[ds]) if watched and ds in ended else None
         found.append(dataclasses.replace(night, late_hours=late))
     return found
@@ -54,7 +73,7 @@ def nights(runs: list[Row], files: list[Row], rules: list[Row], watched: Watch |
 def _night(day: date, runs: list[Row], files: list[Row], failed_rules: int, now: datetime) -> Night:
     seen = [file for file in files if file["fate"] != Fate.IGNORED.value]
     state, note = judged(runs[-1], seen, failed_rules, now)
-    sums = {name: sum(file[name] for file in seen) for name in ("rows_in", "published", "quarantined", "rejected")}
+    sums = {name: sum(file[name] for file in seen) for name in ("rows_in", "published", "quarantined", "rejected", "replayed")}
     ended = max((datetime.fromisoformat(run["ended"]) for run in runs if run["ended"]), default=None)
     return Night(day, state, files=len(seen), failed_rules=failed_rules, ended=ended, note=note, **sums)
 
@@ -81,15 +100,19 @@ def judged(run: Row, files: list[Row], failed_rules: int, now: datetime) -> tupl
 def _well(files: list[Row], failed_rules: int) -> State:
     if not files:
         return State.EMPTY
-    if any(file["quarantined"] for file in files):
+    if any(file["quarantined"] > file["replayed"] for file in files):
         return State.QUARANTINED
+    if any(file["quarantined"] for file in files):
+        return State.REPAIRED
     if failed_rules:
         return State.WARNINGS
     return State.QUIET if all(file["status"] == Status.SKIPPED.value for file in files) else State.OK
 
 
 def _first(told: list[str]) -> str:
-    return told[0] if len(told) == 1 else f"{told[0]} (and {len(told) - 1} more files)"
+    """What the first of several files says, and how many others say something else."""
+    others = len(told) - told.count(told[0])
+    return f"{told[0]} (and {others} more file{'s' if others > 1 else ''})" if others else told[0]
 
 
 def _first_good_end(runs: list[Row], files: list[Row]) -> dict[str, datetime]:

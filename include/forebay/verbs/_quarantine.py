@@ -56,7 +56,7 @@ def compose_quarantine(
     """
     into.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=into.parent, prefix=".spill-") as spill, replace(limits, spill=Path(spill)).connect() as con:
-        work = _Work(con, StagedRows(stage, pipeline.record), max_message_bytes - header_bytes)
+        work = _Work(con, StagedRows(stage, pipeline.record), max_message_bytes - header_bytes, pipeline.quality.redact)
         con.execute(f"create temp table found ({FOUND})")
         if verdict and verdict.failing and decision is not Decision.PUBLISH_ALL:
             work.find_failing(verdict, pipeline.quality.quarantine)
@@ -67,11 +67,12 @@ def compose_quarantine(
 
 @dataclass(frozen=True)
 class _Work:
-    """One composition. `room` is how many bytes key and value of a record may have together."""
+    """One composition. `room` is how many bytes key and value of a record may have together. No reason shows a value of the columns `redact`."""
 
     con: duckdb.DuckDBPyConnection
     rows: StagedRows
     room: int
+    redact: tuple[str, ...] = ()
 
     def find_failing(self, verdict: Verdict, least: str) -> None:
         """Rows failing row rules of that severity or a worse one."""
@@ -107,9 +108,13 @@ class _Work:
         rows, names = self.rows, self.rows.record.key
         nulls = " || ".join(f"case when {rows.identifier(name)} is null then [${n}] else [] end" for n, name in enumerate(names, 1))
         size = f"case when {rows.most_octets()} > {self.room} then coalesce({value_octets}, 0) + coalesce(strlen({rows.key}), 0) end"
+        told = " or ".join(f"contains({reason}, {literal(f'column `{name}`: ')})" for name in self.redact)
+        shown = (
+            f"case when {told} then 'encoding the record: a redacted value of it has no such form' else {reason} end" if told else reason
+        )
         any_null = " or ".join(f"{rows.identifier(name)} is null" for name in names)
         self.con.execute(
-            f"""create or replace temp table marked as select {rows.row} as __row, {nulls} as nulls, {reason} as reason, {size} as size
+            f"""create or replace temp table marked as select {rows.row} as __row, {nulls} as nulls, {shown} as reason, {size} as size
             from {source} where {any_null} or ({reason}) is not null or coalesce({size}, 0) > {self.room}""",
             list(names),
         )
@@ -135,13 +140,17 @@ class _Work:
         rows, rejects = self.rows, f"read_parquet({literal(str(self.rows.stage.rejects))})"
         sizes = f"""select {rows.row} as __row, {rows.octets()} as octets from {rows.source} where {rows.row} in (select __row from aside)
             union all select __row, octet_length(raw) from {rejects}"""
+        hidden = ", ".join(map(literal, self.redact))
+        about = f"list_filter(columns, lambda c: c in ({hidden}))"
+        words = f"'reading column ' || array_to_string({about}, ', ') || ': a redacted value is not of its type'"
+        reason = f"case when len({about}) > 0 then {words} else reason end" if hidden else "reason"
         draft, count = into.with_name(f".{into.name}.{os.getpid()}"), 0
         with pq.ParquetWriter(draft, schema(), compression="zstd") as writer:
             for lo, hi in self._windows(sizes):
                 lines = self.con.sql(
                     f"""select a.__row, stage, columns, rule, reason, encode({rows.json([c.name for c in rows.stage.columns])}) as raw
                     from {rows.source} join aside a on a.__row = {rows.row} where {rows.row} between {lo} and {hi}
-                    union all select __row, stage, columns, '', reason, raw from {rejects} where __row between {lo} and {hi} order by 1"""
+                    union all select __row, stage, columns, '', {reason}, raw from {rejects} where __row between {lo} and {hi} order by 1"""
                 ).to_arrow_table()
                 writer.write_table(lines.cast(schema()))
                 count += len(lines)

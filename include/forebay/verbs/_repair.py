@@ -51,10 +51,10 @@ def exported(ctx: Context, file: FileRun, work: Work, listed: Path) -> pa.Table:
         con.execute("set threads = 1")
         con.register("cells", _file_cells(ctx, file, work, listed, names))
         cells = ", ".join(f"coalesce(c.c{n}, {text(f't.{staged.identifier(name)}', staged.type(name))})" for n, name in enumerate(names))
-        found: pa.Table = con.execute(
+        found: pa.Table = con.sql(
             f"""select {cells}, $fp, $generation, q.__row::varchar, q.reason, {forms}, coalesce(try(decode(raw)), raw::varchar)
             from read_parquet($path) q left join cells c using (__row) left join {staged.source} on t.{staged.row} = q.__row order by q.__row""",
-            {"fp": file.fingerprint, "generation": str(file.generation), "path": str(listed)},
+            params={"fp": file.fingerprint, "generation": str(file.generation), "path": str(listed)},
         ).to_arrow_table()
     columns = [found.column(n).cast(pa.string()) for n in range(found.num_columns)]
     return _harmless(pa.table(columns, names=[*names, *OWN]), [*names, "__raw"])

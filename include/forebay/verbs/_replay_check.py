@@ -29,7 +29,8 @@ def judged(ctx: Context, stage: Stage, origin: Stage | None, aside: Path | None,
     from forebay.quality.check import check
 
     whole = _beside(stage, origin, aside, folder) if origin and aside and origin.columns == stage.columns else None
-    verdict = check(whole or stage, suite, folder / "verdict", run_name=f"{ctx.pipeline.pipeline}/replay")
+    hidden = ctx.pipeline.quality.redact
+    verdict = check(whole or stage, suite, folder / "verdict", run_name=f"{ctx.pipeline.pipeline}/replay", redact=hidden)
     note = (
         None
         if whole

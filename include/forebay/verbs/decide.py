@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 
@@ -11,7 +12,7 @@ from forebay.errors import ConfigError, FatalError, FileChangedError, ForebayErr
 from forebay.index import projection, queries
 from forebay.kafka.ledger import FileEntry
 from forebay.lineage.openlineage import lineage_run
-from forebay.model import FileRun, Identity, RunReport, Status, Window
+from forebay.model import FileRun, Identity, RunReport, Window
 from forebay.verbs import report as reporting
 from forebay.verbs.context import Context
 from forebay.verbs.discover import open_ledger
@@ -19,7 +20,7 @@ from forebay.verbs.gate import answer
 from forebay.verbs.inspect import fetch, judges, work_of
 from forebay.verbs.publish import publish
 from forebay.verbs.reconcile import reconcile
-from forebay.verbs.run import Answer, prepare
+from forebay.verbs.run import Answer, Step, prepare, walk
 from forebay.verbs.settle import settle
 
 TRIGGER = "decision"
@@ -62,16 +63,12 @@ def _run(ctx: Context, window: Window, files: list[FileRun]) -> RunReport:
     except ForebayError as error:
         reporting.report(ctx, run, identity, error=error.message)
         raise
-    return reporting.report(ctx, _with(run, done), identity)
-
-
-def _with(run: RunReport, files: tuple[FileRun, ...]) -> RunReport:
-    return RunReport.from_json(run.to_json() | {"files": [file.to_json() for file in files]})
+    return reporting.report(ctx, dataclasses.replace(run, files=done), identity)
 
 
 def _whole_way(ctx: Context, file: FileRun, identity: Identity) -> FileRun:
     """A file that cannot be decided any more does not stop the others."""
-    steps: list[Callable[[FileRun], FileRun]] = [
+    steps: list[Step] = [
         lambda f: _still_the_same(ctx, f),
         lambda f: _not_settled_otherwise(ctx, f),
         lambda f: publish(ctx, f, identity),
@@ -79,13 +76,7 @@ def _whole_way(ctx: Context, file: FileRun, identity: Identity) -> FileRun:
         lambda f: reconcile(ctx, f),
         lambda f: settle(ctx, f),
     ]
-    try:
-        for step in steps:
-            file = step(file)
-    except FatalError as error:
-        file = file.but(status=Status.FAILED, error=error.message)
-    projection.project_file(ctx.project.index, file)
-    return file
+    return walk(ctx, file, steps)
 
 
 def _still_the_same(ctx: Context, file: FileRun) -> FileRun:

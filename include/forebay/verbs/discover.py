@@ -12,7 +12,7 @@ from forebay import events
 from forebay.config import paths
 from forebay.config.pipeline import ReadyWhen
 from forebay.contracts import Source
-from forebay.errors import FileChangedError, TopicMissingError
+from forebay.errors import CorruptFileError, FileChangedError, NotAuthorizedError, RetryableError, SourceUnavailableError, TopicMissingError
 from forebay.model import Fate, FileRun, Plan, SourceFile, Status, Window
 from forebay.verbs._fates import GenerationRequest, Known, Published, Sight, fate_of
 from forebay.verbs.context import Context
@@ -33,13 +33,15 @@ def discover(
     generation: GenerationRequest | None = None,
     published: Published | None = None,
     now: Clock = time.time,
+    keep_going: bool = False,
 ) -> Plan:
     """List the source, hold it against the completeness contract and the ledger, and give every file seen a fate with its reason.
 
     Files come sorted by uri. Those to be published have status `DISCOVERED` (fate `NEW` or `CHANGED`); all others are `SKIPPED` or
     `REJECTED` already. Bytes are read only where the ledger, or another file of the window, leaves a doubt: same name or same size.
     `published` is what the ledger holds (default: it is asked), `now` the clock for `quiet_for`, in seconds since the epoch.
-    Raises what the source and the ledger raise.
+    Raises what the source and the ledger raise; with `keep_going`, a file that the source does not give out is FAILED instead (`again` where
+    trying again may help), and all others get their fates.
     """
     look = _look(ctx, window)
     seen: list[FileRun] = [_run(ctx, window, run_id, file, Sight(Fate.IGNORED, "the marker")) for file in look.markers]
@@ -49,8 +51,14 @@ def discover(
         sizes = Counter(file.size for file in look.files)
         first: dict[str, str] = {}
         for file in look.files:
-            sight = _sight(ctx, file, contract, known, twins=sizes[file.size] > 1, first=first, request=generation, run_id=run_id)
-            seen.append(_run(ctx, window, run_id, file, sight))
+            try:
+                sight = _sight(ctx, file, contract, known, twins=sizes[file.size] > 1, first=first, request=generation, run_id=run_id)
+                seen.append(_run(ctx, window, run_id, file, sight))
+            except (SourceUnavailableError, NotAuthorizedError, CorruptFileError) as error:
+                if not keep_going:
+                    raise
+                unknown = _run(ctx, window, run_id, file, Sight(Fate.INCOMPLETE, "its bytes could not be looked at"))
+                seen.append(unknown.but(status=Status.FAILED, error=error.message, again=isinstance(error, RetryableError)))
     files = tuple(sorted(seen, key=lambda run: run.file.uri))
     for run in files:
         events.emit(events.FILE_SEEN, uri=run.file.uri, fate=run.fate.value, reason=run.reason)

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 from forebay.config.pipeline import Schedule
 from forebay.errors import ConfigError
 from forebay.index import queries
-from forebay.model import FileRun, Severity, SourceFile, Status
+from forebay.model import Fate, FileRun, Severity, SourceFile, Status
 from forebay.pages import freshness
 from forebay.pages.render import percent
 from forebay.pages.store import Pages
@@ -26,10 +26,13 @@ from forebay.pages.values import (
     NightRun,
     PipelineHistory,
     QuarantinedRow,
+    Repair,
     RowList,
     Summary,
+    Watch,
 )
 from forebay.verbs import _nights, quarantine
+from forebay.verbs._causes import causes
 from forebay.verbs.context import Context
 
 NIGHTS = 366
@@ -99,13 +102,13 @@ class _History:
         if self.pages.expire(self.name, self.ctx.project.report_days, self.now):
             from forebay.quality.docs import build_index
 
-            build_index(self.ctx.project.reports / "data_docs")
+            build_index(self.ctx.project.reports / "data_docs", self.name)
         return [self.pages.write_index(self.now), pipeline, *(self.pages.night(self.name, night.day) for night in wanted)]
 
     def collect(self, days: set[date] | None) -> PipelineHistory:
         """The pipeline's history; nights have a page that are young enough, and either have one or are to be written."""
         p = self.ctx.pipeline
-        watched = freshness.watch(p.schedule.cron, p.schedule.timezone, p.schedule.start) if p.schedule else None
+        watched = _watched(p.schedule) if p.schedule else None
         found = _nights.nights(self.runs, self.files, self.rules, watched, self.now)
         kept = tuple(dataclasses.replace(night, page=self._has_page(night, days)) for night in found)
         last = self.all_runs[-1] if self.all_runs else None
@@ -133,14 +136,16 @@ class _History:
         ds = night.day.isoformat()
         last = {(row["run_id"], row["uri"]) for row in self.words.get(ds, [])}
         every = queries.files(self.ctx.project.index, self.name, ds=ds, limit=100_000)
-        files = sorted((f for f in every if (f.run_id, f.file.uri) in last), key=_trouble_first)
+        seen = sorted((f for f in every if (f.run_id, f.file.uri) in last), key=_trouble_first)
+        files = [f for f in seen if f.fate is not Fate.IGNORED]
+        ignored = tuple((_readable(f.file), f.reason) for f in seen if f.fate is Fate.IGNORED)
         left, shown = ROWS_OF_A_NIGHT, []
         for file in files[:FILES]:
             rows, note = self._rows_of(file, left)
             left -= len(rows.rows) if rows else 0
             shown.append(self._file(file, rows, note))
         runs = tuple(_run(run) for run in self.runs if run["ds"] == ds)
-        return NightHistory(self.name, night, runs, tuple(shown), max(0, len(files) - FILES))
+        return NightHistory(self.name, night, runs, tuple(shown), max(0, len(files) - FILES), ignored[:FILES])
 
     @cached_property
     def words(self) -> dict[str, list[dict[str, Any]]]:
@@ -153,7 +158,17 @@ class _History:
             found.setdefault((rule["run_id"], rule["uri"]), []).append(rule)
         return found
 
+    @cached_property
+    def replays(self) -> dict[tuple[str, str], list[dict[str, Any]]]:
+        return _nights.replays(self.files)
+
+    def _replays(self, file: FileRun) -> list[FileRun]:
+        """The replays of a file's rows; the index is asked again only if there are any."""
+        known = (file.file.uri, (file.fingerprint or "")[:16]) in self.replays
+        return quarantine.replays(self.ctx.project, file) if known else []
+
     def _file(self, file: FileRun, rows: RowList | None, note: str) -> NightFile:
+        replays = self._replays(file)
         said = self.rules_by_file.get((file.run_id, file.file.uri), [])
         failed = tuple(FailedRule(_title(one), Severity(one["severity"]), _found(one)) for one in said if not one["success"])
         return NightFile(
@@ -171,8 +186,9 @@ class _History:
             docs=self.pages.docs(file.docs),
             rules=failed,
             rules_passed=len(said) - len(failed),
-            rows=rows,
+            rows=_marked(rows, quarantine.rows_of(replays)),
             rows_note=note,
+            repairs=tuple(map(_repair, replays)),
         )
 
     def _rows_of(self, file: FileRun, left: int) -> tuple[RowList | None, str]:
@@ -191,10 +207,28 @@ class _History:
     def _read(self, file: FileRun) -> RowList:
         path = quarantine.listed(self.ctx, file)
         total = file.quarantined or quarantine.count(path)
-        found = quarantine.rows(path, limit=ROWS).to_pylist()
-        rows = RowList(total, tuple(QuarantinedRow(**{name: _cut(value) for name, value in row.items()}) for row in found))
+        found = quarantine.rows(path, limit=ROWS, redact=self.ctx.pipeline.quality.redact).to_pylist()
+        rows = RowList(total, tuple(map(_row, found)))
         self.pages.save_rows(self.name, file.run_id, file.file.uri, rows)
         return rows
+
+
+def _row(row: dict[str, Any]) -> QuarantinedRow:
+    told = tuple(map(_cut, causes(row["rule"] or "", row["reason"] or "")))
+    return QuarantinedRow(**{name: _cut(value) for name, value in row.items()}, causes=told)
+
+
+def _marked(rows: RowList | None, done: set[int]) -> RowList | None:
+    """The rows with those marked that were replayed."""
+    if rows is None or not done:
+        return rows
+    return dataclasses.replace(rows, rows=tuple(dataclasses.replace(row, replayed=row.row in done) for row in rows.rows))
+
+
+def _repair(file: FileRun) -> Repair:
+    source = file.replay.source if file.replay else ""
+    when = f"{file.decided_at:%Y-%m-%d %H:%M}" if file.decided_at else ""
+    return Repair(file.published, file.decided_by or "", when, file.decision_reason or "", source)
 
 
 def _cut(value: Any) -> Any:
@@ -204,11 +238,15 @@ def _cut(value: Any) -> Any:
     return text if len(text) <= RAW else text[: RAW - 1] + "…"
 
 
+def _watched(schedule: Schedule) -> Watch | None:
+    return freshness.watch(schedule.cron, schedule.timezone, schedule.start, schedule.end)
+
+
 def told(schedule: Schedule | None) -> str:
     """A schedule for people."""
     if schedule is None:
         return "no schedule"
-    watched = freshness.watch(schedule.cron, schedule.timezone, schedule.start)
+    watched = _watched(schedule)
     if watched and len(watched.weekdays) == 7:
         return f"daily at {watched.hour:02}:{watched.minute:02} {schedule.timezone}"
     return f"cron {schedule.cron} {schedule.timezone}"

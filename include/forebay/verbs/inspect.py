@@ -99,6 +99,8 @@ def work_of(ctx: Context, fingerprint: str) -> Work:
     }
     if p.quality.history.rules:
         settings["history"] = p.quality.history.model_dump(mode="json")
+    if p.quality.redact:
+        settings["redact"] = list(p.quality.redact)
     return Work(ctx.project.work(p.pipeline, fingerprint), settings)
 
 
@@ -195,6 +197,7 @@ def _verdict(ctx: Context, file: FileRun, stage: Stage, suite: Suite | None, wor
         from forebay.quality.check import check
 
         name = f"{ctx.pipeline.pipeline}/{file.window.day}/{file.file.name}"
-        verdict = check(stage, suite, work.verdict_folder, run_name=name, docs=ctx.project.reports / "data_docs", learnt=learnt)
+        pages, hidden = ctx.project.reports / "data_docs", ctx.pipeline.quality.redact
+        verdict = check(stage, suite, work.verdict_folder, run_name=name, docs=pages, learnt=learnt, redact=hidden)
     work.save_verdict(verdict)
     return verdict

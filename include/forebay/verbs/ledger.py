@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from forebay.errors import ReconcileError
 from forebay.kafka import backup, ledger, reader
-from forebay.kafka.ledger import FileEntry, LedgerView
+from forebay.kafka.ledger import FileEntry
 from forebay.model import Json
 from forebay.verbs.context import Context
+
+if TYPE_CHECKING:
+    from forebay.kafka.ledger import View
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,27 +46,31 @@ def accept(ctx: Context, reason: str) -> str | None:
     return ledger.accept(ctx.kafka, ctx.pipeline, ctx.keep, reason)
 
 
-def read(ctx: Context) -> LedgerView:
-    """The whole ledger of the pipeline."""
-    return ledger.read(ctx.kafka, ctx.pipeline)
+def opened(ctx: Context) -> AbstractContextManager[View]:
+    """The whole ledger of the pipeline, read by its local copy."""
+    return ledger.opened(ctx.kafka, ctx.pipeline, ctx.keep)
 
 
-def unfinished(view: LedgerView) -> list[dict[str, Any]]:
+def unfinished(view: View) -> Iterator[dict[str, Any]]:
     """Contents of which chunks are committed without the completion record: a publish was cut short, a retry goes on with it."""
-    return [
-        {"uri": next(iter(chunks.values())).file.uri, "fingerprint": fp, "generation": generation, "chunks": sorted(chunks)}
-        for (fp, generation), chunks in view.chunks.items()
-        if (fp, generation) not in view.files
-    ]
+    for chunks in view.unfinished():
+        one = next(iter(chunks.values()))
+        yield {
+            "uri": one.file.uri,
+            "fingerprint": one.receipt.fingerprint,
+            "generation": one.receipt.generation,
+            "chunks": sorted(chunks),
+        }
 
 
-def verify(ctx: Context, view: LedgerView) -> list[Proof]:
+def verify(ctx: Context, view: View) -> Iterator[Proof]:
     """Read every range of every complete content again under read_committed and count."""
     with reader.RangeReader(ctx.kafka) as reading:
-        return [_prove(reading, view, entry) for entry in view.files.values()]
+        for entry in view.entries():
+            yield _prove(reading, view, entry)
 
 
-def _prove(reading: reader.RangeReader, view: LedgerView, entry: FileEntry) -> Proof:
+def _prove(reading: reader.RangeReader, view: View, entry: FileEntry) -> Proof:
     receipts = view.receipts(entry.fingerprint, entry.generation)
     data = [place for receipt in receipts for place in receipt.outputs]
     aside = [place for receipt in receipts for place in receipt.quarantine]

@@ -78,7 +78,8 @@ def _origin(ctx: Context, stage: Stage, verdict: Verdict | None) -> Origin:
 def _completion(file: FileRun) -> Completion:
     reason = file.reason if file.generation > 1 else None
     decision = file.decision.value if file.decision else None
-    return Completion(reason, file.supersedes, file.duplicate_of, decision, file.decided_by, file.decision_reason, file.window)
+    who = (decision, file.decided_by, file.decision_reason)
+    return Completion(reason, file.supersedes, file.duplicate_of, *who, file.window, decided_at=file.decided_at)
 
 
 def _published(ctx: Context, file: FileRun, receipts: tuple[Receipt, ...], identity: Identity) -> FileRun:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,8 @@ from forebay.config.home import Project
 from forebay.errors import ConfigError
 from forebay.index import queries
 from forebay.model import Decision, FileRun
+from forebay.quality.redact import MARK
+from forebay.verbs._causes import titles
 from forebay.verbs._repair import numbers_of
 from forebay.verbs.context import Context
 from forebay.verbs.inspect import work_of
@@ -29,12 +32,22 @@ def files_with(project: Project, pipeline: str | None, name: str | None = None, 
     return list(found.values())[:limit]
 
 
+def replays(project: Project, file: FileRun) -> list[FileRun]:
+    """The replays of a file's quarantined rows, as the index has them, oldest first."""
+    found = queries.files(project.index, file.pipeline, name=SCHEME + file.file.uri, limit=10_000)
+    mine = [one for one in found if one.replay and one.file.uri == SCHEME + file.file.uri]
+    same = [one for one in mine if one.replay and (one.replay.fingerprint, one.replay.generation) == (file.fingerprint, file.generation)]
+    return sorted(same, key=lambda one: one.run_id)
+
+
+def rows_of(found: list[FileRun]) -> set[int]:
+    """The row numbers that replays have published, as the origin counts them."""
+    return {row for one in found if one.replay for row in numbers_of(one.replay.rows)}
+
+
 def replayed(project: Project, file: FileRun) -> int:
     """How many of a file's quarantined rows were repaired and published since, as the index has it."""
-    found = queries.files(project.index, file.pipeline, name=SCHEME + file.file.uri, limit=10_000)
-    told = [one.replay for one in found if one.replay and one.file.uri == SCHEME + file.file.uri]
-    same = [one for one in told if (one.fingerprint, one.generation) == (file.fingerprint, file.generation)]
-    return len({row for one in same for row in numbers_of(one.rows)})
+    return len(rows_of(replays(project, file)))
 
 
 def listed(ctx: Context, file: FileRun) -> Path:
@@ -53,16 +66,38 @@ def listed(ctx: Context, file: FileRun) -> Path:
     return path
 
 
-def rows(path: Path, limit: int | None = None, first: int = 1) -> pa.Table:
-    """The rows of a list from row number `first` on: row, stage, columns (text), rule, reason, raw (text; what is not UTF-8 as `\\xNN`)."""
+_POINTER = "'/' || replace(replace(c, '~', '~0'), '/', '~1')"
+_READ = f"list_transform(columns, lambda c: c || ': ' || coalesce(left(json_extract(decode(raw), {_POINTER})::varchar, 200), 'null'))"
+_NAMED = r"'(?s)column `(.*?)`: `(.*?)` is not '"  # as formats/_casts.py words it
+_UNREAD = f"""list_transform(list_zip(regexp_extract_all(reason, {_NAMED}, 1), regexp_extract_all(reason, {_NAMED}, 2)), lambda p: p[1] || ': ' || p[2])"""
+_OBSERVED = f"""coalesce(array_to_string(case stage when 'schema' then {_UNREAD} when 'decode' then [] when 'parse' then [] else try({_READ}) end, ', '), '')"""
+
+
+def _hidden(redact: tuple[str, ...]) -> str:
+    """The list, with `raw` as a person may see it: a row's JSON without the values of redacted columns, and nothing of a row that could not be read."""
+    if not redact:
+        return "read_parquet($path)"
+    patch = json.dumps(dict.fromkeys(redact, MARK), ensure_ascii=False).replace("'", "''")
+    told = "'[redacted: ' || octet_length(raw) || ' bytes]'"
+    json_of = f"coalesce(try(json_merge_patch(decode(raw)::json, '{patch}'::json)::varchar), {told})"
+    shown = f"case when stage in ('expectation', 'key', 'encode', 'size') then {json_of} else {told} end"
+    return f"(select * replace (encode({shown}) as raw) from read_parquet($path))"
+
+
+def rows(path: Path, limit: int | None = None, first: int = 1, redact: tuple[str, ...] = ()) -> pa.Table:
+    """The rows of a list from row number `first` on, all but `row` text: stage, columns, rule, reason, observed, raw (what is not UTF-8 as `\\xNN`).
+
+    Values of the columns `redact` are not shown, nor the raw text of rows that could not be read, if there are such columns.
+    `observed` is what stood in the columns that the reason is about (`flight: 0, dest: "x"`): of a row that could be read as JSON, else as it was written.
+    """
     import duckdb
 
     with duckdb.connect() as con:
         con.execute("set threads = 1")
         query = con.sql(
-            """select __row as row, stage, array_to_string(columns, ', ') as columns, rule, reason,
+            rf"""select __row as row, stage, array_to_string(columns, ', ') as columns, rule, reason, {_OBSERVED} as observed,
             coalesce(try(decode(raw)), raw::varchar) as raw
-            from read_parquet($path) where __row >= $first order by __row limit $limit""",
+            from {_hidden(redact)} where __row >= $first order by __row limit $limit""",
             params={"path": str(path), "first": first, "limit": 2**62 if limit is None else limit},
         )
         return query.to_arrow_table()
@@ -76,17 +111,22 @@ def count(path: Path) -> int:
 
 
 def by_reason(path: Path) -> list[dict[str, Any]]:
-    """How many rows each rule or reason set aside, the most first, with the first row of each."""
+    """What set rows aside, the most rows first: `stage`, `why`, `rows`, `first_row`.
+
+    A row that fails several rules counts with each of them. Rows that could not be read are told by their columns, with the first row's reason.
+    """
     import duckdb
 
     with duckdb.connect() as con:
         con.execute("set threads = 1")
-        return (
-            con.sql(
-                """select stage, coalesce(rule, reason) as why, count(*) as rows, min(__row) as first_row
-                from read_parquet($path) group by all order by rows desc, why limit 50""",
-                params={"path": str(path)},
-            )
-            .to_arrow_table()
-            .to_pylist()
-        )
+        found = con.execute(
+            """select stage, rule, case when rule = '' then columns end, count(*), min(__row), arg_min(reason, __row)
+            from read_parquet($1) group by 1, 2, 3""",
+            [str(path)],
+        ).fetchall()
+    told: dict[tuple[str, str], dict[str, Any]] = {}
+    for stage, rule, _, rows, first, reason in sorted(found, key=lambda one: one[4]):
+        for why in titles(rule) if rule else [reason if rows == 1 else f"such as {reason}"]:
+            line = told.setdefault((stage, why), {"stage": stage, "why": why, "rows": 0, "first_row": first})
+            line["rows"] += rows
+    return sorted(told.values(), key=lambda line: (-line["rows"], line["first_row"]))[:50]

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC
+from itertools import islice
+from typing import TYPE_CHECKING
 
 from forebay.index import projection
-from forebay.kafka.ledger import FileEntry, LedgerView
-from forebay.model import Decision, Fate, FileRun, RunReport, Status, Window
+from forebay.kafka.ledger import FileEntry
+from forebay.model import Decision, Fate, FileRun, Receipt, RunReport, Status, Window
 from forebay.verbs.context import Context
 from forebay.verbs.inspect import work_of
-from forebay.verbs.ledger import read
+from forebay.verbs.ledger import opened
 from forebay.verbs.publish import ranges
 from forebay.verbs.replay import merged
+
+if TYPE_CHECKING:
+    from forebay.kafka.ledger import View
+
+BATCH = 500
+"""Files projected in one transaction of the index."""
+
+Replays = dict[tuple[str, str], list[FileRun]]
+"""What a run replayed of a file."""
 
 
 def rebuild(ctx: Context) -> int:
@@ -19,26 +32,44 @@ def rebuild(ctx: Context) -> int:
 
     What never reached the ledger (files that failed, were rejected or skipped) is not in it afterwards.
     """
-    view = read(ctx)
-    url = ctx.project.index
-    projection.clear(url, ctx.pipeline.pipeline)
+    url, count = ctx.project.index, 0
     runs: dict[str, RunReport] = {}
-    replays: dict[tuple[str, str], list[FileRun]] = {}
-    for entry in view.files.values():
-        file = _file(ctx, view, entry)
-        units = replays.setdefault((file.run_id, file.file.uri), [])
-        units += [file] if file.replay else []
-        projection.project_file(url, merged(units) if units else file)
-        projection.project_receipts(url, file.pipeline, file.file.uri, file.run_id, view.receipts(entry.fingerprint, entry.generation))
-        _verdict(ctx, file)
-        runs.setdefault(file.run_id, _run(entry, file))
+    replays: Replays = {}
+    with opened(ctx) as view:
+        projection.clear(url, ctx.pipeline.pipeline)
+        entries = view.entries()
+        while batch := list(islice(entries, BATCH)):
+            _project(ctx, view, batch, runs, replays)
+            count += len(batch)
     for run in runs.values():
         projection.project_run(url, run)
-    return len(view.files)
+    return count
 
 
-def _file(ctx: Context, view: LedgerView, entry: FileEntry) -> FileRun:
-    receipts = view.receipts(entry.fingerprint, entry.generation)
+def _project(ctx: Context, view: View, entries: list[FileEntry], runs: dict[str, RunReport], replays: Replays) -> None:
+    url = ctx.project.index
+    units = [(_file(ctx, entry, receipts), receipts) for entry, receipts in _with_receipts(view, entries)]
+    projection.project_published(url, ((_merged(file, replays), receipts) for file, receipts in units))
+    for file, _ in units:
+        _verdict(ctx, file)
+    for entry, (file, _) in zip(entries, units, strict=True):
+        runs[file.run_id] = _told(runs.get(file.run_id), entry, file)
+
+
+def _with_receipts(view: View, entries: list[FileEntry]) -> Iterator[tuple[FileEntry, tuple[Receipt, ...]]]:
+    return ((entry, view.receipts(entry.fingerprint, entry.generation)) for entry in entries)
+
+
+def _merged(file: FileRun, replays: Replays) -> FileRun:
+    """The units of one replay are one file of their run."""
+    if not file.replay:
+        return file
+    units = replays.setdefault((file.run_id, file.file.uri), [])
+    units.append(file)
+    return merged(units)
+
+
+def _file(ctx: Context, entry: FileEntry, receipts: tuple[Receipt, ...]) -> FileRun:
     done = entry.completion
     return FileRun(
         run_id=entry.identity.run_id,
@@ -55,6 +86,7 @@ def _file(ctx: Context, view: LedgerView, entry: FileEntry) -> FileRun:
         decision=Decision(done.decision) if done.decision else None,
         decided_by=done.decided_by,
         decision_reason=done.decision_reason,
+        decided_at=done.decided_at,
         replay=done.replay,
         work=ctx.project.work(entry.pipeline, entry.fingerprint),
         rows_in=entry.rows_in,
@@ -78,12 +110,9 @@ def _verdict(ctx: Context, file: FileRun) -> None:
         projection.project_verdict(ctx.project.index, file, verdict)
 
 
-def _run(entry: FileEntry, file: FileRun) -> RunReport:
-    ended = entry.attempted.astimezone(UTC)
-    return RunReport(
-        file.run_id, file.pipeline, file.window, "done", started=_started(entry), ended=ended, trigger="rebuilt from the ledger"
-    )
-
-
-def _started(entry: FileEntry) -> datetime:
-    return entry.attempted.astimezone(UTC)
+def _told(run: RunReport | None, entry: FileEntry, file: FileRun) -> RunReport:
+    """A run lasts from its first file to its last one."""
+    at = entry.attempted.astimezone(UTC)
+    if run is None:
+        return RunReport(file.run_id, file.pipeline, file.window, "done", started=at, ended=at, trigger="rebuilt from the ledger")
+    return replace(run, started=min(run.started, at), ended=max(run.ended or at, at))

@@ -11,17 +11,17 @@ A record of a replay carries `ce_id` = `{fp16}:{generation}+r1:{row}`, the row b
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forebay import __version__, events
-from forebay.errors import ConfigError, LedgerError, ReconcileError, RetryableError
+from forebay.errors import ConfigError, ForebayError, LedgerError, ReconcileError, RetryableError
 from forebay.index import projection
 from forebay.kafka import ledger as ledgers
 from forebay.kafka import reader, topics
@@ -29,9 +29,10 @@ from forebay.kafka.ledger import Completion, FileEntry
 from forebay.kafka.publisher import PublishJob, publish_file
 from forebay.kafka.records import EncodedChunk, Headers
 from forebay.lineage.openlineage import lineage_run
-from forebay.model import ChunkPlan, Column, Decision, Fate, FileRun, Identity, Json, Replay, RunReport, SourceFile, Stage, Status
+from forebay.model import ChunkPlan, Column, Decision, Fate, FileRun, Identity, Json, Replay, RunReport, SourceFile, Stage, Status, Window
 from forebay.verbs import _repair
 from forebay.verbs import report as reporting
+from forebay.verbs._causes import causes
 from forebay.verbs._quarantine import compose_quarantine, schema
 from forebay.verbs._repair import Origin, numbers_of, text_of
 from forebay.verbs._replay_check import judged
@@ -152,7 +153,7 @@ def _one_origin(ctx: Context, origin: Origin, rows: pa.Table, source: _Source, w
         return replace(told, published=publication.publish(), run_id=publication.run_id)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _scratch(ctx: Context) -> Iterator[Path]:
     folder = ctx.project.home / "work" / ctx.pipeline.pipeline / f".replay-{uuid.uuid4().hex}"
     folder.mkdir(parents=True)
@@ -179,7 +180,7 @@ def _known(ctx: Context, origin: Origin, path: Path) -> tuple[FileEntry, set[int
     return found[0], aside, done
 
 
-@contextmanager
+@contextlib.contextmanager
 def _ledger(ctx: Context) -> Iterator[Any]:
     """All that is committed; waits for transactions that are open on it."""
     reading = ledgers.LedgerReader(ctx.kafka, ctx.pipeline, keep=ctx.keep)
@@ -220,8 +221,9 @@ def _judge(ctx: Context, entry: FileEntry, rows: pa.Table, path: Path, folder: P
     good, bad = _repair.typed(ctx, rows, columns, path, folder)
     stage = _stage(entry, columns, good, bad, folder / "edited")
     everything = entry.completion.decision == Decision.PUBLISH_ALL.value
-    quarantine = _listed_aside(origin_work.quarantine(Decision.PUBLISH_ALL if everything else Decision.PUBLISH))
-    verdict, note = judged(ctx, stage, origin if quarantine else None, quarantine, folder)
+    listed = origin_work.quarantine(Decision.PUBLISH_ALL if everything else Decision.PUBLISH)
+    known = listed.exists()
+    verdict, note = judged(ctx, stage, origin if known else None, listed if known else None, folder)
     aside = folder / "aside.parquet"
     compose_quarantine(
         stage,
@@ -237,13 +239,10 @@ def _judge(ctx: Context, entry: FileEntry, rows: pa.Table, path: Path, folder: P
     pq.write_table(passed.select([ROW]), folder / "origin_rows.parquet")
     dense = passed.set_column(passed.schema.get_field_index(ROW), passed.schema.field(ROW), places)
     still = tuple(
-        Still(line[ROW], tuple(line["columns"]), line["reason"]) for line in failing.select([ROW, "columns", "reason"]).to_pylist()
+        Still(line[ROW], tuple(line["columns"]), "; ".join(causes(line["rule"], line["reason"])))
+        for line in failing.select([ROW, "columns", "rule", "reason"]).to_pylist()
     )
     return _stage(entry, columns, dense, bad.slice(0, 0), folder / "passed"), still, note
-
-
-def _listed_aside(path: Path) -> Path | None:
-    return path if path.exists() else None
 
 
 def _stage(entry: FileEntry, columns: tuple[Column, ...], rows: pa.Table, rejects: pa.Table, folder: Path) -> Stage:
@@ -282,10 +281,20 @@ class _Publication:
             self.run_id, self.ctx.pipeline.pipeline, window, "running", self.at, trigger="replay", note=f"replay: {self.reason}"
         )
         reporting.begin(self.ctx, run, self.identity)
-        units = [self._unit(first, run) for first in range(0, len(self.rows), UNIT_ROWS)]
-        files = merged(units)
-        reporting.report(self.ctx, replace(run, files=(files,)), self.identity)
+        units: list[FileRun] = []
+        try:
+            for first in range(0, len(self.rows), UNIT_ROWS):
+                units.append(self._unit(first, run))
+        except ForebayError as error:
+            with contextlib.suppress(ForebayError):  # the first error is raised
+                self._report(replace(run, note=f"replay, failed: {error.message}"), units, error.message)
+            raise
+        self._report(run, units)
         return sum(unit.published for unit in units)
+
+    def _report(self, run: RunReport, units: list[FileRun], error: str | None = None) -> None:
+        """The run's end, with the units that are published."""
+        reporting.report(self.ctx, replace(run, files=(merged(units),) if units else ()), self.identity, error=error)
 
     def _unit(self, first: int, run: RunReport) -> FileRun:
         rows = self.rows.slice(first, UNIT_ROWS)
@@ -333,7 +342,7 @@ class _Publication:
             identity=self.identity,
             headers=self._headers(),
             origin=replace(entry.origin, code_version=__version__, partition_count=ctx.pipeline.topic.partitions),
-            completion=Completion(self.reason, None, None, None, self.who, self.reason, run.window, told),
+            completion=Completion(self.reason, None, None, None, self.who, self.reason, run.window, told, self.at),
             max_message_bytes=topics.max_message_bytes(ctx.kafka, ctx.pipeline.topic.name),
             behind_barrier=lambda: self._still_open(fingerprint, set(rows.to_pylist())),
             keep=ctx.keep,
@@ -388,7 +397,5 @@ def merged(units: list[FileRun]) -> FileRun:
     return units[0].but(outputs=outputs, replay=told, **total)
 
 
-def _day_of(ctx: Context, entry: FileEntry) -> Any:
-    from forebay.model import Window
-
+def _day_of(ctx: Context, entry: FileEntry) -> Window:
     return Window.of_day(entry.attempted.date(), ctx.pipeline.timezone)

@@ -80,4 +80,4 @@ def _index_docs(ctx: Context, run: RunReport) -> None:
     if any(file.docs for file in run.files):
         from forebay.quality.docs import build_index
 
-        build_index(ctx.project.reports / "data_docs")
+        build_index(ctx.project.reports / "data_docs", run.pipeline)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+import dataclasses
+import logging
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
-from forebay.errors import FatalError, ForebayError, QualityError
+from forebay import events
+from forebay.errors import BrokerUnavailableError, FatalError, ForebayError, IndexUnavailableError, QualityError, RetryableError
 from forebay.index import projection
 from forebay.kafka import topics
 from forebay.lineage.openlineage import lineage_run
-from forebay.model import Decision, FileRun, Identity, Plan, RunReport, Status, Window
+from forebay.model import Decision, FileRun, Identity, RunReport, Status, Window
 from forebay.verbs import report as reporting
 from forebay.verbs.context import Context
 from forebay.verbs.discover import GenerationRequest, discover, to_do
@@ -22,6 +25,9 @@ from forebay.verbs.settle import settle
 
 Answer = tuple[Decision, str, str]
 """A person's answer given beforehand: decision, who, reason."""
+
+Step = Callable[[FileRun], FileRun]
+"""A verb on one file, all else given."""
 
 
 def new_run_id(window: Window) -> str:
@@ -41,19 +47,19 @@ def run_window(
     """Discover, inspect, gate, publish, reconcile, settle and report one window; returns the run as the index keeps it.
 
     A file that fails does not stop the others; the run's status is the worst of them. Errors that concern the run as a whole (broker,
-    credentials, topics, source) are reported and raised.
+    credentials, topics, index, a source that cannot be listed) are reported and raised.
     """
     run = RunReport(run_id or new_run_id(window), ctx.pipeline.pipeline, window, "running", trigger=trigger)
     identity = Identity(run.run_id, lineage_run(run.pipeline, run.run_id))
     try:
         prepare(ctx)
         reporting.begin(ctx, run, identity)
-        plan = discover(ctx, window, run.run_id, generation=generation)
+        plan = discover(ctx, window, run.run_id, generation=generation, keep_going=True)
         files = tuple(_whole_way(ctx, file, identity, steward) for file in plan.files)
     except ForebayError as error:
         _report_failure(ctx, run, identity, error)
         raise
-    return reporting.report(ctx, _with(run, plan, files), identity)
+    return reporting.report(ctx, dataclasses.replace(run, files=files, note=plan.note), identity)
 
 
 def prepare(ctx: Context) -> None:
@@ -64,19 +70,30 @@ def prepare(ctx: Context) -> None:
 
 def _whole_way(ctx: Context, file: FileRun, identity: Identity, steward: Answer | None) -> FileRun:
     if not to_do(file):
-        return settle(ctx, file)
-    steps: list[Callable[[FileRun], FileRun]] = [
+        return walk(ctx, file, [lambda f: settle(ctx, f)])
+    steps: list[Step] = [
         lambda f: inspect(ctx, f),
         lambda f: _ask(f, steward),
         lambda f: publish(ctx, f, identity),
         lambda f: reconcile(ctx, f),
         lambda f: settle(ctx, f),
     ]
+    return walk(ctx, file, steps)
+
+
+def walk(ctx: Context, file: FileRun, steps: Iterable[Step]) -> FileRun:
+    """The file after these steps, projected. What is wrong with one file makes it FAILED (`again` where trying again may help), and is not raised.
+
+    A broker or an index that does not answer fails every file alike: that is raised, as are faults of the pipeline.
+    """
     try:
         for step in steps:
             file = step(file)
-    except FatalError as error:
-        file = file.but(status=Status.FAILED, error=error.message)
+    except (BrokerUnavailableError, IndexUnavailableError):
+        raise
+    except (FatalError, RetryableError) as error:
+        file = file.but(status=Status.FAILED, error=error.message, again=isinstance(error, RetryableError))
+        events.emit(events.FILE_FAILED, level=logging.ERROR, uri=file.file.uri, error=error.message)
     projection.project_file(ctx.project.index, file)
     return file
 
@@ -86,10 +103,6 @@ def _ask(file: FileRun, steward: Answer | None) -> FileRun:
     if file.decision is not Decision.ASK:
         return file
     return answer(file, *steward, at=datetime.now(UTC)) if steward else file.but(status=Status.WAITING)
-
-
-def _with(run: RunReport, plan: Plan, files: tuple[FileRun, ...]) -> RunReport:
-    return RunReport.from_json(run.to_json() | {"files": [file.to_json() for file in files], "note": plan.note})
 
 
 def _report_failure(ctx: Context, run: RunReport, identity: Identity, error: ForebayError) -> None:

@@ -16,6 +16,7 @@ from forebay.contracts import StageWriter
 from forebay.errors import ConfigError
 from forebay.model import JsonDict, RuleResult, Snapshot, SourceFile, Stage
 from forebay.quality import suite as suites
+from forebay.quality.redact import MARK
 from forebay.verbs.context import Context
 from forebay.verbs.inspect import columns_declared
 
@@ -41,7 +42,7 @@ def propose(ctx: Context, path: Path, name: str) -> JsonDict:
     from forebay.quality import propose as proposing
 
     with _staged(ctx, path) as (stage, _):
-        return proposing.suite(name, stage, ctx.pipeline.record.key, path.name)
+        return proposing.suite(name, stage, ctx.pipeline.record.key, path.name, ctx.pipeline.quality.redact)
 
 
 def attempt(ctx: Context, path: Path, limit: int = 20) -> Tried:
@@ -55,8 +56,9 @@ def attempt(ctx: Context, path: Path, limit: int = 20) -> Tried:
 
     suite = suites.load(ctx.project.expectations / f"{name}.json")
     with _staged(ctx, path) as (stage, folder):
-        verdict = check(stage, suite, folder / "verdict", run_name=f"{ctx.pipeline.pipeline}/{path.name}")
-        failing, rows = _failing(stage, verdict.failing, limit)
+        hidden = ctx.pipeline.quality.redact
+        verdict = check(stage, suite, folder / "verdict", run_name=f"{ctx.pipeline.pipeline}/{path.name}", redact=hidden)
+        failing, rows = _failing(stage, verdict.failing, limit, hidden)
     return Tried(suite.name, stage.rows_in, stage.rows_rejected, verdict.results, failing, rows)
 
 
@@ -80,8 +82,8 @@ def _staged(ctx: Context, path: Path) -> Iterator[tuple[Stage, Path]]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _failing(stage: Stage, failing: Path | None, limit: int) -> tuple[int, tuple[dict[str, Any], ...]]:
-    """How many rows fail a rule, and the first of them: `row`, `rules` (positions), `values` (column to text)."""
+def _failing(stage: Stage, failing: Path | None, limit: int, redact: tuple[str, ...]) -> tuple[int, tuple[dict[str, Any], ...]]:
+    """How many rows fail a rule, and the first of them: `row`, `rules` (positions), `values` (column to text, not of the columns `redact`)."""
     import duckdb
 
     with duckdb.connect() as con:
@@ -92,7 +94,8 @@ def _failing(stage: Stage, failing: Path | None, limit: int) -> tuple[int, tuple
             "select f.__row, f.rules, s.* exclude (__row) from read_parquet($1) f join read_parquet($2) s using (__row) order by f.__row limit $3",
             [str(failing), str(stage.rows), limit],
         ).fetchall()
-    texts = [[None if value is None else str(value) for value in row[2:]] for row in found]
+    shown = [MARK if name in redact else None for name in names]
+    texts = [[None if value is None else mark or str(value) for value, mark in zip(row[2:], shown, strict=True)] for row in found]
     return count, tuple(
         {"row": row[0], "rules": row[1], "values": dict(zip(names, text, strict=True))} for row, text in zip(found, texts, strict=True)
     )

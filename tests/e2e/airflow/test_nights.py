@@ -1,18 +1,11 @@
-"""The whole job under a real Airflow: scheduler, executor, API server, DAG processor, triggerer, and a real Kafka. One start serves all tests.
-
-Every publish sleeps two seconds in the middle of its first chunk (a failpoint), so that one of them can be killed there.
-"""
+"""The whole job under a real Airflow: scheduler, executor, API server, DAG processor, triggerer, and a real Kafka."""
 
 from __future__ import annotations
 
 import json
-import os
-import signal
-import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,37 +13,19 @@ from typing import Any
 import pytest
 
 from airflow_home import Airflow
-from tests.support.kafka import CACHE, Cluster, read_all
+from tests.e2e.airflow.lab import NIGHT as FIRST
+from tests.e2e.airflow.lab import Lab, until
+from tests.support.kafka import Cluster, read_all
 
 pytestmark = [pytest.mark.airflow, pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(400)]
 
-FIRST = date(2013, 1, 1)
 AIRPORTS = ("EWR", "JFK", "LGA")
-ROWS = 300
-
-PIPELINE = """\
-pipeline: birds
-owner: zoo
-schedule: {cron: "0 2 * * *", timezone: America/New_York, end: 2013-12-31}
-source: {type: local, path: "drops/{{ ds }}/*.csv", ready_when: {marker: _SUCCESS}}
-format: {type: csv}
-schema: {columns: {id: int64, day: date, airport: string, name: string}}
-quality:
-  suite: birds
-  block_when: {quarantined_over: 10%}
-  steward: {timeout: 10m}
-record: {key: [airport, id]}
-topic: {name: birds, partitions: 3, manage: create}
-"""
-SUITE = {
-    "name": "birds",
-    "expectations": [{"type": "expect_column_values_to_not_be_null", "kwargs": {"column": "name"}, "severity": "critical"}],
-}
+ROWS = 150
 
 
 def drop(project: Path, day: date, airport: str, nameless: int = 0, ready: bool = True) -> None:
     """One airport's file of one night; its first `nameless` rows break the suite's rule."""
-    folder = project / "drops" / day.isoformat()
+    folder = project / "drops" / "birds" / day.isoformat()
     folder.mkdir(parents=True, exist_ok=True)
     rows = [f"{i},{day},{airport},{'' if i < nameless else f'bird {i}'}" for i in range(ROWS)]
     (folder / f"{airport}.csv").write_text("\n".join(["id,day,airport,name", *rows, ""]), "utf-8")
@@ -59,29 +34,16 @@ def drop(project: Path, day: date, airport: str, nameless: int = 0, ready: bool 
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("project")
-    for name, text in (("pipelines/birds.yaml", PIPELINE), ("expectations/birds.json", json.dumps(SUITE))):
-        path = root / "include" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, "utf-8")
+def project(lab: Lab) -> Path:
     for night in range(3):
         for airport in AIRPORTS:
-            drop(root, FIRST + timedelta(days=night), airport)
-    return root
+            drop(lab.project, FIRST + timedelta(days=night), airport)
+    return lab.project
 
 
 @pytest.fixture(scope="module")
-def airflow(project: Path, kafka: Cluster) -> Iterator[Airflow]:
-    extra = {"KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap, "FOREBAY_CACHE": str(CACHE), "FOREBAY_FAILPOINT": "mid_produce:sleep=2"}
-    local = Airflow(project, tuple(extra.items()))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("FOREBAY_HOME", raising=False)
-        try:
-            local.start(timeout=180)
-            yield local
-        finally:
-            local.stop()
+def airflow(lab: Lab, project: Path) -> Airflow:
+    return lab.airflow
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +99,7 @@ def test_a_schedule_that_has_ended_starts_nothing_by_itself(airflow: Airflow, th
 def test_the_window_is_the_local_night(airflow: Airflow, three_nights: list[str]) -> None:
     (first, *_) = airflow.xcom("birds", three_nights[0], "settle")
     assert first["window"]["start"] == "2013-01-01T02:00:00-05:00"
-    assert "/drops/2013-01-01/" in first["file"]["uri"]
+    assert "/drops/birds/2013-01-01/" in first["file"]["uri"]
 
 
 def test_the_same_night_again_publishes_nothing(airflow: Airflow, kafka: Cluster, three_nights: list[str]) -> None:
@@ -172,27 +134,12 @@ def test_a_blocked_file_waits_for_the_steward_and_the_answer_is_kept(
     assert (asked["rows_in"], asked["published"], asked["quarantined"], asked["rejected"]) == (ROWS, ROWS - 60, 60, 0)
 
 
-def test_a_killed_publish_is_completed_by_its_retry(airflow: Airflow, kafka: Cluster, project: Path, three_nights: list[str]) -> None:
-    night = FIRST + timedelta(days=4)
-    drop(project, night, "JFK")
-    (run,) = airflow.backfill("birds", night, night)
-    pid = until(lambda: airflow.task_process("birds", run, "publish", 0), "publish never ran")
-    time.sleep(1)
-    os.kill(pid, signal.SIGKILL)
-    assert airflow.wait("birds", [run]) == {run: "success"}, failures(airflow, [run])
-    (published,) = [ti for ti in airflow.task_instances("birds", run) if ti["task_id"] == "publish"]
-    assert published["try_number"] == 2
-    found = {key: count for key, count in seen(kafka).items() if key[0] == night.isoformat()}
-    assert set(found) == expected(range(4, 5), ("JFK",))
-    assert set(found.values()) == {1}
-
-
 def test_a_file_that_cannot_be_read_fails_the_run_and_costs_the_others_nothing(
     airflow: Airflow, kafka: Cluster, project: Path, three_nights: list[str]
 ) -> None:
     night = FIRST + timedelta(days=5)
     drop(project, night, "JFK")
-    (project / "drops" / night.isoformat() / "LGA.csv").write_bytes(b"")
+    (project / "drops" / "birds" / night.isoformat() / "LGA.csv").write_bytes(b"")
     (run,) = airflow.backfill("birds", night, night)
     assert airflow.wait("birds", [run]) == {run: "failed"}
     found = states(airflow, run)
@@ -227,11 +174,3 @@ def test_pages_of_ours_ask_for_a_login(airflow: Airflow, three_nights: list[str]
     status, page = get("data_docs/index.html", **me)
     assert status == 200
     assert "birds" in page
-
-
-def until(look: Any, otherwise: str, timeout: float = 90) -> Any:
-    end = time.monotonic() + timeout
-    while not (found := look()):
-        assert time.monotonic() < end, otherwise
-        time.sleep(0.25)
-    return found

@@ -1,0 +1,211 @@
+"""What a ledger record says: keys, the entry of a chunk, and the entry that completes a file.
+
+A record's key is JSON text `{"pipeline", "fp", "generation", "chunk"}`, chunk being a number from 0 or `"FILE"`. A chunk's value says what
+it became, field by field in `ChunkEntry.to_json`; the `FILE` value, in the last chunk's transaction, completes the file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Self
+
+from forebay.model import Identity, Json, JsonDict, OffsetRange, Receipt, Replay, SourceFile, Window
+
+VERSION = 1
+FILE = "FILE"
+
+Record = tuple[bytes, bytes, int, int]
+"""Key, value, partition and offset of a ledger record."""
+
+
+def partition_of(fingerprint: str, partitions: int) -> int:
+    """The ledger partition of a file: hexadecimal digits 8–15 of its fingerprint, modulo the partition count."""
+    return int(fingerprint[8:16], 16) % partitions
+
+
+def lane_of(fingerprint: str, lanes: int) -> int:
+    """The lane (transactional.id) of a file: the first 8 hexadecimal digits of its fingerprint, modulo the lane count."""
+    return int(fingerprint[:8], 16) % lanes
+
+
+def key(pipeline: str, fingerprint: str, generation: int, chunk: int | str) -> bytes:
+    """A ledger record's key."""
+    return dump({"pipeline": pipeline, "fp": fingerprint, "generation": generation, "chunk": chunk})
+
+
+def dump(value: JsonDict) -> bytes:
+    """JSON as it stands in the ledger: compact, UTF-8."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+class _Lenient(Json):
+    """Reads what a later forebay has written: keys it does not know are ignored."""
+
+    @classmethod
+    def from_json(cls, data: JsonDict) -> Self:
+        known = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        return super().from_json({name: value for name, value in data.items() if name in known})
+
+
+@dataclass(frozen=True, slots=True)
+class Origin(_Lenient):
+    """What the rows went through: the part of a ledger record that is the same for all chunks of an attempt."""
+
+    cluster_id: str = ""
+    suite: str | None = None
+    suite_hash: str = ""
+    schema_id: str | None = None
+    schema_hash: str = ""
+    partitioner: str = ""
+    partition_count: int = 0
+    ledger_partitions: int = 1
+    code_version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkEntry(Json):
+    """One committed chunk. `attempted` is when its commit was attempted; that it is in the ledger says that it succeeded."""
+
+    pipeline: str
+    file: SourceFile
+    receipt: Receipt
+    origin: Origin
+    identity: Identity
+    started: datetime
+    attempted: datetime
+
+    @property
+    def key(self) -> bytes:
+        return key(self.pipeline, self.receipt.fingerprint, self.receipt.generation, self.receipt.chunk)
+
+    def to_json(self) -> JsonDict:
+        """The record's value (exactly-once.md §5)."""
+        r, o = self.receipt, self.origin
+        return {
+            "v": VERSION,
+            "cluster_id": o.cluster_id,
+            "pipeline": self.pipeline,
+            "file": {"fp": r.fingerprint, **self.file.to_json()},
+            "generation": r.generation,
+            "chunk": r.chunk,
+            "of": r.of,
+            "rows": {
+                "first": r.first_row,
+                "last": r.last_row,
+                "in": r.rows_in,
+                "published": r.published,
+                "quarantined": r.quarantined,
+                "rejected": 0,
+            },
+            "outputs": [x.to_json() for x in r.outputs],
+            "quarantine": [x.to_json() for x in r.quarantine],
+            "content_hash": r.content_hash,
+            "plan_hash": r.plan_hash,
+            "suite": {"name": o.suite, "hash": o.suite_hash},
+            "schema": {"id": o.schema_id, "hash": o.schema_hash},
+            "partitioner": o.partitioner,
+            "partition_count": o.partition_count,
+            "ledger_partitions": o.ledger_partitions,
+            "run": self.identity.to_json(),
+            "code_version": o.code_version,
+            "started": self.started.isoformat(),
+            "committed_attempt_at": self.attempted.isoformat(),
+        }
+
+    @classmethod
+    def from_json(cls, data: JsonDict) -> Self:
+        """The entry of a record's value; keys that a later version may add are ignored."""
+        return cls(
+            pipeline=data["pipeline"],
+            file=_source_file(data["file"]),
+            receipt=_receipt(data),
+            origin=_origin(data),
+            identity=_identity(data["run"]),
+            started=datetime.fromisoformat(data["started"]),
+            attempted=datetime.fromisoformat(data["committed_attempt_at"]),
+        )
+
+
+def _source_file(data: JsonDict) -> SourceFile:
+    return SourceFile(data["uri"], data["size"], data["mtime"], data.get("etag"), data.get("version"))
+
+
+def _receipt(data: JsonDict) -> Receipt:
+    rows = data["rows"]
+    return Receipt(
+        fingerprint=data["file"]["fp"],
+        generation=data["generation"],
+        chunk=data["chunk"],
+        of=data["of"],
+        first_row=rows["first"],
+        last_row=rows["last"],
+        rows_in=rows["in"],
+        published=rows["published"],
+        quarantined=rows["quarantined"],
+        outputs=tuple(OffsetRange.from_json(x) for x in data["outputs"]),
+        quarantine=tuple(OffsetRange.from_json(x) for x in data["quarantine"]),
+        content_hash=data["content_hash"],
+        plan_hash=data["plan_hash"],
+    )
+
+
+def _identity(data: JsonDict) -> Identity:
+    known = {f.name for f in dataclasses.fields(Identity)}
+    return Identity.from_json({name: value for name, value in data.items() if name in known})
+
+
+def _origin(data: JsonDict) -> Origin:
+    return Origin(
+        data["cluster_id"],
+        data["suite"]["name"],
+        data["suite"]["hash"],
+        data["schema"]["id"],
+        data["schema"]["hash"],
+        data["partitioner"],
+        data["partition_count"],
+        data["ledger_partitions"],
+        data["code_version"],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Completion(_Lenient):
+    """What the completion record says of a file beyond its totals: why it was published, and by whose decision."""
+
+    reason: str | None = None  # why there is a generation above 1
+    supersedes: str | None = None
+    duplicate_of: str | None = None
+    decision: str | None = None
+    decided_by: str | None = None
+    decision_reason: str | None = None
+    window: Window | None = None  # the data interval of the run
+    replay: Replay | None = None  # repaired rows of another content: which
+    decided_at: datetime | None = None  # when a person decided
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry(_Lenient):
+    """A file's completion record: all its chunks are committed. `rows_in == published + quarantined + rejected`."""
+
+    pipeline: str
+    file: SourceFile
+    fingerprint: str  # sha256 of the bytes
+    generation: int
+    chunks: int
+    rows_in: int
+    published: int
+    quarantined: int
+    rejected: int
+    plan_hash: str
+    origin: Origin
+    completion: Completion
+    identity: Identity
+    attempted: datetime
+    v: int = VERSION
+
+    @property
+    def key(self) -> bytes:
+        return key(self.pipeline, self.fingerprint, self.generation, FILE)

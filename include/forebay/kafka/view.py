@@ -1,0 +1,106 @@
+"""What was read of a ledger, held in memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from forebay.errors import LedgerError
+from forebay.kafka.entries import FILE, VERSION, ChunkEntry, FileEntry, Record, lane_of
+from forebay.model import JsonDict, Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerView:
+    """What a ledger holds, read up to some watermark, in the order it was committed."""
+
+    pipeline: str
+    partitions: int
+    topic_id: str = ""
+    only: str | None = None  # a fingerprint: then other files' records are not kept
+    chunks: dict[tuple[str, int], dict[int, ChunkEntry]] = field(default_factory=dict)
+    files: dict[tuple[str, int], FileEntry] = field(default_factory=dict)
+    lanes: int = 1
+    moves: dict[int, tuple[int, bool]] = field(default_factory=dict)  # by lane: records so far, and whether the last one completes a file
+
+    def of_file(self, fingerprint: str, generation: int = 1) -> dict[int, ChunkEntry]:
+        """The committed chunks of one generation of one content, by chunk number."""
+        return self.chunks.get((fingerprint, generation), {})
+
+    def file(self, fingerprint: str, generation: int | None = None) -> FileEntry | None:
+        """The completion record of that generation, or of the latest complete one."""
+        found = generation or max(self.generations(fingerprint), default=0)
+        return self.files.get((fingerprint, found))
+
+    def generations(self, fingerprint: str) -> tuple[int, ...]:
+        """The complete generations of a content, ascending."""
+        return tuple(sorted(g for fp, g in self.files if fp == fingerprint))
+
+    def started(self, fingerprint: str) -> tuple[int, ...]:
+        """The generations of which at least one chunk is committed, complete or not."""
+        return tuple(sorted(g for fp, g in self.chunks if fp == fingerprint))
+
+    def by_uri(self, uri: str) -> tuple[FileEntry, ...]:
+        """Complete files published from `uri`, the latest last."""
+        return tuple(entry for entry in self.files.values() if entry.file.uri == uri)
+
+    def by_fingerprint(self, fingerprint: str) -> tuple[FileEntry, ...]:
+        """Complete generations of a content, the latest last."""
+        return tuple(entry for (fp, _), entry in self.files.items() if fp == fingerprint)
+
+    def has_size(self, size: int) -> bool:
+        """Whether a complete file has that many bytes: only then can another one be a duplicate."""
+        return any(entry.file.size == size for entry in self.files.values())
+
+    def uris(self) -> Iterator[str]:
+        """The uris of all complete files, each once or more."""
+        return (entry.file.uri for entry in self.files.values())
+
+    def receipts(self, fingerprint: str, generation: int = 1) -> tuple[Receipt, ...]:
+        """What the chunks of one generation became, in chunk order."""
+        return tuple(entry.receipt for _, entry in sorted(self.of_file(fingerprint, generation).items()))
+
+    def reached(self, offsets: dict[int, int], force: bool = True) -> None:
+        """Everything below these offsets was added; nothing is written down here."""
+
+    def positions(self) -> dict[int, int]:
+        """What was held before reading began: nothing."""
+        return {}
+
+    def entries(self) -> Iterator[FileEntry]:
+        """All complete files, the latest last."""
+        return iter(self.files.values())
+
+    def unfinished(self) -> Iterator[dict[int, ChunkEntry]]:
+        """The chunks of each content that was begun and not completed."""
+        return (chunks for which, chunks in self.chunks.items() if which not in self.files)
+
+    def add(self, records: list[Record]) -> None:
+        """Take up some records of the topic."""
+        for raw_key, value, _, _ in records:
+            where = json.loads(raw_key)
+            fingerprint, chunk = where["fp"], where["chunk"]
+            lane = lane_of(fingerprint, self.lanes)
+            self.moves[lane] = (self.moves.get(lane, (0, False))[0] + 1, chunk == FILE)
+            if self.only in {None, fingerprint}:
+                self._keep(fingerprint, where["generation"], chunk, json.loads(value))
+
+    def _keep(self, fingerprint: str, generation: int, chunk: int | str, data: JsonDict) -> None:
+        if data["v"] > VERSION:
+            raise LedgerError(
+                f"reading ledger of `{self.pipeline}`: record of version {data['v']} (update forebay: this one knows {VERSION})"
+            )
+        if isinstance(chunk, str):
+            self.files[fingerprint, generation] = FileEntry.from_json(data)
+        else:
+            self.chunks.setdefault((fingerprint, generation), {})[chunk] = self._checked(ChunkEntry.from_json(data))
+
+    def _checked(self, entry: ChunkEntry) -> ChunkEntry:
+        """Rule F13: another partition count would look for a file's records where they are not."""
+        if entry.origin.ledger_partitions != self.partitions:
+            raise LedgerError(
+                f"reading ledger of `{self.pipeline}`: written with {entry.origin.ledger_partitions} partitions, the topic has {self.partitions} "
+                "(never grow a ledger topic: restore the count by copying its records to a new topic)"
+            )
+        return entry
