@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -63,7 +64,8 @@ class Api(ABC):
         end = time.monotonic() + LOCKED_SECONDS
         while True:
             try:
-                return http(method, url, body, token=self._token())
+                with nullcontext() if method == "GET" else _one_change:
+                    return http(method, url, body, token=self._token())
             except AirflowError as error:
                 if error.status == 401:
                     _tokens.pop(self.url, None)
@@ -242,6 +244,8 @@ class Api(ABC):
 
 
 _tokens: dict[str, str] = {}
+_one_change = threading.Lock()
+"""Two changes at once can wait for each other in the API server until SQLite gives up: one holds the file, the other the server's event loop."""
 
 
 def progress_line(instance: Json, zone: ZoneInfo | None = None) -> str:
@@ -256,7 +260,7 @@ def progress_line(instance: Json, zone: ZoneInfo | None = None) -> str:
     return f"{kind} of {moment[:10]}  {task:<12}{instance['state']}{again}{took}"
 
 
-def http(method: str, url: str, body: Json | None = None, token: str | None = None, timeout: float = 30) -> Json:
+def http(method: str, url: str, body: Json | None = None, token: str | None = None, timeout: float = 90) -> Json:
     headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
     request = urllib.request.Request(url, json.dumps(body).encode() if body is not None else None, headers, method=method)
     try:

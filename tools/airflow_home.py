@@ -65,6 +65,22 @@ USER = "admin"
 LOCAL_SETTINGS = "forebay_sqlite"
 """A module of the home's config/ folder. A writer that waits 5 s for SQLite (the default) gives up on a busy machine: creating a backfill then deletes
 the runs that the scheduler is already working on, which ends the scheduler (models/backfill.py:736, tried with 3.3.2)."""
+SQLITE = '''\
+"""Written by forebay: how this Airflow's processes share one SQLite file."""
+
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+SQLITE = {"timeout": 30}  # seconds a writer waits for another one
+
+
+@event.listens_for(Engine, "savepoint")
+def _begin(connection, name):
+    """A savepoint alone begins a transaction that reads first: its write then fails at once, whatever the timeout, if another process has written meanwhile."""
+    raw = connection.connection.dbapi_connection
+    if getattr(raw, "in_transaction", True) is False:
+        raw.execute("BEGIN IMMEDIATE")
+'''
 POOLS = {"forebay_inspect": "files being staged and checked", "forebay_publish": "transactions at once"}
 
 
@@ -178,7 +194,7 @@ class Airflow(Api):
         """
         config = self.home / "config" / f"{LOCAL_SETTINGS}.py"
         config.parent.mkdir(parents=True, exist_ok=True)
-        config.write_text('"""Written by forebay: seconds a writer waits for another one."""\n\nSQLITE = {"timeout": 60}\n', "utf-8")
+        config.write_text(SQLITE, "utf-8")
         base = {key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW__")}
         path = os.pathsep.join([str(CODE / "include"), *filter(None, [os.environ.get("PYTHONPATH")])])
         bin_ = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
@@ -211,7 +227,12 @@ class Airflow(Api):
                 "sql_alchemy_connect_args": f"{LOCAL_SETTINGS}.SQLITE",
             },
             "dag_processor": {"min_file_process_interval": 15, "refresh_interval": 15, "parsing_processes": 1},
-            "scheduler": {"scheduler_idle_sleep_time": 0.2, "task_instance_heartbeat_timeout": 60, "scheduler_health_check_threshold": 60},
+            "scheduler": {
+                "scheduler_idle_sleep_time": 0.2,
+                "task_instance_heartbeat_timeout": 60,
+                "scheduler_health_check_threshold": 60,
+                "orphaned_tasks_check_interval": 30,
+            },
             # a supervisor that misses its task's end looks again only so much later (5 s by default), and holds a worker until then
             "workers": {"min_heartbeat_interval": 1},
             "logging": {"colored_console_log": False, "namespace_levels": "great_expectations=WARNING"},

@@ -236,7 +236,12 @@ def section(rounds: int, sizes: tuple[int, ...] = SIZES) -> list[str]:
     floors, few = ([measure(way, PANDAS_ROWS)] for way in ("floor", "pandas"))
     _agree(PANDAS_ROWS, [*floors, *few])
     lines.append(_line("Great Expectations on pandas", few, floors))
-    return [*lines, "", f"Importing Great Expectations takes {statistics.median(imports):.1f} CPU s, once a process, and beside the staging.", ""]
+    return [
+        *lines,
+        "",
+        f"Importing Great Expectations takes {statistics.median(imports):.1f} CPU s, once a process, and beside the staging.",
+        "",
+    ]
 
 
 def _agree(rows: int, results: list[Result]) -> None:

@@ -27,6 +27,8 @@ BROKER_FETCHING = "broker.fetching"
 BROKER_STARTED = "broker.started"
 LEDGER_READ = "ledger.read"
 PAGES_FAILED = "pages.failed"
+NOTICE_SENT = "notice.sent"
+NOTICE_FAILED = "notice.failed"
 
 Listener = Callable[[str, dict[str, Any]], None]
 

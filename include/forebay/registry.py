@@ -19,6 +19,7 @@ KINDS: dict[str, type] = {
     "serializers": contracts.Serializer,
     "partitioners": contracts.Partitioner,
     "settlements": contracts.Settlement,
+    "notifiers": contracts.Notifier,
 }
 
 

@@ -15,7 +15,8 @@ class StewardOperator(HITLOperator):
     """Asks until it is answered with a reason, or the time is up; then the default holds.
 
     Airflow's API takes any answer (its form alone looks at the fields), so the answer is looked at here: without a reason the task fails and asks anew. So it does
-    after an answer in the first second of waiting, which Airflow 3.3.2 cannot take (scheduler_job_runner, `process_executor_events`): the question then says so.
+    after an answer in the first second of waiting, which Airflow 3.3.2 cannot take (scheduler_job_runner, `process_executor_events`). Who is notified then is told
+    why; the form shows the first question's text as it was (Airflow keeps it).
     """
 
     @property

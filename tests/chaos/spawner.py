@@ -1,11 +1,12 @@
 """Processes to be killed, ready in milliseconds: a parent that has imported everything, and opened nothing, forks one for each attempt.
 
 A trial of kills would else spend its time on imports. What is killed is a process of its own all the same: clients of Kafka, files and threads are
-made after the fork. The parent is `python -m tests.chaos.spawner`; it reads one JSON line a start, and writes each child's exit code to a file.
+made after the fork. The parent is `python -m tests.chaos.spawner MAIN`; it reads one JSON line a start, and writes each child's exit code to a file.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import select
@@ -53,29 +54,39 @@ class Forked:
 
 
 class Spawner:
-    """The forking parent, started once a laboratory; `close` ends it and its children."""
+    """The forking parents, one for each of `MAINS`, started when first needed; `close` ends them and their children."""
 
     def __init__(self, scratch: Path) -> None:
         self._scratch = scratch
+        self._parents: dict[str, subprocess.Popen[str]] = {}
+
+    def _parent(self, main: str) -> subprocess.Popen[str]:
+        if main in self._parents:
+            return self._parents[main]
         environment = {**os.environ, "PYTHONFAULTHANDLER": "1", "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "include")])}
-        words = [sys.executable, "-m", "tests.chaos.spawner"]
-        self._parent = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT)
+        words = [sys.executable, "-m", "tests.chaos.spawner", main]
+        made = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT)
+        return self._parents.setdefault(main, made)
 
     def start(self, main: str, argv: Sequence[str], environment: Mapping[str, str], folder: Path = ROOT) -> Forked:
         """Run `main` (one of `MAINS`) with these arguments and this environment, in `folder`."""
         place = self._scratch / f"process-{uuid.uuid4().hex}"
         place.mkdir()
-        order = {"main": main, "argv": list(argv), "environment": dict(environment), "folder": str(folder), "place": str(place)}
-        assert self._parent.stdin is not None and self._parent.stdout is not None
-        self._parent.stdin.write(json.dumps(order) + "\n")
-        self._parent.stdin.flush()
-        return Forked(int(self._parent.stdout.readline()), place)
+        parent, order = (
+            self._parent(main),
+            {"main": main, "argv": list(argv), "environment": dict(environment), "folder": str(folder), "place": str(place)},
+        )
+        assert parent.stdin is not None and parent.stdout is not None
+        parent.stdin.write(json.dumps(order) + "\n")
+        parent.stdin.flush()
+        return Forked(int(parent.stdout.readline()), place)
 
     def close(self) -> None:
-        assert self._parent.stdin is not None and self._parent.stdout is not None
-        self._parent.stdin.close()
-        self._parent.wait(20)
-        self._parent.stdout.close()
+        for parent in self._parents.values():
+            assert parent.stdin is not None and parent.stdout is not None
+            parent.stdin.close()
+            parent.wait(120)
+            parent.stdout.close()
 
 
 # --- the parent
@@ -103,24 +114,26 @@ def _forebay(argv: list[str]) -> int:
 MAINS = {"worker": _worker, "forebay": _forebay}
 
 
-def _import_all() -> None:
-    import confluent_kafka.admin  # noqa: F401
-    import duckdb  # noqa: F401
-    import great_expectations  # noqa: F401
-    import numpy  # noqa: F401
-    import pyarrow.compute
-    import pyarrow.csv
-    import pyarrow.parquet  # noqa: F401
-
-    import tests.chaos.stepkill
-    import tests.chaos.worker  # noqa: F401
+IMPORTS = {
+    "worker": ("confluent_kafka.admin", "numpy", "pyarrow.compute", "tests.chaos.worker"),
+    "forebay": (
+        "duckdb",
+        "great_expectations",
+        "pyarrow.csv",
+        "pyarrow.parquet",
+        "forebay.cli.run",
+        "forebay.verbs.run",
+        "tests.chaos.stepkill",
+    ),
+}
 
 
 def serve() -> None:
     """Fork for each line of standard input, until it ends; then kill who is left."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # libraries print as they are imported
-    _import_all()
+    for name in (*IMPORTS["worker"], *IMPORTS[sys.argv[1]]):
+        importlib.import_module(name)
     children: dict[int, Path] = {}
 
     def take() -> None:

@@ -14,7 +14,9 @@ import os
 import resource
 import signal
 import sys
+import time
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,7 @@ DEFAULTS: dict[str, Any] = {
     "manage": "create",
     "generation": 1,
     "headers": "minimal",
+    "clock": "",
 }
 
 
@@ -54,6 +57,8 @@ def main(argv: list[str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if job["mark"]:
         mark_failpoints(Path(job["mark"]))
+    if job["clock"]:
+        skew_clocks(Path(job["clock"]))
     told: list[str] = []
     events.listen(lambda name, fields: told.append(f"{name} {fields.get('chunk', '')} {fields.get('cause', '')}".strip()))
     try:
@@ -124,6 +129,27 @@ def limit_memory(more: int) -> None:
     pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
     limit = pages * os.sysconf("SC_PAGE_SIZE") + more
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+def skew_clocks(path: Path) -> None:
+    """Put the wall clock that forebay's code reads off by as many seconds as stand in the file, read anew each time.
+
+    librdkafka keeps the true one: no record may be stamped by a wrong clock and refused, for this is about ids, plans and decisions.
+    """
+    true = time.time
+
+    def shifted() -> float:
+        return true() + float(path.read_text())
+
+    class Shifted(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
+            return datetime.fromtimestamp(shifted(), tz)
+
+    time.time = shifted
+    for module in [m for name, m in sys.modules.items() if name.startswith("forebay")]:
+        if getattr(module, "datetime", None) is datetime:
+            module.datetime = Shifted  # type: ignore[attr-defined]
 
 
 def mark_failpoints(path: Path) -> None:

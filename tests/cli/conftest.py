@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas  # noqa: F401  (a run in this process hides it from pyarrow unless it is loaded already)
 import pytest
 from typer.testing import CliRunner
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import resource
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -122,3 +126,29 @@ def test_a_broker_that_cannot_be_reached_exits_with_4(run: Run, root: Path) -> N
     answer = run("--date", "2013-01-01", bootstrap="127.0.0.1:1")
     assert (answer.code, answer.json["error"]["type"]) == (4, "BrokerUnavailableError")
     assert "127.0.0.1:1" in answer.json["error"]["message"]
+
+
+LOADED = """\
+import sys
+from forebay.cli.main import main
+try:
+    main()
+finally:
+    print(*sorted({name.partition(".")[0] for name in sys.modules}), file=sys.stderr)
+"""
+
+
+def test_a_run_without_a_suite_does_not_pay_for_great_expectations(run: Run, root: Path, name: str, kafka: Any) -> None:
+    """A small file is published by a process that never loads what only suites need; loading it costs more than all the rest."""
+    drop(root, b"id,amount\n1,1.50\n")
+    assert run("--from", "2013-01-02", "--to", "2013-01-02").code == 0  # writes the pipeline, and makes the topics
+    command = [sys.executable, "-c", LOADED, "run", name, "--date", "2013-01-01", "--json"]
+    environment = {**os.environ, "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap}
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=120, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert json.loads(done.stdout)["files"][0]["published"] == 1
+    loaded = set(done.stderr.splitlines()[-1].split())
+    assert {"pyarrow", "duckdb", "confluent_kafka"} <= loaded, "the list is that of a run"
+    assert loaded & {"great_expectations", "pandas", "scipy", "altair", "boto3", "airflow"} == set()
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 6, "CPU seconds; 2 on a quiet machine"

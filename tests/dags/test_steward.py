@@ -11,7 +11,6 @@ import pytest
 
 from forebay.model import Decision, Fate, FileRun, SourceFile, Status, Window
 
-
 REPORTS = Path("/project/reports")
 
 

@@ -115,3 +115,16 @@ def test_a_decision_needs_a_reason_one_answer_and_a_file_that_waits(shop: Orders
     assert decide(shop).code == 2
     nobody = decide(shop, "--publish", "--file", "other.csv")
     assert (nobody.code, "no file waits" in nobody.err) == (2, True)
+
+
+def test_what_is_published_in_part_cannot_be_rejected(tmp_path: Path, kafka: Cluster, topic_name: str) -> None:
+    """Consumers have seen a chunk of it: the way out is to publish the rest."""
+    shop = OrdersProject.make(tmp_path, f"orders-{topic_name[-8:]}", kafka.bootstrap, chunk=25)
+    shop.drop(DAY, "a.csv", orders(31, 100) + BAD)
+    assert shop.run().code == 3
+    assert decide(shop, "--publish", FOREBAY_FAILPOINT="after_flush@1:kill9").code == -9
+    refused = decide(shop, "--reject")
+    assert refused.code != 0
+    assert "a part of it is published already" in refused.out
+    assert decide(shop, "--publish").code == 0
+    assert ids(shop, kafka) == list(range(31, 101))

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
+import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.kafka import Cluster, read_all
+from tests.support.processes import wait_until_stopped
 from tests.support.project import OrdersProject, orders
 
 pytestmark = pytest.mark.kafka

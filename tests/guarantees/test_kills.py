@@ -20,6 +20,8 @@ import pytest
 from forebay.kafka import broker, failpoints
 from tests.guarantees.checker import look
 from tests.support.kafka import CACHE, Cluster, fresh, read_all, running
+from tests.support.processes import wait_until_stopped
+from tests.support.warm import Done, warm
 
 pytestmark = [pytest.mark.kafka, pytest.mark.chaos]
 ROOT = Path(__file__).parents[2]
@@ -35,10 +37,10 @@ def environment(failpoint: str = "") -> dict[str, str]:
     return {**os.environ, "FOREBAY_FAILPOINT": failpoint, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "include")])}
 
 
-def attempt(kafka: Cluster, pipeline: str, *more: str, failpoint: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(kafka, pipeline, *more), env=environment(failpoint), cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
-    )
+def attempt(kafka: Cluster, pipeline: str, *more: str, failpoint: str = "") -> Done:
+    """One process that publishes, from its beginning to its end."""
+    module, *words = command(kafka, pipeline, *more)[2:]
+    return warm.run(module, words, ROOT, environment(failpoint), timeout=120)
 
 
 def start(kafka: Cluster, pipeline: str, *more: str, failpoint: str = "") -> subprocess.Popen[str]:
@@ -62,10 +64,10 @@ def test_kill_and_retry(kafka: Cluster, place: str) -> None:
     killed = attempt(
         kafka, pipeline, failpoint=f"{place}@1:kill9" if place not in {"before_init", "after_init", "after_barrier"} else f"{place}:kill9"
     )
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert killed.code == -signal.SIGKILL, killed.err
     retried = attempt(kafka, pipeline)
-    assert retried.returncode == 0, retried.stdout + retried.stderr
-    assert json.loads(retried.stdout)["published"] == ROWS - ROWS // NTH
+    assert retried.code == 0, retried.out + retried.err
+    assert json.loads(retried.out)["published"] == ROWS - ROWS // NTH
     assert anomalies(kafka, pipeline) == {}
 
 
@@ -74,9 +76,9 @@ def test_kill_and_retry_of_records_sent_by_the_thousand(kafka: Cluster, place: s
     """Records without headers go by librdkafka's batch call (tests/kafka/test_batch.py)."""
     pipeline = fresh("k").lower()
     killed = attempt(kafka, pipeline, "--headers", "none", failpoint=f"{place}@1:kill9")
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert killed.code == -signal.SIGKILL, killed.err
     retried = attempt(kafka, pipeline, "--headers", "none")
-    assert retried.returncode == 0, retried.stdout + retried.stderr
+    assert retried.code == 0, retried.out + retried.err
     assert anomalies(kafka, pipeline) == {}
 
 
@@ -84,8 +86,8 @@ def test_kill_and_retry_of_records_sent_by_the_thousand(kafka: Cluster, place: s
 def test_control_without_transactions_the_same_kill_duplicates(kafka: Cluster, place: str) -> None:
     pipeline = fresh("k").lower()
     killed = attempt(kafka, pipeline, "--plain", failpoint=f"{place}@1:kill9")
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
-    assert attempt(kafka, pipeline, "--plain").returncode == 0
+    assert killed.code == -signal.SIGKILL, killed.err
+    assert attempt(kafka, pipeline, "--plain").code == 0
     found = anomalies(kafka, pipeline)
     assert found["duplicated"]
     assert found["disordered"]
@@ -93,8 +95,8 @@ def test_control_without_transactions_the_same_kill_duplicates(kafka: Cluster, p
 
 def test_control_without_asking_the_ledger_a_kill_after_commit_duplicates(kafka: Cluster) -> None:
     pipeline = fresh("k").lower()
-    assert attempt(kafka, pipeline, failpoint="after_commit@1:kill9").returncode == -signal.SIGKILL
-    assert attempt(kafka, pipeline, "--off", "ask_ledger").returncode == 0
+    assert attempt(kafka, pipeline, failpoint="after_commit@1:kill9").code == -signal.SIGKILL
+    assert attempt(kafka, pipeline, "--off", "ask_ledger").code == 0
     found = anomalies(kafka, pipeline)
     assert found["duplicated"]
     assert found["quarantine_duplicated"]
@@ -105,19 +107,12 @@ def test_a_zombie_that_wakes_after_its_successor_changes_nothing(kafka: Cluster)
     pipeline = fresh("k").lower()
     zombie = start(kafka, pipeline, failpoint="after_flush@1:stop")
     wait_until_stopped(zombie.pid)
-    assert attempt(kafka, pipeline).returncode == 0
+    assert attempt(kafka, pipeline).code == 0
     zombie.send_signal(signal.SIGCONT)
     answer = said(zombie)
     assert answer["published"] == ROWS - ROWS // NTH  # it followed, and found the work done
     assert any(e.startswith("producer.fenced") for e in answer["events"])
     assert anomalies(kafka, pipeline) == {}
-
-
-def wait_until_stopped(pid: int, timeout: float = 60) -> None:
-    deadline = time.monotonic() + timeout
-    while Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "T":
-        assert time.monotonic() < deadline, "never came to its failpoint"
-        time.sleep(0.02)
 
 
 def test_two_runs_of_one_file_at_once(kafka: Cluster) -> None:
@@ -176,7 +171,7 @@ def test_sigterm_in_mid_chunk_leaves_nothing_open(kafka: Cluster) -> None:
     visible = {json.loads(m.value())["row"] for m in read_all(kafka.config, f"{pipeline}.data")}
     assert time.monotonic() - began < 5  # the transaction is aborted: no consumer waits for its timeout
     assert visible == {n for n in range(1, CHUNK + 1) if n % NTH}
-    assert attempt(kafka, pipeline).returncode == 0
+    assert attempt(kafka, pipeline).code == 0
     assert anomalies(kafka, pipeline) == {}
 
 
@@ -238,7 +233,7 @@ def test_control_a_barrier_at_the_last_stable_offset_duplicates(kafka: Cluster) 
 def test_a_transaction_that_times_out_between_flush_and_commit_is_sent_once_more(kafka: Cluster) -> None:
     pipeline = fresh("k").lower()
     worker = attempt(kafka, pipeline, "--timeout", "2s", failpoint="after_flush@1:sleep=14")  # the broker sweeps every 10 s
-    answer = json.loads(worker.stdout)
+    answer = json.loads(worker.out)
     assert answer["published"] == ROWS - ROWS // NTH
     assert any(e.startswith(("producer.fenced", "chunk.retried")) for e in answer["events"])
     assert anomalies(kafka, pipeline) == {}

@@ -306,6 +306,17 @@ def test_a_pid_of_another_program_is_not_taken_for_the_broker(tmp_path) -> None:
     assert broker.stop(tmp_path) is False
 
 
+def test_a_process_that_is_being_loaded_is_known_at_once(tmp_path) -> None:
+    """Between the fork and the end of exec a process has no command line yet: it was taken for dead, one start in ten."""
+    words = [sys.executable, "-c", "import time; time.sleep(30)", str(_nodes.folder(tmp_path, 1) / "server.properties")]
+    for _ in range(60):
+        with subprocess.Popen(words, start_new_session=True) as child:
+            try:
+                assert broker._is_node(child.pid, tmp_path, 1)
+            finally:
+                child.kill()
+
+
 def test_an_unreadable_state_is_named(tmp_path) -> None:
     (tmp_path / "broker.json").write_text("{")
     with pytest.raises(ForebayError, match=r"broker\.json`: it is not what forebay wrote"):

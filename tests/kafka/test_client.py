@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import pickle
 import socket
+import subprocess
+import sys
 import time
-from typing import Any
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from forebay.errors import BrokerUnavailableError, ConfigError, NotAuthorizedError
 from forebay.kafka import client
@@ -95,3 +100,83 @@ def test_a_consumer_reads_committed_records_and_tells_the_end(kafka: Cluster, to
     reader.close()
     assert seen == [b"a", b"b"] == [m.value() for m in read_all(kafka.config, topic_name)]
     assert message.error().code() == -191
+
+
+class Told(NamedTuple):
+    """What an admin client's future may hold of a partition."""
+
+    offset: int
+
+
+class Asked:
+    """An admin client whose next answers are given: an offset, or an error that its future raises."""
+
+    def __init__(self, *answers: int | Exception) -> None:
+        self.answers, self.errors = list(answers), client.ClientErrors()
+
+    def list_offsets(self, wanted: Any, **_: Any) -> dict[Any, Future[Told]]:
+        future: Future[Told] = Future()
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            future.set_exception(answer)
+        else:
+            future.set_result(Told(answer))
+        return {next(iter(wanted)): future}
+
+    def list_topics(self, **_: Any) -> None:
+        return None
+
+    def poll(self, _: float) -> None:
+        return None
+
+
+def asker(monkeypatch: pytest.MonkeyPatch, *clients: Asked, reached: bool = True) -> client.Asker:
+    """One whose admin clients are these, each new one the next."""
+    rest = iter(clients)
+    monkeypatch.setattr(client, "admin", lambda *_: next(rest))
+    made = client.Asker({}, patience=5.0)
+    made._reached = reached
+    return made
+
+
+PLACE = [TopicPartition("t", 0)]
+
+
+def test_an_offset_below_zero_is_no_answer_but_asked_again_by_a_new_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """librdkafka says -1001, without an error, when no leader answered: taken for an end, it would let a barrier pass without reading."""
+    assert asker(monkeypatch, Asked(-1001), Asked(7)).offsets(PLACE) == {("t", 0): 7}
+
+
+def test_an_error_that_time_mends_is_asked_again_and_others_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    fenced, denied = (
+        KafkaException(KafkaError(KafkaError.FENCED_LEADER_EPOCH)),
+        KafkaException(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)),
+    )
+    assert asker(monkeypatch, Asked(fenced), Asked(7)).offsets(PLACE) == {("t", 0): 7}
+    with pytest.raises(KafkaException):
+        asker(monkeypatch, Asked(denied), Asked(7)).offsets(PLACE)
+    with pytest.raises(KafkaException):
+        asker(monkeypatch, Asked(fenced), Asked(7)).offsets(PLACE, final=frozenset({KafkaError.FENCED_LEADER_EPOCH}))
+
+
+def test_brokers_that_never_give_an_offset_are_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = asker(monkeypatch, *[Asked(-1001) for _ in range(200)])
+    made._patience = 0.5
+    with pytest.raises(BrokerUnavailableError, match=r"no answer within \d s"):
+        made.offsets(PLACE)
+
+
+def test_want_of_memory_is_said_as_such_and_may_be_tried_again() -> None:
+    """In a process of its own that may have 4 MiB more: no thread can be made."""
+    code = (
+        "import resource\nfrom forebay.kafka import client\nfrom forebay.errors import OutOfResourcesError\nimport confluent_kafka.admin\n"
+        "now = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (now + 4 * 2**20,) * 2)\n"
+        "for build in (client.admin, client.producer):\n"
+        "    try:\n        build({'bootstrap.servers': '127.0.0.1:1'})\n"
+        "    except OutOfResourcesError as error:\n        print(error.exit_code, error)\n"
+    )
+    if not Path("/proc/self/statm").exists():
+        pytest.skip("needs Linux's /proc")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert [line.split(":")[0] for line in done.stdout.splitlines()] == ["4 building a Kafka client"] * 2, done

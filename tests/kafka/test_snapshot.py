@@ -284,7 +284,6 @@ def test_two_processes_may_remember_at_once(tmp_path: Path) -> None:
     assert {p: tail.offset for p, tail in found.tails.items()} == {"0": 198, "1": 199, "2": 197}
 
 
-FILES = 500_000
 READ = """
 import json, re, sys, time
 from pathlib import Path
@@ -293,7 +292,7 @@ from forebay.kafka.guard import Keep
 from tests.guarantees.worker import make_pipeline
 from tests.support import ledger as made
 
-bootstrap, name, home, fingerprint = sys.argv[1:]
+bootstrap, name, home, files, fingerprint = *sys.argv[1:4], int(sys.argv[4]), sys.argv[5]
 peak = lambda: int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 before = peak()
 wall, cpu = time.monotonic(), time.process_time()
@@ -301,27 +300,32 @@ reader = ledger.LedgerReader({"bootstrap.servers": bootstrap}, make_pipeline(nam
 assert reader.read_to(reader.watermarks(), 60)
 view = reader.look()
 assert not view.by_uri("file:///new.csv") and not view.has_size(1) and not view.started("e" * 64)
-assert view.file(made.fingerprint(7)) and view.by_uri(made.uri(499_999)) and view.has_size(made.size(250_000))
+assert view.file(made.fingerprint(7)) and view.by_uri(made.uri(files - 1)) and view.has_size(made.size(files // 2))
 reader.close()
 print(json.dumps({"wall": time.monotonic() - wall, "cpu": time.process_time() - cpu, "grown": peak() - before, "peak": peak()}))
 """
 
 
+def measured(*arguments: object) -> dict[str, float]:
+    """Seconds, and MiB, of a reader in a process of its own."""
+    command = [sys.executable, "-c", READ, *map(str, arguments)]
+    return {k: round(v, 2) for k, v in json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout).items()}
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_a_million_entries_are_read_once_in_bounded_memory(kafka: Cluster, keep: Keep, tmp_path: Path) -> None:
-    """Prints what it took; asserts on processor time (s) and memory (MiB), which a busy machine does not change."""
-    pipeline = make_pipeline(fresh("long").lower())
-    create_topic(kafka.config, pipeline.ledger_topic, 1, cleanup_policy="compact")
-    made.fill(kafka.config, pipeline.pipeline, pipeline.ledger_topic, 0, FILES)
-
-    def measured(fingerprint: str = "") -> dict[str, float]:
-        command = [sys.executable, "-c", READ, kafka.bootstrap, pipeline.pipeline, str(tmp_path), fingerprint]
-        return {k: round(v, 2) for k, v in json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout).items()}
-
-    cold, warm, one = measured(), measured(), measured("e" * 64)
-    megabytes = sum(path.stat().st_size for path in keep.folder.iterdir()) / 1e6
-    print(f"\n1,000,000 ledger records: cold {cold}, warm {warm}, to publish one file {one}; copy {megabytes:.0f} MB")
-    assert cold["grown"] < 200
-    assert max(warm["cpu"], one["cpu"]) < 1.0
-    assert max(warm["grown"], one["grown"]) < 100
+def test_a_million_entries_are_read_once_in_bounded_memory(kafka: Cluster, tmp_path: Path) -> None:
+    """Prints what it took. Asserts on memory alone (MiB), which a busy machine does not change: ten times the ledger needs no more of it."""
+    grown = {}
+    for files in (50_000, 500_000):
+        pipeline, home = make_pipeline(fresh("long").lower()), tmp_path / str(files)
+        create_topic(kafka.config, pipeline.ledger_topic, 1, cleanup_policy="compact")
+        made.fill(kafka.config, pipeline.pipeline, pipeline.ledger_topic, 0, files)
+        told = (kafka.bootstrap, pipeline.pipeline, home, files)
+        cold, warm, one = measured(*told, ""), measured(*told, ""), measured(*told, "e" * 64)
+        megabytes = sum(path.stat().st_size for path in (home / "ledger").iterdir()) / 1e6
+        print(f"\n{2 * files:,} ledger records: cold {cold}, warm {warm}, to publish one file {one}; copy {megabytes:.0f} MB")
+        assert max(warm["grown"], one["grown"]) < 60
+        grown[files] = cold["grown"]
+    assert max(grown.values()) < 150
+    assert grown[500_000] < grown[50_000] + 40

@@ -11,7 +11,7 @@ from forebay.config.home import Project
 from forebay.config.load import load_pipeline
 from forebay.contracts import Connections
 from forebay.index import projection
-from forebay.model import Decision, Fate, FileRun, RuleResult, RunReport, Severity, SourceFile, Status, Verdict, Window
+from forebay.model import Decision, Fate, FileRun, Replay, RuleResult, RunReport, Severity, SourceFile, Status, Verdict, Window
 from forebay.pages.store import Pages
 from forebay.pages.values import QuarantinedRow, RowList
 from forebay.verbs.context import Context
@@ -35,6 +35,7 @@ source: {{type: local, path: "drops/{{{{ ds }}}}/*.csv"}}
 format: {{type: csv}}
 record: {{key: order_id}}
 topic: {{name: {name}}}
+{more}
 """
 
 
@@ -53,9 +54,11 @@ class Made:
     def pages(self) -> Pages:
         return Pages(self.project.reports)
 
-    def pipeline(self, name: str, schedule: str = '{cron: "0 2 * * *"}', owner: str = "shop", about: str = "Orders of a night.") -> Context:
+    def pipeline(
+        self, name: str, schedule: str = '{cron: "0 2 * * *"}', owner: str = "shop", about: str = "Orders of a night.", more: str = ""
+    ) -> Context:
         """A pipeline that nobody can run: every connection is refused."""
-        text = PIPELINE.format(name=name, schedule=schedule, owner=owner, about=about)
+        text = PIPELINE.format(name=name, schedule=schedule, owner=owner, about=about, more=more)
         (self.project.pipelines / f"{name}.yaml").write_text(text)
         return Context.of(load_pipeline(self.project, name), self.project, Refused())
 
@@ -117,6 +120,36 @@ class Made:
             self.pages.save_rows(run.pipeline, run.run_id, file.file.uri, RowList(file.quarantined, tuple(_aside(file.quarantined, luck))))
         return file
 
+    def repaired(self, ctx: Context, day: date, rows: tuple[int, ...], replayed: tuple[str, ...], ignored: str = "_SUCCESS") -> None:
+        """A night of one file with these rows set aside, of which those were replayed, each by a run of its own."""
+        run = RunReport(f"scheduled__{day}", ctx.pipeline.pipeline, Window.of_day(day), "done", NOW, NOW)
+        source = SourceFile("file:///drops/a.csv", 9, 1.5)
+        file = FileRun(run.run_id, run.pipeline, run.window, source, Fate.NEW, "never seen before", Status.DONE, "ab" * 32)
+        file = file.but(rows_in=10, published=10 - len(rows), quarantined=len(rows))
+        marker = file.but(
+            file=SourceFile(f"file:///drops/{ignored}", 0, 1.5), fate=Fate.IGNORED, reason="the marker", status=Status.SKIPPED
+        )
+        marker = marker.but(fingerprint=None, rows_in=0, published=0, quarantined=0)
+        projection.project_run(self.project.index, run)
+        projection.project_files(self.project.index, [file, marker])
+        causes = ("expect_a(amount): min_value 0", 'expect_b(state): value_set ["new"]')
+        kept = [QuarantinedRow(n, "expectation", "amount, state", "r", "r", "raw", 'amount: -5, state: "lost"', causes) for n in rows]
+        self.pages.save_rows(run.pipeline, run.run_id, source.uri, RowList(len(kept), tuple(kept)))
+        for number in replayed:
+            self._replay(file, number)
+
+    def _replay(self, origin: FileRun, rows: str) -> None:
+        told = Replay(origin.fingerprint or "", 1, rows, "fixed.csv", "cd" * 32)
+        file = origin.but(
+            run_id=f"replay__{rows}", file=SourceFile("replay+" + origin.file.uri, 9, 1.5), replay=told, rows_in=1, published=1
+        )
+        file = file.but(
+            quarantined=0, fingerprint="ab" * 8 + f"{int(rows):048x}", decided_by="eve", decision_reason="typing errors", decided_at=NOW
+        )
+        run = RunReport(file.run_id, file.pipeline, file.window, "done", NOW, NOW, "replay", note="replay: typing errors")
+        projection.project_run(self.project.index, run)
+        projection.project_files(self.project.index, [file])
+
     def hostile(self, ctx: Context, day: date) -> None:
         """A night on which everything that a partner can name is an attack."""
         bad = " ".join(HOSTILE)
@@ -130,7 +163,14 @@ class Made:
         projection.project_run(self.project.index, run)
         projection.project_file(self.project.index, file)
         projection.project_verdict(self.project.index, file, Verdict("ab" * 32, bad, "h" * 64, (rule, table)))
-        row = QuarantinedRow(1, "expectation", bad, bad, bad, bad)
+        row = QuarantinedRow(1, "expectation", bad, bad, bad, bad, bad, (bad, bad))
+        told = Replay("ab" * 32, 1, "1", bad, "cd" * 32)
+        repaired = file.but(
+            run_id=f"replay__{bad}", file=SourceFile("replay+" + file.file.uri, 1, 1.5), replay=told, published=1, quarantined=0
+        )
+        projection.project_file(self.project.index, repaired.but(status=Status.DONE, fingerprint="ab" * 8 + "cd" * 24, decided_at=NOW))
+        ignored = file.but(file=SourceFile(f"file:///drops/_{bad}", 0, 1.5), fate=Fate.IGNORED, status=Status.SKIPPED, fingerprint=None)
+        projection.project_file(self.project.index, ignored)
         self.pages.save_rows(run.pipeline, run.run_id, file.file.uri, RowList(3, (row,)))
 
 

@@ -6,11 +6,12 @@ import shutil
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from forebay.verbs import history
-from tests.pages.made import NOW, Made
+from tests.pages.made import HOSTILE, NOW, Made
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [
@@ -47,9 +48,16 @@ def browser() -> Iterator[Any]:
         opened.close()
 
 
-@pytest.fixture
-def addresses(made: Made) -> dict[str, str]:
-    """Pages of two pipelines with a year's last months, one of its nights an attack."""
+@pytest.fixture(scope="module")
+def addresses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Pages of three pipelines with a year's last months, one of its nights an attack; they are only read."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("FOREBAY_HOME", "FOREBAY_INDEX", "FOREBAY_PROJECT", "FOREBAY_REPORT_DAYS"):
+            patch.delenv(name, raising=False)
+        yield written(Made.at(tmp_path_factory.mktemp("project")))
+
+
+def written(made: Made) -> dict[str, str]:
     ctx = made.pipeline("orders")
     made.year(ctx, rules=8, nights=70)
     made.hostile(ctx, ATTACKED)
@@ -59,6 +67,9 @@ def addresses(made: Made) -> dict[str, str]:
     history.write(other, None, NOW)
     found = {"index": made.pages.index, "pipeline": made.pages.pipeline("orders"), "night": made.pages.night("orders", YESTERDAY)}
     found["attacked"] = made.pages.night("orders", ATTACKED)
+    made.repaired(made.pipeline("mended"), YESTERDAY, rows=(3, 7, 9), replayed=("3", "9"))
+    history.write(made.pipeline("mended"), None, NOW)
+    found["mended"] = made.pages.night("mended", YESTERDAY)
     return {name: path.as_uri() for name, path in found.items()}
 
 
@@ -84,6 +95,82 @@ def test_pages_fit_can_be_read_and_ask_for_nothing(browser: Any, addresses: dict
         assert page.evaluate(CONTRAST) == {}, name
         dark = page.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
         assert dark == (scheme == "dark")
+
+
+@pytest.fixture(scope="module")
+def docs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Data Docs of a file whose names and values are attacks, and their indexes."""
+    import pyarrow as pa
+
+    from forebay.quality.check import check
+    from forebay.quality.docs import build_index
+    from tests.quality.made import rule, stage_of, suite_of
+
+    folder, bad = tmp_path_factory.mktemp("docs"), " ".join(HOSTILE[:5])
+    table = pa.table({bad: [bad, "x", None], "a_column_whose_name_is_long_and_has_no_place_to_break": pa.array([1, 1, 3], pa.int64())})
+    rules = [
+        {**rule("expect_column_values_to_match_regex", column=bad, regex="^<z"), "notes": bad},
+        rule("expect_column_values_to_be_in_set", "warning", column=bad, value_set=[bad, "y"]),
+        rule("expect_column_values_to_be_between", column="a_column_whose_name_is_long_and_has_no_place_to_break", min_value=2),
+        rule("expect_table_row_count_to_be_between", min_value=1),
+    ]
+    name = f"orders/2026-01-05/{quote(bad, safe='')}.csv"
+    verdict = check(stage_of(table, folder), suite_of(rules, folder, "evil"), folder / "verdict", run_name=name, docs=folder / "docs")
+    assert verdict.docs
+    index = build_index(folder / "docs")
+    return {"page": verdict.docs.as_uri(), "index": index.as_uri(), "orders": (index.parent / "orders" / "index.html").as_uri()}
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_data_docs_fit_can_be_read_and_ask_for_nothing(browser: Any, docs: dict[str, str], scheme: str, width: int) -> None:
+    for name, address in docs.items():
+        page, said = opened(browser, address, scheme, width)
+        assert said == [], name
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+        assert page.evaluate(CONTRAST) == {}, name
+        assert (page.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)") == (scheme == "dark")
+        assert page.evaluate("document.querySelectorAll('img, script, b, svg, iframe').length") == 0
+        assert page.title() not in {"1", "2"}
+
+
+def test_data_docs_can_be_read_by_keyboard(browser: Any, docs: dict[str, str]) -> None:
+    page, _ = opened(browser, docs["index"])
+    for _ in range(2):  # quality history, then the pipeline
+        page.keyboard.press("Tab")
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/orders/index.html")
+    page.get_by_role("link", name="2026-01-05/").press("Enter")
+    page.wait_for_url("**/2026-01-05/**")
+    assert page.get_by_role("heading", level=2, name="Failed rules").is_visible()
+    sizes = page.evaluate("[...document.querySelectorAll('h1, h2, h3')].map(e => parseFloat(getComputedStyle(e).fontSize))")
+    assert min(sizes) >= page.evaluate("parseFloat(getComputedStyle(document.body).fontSize)")
+
+
+SIGNS = (
+    """() => [...document.querySelectorAll('.strip rect')].map(e => getComputedStyle(e).fill).filter((v, n, all) => all.indexOf(v) === n)"""
+)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_strokes_of_the_year_can_be_told_apart_and_lead_to_the_calendar(browser: Any, addresses: dict[str, str], scheme: str) -> None:
+    page, _ = opened(browser, addresses["index"], scheme)
+    fills = page.evaluate(SIGNS)
+    assert len(fills) >= 3 and "rgb(0, 0, 0)" not in fills  # black is what a state without a colour would have
+    page.get_by_role("link", name="orders Oct 2026:").click()
+    page.wait_for_url("**/orders/index.html#calendar")
+    assert page.get_by_role("heading", name="Calendar").is_visible()
+
+
+@pytest.mark.parametrize("name", ["index", "pipeline", "attacked", "mended"])
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_every_stop_of_the_tab_key_is_seen(browser: Any, addresses: dict[str, str], scheme: str, name: str) -> None:
+    page, _ = opened(browser, addresses[name], scheme)
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        style = page.evaluate("(s => [s.outlineStyle, s.outlineWidth])(getComputedStyle(document.activeElement))")
+        assert style == ["solid", "2px"] or page.evaluate("document.activeElement === document.body")
 
 
 def test_an_attack_is_text_and_changes_nothing(browser: Any, addresses: dict[str, str]) -> None:

@@ -81,3 +81,10 @@ def test_a_late_night_is_one_that_ended_past_its_grace() -> None:
 
 def test_a_backfill_is_not_late() -> None:
     assert late_hours(NIGHTLY, date(2013, 1, 5), FIRST, at(6, 12)) is None
+
+
+def test_a_schedule_that_has_ended_promises_nothing_more() -> None:
+    ended = watch("0 2 * * *", "UTC", "2013-01-01", "2026-01-03")
+    assert ended and ended.end == date(2026, 1, 3)
+    assert missing(ended, days(1), FIRST, at(10)) == days(2, 3)
+    assert Watch.from_json(ended.to_json()) == ended

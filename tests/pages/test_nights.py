@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from forebay.index import projection, queries
-from forebay.model import Fate, FileRun, RuleResult, RunReport, Severity, SourceFile, Status, Verdict, Window
+from forebay.model import Fate, FileRun, Replay, RuleResult, RunReport, Severity, SourceFile, Status, Verdict, Window
 from forebay.pages.values import Night, State
 from forebay.verbs import _nights
 from tests.pages.made import Made
@@ -24,10 +24,12 @@ class Book:
     def __init__(self, url: str) -> None:
         self.url = url
 
-    def run(self, *files: FileRun, status: str = "done", run_id: str = "r1", hours: float = 0, note: str | None = None) -> Book:
+    def run(
+        self, *files: FileRun, status: str = "done", run_id: str = "r1", hours: float = 0, note: str | None = None, trigger: str = "cli"
+    ) -> Book:
         began = BEGAN + timedelta(hours=hours)
         ended = None if status == "running" else began + timedelta(minutes=5)
-        projection.project_run(self.url, RunReport(run_id, "p", Window.of_day(DAY), status, began, ended, note=note))
+        projection.project_run(self.url, RunReport(run_id, "p", Window.of_day(DAY), status, began, ended, trigger, note=note))
         projection.project_files(self.url, [file.but(run_id=run_id) for file in files])
         return self
 
@@ -59,6 +61,16 @@ def again(name: str = "a.csv") -> FileRun:
 
 def rule(success: bool = False, severity: Severity = Severity.WARNING, column: str = "x") -> RuleResult:
     return RuleResult("expect_column_values_to_not_be_null", (column,), severity, "row", success, 0 if success else 2, 10)
+
+
+def replay(rows: str, name: str = "a.csv", of: str = "ab" * 32, uri: str | None = None) -> FileRun:
+    """Rows of a file that were repaired and published."""
+    count = sum(int(b or a) - int(a) + 1 for a, _, b in (span.partition("-") for span in rows.split(",")))
+    told = Replay(of, 1, rows, "fixed.csv", "cd" * 32)
+    mine = of[:16] + f"{hash(rows) % 16**8:08x}" * 6
+    return file(replay=told, fingerprint=mine, rows_in=count, published=count, decided_by="eve").but(
+        file=SourceFile(uri or f"replay+file:///{name}", 1, 1.0), decision_reason="typing errors"
+    )
 
 
 INCOMPLETE = file("b.csv", fate=Fate.INCOMPLETE, status=Status.SKIPPED, rows_in=0, published=0, reason="no marker")
@@ -113,6 +125,45 @@ def test_finding_a_file_published_says_nothing_new(book: Book) -> None:
 def test_rows_are_counted_once_however_many_runs_there_were(book: Book) -> None:
     night = book.run(file(), file("b.csv")).run(file(), run_id="r2", hours=1).night()
     assert (night.files, night.rows_in) == (2, 20)
+
+
+BAD: dict[str, Any] = {"fingerprint": "ab" * 32, "published": 7, "quarantined": 3}
+
+
+@pytest.mark.parametrize(
+    ("replays", "state", "replayed"),
+    [
+        (["3"], State.QUARANTINED, 1),
+        (["3,5"], State.QUARANTINED, 2),
+        (["3,5-6"], State.REPAIRED, 3),
+        (["3", "5-6"], State.REPAIRED, 3),
+    ],
+)
+def test_replays_are_counted_with_the_file_they_come_from(book: Book, replays: list[str], state: State, replayed: int) -> None:
+    book.run(file(**BAD))
+    for n, rows in enumerate(replays):
+        book.run(replay(rows), run_id=f"replay__{n}", hours=n + 1, trigger="replay")
+    night = book.night()
+    assert (night.state, night.files, night.rows_in, night.published, night.quarantined) == (state, 1, 10, 7, 3)
+    assert night.replayed == replayed
+
+
+def test_a_replay_of_what_the_file_was_before_says_nothing_of_what_it_is_now(book: Book) -> None:
+    book.run(file(**BAD)).run(replay("3,5-6"), run_id="replay__1", hours=1, trigger="replay")
+    night = book.run(file(**BAD | {"fingerprint": "ef" * 32}), run_id="r2", hours=2).night()
+    assert (night.state, night.replayed) == (State.QUARANTINED, 0)
+
+
+def test_a_replay_that_was_killed_leaves_the_night_as_it_was(book: Book) -> None:
+    night = book.run(file(**BAD)).run(status="running", run_id="replay__1", hours=1, trigger="replay").night(NOW + timedelta(days=9))
+    assert (night.state, night.note) == (State.QUARANTINED, "")
+
+
+def test_files_that_say_the_same_are_not_counted_as_others(book: Book) -> None:
+    other = INCOMPLETE.but(file=SourceFile("file:///c.csv", 1, 1.0))
+    assert book.run(INCOMPLETE, other).night().note == "no marker"
+    third = other.but(file=SourceFile("file:///d.csv", 1, 1.0), reason="half of it is there")
+    assert book.run(third).night().note == "no marker (and 1 more file)"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from forebay.pages.values import LOOKS, State
+from forebay.pages.values import LOOKS, Night, State, letters, states
 from forebay.verbs import history
 from tests.pages.made import HOSTILE, NOW, Made
 
@@ -264,3 +264,73 @@ def test_the_heat_map_has_the_last_sixty_nights(made: Made) -> None:
     shop(made, 90)
     days = {value[:17] for value in Page(made.pages.index).of("aria-label") if value.startswith("orders 2026")}
     assert (len(days), min(days), max(days)) == (60, f"orders {date(2026, 9, 23)}", f"orders {YESTERDAY}")
+
+
+def test_repairs_stand_with_the_file_and_its_rows(made: Made) -> None:
+    ctx = made.pipeline("orders")
+    made.repaired(ctx, YESTERDAY, rows=(3, 7, 9), replayed=("3", "9"))
+    history.write(ctx, None, NOW)
+    page = Page(made.pages.night("orders", YESTERDAY))
+    words = " ".join(page.text.split())
+    assert "1 of the quarantined rows repaired and replayed by eve on 2026-11-22 09:00 UTC: typing errors (fixed.csv)" in words
+    assert words.count("replayed by eve") == 2 and words.count("△ replayed") == 2
+    assert (
+        page.text.count("a.csv") == page.text.count("file:///drops/") * 2 == 2
+    )  # the file's name and its uri: a replay is no file of its own
+    assert "Replayed since2" in page.text and "Rows in10" in page.text
+    assert "3 quarantined (2 of them replayed since)" in " ".join(Page(made.pages.pipeline("orders")).of("title"))
+
+
+def test_every_failing_rule_and_what_was_seen_stand_with_a_row(made: Made) -> None:
+    ctx = made.pipeline("orders")
+    made.repaired(ctx, YESTERDAY, rows=(3,), replayed=())
+    history.write(ctx, None, NOW)
+    page = Page(made.pages.night("orders", YESTERDAY))
+    for wanted in ('amount: -5, state: "lost"', "expect_a(amount): min_value 0", "expect_b(state): value_set"):
+        assert wanted in page.text
+
+
+def test_files_that_were_not_read_are_named_in_one_list(made: Made) -> None:
+    ctx = made.pipeline("orders")
+    made.repaired(ctx, YESTERDAY, rows=(3,), replayed=(), ignored='<img src="x">_SUCCESS')
+    history.write(ctx, None, NOW)
+    page = Page(made.pages.night("orders", YESTERDAY))
+    assert "1 seen and not read" in page.text and '<img src="x">_SUCCESS the marker' in page.text
+    assert "Files1" in page.text and "img" not in page.tags
+
+
+def test_rows_that_were_kept_before_a_column_was_redacted_are_not_shown(made: Made) -> None:
+    ctx = made.pipeline("orders")
+    made.repaired(ctx, YESTERDAY, rows=(3,), replayed=())
+    history.write(ctx, None, NOW)
+    assert "lost" in Page(made.pages.night("orders", YESTERDAY)).text
+    history.write(made.pipeline("orders", more="quality: {redact: [state]}"), None, NOW)
+    assert "lost" not in Page(made.pages.night("orders", YESTERDAY)).text
+    assert not list((made.pages.folder / "orders" / "rows").iterdir())
+
+
+def test_a_year_of_states_is_kept_as_letters() -> None:
+    first = date(2026, 1, 30)
+    nights = [Night(first + timedelta(days=n), state) for n, state in enumerate(State)]
+    del nights[2]
+    assert states(letters(nights), first) == {night.day: night.state for night in nights}
+    assert letters([]) == "" and states("", None) == {}
+
+
+def test_the_map_of_the_year_counts_every_night_of_every_pipeline(made: Made) -> None:
+    shop(made, 365)
+    other = made.pipeline("other")
+    made.year(other, rules=2, nights=100, seed=2)
+    history.write(other, None, NOW)
+    told = [value for value in Page(made.pages.index).of("aria-label") if re.match(r"(orders|other) [A-Z][a-z]{2} 20\d\d: ", value)]
+    counts = {
+        name: sum(int(n) for value in told if value.startswith(name) for n in re.findall(r"(\d+) [a-z]", value))
+        for name in ("orders", "other")
+    }
+    assert counts == {"orders": 365, "other": 100}
+    assert len([value for value in told if value.startswith("orders")]) == 13
+
+
+def test_a_young_project_has_no_map_of_the_year(made: Made) -> None:
+    shop(made, 50)
+    assert "The year" not in Page(made.pages.index).text

@@ -99,3 +99,52 @@ def test_a_blocked_file_shows_the_rows_that_would_be_set_aside(shop: OrdersProje
     night = Page(shop.root / ".forebay" / "reports" / "quality" / shop.name / f"{DAY}.html")
     assert "waiting for a person" in night.text and "4 of 10 rows would be quarantined: 40 %" in night.text
     assert '"amount":-4' in night.text.replace(" ", "")
+
+
+@pytest.mark.kafka
+def test_replayed_rows_stand_on_the_page_of_their_night_and_no_other_page_is_made_again(shop: OrdersProject) -> None:
+    shop.drop(DAY, "a.csv", bad_rows())
+    assert shop.run(DAY).code == 0
+    reports = shop.root / ".forebay" / "reports"
+    first = {path: path.stat().st_mtime_ns for path in (reports / "data_docs" / shop.name).rglob("*.html") if path.name != "index.html"}
+    shop.drop("2026-01-06", "b.csv", orders(101, 120))
+    assert shop.run("2026-01-06").code == 0
+    docs = reports / "data_docs" / shop.name
+    now = {path: path.stat().st_mtime_ns for path in docs.rglob("*.html") if path.name != "index.html"}
+    assert len(first) == 1 and len(now) == 2 and first.items() <= now.items()  # only the new one is rendered
+    assert "2 checks" in (docs / "index.html").read_text("utf-8")
+
+    edited = shop.root / "edited.csv"
+    answer = shop.forebay("quarantine", "export", shop.name, "--to", str(edited), "--repair")
+    assert (answer.code, answer.err) == (0, ""), answer.err  # no library warns
+    assert shop.forebay("quarantine", "export", shop.name, "--to", str(edited), "--repair").code == 2  # it may be edited already
+    edited.write_text(edited.read_text("utf-8").replace('"-5.00"', '"5.00"'), "utf-8")
+    assert shop.forebay("quarantine", "replay", shop.name, "--from", str(edited), "--reason", "a <b>wrong</b> sign").code == 3
+    night = Page(reports / "quality" / shop.name / f"{DAY}.html")
+    told = " ".join(night.text.split())
+    assert "1 of the quarantined rows repaired and replayed by" in told and "a <b>wrong</b> sign (edited.csv)" in told
+    assert night.text.count("a.csv") == 2 and "△ replayed" in night.text and "amount: -5" in night.text
+
+    shown = shop.forebay("quarantine", "show", shop.name, "--json").json["files"][0]["rows"]
+    assert [(row["row"], row["replayed"]) for row in shown] == [(10, False), (30, True)]
+    assert shown[1]["causes"] == ["expect_column_values_to_be_between(amount): min_value 0"] and shown[1]["observed"].startswith(
+        "amount: -5"
+    )
+    listed = shop.forebay("quarantine", "list", shop.name).out
+    assert "quarantined, 1 of them replayed, 1 left" in listed
+    left = shop.root / "left.csv"
+    assert shop.forebay("quarantine", "export", shop.name, "--to", str(left), "--repair").code == 0
+    assert len(left.read_text("utf-8").splitlines()) == 2  # the header and the row that is left
+    assert shop.forebay("quarantine", "list", "nothing").code == 2
+
+
+@pytest.mark.kafka
+def test_a_missing_file_is_told_in_the_history(shop: OrdersProject) -> None:
+    path = shop.root / "include" / "pipelines" / "orders.yaml"
+    path.write_text(path.read_text().replace("*.csv\n", "*.csv\n  ready_when: {expect: {files: 2}}\n"))
+    shop.drop(DAY, "a.csv", orders(1, 10))
+    shop.run(DAY)
+    quality = shop.root / ".forebay" / "reports" / "quality"
+    night = Page(quality / shop.name / f"{DAY}.html")
+    assert "incomplete" in night.text and "1 of 2 expected files are there" in night.text
+    assert any(title.startswith(f"{DAY}: incomplete") for title in Page(quality / "index.html").of("title"))

@@ -31,6 +31,16 @@ TEXTS = [
     "it's",
     "100%",
     "tab\there",
+    "two\nlines",
+    "ends\n\n",
+    "straße",
+    "STRASSE",
+    "\u017fpam",
+    "\u212a9",
+    "e\u0301",
+    "\U0001f600",
+    "\x1c",
+    "x\x85y",
     "null",
     None,
 ]
@@ -45,6 +55,24 @@ TIMES = [
     "nonsense",
     "2024-06-15",
     "9999-12-31",
+    "240209",
+    "20240209",
+    "09/02/2024 23:59",
+    "31/02/2024 23:59",
+    "9/2/2024 3:5",
+    "Feb 09 2024",
+    "feb 9 2024",
+    "2024-02-09T10:11:12+0200",
+    "2024-02-09T10:11:12Z",
+    "2024-02-09T10:11:60",
+    "2024-02-09T10:11:12.5",
+    "2024-02-09\n",
+    "٢٠٢٤-02-09",
+    "11:30 PM",
+    "11:30 pm",
+    "13:30 PM",
+    "2024 366",
+    None,
 ]
 JSONS = ['{"a": 1}', '{"a": "x"}', "[1, 2]", "{", "NaN", "1", '"s"', "", None]
 
@@ -86,6 +114,10 @@ def null(name: str, is_null: bool) -> dict[str, Any]:
 
 
 BOTH = {"type": "and", "conditions": [compared("n", ">", 3), compared("kind", "==", "A")]}
+NESTED = {
+    "type": "and",
+    "conditions": [{"type": "or", "conditions": [compared("n", ">", 3), null("m", is_null=True)]}, compared("kind", "IN", ["A", "B"])],
+}
 EITHER = {"type": "or", "conditions": [compared("n", "<=", 0), null("kind", is_null=True)]}
 IN = compared("kind", "IN", ["A", "C"])
 
@@ -122,6 +154,61 @@ COLUMN_RULES = [
     rule("expect_column_values_to_not_match_regex_list", column="text", regex_list=["^a", r"\d$"]),
     rule("expect_column_values_to_match_strftime_format", column="time", strftime_format="%Y-%m-%d"),
     rule("expect_column_values_to_match_strftime_format", column="time", strftime_format="%Y-%d-%m"),
+    *(
+        rule("expect_column_values_to_match_strftime_format", column="time", strftime_format=time_format)
+        for time_format in (
+            "%y%m%d",
+            "%Y%m%d",
+            "%d/%m/%Y %H:%M",
+            "%b %d %Y",
+            "%Y-%m-%dT%H:%M:%S%z",
+            "%Y-%m-%dT%H:%M:%S",
+            "%Y-%m-%dT%H:%M:%S.%f",
+            "%I:%M %p",
+            "%Y %j",
+            "%Y-%m-%d\n",
+        )
+    ),
+    *(
+        rule("expect_column_values_to_match_regex", column="text", regex=regex)
+        for regex in (
+            "(?m)^lines$",
+            "(?s)two.lines",
+            "two.lines",
+            r"\n$",
+            r"ends$",
+            r"ends\n\Z",
+            "(?i)strasse",
+            "(?i)STRAßE",
+            "(?i)spam",
+            "(?i)k9",
+            "^ä",
+            "(?i)^ä",
+            r"(?a)^\w+$",
+            r"(?a)\d",
+            r"^\S+$",
+            r"\bfoo\b",
+            r"^.$",
+            r"^.{1,2}$",
+            r"^\s$",
+            "[^a-z]",
+            "(?i)[^a-z]",
+            r"^$",
+            r"(?x) ^ a a 1 $",
+            "(?-i:a)A",
+            r"^(a|A)+\d",
+            "é",
+            "x\\Wy",
+        )
+    ),
+    rule("expect_column_values_to_be_between", column="f", min_value=0, strict_min=True),
+    rule("expect_column_values_to_be_between", column="at", min_value="2024-01-01T00:00:00", strict_min=True),
+    rule("expect_column_values_to_be_between", column="n", min_value=0.5, max_value=9.5),
+    rule("expect_column_value_lengths_to_be_between", column="text", min_value=1, max_value=5, strict_min=True, strict_max=True),
+    rule("expect_column_values_to_be_in_set", column="kind", value_set=["A", "B"], mostly=0.6),
+    rule("expect_column_values_to_be_in_set", column="kind", value_set=["A", "B", "C"], mostly=1.0),
+    rule("expect_column_values_to_be_unique", column="f"),
+    rule("expect_column_values_to_be_unique", column="text", mostly=0.01),
     rule("expect_column_values_to_be_json_parseable", column="json"),
     rule("expect_column_values_to_be_dateutil_parseable", column="time"),
     rule("expect_column_value_z_scores_to_be_less_than", column="g", threshold=1.5, double_sided=True),
@@ -154,6 +241,12 @@ SEVERAL_COLUMNS_RULES = [
 CONDITIONED = [
     (rule("expect_column_values_to_be_between", column="m", min_value=0), BOTH),
     (rule("expect_column_values_to_be_between", column="m", min_value=0), EITHER),
+    (rule("expect_column_values_to_be_between", column="m", min_value=0, mostly=0.7), NESTED),
+    (rule("expect_column_values_to_not_be_null", column="m"), compared("f", ">", 1)),
+    (rule("expect_column_values_to_not_be_null", column="m"), compared("f", "!=", 1.5)),
+    (rule("expect_column_values_to_not_be_null", column="m"), null("f", is_null=True)),
+    (rule("expect_column_values_to_be_unique", column="m"), NESTED),
+    (rule("expect_compound_columns_to_be_unique", column_list=["kind", "kind2"]), EITHER),
     (rule("expect_column_values_to_not_be_null", column="m"), IN),
     (rule("expect_column_values_to_be_unique", column="id"), compared("id", "<", 700)),
     (rule("expect_column_values_to_be_unique", column="n"), compared("kind", "!=", "B")),

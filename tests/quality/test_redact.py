@@ -17,7 +17,9 @@ from forebay.quality.suite import Rule
 from tests.quality.made import failing_rows, rule, stage_of, suite_of
 
 SECRET = "ZZ-SECRET'4929\"1337"
-TABLE = pa.table({"id": pa.array([1, 2, 3], pa.int64()), "t": [SECRET, "OK", SECRET], "n": pa.array([918273645, None, 918273645], pa.int64())})
+TABLE = pa.table(
+    {"id": pa.array([1, 2, 3], pa.int64()), "t": [SECRET, "OK", SECRET], "n": pa.array([918273645, None, 918273645], pa.int64())}
+)
 RULES = [
     rule("expect_column_values_to_match_regex", column="t", regex="^OK"),
     rule("expect_column_values_to_be_unique", column="t"),

@@ -200,3 +200,13 @@ def test_zones_are_written_in_utc_whatever_the_session() -> None:
 def test_a_type_without_text_is_refused() -> None:
     with pytest.raises(ConfigError, match="list"):
         encode(pa.table({"a": [[1]]}))
+
+
+@pytest.mark.parametrize("options", [{}, {"decimals": "string", "big_integers": "string"}, {"nan": "string"}, {"nan": "null"}])
+def test_columns_that_hold_no_nulls_are_written_the_same(options: dict[str, Any]) -> None:
+    table = EVERY_TYPE.slice(0, 3)  # the last row is null
+    strict = table.cast(pa.schema([field.with_nullable(False) for field in table.schema]))
+    found, plain = encode(strict, **options), encode(table, **options)
+    assert found.values.to_pylist() == plain.values.to_pylist()
+    assert plain.values.null_count == 0
+    assert found.reasons.to_pylist() == plain.reasons.to_pylist()

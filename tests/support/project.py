@@ -86,7 +86,7 @@ class OrdersProject:
 
         A traceback is a bug of ours, whatever the test expects.
         """
-        done = warm.run(words, self.root, self.environment(**environment), timeout=180)
+        done = warm.run("forebay.cli", words, self.root, self.environment(**environment), timeout=180)
         assert "Traceback (most recent call last)" not in done.err, done.err
         return Answer(done.code, done.out, done.err)
 

@@ -1,4 +1,4 @@
-"""A warm `forebay` for tests: one process that has imported everything, forked anew for each command.
+"""A warm Python for tests: one process that has imported everything of forebay, forked anew for each command.
 
 A command of its own interpreter costs 3 CPU seconds before it does anything, nearly all of it imports. The fork has its own memory, environment,
 folder and exit like a process started by hand; what it cannot show is a fault in start-up itself, so that some tests start a real one.
@@ -13,6 +13,7 @@ import importlib
 import json
 import os
 import pkgutil
+import runpy
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ import tempfile
 import threading
 import time
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -44,11 +46,12 @@ class Warm:
     _process: subprocess.Popen[str] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def run(self, words: tuple[str, ...], folder: Path, environment: dict[str, str], timeout: float) -> Done:
-        """`forebay *words` in that folder. Raises `subprocess.TimeoutExpired`, as `subprocess.run` does; the command is killed then."""
+    def run(self, module: str, words: Sequence[str], folder: Path, environment: dict[str, str], timeout: float) -> Done:
+        """`python -m module *words` in that folder. Raises `subprocess.TimeoutExpired`, as `subprocess.run` does; the command is killed then."""
         with self._lock, tempfile.TemporaryDirectory() as place:
             out, err, code = Path(place, "out"), Path(place, "err"), Path(place, "code")
-            pid = self._ask({"argv": ["forebay", *words], "cwd": str(folder), "env": environment, "files": [str(out), str(err), str(code)]})
+            what = {"module": module, "argv": [module, *words], "cwd": str(folder), "env": environment}
+            pid = self._ask(what | {"files": [str(out), str(err), str(code)]})
             deadline = time.monotonic() + timeout
             while not code.exists():
                 if time.monotonic() > deadline:
@@ -124,7 +127,7 @@ def _become(command: dict[str, Any]) -> NoReturn:
     os.environ.update(command["env"])
     time.tzset()
     sys.argv = command["argv"]
-    code = _called()
+    code = _called(command["module"])
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     sys.stdout.flush()
@@ -139,13 +142,12 @@ def _streams(out: str, err: str) -> None:
         os.close(file)
 
 
-def _called() -> int:
-    from forebay.cli.main import main
+def _called(module: str) -> int:
     from forebay.kafka import failpoints
 
     importlib.reload(failpoints)  # they read the environment when they are imported
     try:
-        main()
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:

@@ -173,3 +173,50 @@ def test_progress_is_told_once_and_in_the_order_it_happened(tmp_path: Path) -> N
         "backfill of 2013-01-02  publish[0]  up_for_retry  1.9 s",
         "backfill of 2013-01-02  publish[0]  success (try 2)  1.9 s",
     ]
+
+
+TWO_WRITERS = """
+import sys, threading, time
+from sqlalchemy import create_engine, text
+path, hooked = sys.argv[1], sys.argv[2] == "True"
+settings = {"timeout": 20}
+if hooked:
+    from airflow_home import SQLITE as code
+    made = {}
+    exec(code, made)
+    settings = made["SQLITE"]
+engine = create_engine(f"sqlite:///{path}", connect_args=settings)
+with engine.begin() as setup:
+    setup.execute(text("pragma journal_mode=wal"))
+    setup.execute(text("create table t (n int)"))
+
+def other():
+    with engine.begin() as connection:
+        connection.execute(text("insert into t values (2)"))
+
+with engine.begin() as connection, connection.begin_nested():
+    connection.execute(text("select * from t")).all()
+    thread = threading.Thread(target=other)
+    thread.start()
+    thread.join(1)
+    connection.execute(text("insert into t values (1)"))
+thread.join(20)
+with engine.begin() as connection:
+    print(sorted(connection.execute(text("select n from t")).scalars()))
+"""
+
+
+@pytest.mark.parametrize("hooked", [True, False])
+def test_a_savepoint_that_reads_first_waits_for_other_writers(tmp_path: Path, hooked: bool) -> None:
+    """With its control: as it is, SQLAlchemy's savepoint fails at once, which is how Airflow loses the runs of a backfill."""
+    done = subprocess.run(
+        [sys.executable, "-c", TWO_WRITERS, str(tmp_path / "a.db"), str(hooked)],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "tools")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if hooked:
+        assert done.stdout == "[1, 2]\n", done.stderr
+    else:
+        assert "database is locked" in done.stderr

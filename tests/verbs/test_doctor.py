@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -133,6 +135,22 @@ def grant(kafka: Cluster, names: list[tuple[str, str]], operations: tuple[str, .
     time.sleep(1)
 
 
+@contextlib.contextmanager
+def group_granted(kafka: Cluster) -> Iterator[None]:
+    """Bob may read as any consumer group; the session's broker forgets it afterwards."""
+    from confluent_kafka.admin import AclBindingFilter, AclOperation, AclPermissionType, ResourcePatternType, ResourceType
+
+    grant(kafka, [("GROUP", "forebay")], ("READ",))
+    try:
+        yield
+    finally:
+        pattern = (ResourceType.GROUP, "forebay", ResourcePatternType.PREFIXED, "User:bob", "*", AclOperation.ANY, AclPermissionType.ANY)
+        admin = kafka.admin()
+        for future in admin.delete_acls([AclBindingFilter(*pattern)]).values():
+            future.result(30)
+        time.sleep(1)
+
+
 def test_rights_are_tried_by_an_aborted_transaction(tmp_path: Path, kafka: Cluster) -> None:
     admin = make(tmp_path, kafka.config)
     topics.ensure(admin.kafka, admin.pipeline)
@@ -147,11 +165,40 @@ def test_rights_are_tried_by_an_aborted_transaction(tmp_path: Path, kafka: Clust
     refused = [f.what for f in of(doctor(bob), "rights") if f.level is Level.FAIL]
     assert any(f"forebay.{name}.ledger" in what for what in refused), refused
     grant(kafka, [("TOPIC", f"forebay.{name}.")], ("WRITE",))
-    findings = doctor(bob)
+    refused = [f.what for f in of(doctor(bob), "rights") if f.level is Level.FAIL]
+    assert refused == ["reading as consumer group `forebay` was refused"]
+    with group_granted(kafka):
+        findings = doctor(bob)
     assert fails(findings) == []
     assert "could write" in of(findings, "rights")[0].what
     assert of(findings, "broker settings")[0].level is Level.WARN
     assert read_all(kafka.config, admin.pipeline.topic.name) == []
+
+
+def test_reading_that_is_refused_is_said_with_its_topic(tmp_path: Path, kafka: Cluster) -> None:
+    admin = make(tmp_path, kafka.config)
+    topics.ensure(admin.kafka, admin.pipeline)
+    bob = replace(admin, connections=Connections(kafka.sasl("bob")))
+    name = admin.pipeline.pipeline
+    grant(kafka, [("TOPIC", name), ("TOPIC", f"forebay.{name}.")], ("DESCRIBE", "WRITE"))
+    grant(kafka, [("TRANSACTIONAL_ID", f"forebay.{name}.")], ("DESCRIBE", "WRITE"))
+    with group_granted(kafka):
+        refused = [f.what for f in of(doctor(bob), "rights") if f.level is Level.FAIL]
+    assert refused == [f"reading `{topic.name}` was refused" for topic in topics.wanted(admin.pipeline)]
+
+
+def test_topics_that_may_lose_what_was_committed(tmp_path: Path, kafka: Cluster) -> None:
+    ctx = make(tmp_path, kafka.config, manage="check", ledger_partitions=2)
+    create_topic(kafka.config, ctx.pipeline.topic.name, 2, unclean_leader_election_enable="true")
+    create_topic(kafka.config, ctx.pipeline.ledger_topic, 3, cleanup_policy="compact", retention_bytes=1_000_000)
+    create_topic(kafka.config, ctx.pipeline.quarantine_topic, 1)
+    findings = doctor(ctx)
+    words = " ".join(f.what for f in findings if f.level is not Level.OK)
+    assert fails(findings) == ["ledger topic"]
+    assert f"`{ctx.pipeline.ledger_topic}` has 3 partitions, the pipeline says 2" in words
+    assert f"`{ctx.pipeline.topic.name}` has `unclean.leader.election.enable=true`" in words
+    assert f"`{ctx.pipeline.ledger_topic}` has `retention.bytes=1000000`" in words
+    assert "`__transaction_state` has replication 1, min ISR 1" in words
 
 
 def test_wrong_passwords_and_brokers_that_are_away(tmp_path: Path, kafka: Cluster) -> None:

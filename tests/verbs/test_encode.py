@@ -412,3 +412,12 @@ def test_the_reason_of_a_redacted_value_does_not_show_it(tmp_path: Path) -> None
     assert [line["reason"].count("12921-") for line in shown.lines] == [1, 1]  # 4,000,000 days after 1970
     assert [line["reason"].count("12921-") for line in hidden.lines] == [0, 1]
     assert "redacted" in hidden.lines[0]["reason"]
+
+
+def test_a_column_with_a_null_in_its_last_row_only_is_written_with_it(tmp_path: Path) -> None:
+    """Which columns hold no nulls is read in the footer, row group by row group: `make_stage` writes a thousand rows into each."""
+    table = numbered(2_500, late=pa.array([1] * 2_499 + [None], pa.int64()))
+    made = Made(tmp_path, table, pipeline())
+    assert [StagedRows(made.stage, made.config.record).schema.field(n).nullable for n in ("id", "late", "__row")] == [False, True, False]
+    values = [json.loads(value.as_py()) for chunk in made.chunks() for value in chunk.records.values]
+    assert [value["late"] for value in values] == table["late"].to_pylist()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import importlib.metadata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
@@ -82,21 +83,24 @@ def _suite_faults(file: PipelineFile, where: Project) -> list[Fault]:
     try:
         suite = suites.load(path)
         found = suites.check(suite, columns) if (columns := _columns(file)) else ()
-        found = found or _gx_faults(suite, where)
+        found = found or _gx_faults(suite, columns, where)
     except SettingsError as error:
         found = error.faults
     return [dataclasses.replace(fault, path=str(path.relative_to(where.root))) for fault in found]
 
 
-def _gx_faults(suite: Suite, where: Project) -> tuple[Fault, ...]:
-    """What Great Expectations itself refuses. Importing it takes seconds, so a suite that it took once is not asked about again until it changes."""
+def _gx_faults(suite: Suite, columns: tuple[Column, ...], where: Project) -> tuple[Fault, ...]:
+    """What Great Expectations itself refuses, or cannot answer for columns of these types. Importing it takes seconds, so a suite that it took once is not asked
+    about again until it or the columns change."""
     version = importlib.metadata.version("great_expectations")
-    taken = where.home / "suites" / f"{suite.hash[:32]}-{version}"
+    asked = hashlib.sha256(repr((suite.hash, columns)).encode()).hexdigest()
+    taken = where.home / "suites" / f"{asked[:32]}-{version}"
     if taken.exists():
         return ()
+    from forebay.quality import trial
     from forebay.quality.check import faults_of
 
-    found = faults_of(suite)
+    found = faults_of(suite) or (trial.faults(suite, columns) if columns else ())
     if not found:
         with contextlib.suppress(OSError):  # a home that cannot be written to costs time, nothing else
             taken.parent.mkdir(parents=True, exist_ok=True)

@@ -10,15 +10,16 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from forebay.cli.common import JsonOption, ProjectOption, exit_codes, out, project, show, write_streamed
+from forebay.cli.common import JsonOption, ProjectOption, exit_codes, out, plain, project, show, write_streamed
 
 app = typer.Typer(no_args_is_help=True, help=__doc__)
 
 PAGE = 500
 """Contents in one table, so that a ledger of any length can be shown."""
+
+HEAD = ("published at", "file", "sha256", "generation", "chunks", "rows in", "published", "quarantined", "by run")
 
 PipelineArgument = Annotated[str, typer.Argument(help="The pipeline.")]
 
@@ -50,18 +51,22 @@ def _entries(console: Console, entries: Iterator[Any], unfinished: Iterator[dict
     if not page:
         console.print("nothing was published yet")
     while page:
-        console.print(_table(page))
+        console.out(_table(page), highlight=False)
         page = list(islice(entries, PAGE))
     for item in unfinished:
-        console.print(Text(f"unfinished: {item['uri']} has chunks {item['chunks']} committed (run it again: it goes on there)"))
+        console.print(Text(f"unfinished: {plain(item['uri'])} has chunks {item['chunks']} committed (run it again: it goes on there)"))
 
 
-def _table(entries: list[Any]) -> Table:
-    table = Table("published at", "file", "sha256", "generation", "chunks", "rows in", "published", "quarantined", "by run", box=None)
-    for e in entries:
-        numbers = [f"{n:,}" for n in (e.generation, e.chunks, e.rows_in, e.published, e.quarantined)]
-        table.add_row(e.attempted.isoformat()[:19], e.file.name, e.fingerprint[:16], *numbers, e.identity.run_id)
-    return table
+def _table(entries: list[Any]) -> str:
+    """Columns under one another. (Rich needs a third of a millisecond for each row.)"""
+    rows = [HEAD, *(_row(entry) for entry in entries)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+
+
+def _row(e: Any) -> tuple[str, ...]:
+    numbers = [f"{n:,}" for n in (e.generation, e.chunks, e.rows_in, e.published, e.quarantined)]
+    return e.attempted.isoformat()[:19], plain(e.file.name), e.fingerprint[:16], *numbers, plain(e.identity.run_id)
 
 
 @app.command("verify")
@@ -101,7 +106,7 @@ class _Count:
 def _proofs(console: Console, proofs: Iterator[Any], count: _Count) -> None:
     for proof in proofs:
         if proof.problem:
-            console.print(Text(f"DIFFERS {proof.uri} generation {proof.generation}: {proof.problem}"))
+            console.print(Text(f"DIFFERS {plain(proof.uri)} generation {proof.generation}: {proof.problem}"))
     console.print(f"{count.contents} contents, {count.records:,} records read again, {count.wrong} differ from the ledger")
 
 

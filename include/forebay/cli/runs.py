@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import unquote
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from forebay.cli.common import JsonOption, ProjectOption, exit_codes, project, show
+from forebay.cli.common import JsonOption, ProjectOption, exit_codes, plain, project, show
 from forebay.model import FileRun
 
 app = typer.Typer()
@@ -39,11 +40,11 @@ def _runs_table(console: Console, found: list[dict]) -> None:
     table = Table("pipeline", "day", "status", box=None, pad_edge=False, header_style="dim")
     for name in ("files", "rows in", "published", "quarantined", "rejected"):
         table.add_column(name, justify="right")
-    table.add_column("started")
+    table.add_column("started (UTC)")
     table.add_column("run id")
     for row in found:
         counts = [f"{row[name]:,}" for name in ("files", "rows_in", "published", "quarantined", "rejected")]
-        table.add_row(row["pipeline"], row["ds"], row["status"], *counts, row["started"][:19], row["run_id"])
+        table.add_row(row["pipeline"], row["ds"], row["status"], *counts, row["started"][:19].replace("T", " "), Text(plain(row["run_id"])))
     console.print(table)
 
 
@@ -77,6 +78,6 @@ def files_table(console: Console, found: list[FileRun]) -> None:
     table.add_column("why")
     for file in found:
         counts = [f"{n:,}" if n else "[dim]·[/]" for n in (file.rows_in, file.published, file.quarantined, file.rejected)]
-        why = Text(file.error or file.decision_reason or file.reason)
-        table.add_row(file.window.day.isoformat(), Text(file.file.name), file.fate.value, file.status.value, *counts, why)
+        why = Text(plain(file.error or (file.reason if file.replay else file.decision_reason) or file.reason))
+        table.add_row(file.window.day.isoformat(), Text(plain(unquote(file.file.name))), file.fate.value, file.status.value, *counts, why)
     console.print(table)

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from forebay.cli.common import JsonOption, ProjectOption, context, exit_codes, plain, project, show, write
+from forebay.cli.common import JsonOption, ProjectOption, context, err, exit_codes, plain, project, show, write
 from forebay.errors import ConfigError, QualityError
 
 app = typer.Typer(no_args_is_help=True, help=__doc__)
@@ -22,6 +22,7 @@ def propose(
     file: Annotated[Path, typer.Argument(help="A sample file, as the partner delivers it.")],
     pipeline: Annotated[str, typer.Option("--pipeline", help="The pipeline that says how it is read.")],
     to: Annotated[Path | None, typer.Option("--to", help="Where to write it (default: standard output). Never overwrites.")] = None,
+    sample: Annotated[str, typer.Option("--sample", help="How much of a large file is read, from its beginning.")] = "64MiB",
     root: ProjectOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -31,18 +32,48 @@ def propose(
 
         if to and to.exists():
             raise ConfigError(f"writing `{to}`: it is there already, and perhaps reviewed (name another file, or remove it)")
-        found = suites.propose(context(project(root), pipeline), file, to.stem if to else pipeline)
+        found = suites.propose(context(project(root), pipeline), file, to.stem if to else pipeline, _bytes(sample))
+        err.print(_basis(found["meta"], sample), style="dim", markup=False)
         if to is None:
             write(found)
             return
         to.parent.mkdir(parents=True, exist_ok=True)
         to.write_text(json.dumps(found, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-        told = {"path": str(to), "rules": len(found["expectations"])}
-        show(
-            told,
-            as_json,
-            lambda console: console.print(Text(f"{told['rules']} rules written to {to}: review them, then name it in quality.suite")),
-        )
+        show({"path": str(to), "rules": len(found["expectations"])} | found["meta"], as_json, lambda console: _proposed(console, found, to))
+
+
+def _bytes(size: str) -> int:
+    from pydantic import TypeAdapter, ValidationError
+
+    from forebay.config.units import Size
+
+    try:
+        return int(TypeAdapter(Size).validate_python(size))
+    except ValidationError:
+        raise typer.BadParameter(f"`{size}` is not a size (write it like 64MiB)") from None
+
+
+def _basis(meta: dict[str, Any], sample: str) -> str:
+    """What the proposal rests on."""
+    part = (
+        "the whole file"
+        if meta["sample"] == "the whole file"
+        else f"the first {sample} of it (--sample), so nothing is said of how many rows a file has"
+    )
+    bad = f"; {meta['unreadable']:,} rows could not be read and are not in it" if meta["unreadable"] else ""
+    return plain(f"{meta['proposed_from']}: {meta['rows']:,} rows, {part}{bad}")
+
+
+def _proposed(console: Console, found: dict[str, Any], to: Path) -> None:
+    """The rules as a table for the first look; the file has them in full."""
+    table = Table("severity", "rule", "why", box=None, pad_edge=False, header_style="dim")
+    for rule in found["expectations"]:
+        name = f"{rule['type'].removeprefix('expect_')}({rule['kwargs'].get('column', 'table')})"
+        table.add_row(rule["severity"], Text(plain(name)), Text(plain(rule["notes"])))
+    console.print(table)
+    console.print(
+        Text(f"{len(found['expectations'])} rules written to {to}: review them (severity, bounds), then name it in quality.suite")
+    )
 
 
 @app.command("test")
@@ -74,5 +105,16 @@ def _print(console: Console, tried: Any) -> None:
     console.print(table)
     console.print(f"{tried.rows_in:,} rows, {tried.unreadable:,} unreadable, {tried.failing:,} fail a rule")
     for row in tried.rows:
-        titles = ", ".join(tried.results[at].title for at in row["rules"])
-        console.print(Text(plain(f"  row {row['row']:,}  {titles}  {json.dumps(row['values'], ensure_ascii=False)}")))
+        _row(console, tried, row)
+
+
+def _row(console: Console, tried: Any, row: dict[str, Any]) -> None:
+    """A failing row: what stands in the columns of its rules, the rules, and the row."""
+    rules = [tried.results[at] for at in row["rules"]]
+    columns = dict.fromkeys(name for rule in rules for name in rule.columns)
+    seen = ", ".join(f"{name}: {'null' if row['values'].get(name) is None else row['values'][name]}" for name in columns)
+    console.print(Text(plain(f"  row {row['row']:,}  {seen}")))
+    for rule in rules:
+        console.print(Text(plain(f"    {rule.title}{' (few enough: the rule passed)' if rule.success else ''}")))
+    whole = plain(json.dumps(row["values"], ensure_ascii=False))
+    console.print(Text(f"    {whole if len(whole) <= 300 else whole[:300] + '…'}", style="dim"))

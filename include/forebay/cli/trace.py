@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from forebay.cli.common import JsonOption, ProjectOption, exit_codes, project, show
+from forebay.cli.common import JsonOption, ProjectOption, exit_codes, plain, project, show
 from forebay.errors import ConfigError
 from forebay.model import FileRun
 
@@ -55,7 +55,7 @@ def _record(topic: str, partition: int, offset: int, root: Any, as_json: bool) -
         rows += [
             ("run", found.run_id),
             ("pipeline", found.pipeline),
-            ("suite", found.suite or "none"),
+            ("suite", found.suite or ("that of its pipeline, when it was replayed" if found.replay else "none")),
             ("key", found.key),
             ("value", _short(found.value)),
         ]
@@ -71,7 +71,7 @@ def _record(topic: str, partition: int, offset: int, root: Any, as_json: bool) -
 def _plain(value: str) -> Any:
     from rich.text import Text
 
-    return Text(value)
+    return Text("\n".join(map(plain, value.split("\n"))))
 
 
 def _short(value: str) -> str:
@@ -89,10 +89,22 @@ def _file(name: str, root: Any, as_json: bool) -> None:
 def _files(console: Console, found: list[tuple[FileRun, list[dict[str, Any]]]]) -> None:
     for file, ranges in found:
         counts = f"{file.rows_in:,} rows in, {file.published:,} published, {file.quarantined:,} quarantined, {file.rejected:,} rejected"
-        console.print(_plain(f"{file.file.uri}  ({file.fate}, {file.status})"), style="bold")
-        console.print(_plain(f"  sha256 {file.fingerprint}  generation {file.generation}  run {file.run_id}\n  {counts}"))
-        table = Table("topic", "partition", "first", "last", "records", "chunk", "rows of the file", box=None)
+        console.print(_plain(f"{file.file.uri}  ({_what(file)}, {file.status})"), style="bold")
+        content = f"sha256 {file.fingerprint}  generation {file.generation}  " if file.fingerprint else ""
+        console.print(_plain(f"  {content}run {file.run_id}\n  {counts if file.rows_in else file.error or file.reason}"))
+        table = Table("  topic", box=None, pad_edge=False, header_style="dim")
+        for name in ("partition", "first", "last", "records", "chunk", "rows of the file"):
+            table.add_column(name, justify="right")
         for r in ranges:
             numbers = [str(r[n]) for n in ("partition", "first", "last", "count", "chunk")]
-            table.add_row(r["topic"], *numbers, f"{r['first_row']:,} to {r['last_row']:,}")
+            rows = file.replay.rows if file.replay else f"{r['first_row']:,} to {r['last_row']:,}"
+            table.add_row(f"  {r['topic']}", *numbers, rows)
         console.print(table if ranges else "  nothing of it was published")
+
+
+def _what(file: FileRun) -> str:
+    """A file's fate; of a replay, who repaired which rows of what, and why."""
+    if not file.replay:
+        return str(file.fate.value)
+    who = f" by {file.decided_by}" if file.decided_by else ""
+    return f"repaired rows of {file.replay.fingerprint[:16]}{who}, from {file.replay.source}: {file.decision_reason or file.reason}"

@@ -34,6 +34,23 @@ def unpack(path: Path, name: str, setting: str, into: Path, max_bytes: int = MAX
     return into
 
 
+def unpack_head(path: Path, name: str, setting: str, into: Path, most: int) -> tuple[Path, bool]:
+    """The first `most` plain bytes of a file, and whether that is all of it. What is damaged behind them is not noticed."""
+    compression = _compression(name, setting)
+    if compression is None and path.stat().st_size <= most:
+        return path, True
+    try:
+        with path.open("rb") as packed, into.open("wb") as plain:
+            stream = compression.open(packed) if compression else packed
+            left = most
+            while left and (data := stream.read(min(_CHUNK, left))):
+                plain.write(data)
+                left -= len(data)
+            return into, left > 0 or not stream.read(1)
+    except CorruptFileError as error:
+        raise CorruptFileError(f"reading `{name}`: {error.message}", name=name) from None
+
+
 def _compression(name: str, setting: str) -> Compression | None:
     if setting == "none":
         return None

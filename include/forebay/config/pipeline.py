@@ -217,6 +217,18 @@ class Steward(Settings):
     """Who is told, under Airflow."""
 
 
+class NotifySection(Settings):
+    """One way to tell people of a file that needs a look. The notifier's own settings stand beside `type`."""
+
+    type: str
+    """A plug-in of `notifiers/`."""
+    on: tuple[Literal["waiting", "rejected", "over_budget", "failed"], ...] = ("waiting", "rejected")
+    """What is told. `waiting`: held back until a person decides. `rejected`: held back for good (`steward.on: never`). `over_budget`: published, beyond
+    `warn_when`. `failed`: it cannot be read."""
+    options: dict[str, Any] = {}
+    """The notifier's own settings."""
+
+
 class Quality(Settings):
     """The check of the whole file before its first record is visible."""
 
@@ -230,6 +242,8 @@ class Quality(Settings):
     """What is said beside the decision, in index, reports and log, and holds nothing back."""
     history: History = History()
     """Rules that learn from earlier nights."""
+    notify: tuple[NotifySection, ...] = ()
+    """Who is told of a file that needs a look, with or without Airflow. A notifier that fails is logged, and the run goes on."""
     redact: tuple[str, ...] = ()
     """Columns whose values are shown nowhere: not in results, Data Docs, reports, index, lineage, logs, nor in the reasons of quarantined rows. Only records themselves
     have them: those of the topics, the work folder, and `forebay quarantine export --repair`."""

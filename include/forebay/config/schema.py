@@ -79,6 +79,8 @@ def _choice(slot: Slot, part: Schema, defs: dict[str, Schema]) -> Schema:
             }
         )
     kept = {key: part[key] for key in ("description",) if key in part}
+    if slot.many:
+        return {**kept, "type": "array", "default": [], "items": {"anyOf": choices}}
     default = {"default": {"type": slot.default}} if slot.default else {}
     return {**kept, **default, "anyOf": choices}
 

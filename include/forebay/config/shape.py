@@ -12,8 +12,8 @@ from pydantic import BaseModel, ValidationError
 from forebay import registry
 from forebay.config import hints
 from forebay.config.hints import Found
-from forebay.config.pipeline import FormatSection, SourceSection, Typed
-from forebay.config.yaml_lines import Document
+from forebay.config.pipeline import FormatSection, NotifySection, SourceSection, Typed
+from forebay.config.yaml_lines import Document, Path, reading
 from forebay.contracts import Settings
 
 
@@ -25,6 +25,15 @@ class Slot:
     kind: str
     model: type[Settings]
     default: str | None = None
+    many: bool = False
+    """Whether a list of plug-ins stands there."""
+
+    def places(self, document: Document) -> list[Path]:
+        """Where its plug-ins stand in a document."""
+        found = document.at(*self.path)
+        if self.many:
+            return [(*self.path, index) for index in range(len(found))] if isinstance(found, list) else []
+        return [self.path]
 
     @property
     def own_keys(self) -> list[str]:
@@ -38,17 +47,22 @@ SLOTS = (
     Slot(("record", "value"), "serializers", Typed, "json"),
     Slot(("record", "partitioner"), "partitioners", Typed, "murmur2"),
     Slot(("settle",), "settlements", Typed, "keep"),
+    Slot(("quality", "notify"), "notifiers", NotifySection, many=True),
 )
 
 
 def fold(document: Document) -> Any:
     """The document's data with every plug-in's settings moved into `options`; the document itself is left as it is."""
-    data = copy.deepcopy(document.data)
-    for slot in SLOTS:
-        section = Document(data, {}).at(*slot.path)
+    whole = Document(copy.deepcopy(document.data), {})
+    for slot, place in _places(whole):
+        section = whole.at(*place)
         if isinstance(section, dict):
             section["options"] = {key: section.pop(key) for key in list(section) if key not in slot.own_keys}
-    return data
+    return whole.data
+
+
+def _places(document: Document) -> list[tuple[Slot, Path]]:
+    return [(slot, place) for slot in SLOTS for place in slot.places(document)]
 
 
 def validate(model: type[BaseModel], data: Any) -> Any:
@@ -58,21 +72,21 @@ def validate(model: type[BaseModel], data: Any) -> Any:
 
 def plugin_faults(document: Document) -> list[Found]:
     """What is wrong with the types and settings of plug-ins."""
-    return [fault for slot in SLOTS for fault in _slot_faults(slot, document)]
+    return [fault for slot, place in _places(document) for fault in _slot_faults(slot, place, document)]
 
 
-def _slot_faults(slot: Slot, document: Document) -> list[Found]:
-    section = document.at(*slot.path)
+def _slot_faults(slot: Slot, place: Path, document: Document) -> list[Found]:
+    section = document.at(*place)
     if not isinstance(section, dict) or not isinstance(section.get("type"), str):
         return []  # the section's own model says so
     name, known = section["type"], registry.names(slot.kind)
     if name not in known:
-        return [((*slot.path, "type"), f"reading `{'.'.join(slot.path)}.type`: there is no `{name}` ({hints.way_out(name, known)})")]
+        return [((*place, "type"), f"{reading((*place, 'type'))}: there is no `{name}` ({hints.way_out(name, known)})")]
     config = registry.find(slot.kind, name).Config
     try:
         validate(config, settings(slot, section, config))
     except ValidationError as error:
-        return hints.explain(error, config, document, slot.path, slot.own_keys)
+        return hints.explain(error, config, document, place, slot.own_keys)
     return []
 
 

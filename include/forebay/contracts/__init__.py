@@ -3,6 +3,7 @@
 from forebay.contracts.compression import Compression
 from forebay.contracts.connections import Connections
 from forebay.contracts.format import Format, StageWriter
+from forebay.contracts.notifier import Notice, Notifier
 from forebay.contracts.partitioner import Partitioner
 from forebay.contracts.serializer import Encoded, Serializer, SqlEncoding
 from forebay.contracts.settings import Settings
@@ -14,6 +15,8 @@ __all__ = [
     "Connections",
     "Encoded",
     "Format",
+    "Notice",
+    "Notifier",
     "Partitioner",
     "Serializer",
     "Settings",

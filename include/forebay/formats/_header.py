@@ -16,6 +16,10 @@ _LONGEST = 1 << 24
 _SEPARATOR = "\x1f"
 
 
+_PACKED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+_DELIMITERS = (";", "\t", "|", ",")
+
+
 @dataclass(frozen=True, slots=True)
 class Header:
     """The first record. `skipped` empty lines come before it; it takes `lines` lines, of which `filled` are not empty."""
@@ -42,8 +46,20 @@ def first_record(path: Path, delimiter: str, quote: str | None, escape: str | No
                     filled = sum(1 for line in seen if line.strip("\r\n"))
                     return Header(tuple(name.replace(one, delimiter) for name in fields), skipped, len(seen) - skipped, filled)
         except (csv.Error, UnicodeDecodeError) as error:
-            raise CorruptFileError(f"reading the header of `{uri}`: {error} (check format.quote and format.encoding)", uri=uri) from error
+            raise CorruptFileError(
+                f"reading the header of `{uri}`: {_packed(path) or f'{error} (check format.quote and format.encoding)'}", uri=uri
+            ) from error
     return None
+
+
+def _packed(path: Path) -> str | None:
+    """What the file is instead of text, if its first bytes say so."""
+    with path.open("rb") as file:
+        head = file.read(4)
+    for mark, name in _PACKED.items():
+        if head.startswith(mark):
+            return f"its bytes are packed by {name} (set source.compression: {name}, or let its name end as {name} files do)"
+    return "it is a Parquet file (set format.type: parquet)" if head == b"PAR1" else None
 
 
 def _kept(file: BinaryIO, seen: list[str]) -> Iterator[str]:
@@ -73,9 +89,15 @@ def positions(header: Sequence[str], declared: Sequence[Column], uri: str) -> li
 def _missing(missing: Sequence[str], found: Sequence[str]) -> str:
     close = [name for name in found if name.strip().lower() == missing[0].strip().lower()]
     close = close or difflib.get_close_matches(missing[0], found, 1)
-    hint = f"did you mean `{close[0]}`?" if close else f"it has {', '.join(f'`{name}`' for name in found[:20])}"
+    hint = f"did you mean `{close[0]}`?" if close else f"it has {', '.join(f'`{name}`' for name in found[:20])}{_other_delimiter(found)}"
     names = ", ".join(f"`{name}`" for name in missing)
     return f"column{'s' if len(missing) > 1 else ''} {names} {'are' if len(missing) > 1 else 'is'} missing ({hint})"
+
+
+def _other_delimiter(found: Sequence[str]) -> str:
+    """The way out where the whole header was read as one column, because its fields are delimited otherwise."""
+    likely = [one for one in _DELIMITERS if len(found) == 1 and one in found[0]]
+    return f"; set format.delimiter: {likely[0]!r}" if likely else ""
 
 
 def unknown(header: Sequence[str], declared: Sequence[Column]) -> list[str]:

@@ -104,19 +104,41 @@ def _note(refused: dict[str, Any], name: str) -> Callable[[Any, Any], None]:
 
 def _may_read(seen: Seen) -> Iterator[Finding]:
     """`reconcile` reads what was published; the ledger is read by everything."""
+    for topic in topics.wanted(seen.pipeline):
+        answer = _read_one(seen, topic.name)
+        if answer == "GROUP_AUTHORIZATION_FAILED":
+            group = client.CONSUMER["group.id"]
+            yield Finding(Level.FAIL, "rights", f"reading as consumer group `{group}` was refused", "the ledger cannot be read",
+                          f"grant Read on the consumer group `{group}`")  # fmt: skip
+            return
+        if answer == "TOPIC_AUTHORIZATION_FAILED":
+            yield Finding(Level.FAIL, "rights", f"reading `{topic.name}` was refused", "what was published cannot be proved",
+                          f"grant Read and Describe on `{topic.name}`")  # fmt: skip
+        elif answer is None:
+            yield Finding(Level.WARN, "rights", f"reading `{topic.name}` was not answered within {CALL:g} s",
+                          "whether it may be read stays unknown", "run doctor again")  # fmt: skip
+
+
+def _read_one(seen: Seen, topic: str) -> str | None:
+    """`read` when a record, or the partition's end, came; the name of the error that refused it; None when nothing came."""
     from confluent_kafka import TopicPartition
 
-    for topic in topics.wanted(seen.pipeline):
-        consumer = client.consumer(seen.config, seen.errors, **{"auto.offset.reset": "latest"})
-        try:
-            consumer.assign([TopicPartition(topic.name, 0, 0)])
-            message = consumer.poll(3.0)
-            error = message.error() if message else None
-            if error and error.name() == "TOPIC_AUTHORIZATION_FAILED":
-                yield Finding(Level.FAIL, "rights", f"reading `{topic.name}` was refused", "what was published cannot be proved",
-                              f"grant Read and Describe on `{topic.name}`")  # fmt: skip
-        finally:
-            consumer.close()
+    consumer = client.consumer(seen.config, seen.errors, **{"auto.offset.reset": "latest"})
+    deadline = time.monotonic() + CALL
+    try:
+        consumer.assign([TopicPartition(topic, 0, 0)])
+        while time.monotonic() < deadline:
+            message = consumer.poll(0.2)
+            if message is None:
+                continue
+            error = message.error()
+            if error is None or error.name() == "_PARTITION_EOF":
+                return "read"
+            if error.name() in {"TOPIC_AUTHORIZATION_FAILED", "GROUP_AUTHORIZATION_FAILED"}:
+                return str(error.name())
+    finally:
+        consumer.close()
+    return None
 
 
 def open_transactions(seen: Seen) -> Iterator[Finding]:

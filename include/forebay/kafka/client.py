@@ -36,6 +36,7 @@ CONSUMER: Config = {
     "enable.partition.eof": True,
     "auto.offset.reset": "error",  # a range that has expired is said, not silently skipped
 }
+CONTACT = 10.0  # seconds for brokers that have not answered yet: they may be far, or not be there
 FIRST_ANSWER = 3.0  # seconds after which a new client asks; it waits twice as long, for the network may be that slow
 _VAGUE = frozenset({"_TIMED_OUT", "_ALL_BROKERS_DOWN", "_WAIT_COORD"})
 
@@ -116,9 +117,9 @@ class Asker:
     """
 
     def __init__(self, config: Config, errors: ClientErrors | None = None, patience: float = 30.0) -> None:
-        """`patience`: seconds after which a question is not asked again; the last time it is asked may take as long."""
+        """`patience`: seconds after which a question is not asked again. Brokers that have never answered are given `CONTACT` at most."""
         self.errors = errors or ClientErrors()
-        self._config, self._patience = config, patience
+        self._config, self._patience, self._reached = config, patience, False
         self.admin = admin(config, self.errors)
 
     def ask(self, question: Callable[[AdminClient, float], Any], final: frozenset[int] = frozenset()) -> Any:
@@ -130,19 +131,27 @@ class Asker:
         """
         from confluent_kafka import KafkaException
 
-        deadline, within = time.monotonic() + self._patience, FIRST_ANSWER
+        contact = min(CONTACT, max(FIRST_ANSWER, self._patience))
+        began, within = time.monotonic(), FIRST_ANSWER if self._reached else contact
         while True:
             try:
                 return self._answers(question(self.admin, within), within + 1)
             except TimeoutError:
-                if time.monotonic() > deadline:
-                    raise BrokerUnavailableError(f"asking the brokers: no answer within {self._patience:g} s (try again)") from None
+                if self._too_late(began, contact):
+                    raise BrokerUnavailableError(
+                        f"asking the brokers: no answer within {time.monotonic() - began:.0f} s (try again)"
+                    ) from None
             except KafkaException as error:
                 mends = failures.classify(error.args[0]).action == Action.RETRY and error.args[0].code() not in final
-                if not mends or time.monotonic() > deadline:
+                if not mends or self._too_late(began, contact):
                     raise
             within *= 2
             self._renew(within)
+
+    def _too_late(self, began: float, contact: float) -> bool:
+        """Brokers that never answered are given less time, unless nothing is wrong with them but that they are slow."""
+        unseen = not self._reached and self.errors.seen
+        return time.monotonic() - began > (contact if unseen else self._patience)
 
     def offsets(
         self, partitions: Iterable[TopicPartition], earliest: bool = False, uncommitted: bool = True, final: frozenset[int] = frozenset()
@@ -157,9 +166,10 @@ class Asker:
         return {(at.topic, at.partition): told.offset for at, told in found.items()}
 
     def _answers(self, asked: Any, within: float) -> Any:
-        if isinstance(asked, dict):
-            return {about: _known(answer(self.admin, future, within)) for about, future in asked.items()}
-        return answer(self.admin, asked, within)
+        several = isinstance(asked, dict)
+        told = {about: _known(answer(self.admin, future, within)) for about, future in (asked if several else {None: asked}).items()}
+        self._reached = True
+        return told if several else told[None]
 
     def _renew(self, within: float) -> None:
         from confluent_kafka import KafkaException

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import threading
 import time
 import warnings
 from collections.abc import Callable
@@ -361,11 +362,17 @@ class Driver:
         return self._done()
 
     def _close(self, _: steps.Close) -> steps.Event:
-        """Purge first, so that closing does not wait for a broker that is away. That closing cannot abort a fenced transaction is no news."""
+        """Purge first, so that closing does not wait for a broker that is away. That closing cannot abort a fenced transaction is no news.
+
+        Closing aborts a transaction that is still open, and waits for the broker's answer without end (none comes to who is refused): it is left
+        alone after a while. Whatever it sends later bears an old epoch, and is fenced.
+        """
         producer, self._producer = self._producer, None
         producer.purge()
         with warnings.catch_warnings(action="ignore", category=RuntimeWarning):
-            producer.close()
+            closing = threading.Thread(target=producer.close, name="forebay-close", daemon=True)
+            closing.start()
+            closing.join(CALL)
         return self._done()
 
     def _wait(self, effect: steps.Wait) -> steps.Event:

@@ -83,6 +83,10 @@ class Pages:
         path = self._rows(pipeline, run_id, uri)
         return RowList.from_json(json.loads(path.read_text("utf-8"))) if path.exists() else None
 
+    def forget_rows(self, pipeline: str, run_id: str, uri: str) -> None:
+        """Remove what `save_rows` kept."""
+        self._rows(pipeline, run_id, uri).unlink(missing_ok=True)
+
     def _rows(self, pipeline: str, run_id: str, uri: str) -> Path:
         key = hashlib.sha256(f"{run_id}\n{uri}".encode()).hexdigest()[:32]
         return self.folder / pipeline / "rows" / f"{key}.json"

@@ -185,10 +185,11 @@ class QuarantinedRow(Json):
 
 @dataclass(frozen=True, slots=True)
 class RowList(Json):
-    """The first rows that a file set aside, and how many there are."""
+    """The first rows that a file set aside, and how many there are. `redact`: columns whose values are not in it."""
 
     total: int
     rows: tuple[QuarantinedRow, ...]
+    redact: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from forebay.errors import ConfigError, FatalError, Fault, SettingsError
 from forebay.model import RuleResult, Stage, Verdict
-from forebay.quality import suite as suites
 from forebay.quality import redact as redaction
+from forebay.quality import suite as suites
 from forebay.quality import udf
 from forebay.quality._imports import great_expectations, quietly
 from forebay.quality.suite import Rule, Suite
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 MEMORY = 448 << 20
 """What DuckDB may hold, in bytes: the whole check then stays below 600 MB above its imports, however many rows there are."""
+NOTHING = "division by zero"
+"""What Great Expectations raises where a rule on the whole has no values to look at."""
 SAMPLES = 20
 SHOWN = 5
 TEXT = 200
@@ -67,7 +69,7 @@ def check(
             result = run.validate(run_name)
             if run.engine.trouble:
                 raise _trouble(suite, run.engine.trouble, redact) from (None if redact else run.engine.trouble)
-            _refuse_raised(suite, result, redact)
+            _refuse_raised(suite, result, redact, stage)
             failing = run.write_failing(into, result)
         finally:
             run.close()
@@ -217,10 +219,27 @@ def _refuse_unfit(stage: Stage, suite: Suite) -> None:
         raise SettingsError(faults)
 
 
-def _refuse_raised(suite: Suite, result: Any, redact: Collection[str]) -> None:
+def raised_by(gx: Any, stage: Stage, suite: Suite, into: Path) -> list[str | None]:
+    """Why each rule cannot be answered on a stage, None where it can; a stage without rows is no reason."""
+    with _lock, quietly(), _database(stage, into, MEMORY, 1) as database:
+        run = _Run(gx, suite, database, frozenset())
+        try:
+            found = run.validate("trial").results
+            if run.engine.trouble:
+                raise ConfigError(_first_line(str(run.engine.trouble))) from run.engine.trouble
+        finally:
+            run.close()
+    words = [_raised(one.exception_info or {}) for one in found]
+    return [None if text == NOTHING else text for text in words]
+
+
+def _refuse_raised(suite: Suite, result: Any, redact: Collection[str], stage: Stage) -> None:
     for rule, found in zip(suite.expectations, result.results, strict=True):
         words = _raised(found.exception_info or {})
         if words is None:
+            continue
+        if words == NOTHING and not _has_values(stage, rule):
+            found.success, found.result, found.exception_info = False, {}, {"raised_exception": False}
             continue
         kind, way_out = (FatalError, _MORE_ROOM) if _no_room(words) else (ConfigError, "change the rule or the column's type")
         words = redaction.words(words, redact)
@@ -228,6 +247,16 @@ def _refuse_raised(suite: Suite, result: Any, redact: Collection[str]) -> None:
             f"checking `{suite.path}` line {rule.line}: `{rule.type}` on {_where(rule)} cannot be answered: {words} ({way_out})",
             rule=rule.type,
         )
+
+
+def _has_values(stage: Stage, rule: Rule) -> bool:
+    """Whether a rule's column has any value: Great Expectations divides by their number for some rules on the whole."""
+    import duckdb
+
+    names = ['"' + name.replace('"', '""') + '"' for name in rule.columns]
+    asked = " and ".join(f"{name} is not null" for name in names) or "true"
+    with duckdb.connect() as con:
+        return bool(con.execute(f"select exists(select 1 from read_parquet($1) where {asked})", [str(stage.rows)]).fetchall()[0][0])
 
 
 def _trouble(suite: Suite, error: Exception, redact: Collection[str]) -> FatalError:

@@ -121,7 +121,8 @@ def shares(one: Sketch, others: Sequence[Sketch]) -> tuple[list[float], list[flo
 def edges(others: Sequence[Sketch]) -> list[float]:
     """Upper edges of all bins but the last: the twentieths of the nights' numbers taken together, each once."""
     weighted = sorted((value, s.rows - s.empty) for s in others for value in s.quantiles)
-    total, so_far, found = sum(weight for _, weight in weighted), 0, []
+    total, so_far = sum(weight for _, weight in weighted), 0
+    found: list[float] = []
     for value, weight in weighted:
         so_far += weight
         if so_far * BINS >= (len(found) + 1) * total and len(found) < BINS - 1:
@@ -187,4 +188,3 @@ def moved(one: Sketch, others: Sequence[Sketch], most: int = 3) -> str:
     p, q, names = shares(one, others)
     ranked = sorted(zip(p, q, names, strict=True), key=lambda bin_: -abs(bin_[0] - bin_[1]))
     return ", ".join(f"{name} {before:.1%} → {now:.1%}" for now, before, name in ranked[:most] if abs(now - before) >= 0.0005)
-

@@ -6,13 +6,11 @@ import json
 import re
 import statistics
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 from forebay.model import RuleResult, Severity, Stage
 from forebay.quality import drift
 from forebay.quality.drift import Sketch
-
-T = TypeVar("T")
 
 PREFIX = "history_"
 """What the names of these rules begin with."""
@@ -48,9 +46,9 @@ def same_name(name: str) -> str:
     return re.sub(r"[0-9]+", "#", name)
 
 
-def samples(found: Iterable[dict[str, Any]], name: str, nights: int, read: Callable[[Any], T] = float) -> dict[str, list[T]]:  # type: ignore[assignment]
+def samples(found: Iterable[dict[str, Any]], name: str, nights: int, read: Callable[[Any], Any] = float) -> dict[str, list[Any]]:
     """The values of the last nights by day, of files named like `name`. `found` (ds, name, observed) has the latest day, and of one file the last word, first."""
-    days: dict[str, list[T]] = {}
+    days: dict[str, list[Any]] = {}
     seen: set[tuple[str, str]] = set()
     for row in found:
         if same_name(row["name"]) != same_name(name) or (row["ds"], row["name"]) in seen:

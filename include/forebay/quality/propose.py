@@ -16,7 +16,7 @@ FEW_VALUES = 20
 PER_VALUE = 10
 """… if each stands in so many rows on average."""
 ENOUGH_ROWS = 20
-"""Fewer rows say nothing of uniqueness, lengths and sets."""
+"""Fewer rows say nothing of uniqueness, lengths, sets and the size of files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +67,16 @@ def _is_number(column: Column) -> bool:
     return column.type.startswith(("int", "uint", "float", "decimal"))
 
 
-def suite(name: str, stage: Stage, key: Sequence[str], source: str, redact: Sequence[str] = ()) -> JsonDict:
+def suite(name: str, stage: Stage, key: Sequence[str], source: str, redact: Sequence[str] = (), *, whole: bool = True) -> JsonDict:
     """Great Expectations' suite JSON for a stage. `key` are the record's key columns; `source` names the sample in `meta`; of the columns `redact` no rule
-    shows what values they have.
+    shows what values they have. Of a sample that is not the `whole` file nothing is said of how many rows a file has.
 
     Severities: critical (failing rows are set aside) only for what the record needs, its key; all else warns until a person has reviewed it.
     """
     seen = [_without_values(profile) if profile.column.name in redact else profile for profile in profiles(stage)]
-    rules = [*_table(stage), *(rule for profile in seen for rule in _column(profile, profile.column.name in key))]
-    meta = {"proposed_from": source, "rows": stage.rows_read, "reviewed": False}
+    rules = [*(_table(stage) if whole else ()), *(rule for profile in seen for rule in _column(profile, profile.column.name in key))]
+    part = "the whole file" if whole else "its beginning"
+    meta = {"proposed_from": source, "sample": part, "rows": stage.rows_read, "unreadable": stage.rows_rejected, "reviewed": False}
     return {"name": name, "expectations": rules, "meta": meta}
 
 
@@ -84,9 +85,9 @@ def _rule(kind: str, severity: Severity, why: str, **kwargs: Any) -> JsonDict:
 
 
 def _table(stage: Stage) -> Iterator[JsonDict]:
-    if stage.rows_read:
+    if stage.rows_read >= ENOUGH_ROWS:
         least, most = stage.rows_read // 2, stage.rows_read * 2
-        why = f"the sample has {stage.rows_read} rows: half and double of it"
+        why = f"the sample has {stage.rows_read:,} rows: half and double of it"
         yield _rule("expect_table_row_count_to_be_between", Severity.WARNING, why, min_value=least, max_value=most)
 
 
@@ -96,9 +97,10 @@ def _column(profile: Profile, is_key: bool) -> Iterator[JsonDict]:
         return
     name, warn = profile.column.name, Severity.WARNING
     if profile.distinct == profile.filled and (profile.column.type == "string" or profile.column.type.startswith(("int", "uint"))):
-        yield _rule("expect_column_values_to_be_unique", warn, f"all {profile.filled} values of the sample differ", column=name)
+        yield _rule("expect_column_values_to_be_unique", warn, f"all {profile.filled:,} values of the sample differ", column=name)
     if profile.values:
-        why = f"the sample has only these {len(profile.values)} values"
+        few = f"these {len(profile.values)} values" if len(profile.values) > 1 else "this one value"
+        why = f"the sample has only {few}"
         yield _rule("expect_column_values_to_be_in_set", warn, why, column=name, value_set=list(profile.values))
     elif profile.column.type == "string" and profile.least == profile.most and profile.most:
         why = f"every text of the sample has {profile.most:g} characters"
@@ -113,8 +115,8 @@ def _nulls(profile: Profile, is_key: bool) -> Iterator[JsonDict]:
     if is_key:
         yield _rule(kind, Severity.CRITICAL, "it is part of the record's key: without it a row cannot be published", column=name)
     elif profile.rows and not profile.nulls:
-        yield _rule(kind, Severity.WARNING, f"none of the {profile.rows} rows of the sample lacks it", column=name)
+        yield _rule(kind, Severity.WARNING, f"none of the {profile.rows:,} rows of the sample lacks it", column=name)
     elif profile.filled * 10 >= profile.rows * 9 and profile.rows:
         mostly = int(profile.filled / profile.rows * 100) / 100
-        why = f"{profile.nulls} of {profile.rows} rows of the sample lack it"
+        why = f"{profile.nulls:,} of {profile.rows:,} rows of the sample lack it"
         yield _rule(kind, Severity.INFO, why, column=name, mostly=mostly)

@@ -36,7 +36,7 @@ def result(rule: Rule, found: dict[str, Any], redacted: Collection[str]) -> dict
     """Great Expectations' result without the values of redacted columns. Samples of row rules come without them already (`masks.py`)."""
     if rule.entry.judges_rows or not hides(rule, redacted):
         return found
-    kept = {key: value for key, value in found.items() if isinstance(value, int | float | None)}
+    kept: dict[str, Any] = {key: value for key, value in found.items() if isinstance(value, int | float | None)}
     if found.get("observed_value") is not None:
         kept["observed_value"] = found["observed_value"] if rule.type in TELL_NO_VALUE else MARK
     return kept

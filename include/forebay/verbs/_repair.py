@@ -290,13 +290,15 @@ def _canonical(rows: pa.Table, columns: tuple[Column, ...], path: Path) -> Path:
 
 def _numbered(parquet: Path, rows: pa.Table, rows_in: int) -> pa.Table:
     """Rows of a stage under the numbers that they have in their origin."""
+    import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     assert rows_in == len(rows), "a record of the canonical file is one row"
     table = pq.read_table(parquet)
     numbers = pc.take(rows["__row"].combine_chunks(), pc.subtract(table["__row"], 1))
-    return table.set_column(table.schema.get_field_index("__row"), table.schema.field("__row"), numbers)
+    table = table.set_column(table.schema.get_field_index("__row"), "__row", numbers)
+    return table.cast(pa.schema([field.with_nullable(True) for field in table.schema]))  # forms differ in what they say of nulls
 
 
 # ---------------------------------------------------------------- row numbers as the ledger has them

@@ -19,6 +19,7 @@ from forebay.serializers.json import Json, JsonConfig
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 ROW = "__row"
 
@@ -48,9 +49,12 @@ class StagedRows:
 
     @cached_property
     def schema(self) -> pa.Schema:
+        """The columns; those of which the file's footer says that they hold no nulls are not nullable."""
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
-        return pq.read_schema(self.stage.rows)
+        with pq.ParquetFile(self.stage.rows) as file:
+            return pa.schema([field.with_nullable(_nulls(file.metadata, n)) for n, field in enumerate(file.schema_arrow)])
 
     @cached_property
     def identifiers(self) -> tuple[str, ...]:
@@ -70,7 +74,10 @@ class StagedRows:
         at = self.schema.get_field_index(column)
         if at < 0:
             known = ", ".join(f"`{c.name}`" for c in self.stage.columns)
-            raise ConfigError(f"encoding rows: there is no column `{column}` in the file (columns: {known})", column=column)
+            raise ConfigError(
+                f"encoding rows: there is no column `{column}` in the file (columns: {known}; correct `record` of the pipeline)",
+                column=column,
+            )
         return self.identifiers[at]
 
     def type(self, column: str) -> pa.DataType:
@@ -136,3 +143,9 @@ class StagedRows:
         """An upper bound of a row's value and key together, in bytes, without encoding it: six for each of text (`\\u0000`), 64 for any other value."""
         fixed = sum(64 + 6 * len(name.encode()) for name in (*self.schema.names, *self.record.key)) + 16
         return f"6 * ({self.octets()} + {self.octets(self.record.key)}) + {fixed}"
+
+
+def _nulls(footer: pq.FileMetaData, column: int) -> bool:
+    """Whether a flat Parquet file's column may hold nulls."""
+    found = (footer.row_group(n).column(column).statistics for n in range(footer.num_row_groups))
+    return any(told is None or not told.has_null_count or told.null_count > 0 for told in found)

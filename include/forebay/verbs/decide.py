@@ -12,7 +12,7 @@ from forebay.errors import ConfigError, FatalError, FileChangedError, ForebayErr
 from forebay.index import projection, queries
 from forebay.kafka.ledger import FileEntry
 from forebay.lineage.openlineage import lineage_run
-from forebay.model import FileRun, Identity, RunReport, Window
+from forebay.model import Decision, FileRun, Identity, RunReport, Window
 from forebay.verbs import report as reporting
 from forebay.verbs.context import Context
 from forebay.verbs.discover import open_ledger
@@ -70,9 +70,9 @@ def _whole_way(ctx: Context, file: FileRun, identity: Identity) -> FileRun:
     """A file that cannot be decided any more does not stop the others."""
     steps: list[Step] = [
         lambda f: _still_the_same(ctx, f),
-        lambda f: _not_settled_otherwise(ctx, f),
+        lambda f: not_settled_otherwise(ctx, f),
         lambda f: publish(ctx, f, identity),
-        lambda f: _not_settled_otherwise(ctx, f),  # another owner may have come between; the ledger's word is the last
+        lambda f: not_settled_otherwise(ctx, f),  # another owner may have come between; the ledger's word is the last
         lambda f: reconcile(ctx, f),
         lambda f: settle(ctx, f),
     ]
@@ -101,10 +101,16 @@ def _still_the_same(ctx: Context, file: FileRun) -> FileRun:
     return file
 
 
-def _not_settled_otherwise(ctx: Context, file: FileRun) -> FileRun:
-    """Raises `FatalError` when the ledger has the content already, by another decision than this one."""
-    entry = _entry(ctx, file)
+def not_settled_otherwise(ctx: Context, file: FileRun) -> FileRun:
+    """The file itself. Raises `FatalError` when the ledger has its content already by another decision, or a part of it and this one rejects."""
+    entry, begun = _published(ctx, file)
     if entry is None:
+        if begun and file.decision is Decision.REJECT:
+            raise FatalError(
+                f"deciding for `{file.file.uri}`: a part of it is published already, and cannot be rejected any more"
+                f" (answer with publish or publish all, as before; forebay ledger show {file.pipeline})",
+                uri=file.file.uri,
+            )
         return file
     same = entry.completion.decision == str(file.decision) and entry.completion.decision_reason == file.decision_reason
     if not same:
@@ -116,7 +122,9 @@ def _not_settled_otherwise(ctx: Context, file: FileRun) -> FileRun:
     return file
 
 
-def _entry(ctx: Context, file: FileRun) -> FileEntry | None:
-    """The completion record of this content and generation, if there is one by now."""
+def _published(ctx: Context, file: FileRun) -> tuple[FileEntry | None, bool]:
+    """The completion record of this content and generation, if there is one by now, and whether any chunk of it is committed."""
+    fingerprint = file.fingerprint or ""
     with open_ledger(ctx) as ledger:
-        return next((entry for entry in ledger.by_fingerprint(file.fingerprint or "") if entry.generation == file.generation), None)
+        found = next((entry for entry in ledger.by_fingerprint(fingerprint) if entry.generation == file.generation), None)
+        return found, file.generation in ledger.started(fingerprint)

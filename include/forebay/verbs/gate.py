@@ -9,6 +9,8 @@ from forebay.config.pipeline import BlockWhen, Budget, Drift, Pipeline
 from forebay.errors import ConfigError
 from forebay.model import Decision, FileRun, RuleResult, Severity, Stage, Status, Verdict
 
+WARNING = "; WARNING: "
+"""What stands in a decision's reason before that which exceeds `warn_when`."""
 GATE = "gate"
 """Who decided, when no person did."""
 ADDED = "columns left out, unknown to the schema"
@@ -103,7 +105,7 @@ def _warned(pipeline: Pipeline, stage: Stage, verdict: Verdict | None, quarantin
     """What exceeds `warn_when`."""
     budget = pipeline.quality.warn_when
     found = [*_budget(budget, stage.rows_in, quarantined), *_rule_limits(budget, stage.rows_in, verdict)]
-    return f"; WARNING: {'; '.join(found)}" if found else ""
+    return f"{WARNING}{'; '.join(found)}" if found else ""
 
 
 def _percent(share: float) -> str:

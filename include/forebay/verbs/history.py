@@ -195,7 +195,7 @@ class _History:
         """The first rows that a file set aside (or would have, if it was refused), and a word if they are not to be had."""
         if not file.fingerprint or not (file.quarantined or file.rejected or file.status is Status.WAITING):
             return None, ""
-        kept = self.pages.rows(self.name, file.run_id, file.file.uri)
+        kept = self._kept(file)
         if self.fresh or kept is None:
             try:
                 kept = self._read(file)
@@ -204,11 +204,19 @@ class _History:
                     return None, error.message if file.quarantined else ""
         return dataclasses.replace(kept, rows=kept.rows[: max(0, left)]), ""
 
+    def _kept(self, file: FileRun) -> RowList | None:
+        """The rows that were kept when the night ran; they are given up if they show what may not be shown any more."""
+        kept = self.pages.rows(self.name, file.run_id, file.file.uri)
+        if kept and set(self.ctx.pipeline.quality.redact) - set(kept.redact):
+            self.pages.forget_rows(self.name, file.run_id, file.file.uri)
+            return None
+        return kept
+
     def _read(self, file: FileRun) -> RowList:
         path = quarantine.listed(self.ctx, file)
         total = file.quarantined or quarantine.count(path)
         found = quarantine.rows(path, limit=ROWS, redact=self.ctx.pipeline.quality.redact).to_pylist()
-        rows = RowList(total, tuple(map(_row, found)))
+        rows = RowList(total, tuple(map(_row, found)), self.ctx.pipeline.quality.redact)
         self.pages.save_rows(self.name, file.run_id, file.file.uri, rows)
         return rows
 

@@ -18,6 +18,7 @@ from forebay.quality import suite as suites
 from forebay.quality._imports import ahead
 from forebay.quality.suite import Suite
 from forebay.verbs._learnt import compare_with_history
+from forebay.verbs._notify import notify
 from forebay.verbs.context import Context
 from forebay.verbs.encode import compose_quarantine
 from forebay.verbs.gate import gate
@@ -36,14 +37,16 @@ def inspect(ctx: Context, file: FileRun) -> FileRun:
         inspected = file.but(status=Status.FAILED, error=error.message)
         events.emit(events.FILE_FAILED, level=30, uri=file.file.uri, error=error.message)
     projection.project_file(ctx.project.index, inspected)
+    notify(ctx, inspected)
     return inspected
 
 
 def _inspect(ctx: Context, file: FileRun) -> FileRun:
-    snapshot = fetch(ctx, file)
-    work = work_of(ctx, snapshot.fingerprint)
     suite = _suite(ctx)
-    with ahead(suite is not None and work.stage() is None):
+    staged = file.fingerprint and work_of(ctx, file.fingerprint).stage()
+    with ahead(suite is not None and not staged):
+        snapshot = fetch(ctx, file)
+        work = work_of(ctx, snapshot.fingerprint)
         stage = work.stage() or _stage(ctx, snapshot, work)
     verdict = _verdict(ctx, file, stage, suite, work) if judges(ctx) else None
     aside = quarantine(ctx, stage, verdict, Decision.PUBLISH, work, topics.max_message_bytes(ctx.kafka, ctx.pipeline.topic.name))
@@ -59,7 +62,7 @@ def _inspect(ctx: Context, file: FileRun) -> FileRun:
         rows=stage.rows_in,
         quarantined=quarantined,
         decision=str(decided.decision),
-        reason=decided.reason,
+        reason=decided.decision_reason or decided.reason,
     )
     return decided
 
@@ -172,6 +175,7 @@ def _stage(ctx: Context, snapshot: Snapshot, work: Work) -> Stage:
         rows=final.rows_in,
         rejected=final.rows_rejected,
         columns=len(final.columns),
+        inferred=[f"{column.name} {column.type}" for column in final.columns] if final.inferred else [],
         notes=list(final.notes),
     )
     return final

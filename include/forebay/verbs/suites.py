@@ -17,6 +17,7 @@ from forebay.errors import ConfigError
 from forebay.model import JsonDict, RuleResult, Snapshot, SourceFile, Stage
 from forebay.quality import suite as suites
 from forebay.quality.redact import MARK
+from forebay.verbs import _sample
 from forebay.verbs.context import Context
 from forebay.verbs.inspect import columns_declared
 
@@ -37,12 +38,12 @@ class Tried:
         return all(result.success for result in self.results)
 
 
-def propose(ctx: Context, path: Path, name: str) -> JsonDict:
-    """A suite for review, from a sample file read as the pipeline reads its files. Raises `CorruptFileError`, `ConfigError`."""
+def propose(ctx: Context, path: Path, name: str, most: int = _sample.BYTES) -> JsonDict:
+    """A suite for review, from the first `most` bytes of a file read as the pipeline reads its files. Raises `CorruptFileError`, `ConfigError`."""
     from forebay.quality import propose as proposing
 
-    with _staged(ctx, path) as (stage, _):
-        return proposing.suite(name, stage, ctx.pipeline.record.key, path.name, ctx.pipeline.quality.redact)
+    with _staged(ctx, path, most) as (stage, _, whole):
+        return proposing.suite(name, stage, ctx.pipeline.record.key, path.name, ctx.pipeline.quality.redact, whole=whole)
 
 
 def attempt(ctx: Context, path: Path, limit: int = 20) -> Tried:
@@ -55,35 +56,40 @@ def attempt(ctx: Context, path: Path, limit: int = 20) -> Tried:
     from forebay.quality.check import check
 
     suite = suites.load(ctx.project.expectations / f"{name}.json")
-    with _staged(ctx, path) as (stage, folder):
+    with _staged(ctx, path) as (stage, folder, _):
         hidden = ctx.pipeline.quality.redact
         verdict = check(stage, suite, folder / "verdict", run_name=f"{ctx.pipeline.pipeline}/{path.name}", redact=hidden)
-        failing, rows = _failing(stage, verdict.failing, limit, hidden)
+        failed = [at for at, result in enumerate(verdict.results) if not result.success]
+        failing, rows = _failing(stage, verdict.failing, failed, limit, hidden)
     return Tried(suite.name, stage.rows_in, stage.rows_rejected, verdict.results, failing, rows)
 
 
 @contextmanager
-def _staged(ctx: Context, path: Path) -> Iterator[tuple[Stage, Path]]:
-    """A local file as a stage in a folder that is gone afterwards."""
+def _staged(ctx: Context, path: Path, most: int | None = None) -> Iterator[tuple[Stage, Path, bool]]:
+    """A local file, or its first `most` bytes, as a stage in a folder that is gone afterwards; and whether that is all of it."""
     if not path.is_file():
         raise ConfigError(f"reading `{path}`: there is no such file")
     folder = ctx.project.spool / f"suite-{uuid.uuid4().hex}"
     folder.mkdir(parents=True)
     try:
         snapshot = Snapshot(SourceFile(path.resolve().as_uri(), path.stat().st_size, 0.0), path, "0" * 64, path.stat().st_size)
-        plain = unpack(path, path.name, ctx.pipeline.source.compression, folder / "plain")
         plugin = registry.find("formats", ctx.pipeline.format.type)
+        config, packing = plugin.Config(**ctx.pipeline.format.options), ctx.pipeline.source.compression
+        if most is None:
+            sample = _sample.Sample(unpack(path, path.name, packing, folder / "plain"), whole=True)
+        else:
+            sample = _sample.head(path, ctx.pipeline.format.type, config, packing, folder, most)
         (folder / "stage").mkdir()
-        stage = plugin(plugin.Config(**ctx.pipeline.format.options)).read(
-            snapshot, plain, columns_declared(ctx), StageWriter(folder / "stage")
-        )
-        yield stage, folder
+        stage = plugin(config).read(snapshot, sample.path, columns_declared(ctx), StageWriter(folder / "stage"))
+        yield stage, folder, sample.whole
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _failing(stage: Stage, failing: Path | None, limit: int, redact: tuple[str, ...]) -> tuple[int, tuple[dict[str, Any], ...]]:
-    """How many rows fail a rule, and the first of them: `row`, `rules` (positions), `values` (column to text, not of the columns `redact`)."""
+def _failing(
+    stage: Stage, failing: Path | None, failed: list[int], limit: int, redact: tuple[str, ...]
+) -> tuple[int, tuple[dict[str, Any], ...]]:
+    """How many rows fail a rule, and the first of those that fail one of the rules `failed` (others may be among its `mostly`): `row`, `rules` (positions), `values` (column to text, not of the columns `redact`)."""
     import duckdb
 
     with duckdb.connect() as con:
@@ -91,8 +97,9 @@ def _failing(stage: Stage, failing: Path | None, limit: int, redact: tuple[str, 
         count = con.execute("select count(*) from read_parquet($1)", [str(failing)]).fetchall()[0][0]
         names = [column.name for column in stage.columns]
         found = con.execute(
-            "select f.__row, f.rules, s.* exclude (__row) from read_parquet($1) f join read_parquet($2) s using (__row) order by f.__row limit $3",
-            [str(failing), str(stage.rows), limit],
+            "select f.__row, f.rules, s.* exclude (__row) from read_parquet($1) f join read_parquet($2) s using (__row)"
+            " where list_has_any(f.rules, $4::int[]) order by f.__row limit $3",
+            [str(failing), str(stage.rows), limit, failed],
         ).fetchall()
     shown = [MARK if name in redact else None for name in names]
     texts = [[None if value is None else mark or str(value) for value, mark in zip(row[2:], shown, strict=True)] for row in found]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import psutil
+import pytest
 
 from airflow_home import Airflow
 from tests.chaos.checker import Anomaly, Expectation, check, compare
@@ -28,6 +30,7 @@ from tests.support.kafka import CACHE, Cluster, create_topic
 Found = TypeVar("Found")
 NIGHT = date(2013, 1, 1)
 CHUNK = 200
+LONG = pytest.mark.skipif("FOREBAY_LONG" not in os.environ, reason="a minute or more; FOREBAY_LONG=1 runs it too")
 FAILPOINT = "mid_produce@1:sleep=4"
 """A file of more than one chunk is published with a pause in the middle of its second: there is time to do harm."""
 

@@ -1,7 +1,7 @@
 """Layer 3 of the proof: harm done to a real Airflow while it publishes. Consumers must see each row once, and people a state they understand.
 
 Most of a trial's time is waiting, so the trials of the selected tests run side by side, each with a pipeline of its own; each test looks at its
-trial's outcome. Where a scheduler is killed nothing else runs.
+trial's outcome. Where a scheduler is killed, or backfills are made, nothing else runs.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import pytest
 
 from airflow_home import AirflowError
 from tests.chaos.checker import Anomaly
-from tests.e2e.airflow.lab import NIGHT, Lab, Trial, gone, until
+from tests.e2e.airflow.lab import LONG, NIGHT, Lab, Trial, gone, until
 
 pytestmark = [pytest.mark.airflow, pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -53,7 +53,8 @@ def body(test: str, pipeline: str) -> Callable[[Body], Body]:
 
 @pytest.fixture(scope="module")
 def trials(lab: Lab, request: pytest.FixtureRequest) -> Iterator[dict[str, Future[Outcome]]]:
-    names = [item.name for item in request.session.items if item.path == request.path and item.name in TRIALS]
+    here = [item for item in request.session.items if item.path == request.path and item.name in TRIALS]
+    names = [item.name for item in here if not any(mark.args[0] for mark in item.iter_markers("skipif"))]
 
     def run(pipeline: str, function: Body) -> Outcome:
         trial = lab.trial(pipeline)
@@ -112,7 +113,7 @@ def test_a_publish_dies_with_its_supervisor_and_is_completed_by_its_retry(outcom
     assert outcome.facts["tries"]["publish[0]"] == 2
 
 
-def second_try(trial: Trial, run: str) -> bool:
+def _second_try(trial: Trial, run: str) -> bool:
     return any(
         ti["task_id"] == "publish" and ti["try_number"] == 2 and ti["state"] == "running"
         for ti in trial.airflow.task_instances(trial.name, run)
@@ -127,7 +128,7 @@ def zombie(trial: Trial) -> Outcome:
     supervisor = psutil.Process(task.ppid())
     task.suspend(), supervisor.suspend()
     try:
-        until(lambda: second_try(trial, run), "the second try never ran")
+        until(lambda: _second_try(trial, run), "the second try never ran")
         both = task.is_running() and task.status() == psutil.STATUS_STOPPED
         state = trial.ended([run])
     finally:
@@ -136,6 +137,7 @@ def zombie(trial: Trial) -> Outcome:
     return Outcome(state, trial.anomalies(), {"both": both, "died": died, "tries": trial.tries(run), "failures": trial.failures(run)})
 
 
+@LONG
 def test_a_first_try_that_wakes_after_its_second_has_published_changes_nothing(outcome: Outcome) -> None:
     """It held its lane's lock and an open transaction; the second try waits for as long as a transaction may take, then fences it."""
     assert outcome.facts["both"]
@@ -153,7 +155,7 @@ def heartbeat_lost(trial: Trial) -> Outcome:
     supervisor = psutil.Process(task.ppid())
     supervisor.suspend()
     try:
-        until(lambda: second_try(trial, run), "the second try never ran")
+        until(lambda: _second_try(trial, run), "the second try never ran")
         both = task.is_running() and task.status() != psutil.STATUS_ZOMBIE
         state = trial.ended([run])
     finally:
@@ -234,6 +236,7 @@ def marked_failed(trial: Trial) -> Outcome:
     return completed(trial, run, first=first, marked=marked, torn=torn, before=before)
 
 
+@LONG
 def test_a_failed_publish_marked_as_success_publishes_nothing_and_clearing_it_does(outcome: Outcome) -> None:
     assert outcome.facts["first"] == "failed"
     assert outcome.facts["marked"] == "failed", outcome.facts
@@ -245,7 +248,6 @@ def test_a_failed_publish_marked_as_success_publishes_nothing_and_clearing_it_do
 # ---- several runs of one night
 
 
-@body("test_of_two_backfills_of_the_same_nights_one_is_refused_and_later_publishes_nothing", "two-backfills")
 def two_backfills(trial: Trial) -> Outcome:
     last = NIGHT + timedelta(days=1)
     trial.night(NIGHT), trial.night(last)
@@ -266,7 +268,10 @@ def two_backfills(trial: Trial) -> Outcome:
     )
 
 
-def test_of_two_backfills_of_the_same_nights_one_is_refused_and_later_publishes_nothing(outcome: Outcome) -> None:
+@pytest.mark.parametrize("trial", ["two-backfills"], indirect=True)
+def test_of_two_backfills_of_the_same_nights_one_is_refused_and_later_publishes_nothing(trials: Any, trial: Trial) -> None:
+    _wait(trials)
+    outcome = two_backfills(trial)
     facts = outcome.facts
     assert "409" in facts["refused"]
     assert facts["first"] == outcome.state == "success"
@@ -283,7 +288,6 @@ def last_night(zone: str = "America/New_York", hour: int = 2) -> datetime:
     return (tick if tick <= now else tick - timedelta(days=1)) - timedelta(days=1)
 
 
-@body("test_a_schedule_beside_a_backfill_and_a_run_by_hand_of_the_same_night", "schedule")
 def schedule(trial: Trial) -> Outcome:
     day = last_night().date()
     trial.night(day)
@@ -307,8 +311,11 @@ def _scheduled(trial: Trial) -> str | None:
     return next((run["dag_run_id"] for run in runs if run["run_type"] == "scheduled"), None)
 
 
-def test_a_schedule_beside_a_backfill_and_a_run_by_hand_of_the_same_night(outcome: Outcome) -> None:
+@pytest.mark.parametrize("trial", ["schedule"], indirect=True)
+def test_a_schedule_beside_a_backfill_and_a_run_by_hand_of_the_same_night(trials: Any, trial: Trial) -> None:
     """Airflow leaves out of the backfill what runs already; the command of somebody who does not know of Airflow is safe too."""
+    _wait(trials)
+    outcome = schedule(trial)
     assert outcome.facts["beside"] == []
     assert outcome.facts["kinds"] == ["scheduled"]
     assert outcome.state == "success", outcome.facts
@@ -333,6 +340,7 @@ def test_a_scheduler_that_is_killed_and_started_again_ends_the_run(trials: Any, 
     assert seen.anomalies == []
 
 
+@LONG
 @pytest.mark.parametrize("trial", ["machine-killed"], indirect=True)
 def test_a_scheduler_that_is_killed_with_all_of_its_tasks_ends_the_run_when_it_is_back(trials: Any, trial: Trial) -> None:
     """As when its container or machine goes: executor, supervisors and tasks at once."""

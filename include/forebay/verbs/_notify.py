@@ -1,0 +1,67 @@
+"""`quality.notify`: people are told of a file that needs a look. Whatever goes wrong here is logged, and the run stays what it is."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+from forebay import events, registry
+from forebay.config.pipeline import NotifySection, Pipeline
+from forebay.contracts import Notice, Notifier
+from forebay.errors import ForebayError
+from forebay.model import FileRun, Status
+from forebay.verbs.context import Context
+from forebay.verbs.gate import WARNING
+
+_WAYS_OUT = {
+    "waiting": 'forebay decide {pipeline} --file "{name}" --publish|--publish-all|--reject --reason "…"',
+    "rejected": 'forebay files {pipeline} --file "{name}"',
+    "over_budget": 'forebay quarantine show {pipeline} --file "{name}"',
+    "failed": 'forebay files {pipeline} --file "{name}"',
+}
+
+
+def notify(ctx: Context, file: FileRun) -> None:
+    """Tell everybody of `quality.notify` who wants to know what became of an inspected file. Raises nothing."""
+    for event in _events(file):
+        for section in ctx.pipeline.quality.notify:
+            if event in section.on:
+                _tell(section, notice(ctx.pipeline, file, event))
+
+
+def notice(pipeline: Pipeline, file: FileRun, event: str) -> Notice:
+    """What is told of a file."""
+    return Notice(
+        event=event,
+        pipeline=pipeline.pipeline,
+        owner=pipeline.owner,
+        day=file.window.day.isoformat(),
+        run_id=file.run_id,
+        uri=file.file.uri,
+        fingerprint=file.fingerprint,
+        reason=(file.error if event == "failed" else file.decision_reason) or file.reason,
+        rows_in=file.rows_in,
+        quarantined=file.quarantined,
+        rejected=file.rejected,
+        way_out=_WAYS_OUT[event].format(pipeline=pipeline.pipeline, name=file.file.name),
+    )
+
+
+def _events(file: FileRun) -> Iterator[str]:
+    ends = {Status.WAITING: "waiting", Status.REJECTED: "rejected", Status.FAILED: "failed"}
+    if file.status in ends:
+        yield ends[file.status]
+    elif WARNING in (file.decision_reason or ""):
+        yield "over_budget"
+
+
+def _tell(section: NotifySection, told: Notice) -> None:
+    try:
+        plugin = registry.find("notifiers", section.type)
+        notifier: Notifier = plugin(plugin.Config(**section.options))
+        notifier.tell(told)
+    except Exception as error:  # a notifier's own fault stops no file; foreign errors may hold an address in their words
+        words = error.message if isinstance(error, ForebayError) else type(error).__name__
+        events.emit(events.NOTICE_FAILED, level=logging.WARNING, pipeline=told.pipeline, notifier=section.type, uri=told.uri, error=words)
+    else:
+        events.emit(events.NOTICE_SENT, pipeline=told.pipeline, notifier=section.type, uri=told.uri, about=told.event)
