@@ -19,6 +19,9 @@ LOCKED_SECONDS = 30
 """How long a request is repeated while Airflow's SQLite is busy."""
 ENDED = frozenset({"success", "failed"})
 
+_BUSY = ("locked", "Database error")
+"""What Airflow says when SQLite is busy; which one depends on `[api] expose_stacktrace`."""
+
 TOLD = frozenset({"success", "failed", "upstream_failed", "up_for_retry", "awaiting_input"})
 """States of a task instance that are worth a line."""
 
@@ -69,7 +72,7 @@ class Api(ABC):
             except AirflowError as error:
                 if error.status == 401:
                     _tokens.pop(self.url, None)
-                if not (error.status in {500, 503} and "locked" in str(error)) or time.monotonic() > end:
+                if not (error.status in {500, 503} and any(words in str(error) for words in _BUSY)) or time.monotonic() > end:
                     raise
             time.sleep(0.3)  # SQLite refused the write, and nothing of it was done
 
@@ -231,16 +234,6 @@ class Api(ABC):
         """Questions that wait for a steward's answer."""
         found = self.ask("GET", f"dags/{dag_id}/dagRuns/{_part(run_id)}/hitlDetails", response_received="false")
         return found["hitl_details"]
-
-    def answer_steward(self, dag_id: str, run_id: str, option: str, reason: str = "", settle: float = 3) -> None:
-        """Answer the steward's question of a run. Airflow 3.3.2 can fail a task that is answered in its first second of waiting: so wait."""
-        waited = self.asked(dag_id, run_id)
-        if not waited:
-            raise AirflowError(f"answering the steward of `{dag_id}` `{run_id}`: nothing is asked")
-        born = datetime.fromisoformat(waited[0]["created_at"].replace("Z", "+00:00"))
-        time.sleep(max(0.0, settle - (datetime.now(born.tzinfo) - born).total_seconds()))
-        path = f"dags/{dag_id}/dagRuns/{_part(run_id)}/taskInstances/steward/-1/hitlDetails"
-        self.ask("PATCH", path, {"chosen_options": [option], "params_input": {"reason": reason}})
 
 
 _tokens: dict[str, str] = {}

@@ -1,10 +1,12 @@
-"""The page that `make bench` writes: tables of medians, ratios taken round by round, and what was aimed at."""
+"""What one measurement is, and the page that `make bench` writes: tables of medians, ratios taken round by round, and what was aimed at."""
 
 from __future__ import annotations
 
 import os
 import platform
 import statistics
+import time
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
@@ -13,6 +15,24 @@ Result = dict[str, Any]
 
 Results = dict[str, list[Result]]
 """The measurements of each way, one a round."""
+
+
+@dataclass
+class Clock:
+    """Wall and CPU seconds of its block: this process alone, all threads."""
+
+    seconds: float = 0.0
+    cpu: float = 0.0
+
+    def __enter__(self) -> Clock:
+        self._began = time.perf_counter(), time.process_time()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds, self.cpu = time.perf_counter() - self._began[0], time.process_time() - self._began[1]
+
+    def result(self, records: int, **more: Any) -> Result:
+        return {"records": records, "seconds": self.seconds, "cpu": self.cpu, **more}
 
 
 def rate(result: Result) -> float:

@@ -64,6 +64,22 @@ def test_a_proposal_has_a_reason_for_each_rule_and_holds_for_its_sample(forebay:
     assert (again.code, "there already" in again.err) == (2, True)
 
 
+def test_of_a_large_file_a_sample_is_read_and_that_is_said(forebay: Call, pipeline: Write, root: Path) -> None:
+    pipeline(PIPELINE)
+    path = root / "large.csv"
+    path.write_text(HEAD + "".join(f"{n},open,X{n % 1000:03},{n}.50,\n" for n in range(1, 50_000)) + "not,a,row\n")
+    answer = forebay("suite", "propose", str(path), "--pipeline", "orders", "--sample", "20kB")
+    assert answer.code == 0, answer.err
+    meta = answer.json["meta"]
+    assert (meta["sample"], meta["unreadable"], meta["reviewed"]) == ("its beginning", 0, False) and 500 < meta["rows"] < 2000
+    assert "expect_table_row_count_to_be_between" not in {rule["type"] for rule in answer.json["expectations"]}
+    assert f"large.csv: {meta['rows']:,} rows, the first 20kB of it" in " ".join(answer.err.split())
+    whole = forebay("suite", "propose", str(path), "--pipeline", "orders")
+    assert (whole.json["meta"]["rows"], whole.json["meta"]["unreadable"]) == (49_999, 1)
+    assert "1 row could not be read" in " ".join(whole.err.split())
+    assert forebay("suite", "propose", str(path), "--pipeline", "orders", "--sample", "much").code == 2
+
+
 def test_failing_rows_are_shown_with_their_rules_and_values(forebay: Call, pipeline: Write, root: Path) -> None:
     rule = {"type": "expect_column_values_to_be_between", "kwargs": {"column": "amount", "min_value": 2}, "severity": "critical"}
     (root / "include/expectations/orders.json").write_text(json.dumps({"name": "orders", "expectations": [rule]}))

@@ -11,10 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Producer
 
 from forebay.config.pipeline import Pipeline
 from forebay.errors import LedgerError
-from forebay.kafka import ledger, snapshot
+from forebay.kafka import backup, ledger, snapshot
 from forebay.kafka.guard import Guard, Keep
 from forebay.kafka.snapshot import SnapshotLostError, SnapshotView
 from tests.guarantees.worker import make_pipeline
@@ -95,8 +96,6 @@ def test_two_readers_share_a_copy(kafka: Cluster, pipeline: Pipeline, keep: Keep
 
 
 def test_what_is_open_or_aborted_is_not_in_the_copy(kafka: Cluster, pipeline: Pipeline, keep: Keep) -> None:
-    from confluent_kafka import Producer
-
     fill(kafka, pipeline, 0, 10)
     producer = Producer({**kafka.config, "transactional.id": fresh("open")})
     producer.init_transactions(30)
@@ -243,6 +242,25 @@ def test_a_ledger_that_ends_earlier_or_has_another_past_is_refused(kafka: Cluste
         look(kafka, pipeline, keep, range(0))
     ledger.accept(kafka.config, pipeline, keep, "seen and understood")
     assert look(kafka, pipeline, keep, range(6))[0] == list(range(5))
+
+
+def test_a_record_that_somebody_deleted_is_refused_and_the_rest_can_be_saved(
+    kafka: Cluster, pipeline: Pipeline, keep: Keep, tmp_path: Path
+) -> None:
+    fill(kafka, pipeline, 0, 5)
+    partition, raw_key, _ = next(made.records(pipeline.pipeline, 3, 4, 2))
+    producer = Producer({**kafka.config, "transactional.id": fresh("tombstone")})
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    producer.produce(pipeline.ledger_topic, None, raw_key, partition=partition)
+    producer.commit_transaction(30)
+    for place in (keep, None):
+        with (
+            pytest.raises(LedgerError, match=r"was deleted by another writer.*forebay ledger restore"),
+            ledger.opened(kafka.config, pipeline, place),
+        ):
+            pass
+    assert backup.export(kafka.config, pipeline, tmp_path / "left.jsonl") == 10
 
 
 def test_a_grown_ledger_is_refused(kafka: Cluster, pipeline: Pipeline, keep: Keep) -> None:

@@ -114,10 +114,7 @@ def null(name: str, is_null: bool) -> dict[str, Any]:
 
 
 BOTH = {"type": "and", "conditions": [compared("n", ">", 3), compared("kind", "==", "A")]}
-NESTED = {
-    "type": "and",
-    "conditions": [{"type": "or", "conditions": [compared("n", ">", 3), null("m", is_null=True)]}, compared("kind", "IN", ["A", "B"])],
-}
+NESTED = {"type": "or", "conditions": [BOTH, {"type": "and", "conditions": [null("m", is_null=False), compared("kind", "IN", ["B", "C"])]}]}
 EITHER = {"type": "or", "conditions": [compared("n", "<=", 0), null("kind", is_null=True)]}
 IN = compared("kind", "IN", ["A", "C"])
 

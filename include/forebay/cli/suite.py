@@ -60,7 +60,11 @@ def _basis(meta: dict[str, Any], sample: str) -> str:
         if meta["sample"] == "the whole file"
         else f"the first {sample} of it (--sample), so nothing is said of how many rows a file has"
     )
-    bad = f"; {meta['unreadable']:,} rows could not be read and are not in it" if meta["unreadable"] else ""
+    bad = (
+        f"; {meta['unreadable']:,} {'row' if meta['unreadable'] == 1 else 'rows'} could not be read and left out"
+        if meta["unreadable"]
+        else ""
+    )
     return plain(f"{meta['proposed_from']}: {meta['rows']:,} rows, {part}{bad}")
 
 

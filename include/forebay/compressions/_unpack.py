@@ -35,7 +35,7 @@ def unpack(path: Path, name: str, setting: str, into: Path, max_bytes: int = MAX
 
 
 def unpack_head(path: Path, name: str, setting: str, into: Path, most: int) -> tuple[Path, bool]:
-    """The first `most` plain bytes of a file, and whether that is all of it. What is damaged behind them is not noticed."""
+    """The first `most` plain bytes of a file, and whether that is all of it. What is damaged far behind them is not noticed."""
     compression = _compression(name, setting)
     if compression is None and path.stat().st_size <= most:
         return path, True

@@ -55,6 +55,20 @@ def waiting(url: str, pipeline: str | None = None, name: str | None = None) -> l
     return [FileRun.from_json(row["document"]) for row in _rows(url, query)]
 
 
+def unproved(url: str, pipeline: str, fingerprint: str, generation: int) -> FileRun | None:
+    """What a run began with this content and did not finish, as far as it came; None when there is none, or when some run did finish."""
+    import sqlalchemy as sa
+
+    f = table("files")
+    begun = {Status.INSPECTED.value, Status.PUBLISHED.value, Status.RECONCILED.value}
+    same = (f.c.pipeline == pipeline) & (f.c.fingerprint == fingerprint) & (f.c.generation == generation)
+    query = sa.select(f.c.document, f.c.status).where(same, f.c.status.in_({*begun, Status.DONE.value})).order_by(f.c.updated.desc())
+    rows = _rows(url, query)
+    if not rows or any(row["status"] not in begun for row in rows):
+        return None
+    return FileRun.from_json(rows[0]["document"])
+
+
 def _named(pipeline: str | None, name: str | None) -> list[Any]:
     """Conditions on `files`: the pipeline, and the end of the uri or the beginning of the fingerprint."""
     import sqlalchemy as sa

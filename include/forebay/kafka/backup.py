@@ -50,7 +50,7 @@ class _Collect:
         self.records: list[tuple[int, int, bytes, bytes]] = []
 
     def add(self, records: list[tuple[bytes, bytes, int, int]]) -> None:
-        self.records += [(partition, offset, key, value) for key, value, partition, offset in records]
+        self.records += [(partition, offset, key, value) for key, value, partition, offset in records if value is not None]
 
     def reached(self, offsets: dict[int, int], force: bool = True) -> None:
         """Nothing is written down."""

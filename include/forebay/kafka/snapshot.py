@@ -18,7 +18,7 @@ from typing import Any
 from forebay.kafka._copy import PACKED, PARTITION, Row, Snapshot, SnapshotLostError, delete, drop
 from forebay.kafka.entries import FILE, ChunkEntry, FileEntry, Record, key, lane_of
 from forebay.kafka.guard import Tail
-from forebay.kafka.view import LedgerView
+from forebay.kafka.view import LedgerView, refuse_deleted
 from forebay.model import Receipt
 
 __all__ = ["Snapshot", "SnapshotLostError", "SnapshotView", "delete", "drop", "open_view"]
@@ -46,15 +46,16 @@ class SnapshotView:
 
     def add(self, records: list[Record]) -> None:
         """Take up some records of the topic."""
-        for (fingerprint, generation, chunk), (raw_key, value, partition, offset) in zip(_keys(records), records, strict=True):
-            place, short = partition * PARTITION + offset, _short(fingerprint)
+        refuse_deleted(self.pipeline, records)
+        rows, moves, lanes, loaded = self._rows, self.moves, self.lanes, self._loaded
+        for (fingerprint, generation, chunk), record in zip(_keys(records), records, strict=True):
+            _, value, partition, offset = record
             number, uri, size = (int(chunk), None, None) if chunk else (None, *_file(value))
-            self._rows.append((place, short, int(generation), number, uri, size, value))
-            lane = lane_of(fingerprint, self.lanes)
-            count, _ = self.moves.get(lane, (0, False))
-            self.moves[lane] = count + 1, not chunk
-            if fingerprint in self._loaded:
-                self._loaded[fingerprint].add([(raw_key, value, partition, offset)])
+            rows.append((partition * PARTITION + offset, _short(fingerprint), int(generation), number, uri, size, value))
+            lane = lane_of(fingerprint, lanes)
+            moves[lane] = moves.get(lane, (0, False))[0] + 1, not chunk
+            if fingerprint in loaded:
+                loaded[fingerprint].add([record])
 
     def reached(self, offsets: Mapping[int, int], force: bool = True) -> None:
         """Everything below these offsets was added; write it down, when it is much or when asked to."""

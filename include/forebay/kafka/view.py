@@ -11,6 +11,17 @@ from forebay.kafka.entries import FILE, VERSION, ChunkEntry, FileEntry, Record, 
 from forebay.model import JsonDict, Receipt
 
 
+def refuse_deleted(pipeline: str, records: list[Record]) -> None:
+    """Forebay never deletes a ledger record, so a tombstone (a record without value) is somebody else's. Raises `LedgerError`."""
+    for raw_key, value, partition, offset in records:
+        if value is None:
+            raise LedgerError(
+                f"reading ledger of `{pipeline}`: the record `{raw_key.decode(errors='replace')}` was deleted by another writer, at partition "
+                f"{partition} offset {offset} (what it recorded would be published again: `forebay ledger export` what is left, delete the topic, "
+                f"and `forebay ledger restore {pipeline} --from` a backup that has it)"
+            )
+
+
 @dataclass(frozen=True, slots=True)
 class LedgerView:
     """What a ledger holds, read up to some watermark, in the order it was committed."""
@@ -78,6 +89,7 @@ class LedgerView:
 
     def add(self, records: list[Record]) -> None:
         """Take up some records of the topic."""
+        refuse_deleted(self.pipeline, records)
         for raw_key, value, _, _ in records:
             where = json.loads(raw_key)
             fingerprint, chunk = where["fp"], where["chunk"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Collection, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from forebay.quality import catalogue
@@ -101,7 +101,7 @@ def _pattern_fault(pattern: Any) -> str | None:
 
 def _time_fault(time_format: Any) -> str | None:
     try:
-        datetime.strptime(datetime(2000, 1, 2, 3, 4, 5).strftime(time_format), time_format)
+        datetime.strptime(datetime(2000, 1, 2, 3, 4, 5, tzinfo=UTC).strftime(time_format), time_format)
     except (ValueError, TypeError) as error:
         return f"`{time_format}` is no format that Python can parse: {error}"
     return None

@@ -103,7 +103,7 @@ def work_of(ctx: Context, fingerprint: str) -> Work:
     if p.quality.history.rules:
         settings["history"] = p.quality.history.model_dump(mode="json")
     if p.quality.redact:
-        settings["redact"] = list(p.quality.redact)
+        settings["redact"] = p.quality.redact
     return Work(ctx.project.work(p.pipeline, fingerprint), settings)
 
 

@@ -53,7 +53,7 @@ def publish(ctx: Context, file: FileRun, identity: Identity) -> FileRun:
             keep=ctx.keep,
         )
         receipts = publish_file(job)
-    return _published(ctx, file, receipts, identity)
+    return published(ctx, file, receipts)
 
 
 def _headers(ctx: Context, file: FileRun, stage: Stage, identity: Identity, content_type: str) -> Headers:
@@ -82,13 +82,14 @@ def _completion(file: FileRun) -> Completion:
     return Completion(reason, file.supersedes, file.duplicate_of, *who, file.window, decided_at=file.decided_at)
 
 
-def _published(ctx: Context, file: FileRun, receipts: tuple[Receipt, ...], identity: Identity) -> FileRun:
+def published(ctx: Context, file: FileRun, receipts: tuple[Receipt, ...]) -> FileRun:
+    """The same file, PUBLISHED, with counts and offset ranges of its receipts, projected. Raises `FatalError` when they do not add up."""
     counts: dict[str, Any] = {name: sum(getattr(r, name) for r in receipts) for name in ("rows_in", "published", "quarantined")}
     outputs, aside = ranges(receipts, "outputs"), ranges(receipts, "quarantine")
     done = file.but(status=Status.PUBLISHED, rejected=0, outputs=outputs, quarantine=aside, **counts)
     if counts["rows_in"] != counts["published"] + counts["quarantined"]:
         raise FatalError(f"publishing `{file.file.uri}`: {counts} do not add up (a defect of forebay: keep the work folder `{file.work}`)")
-    projection.project_receipts(ctx.project.index, file.pipeline, file.file.uri, identity.run_id, receipts)
+    projection.project_receipts(ctx.project.index, file.pipeline, file.file.uri, file.run_id, receipts)
     projection.project_file(ctx.project.index, done)
     events.emit(events.FILE_PUBLISHED, uri=file.file.uri, published=done.published, quarantined=done.quarantined, chunks=len(receipts))
     return done

@@ -222,8 +222,8 @@ def _judge(ctx: Context, entry: FileEntry, rows: pa.Table, path: Path, folder: P
     stage = _stage(entry, columns, good, bad, folder / "edited")
     everything = entry.completion.decision == Decision.PUBLISH_ALL.value
     listed = origin_work.quarantine(Decision.PUBLISH_ALL if everything else Decision.PUBLISH)
-    known = listed.exists()
-    verdict, note = judged(ctx, stage, origin if known else None, listed if known else None, folder)
+    before = (origin, listed) if listed.exists() else (None, None)
+    verdict, note = judged(ctx, stage, before[0], before[1], folder)
     aside = folder / "aside.parquet"
     compose_quarantine(
         stage,

@@ -5,25 +5,36 @@ from __future__ import annotations
 from forebay import events, registry
 from forebay.contracts import Settlement
 from forebay.errors import FileChangedError
+from forebay.index import projection
 from forebay.model import Fate, FileRun, Status
 from forebay.verbs.context import Context
+from forebay.verbs.take_up import take_up
 
 
 def settle(ctx: Context, file: FileRun) -> FileRun:
     """Archive, delete or keep a reconciled file, and say so in `settled`; its status is `DONE` then. Idempotent.
 
-    A file that an earlier run published, and that still lies at its source, is settled too (a crash may have come between), unless that
-    cannot be undone: then only the run that reconciled it may. All others are left as they are. If another version lies there by now, it
-    is left in place: the next discovery gives it its own fate. Raises `SourceUnavailableError`, `NotAuthorizedError`.
+    A file that an earlier run published, and that still lies at its source, is settled too. Where that run ended before it had read its records
+    back, this one does (take_up.py); without such a proof nothing is done that cannot be undone. All others are left as they are. If another
+    version lies there by now, it is left in place: the next discovery gives it its own fate. Raises `SourceUnavailableError`, `NotAuthorizedError`, `ReconcileError`.
     """
     if file.status is not Status.RECONCILED and not _found_again(file):
         return file
+    if _found_again(file) and (earlier := take_up(ctx, file)):
+        return _of_earlier(ctx, file, settle(ctx, earlier))
     settlement = _settlement(ctx)
     if file.status is not Status.RECONCILED and not settlement.reversible:
         return file.but(settled="left in place: an earlier run published it, and only the run that proves the records deletes")
     settled = _settle(ctx, settlement, file)
     events.emit(events.FILE_SETTLED, uri=file.file.uri, settled=settled)
     return file.but(settled=settled, status=Status.DONE if file.status is Status.RECONCILED else file.status)
+
+
+def _of_earlier(ctx: Context, file: FileRun, earlier: FileRun) -> FileRun:
+    """This run's account of a file that it brought to its end for an earlier run."""
+    projection.project_file(ctx.project.index, earlier)
+    proved = f"{earlier.published + earlier.quarantined} records are proved and settled now"
+    return file.but(settled=earlier.settled, reason=f"{file.reason}; that run was cut short, its {proved}")
 
 
 def _found_again(file: FileRun) -> bool:

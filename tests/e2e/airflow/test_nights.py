@@ -14,7 +14,7 @@ import pytest
 
 from airflow_home import Airflow
 from tests.e2e.airflow.lab import NIGHT as FIRST
-from tests.e2e.airflow.lab import Lab, until
+from tests.e2e.airflow.lab import Lab
 from tests.support.kafka import Cluster, read_all
 
 pytestmark = [pytest.mark.airflow, pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(400)]
@@ -23,11 +23,11 @@ AIRPORTS = ("EWR", "JFK", "LGA")
 ROWS = 150
 
 
-def drop(project: Path, day: date, airport: str, nameless: int = 0, ready: bool = True) -> None:
-    """One airport's file of one night; its first `nameless` rows break the suite's rule."""
+def drop(project: Path, day: date, airport: str, ready: bool = True) -> None:
+    """One airport's file of one night."""
     folder = project / "drops" / "birds" / day.isoformat()
     folder.mkdir(parents=True, exist_ok=True)
-    rows = [f"{i},{day},{airport},{'' if i < nameless else f'bird {i}'}" for i in range(ROWS)]
+    rows = [f"{i},{day},{airport},bird {i}" for i in range(ROWS)]
     (folder / f"{airport}.csv").write_text("\n".join(["id,day,airport,name", *rows, ""]), "utf-8")
     if ready:
         (folder / "_SUCCESS").touch()
@@ -112,26 +112,6 @@ def test_the_same_night_again_publishes_nothing(airflow: Airflow, kafka: Cluster
     assert found["reconcile"] == "skipped", found
     assert "success" not in {state for task, state in found.items() if task.startswith("publish")}, found
     assert {f["fate"] for f in airflow.xcom("birds", runs[0], "settle") if f["file"]["uri"].endswith(".csv")} == {"already published"}
-
-
-def test_a_blocked_file_waits_for_the_steward_and_the_answer_is_kept(
-    airflow: Airflow, kafka: Cluster, project: Path, three_nights: list[str]
-) -> None:
-    night = FIRST + timedelta(days=3)
-    drop(project, night, "EWR", nameless=60)
-    drop(project, night, "JFK")
-    (run,) = airflow.backfill("birds", night, night)
-    question = until(lambda: airflow.asked("birds", run), "the steward was never asked")[0]
-    assert "EWR.csv" in question["body"]
-    assert "JFK.csv" not in question["body"]
-    assert not [key for key in seen(kafka) if key[0] == night.isoformat()], "nothing is visible before the answer"
-    airflow.answer_steward("birds", run, "Publish passing rows", "known names are missing")
-    assert airflow.wait("birds", [run]) == {run: "success"}, failures(airflow, [run])
-    found = Counter(key[1] for key in seen(kafka) if key[0] == night.isoformat())
-    assert found == {"EWR": ROWS - 60, "JFK": ROWS}
-    (asked,) = [f for f in airflow.xcom("birds", run, "settle") if f["file"]["uri"].endswith("EWR.csv")]
-    assert (asked["decision"], asked["decided_by"], asked["decision_reason"]) == ("publish", "admin", "known names are missing")
-    assert (asked["rows_in"], asked["published"], asked["quarantined"], asked["rejected"]) == (ROWS, ROWS - 60, 60, 0)
 
 
 def test_a_file_that_cannot_be_read_fails_the_run_and_costs_the_others_nothing(

@@ -17,7 +17,7 @@ import pytest
 from airflow_api import AirflowError, http
 from airflow_home import Airflow
 from tests.chaos.checker import Expectation
-from tests.e2e.airflow.lab import NIGHT, Lab, Trial, until
+from tests.e2e.airflow.lab import LONG, NIGHT, Lab, Trial, until
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [pytest.mark.airflow, pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -206,6 +206,7 @@ def test_the_notifier_tells_what_is_asked_and_where(asked: dict[str, str], trial
         assert call["said"].startswith(f"waiting {call['link']} **1 file(s) are held back.**")
 
 
+@LONG
 def test_what_is_published_cannot_be_rejected_when_the_question_is_asked_again(
     answered: dict[str, str], asked: dict[str, str], trial: Trial
 ) -> None:
