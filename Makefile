@@ -68,5 +68,6 @@ lock: ## compile requirements*.in into pinned requirements with hashes
 	@$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate -q requirements-dev.in -o requirements-dev.txt
 
 clean: down ## undo everything: processes, .venv, caches, forebay's home, the demo's drops
-	@rm -rf $(VENV) .cache .forebay drops .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info include/*.egg-info
+	@rm -rf drops/flights drops/weather drops/weather_json; rmdir drops 2>/dev/null || true
+	@rm -rf $(VENV) .cache .forebay .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info include/*.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null; echo "clean"

@@ -27,6 +27,9 @@ import drops  # noqa: E402
 console = Console(highlight=False, soft_wrap=True)
 began = time.monotonic()
 DEMO = ("flights", "weather_parquet", "weather_json")
+HOME = ROOT / ".forebay"
+ELSEWHERE = ("FOREBAY_", "KAFKA_", "OPENLINEAGE", "AIRFLOW_CONN_")
+"""Settings of the environment that would send the demo's records, events or files to another place than this folder."""
 
 
 def chapter(number: int, title: str) -> None:
@@ -88,18 +91,24 @@ def consume(topic: str, group: str | None) -> list:
     return found
 
 
+def keep_to_this_folder() -> None:
+    """Leave alone what the environment points at: the demo has a home, a broker and an Airflow of its own."""
+    found = [name for name in os.environ if name.startswith(ELSEWHERE) and name != "FOREBAY_CACHE"]
+    for name in found:
+        del os.environ[name]
+    if found:
+        say(f"not used here, from the environment: {', '.join(sorted(found))}")
+
+
 def reset() -> None:
     """Begin with an empty home; refuse to touch one that holds anything but an earlier demo's work."""
-    home = ROOT / ".forebay"
-    if (home / "index.sqlite").exists():
+    if (HOME / "index.sqlite").exists():
         others = {run["pipeline"] for run in document("runs", "--limit", "100000")["runs"]} - set(DEMO)
         if others:
-            sys.exit(
-                f"{home} holds runs of {', '.join(sorted(others))}: the demo begins with an empty home (FOREBAY_HOME elsewhere, or make clean)"
-            )
+            sys.exit(f"{HOME} holds runs of {', '.join(sorted(others))}: the demo begins with an empty one (move it away, or make clean)")
     stop()
-    shutil.rmtree(home, ignore_errors=True)
-    shutil.rmtree(ROOT / "drops", ignore_errors=True)
+    shutil.rmtree(HOME, ignore_errors=True)
+    drops.clear(ROOT / "drops")
 
 
 def stop() -> None:
@@ -191,8 +200,16 @@ def must(true: bool, otherwise: str) -> None:
 
 def main() -> None:
     say("[bold]forebay[/]: files in, Kafka records out, exactly once, with the proof kept")
+    keep_to_this_folder()
     reset()
-    airflow = airflow_home.Airflow(ROOT)
+    try:
+        tell(airflow_home.Airflow(ROOT))
+    finally:
+        stop()
+    say(f"\ndone in {time.monotonic() - began:.0f} s; nothing is left running")
+
+
+def tell(airflow: airflow_home.Airflow) -> None:
     three_nights(airflow)
     the_same_again()
     damaged(airflow)
@@ -200,8 +217,6 @@ def main() -> None:
     traced()
     chapter(6, "What stays")
     where()
-    stop()
-    say(f"\ndone in {time.monotonic() - began:.0f} s; nothing is left running")
 
 
 def count_published() -> int:
@@ -209,8 +224,8 @@ def count_published() -> int:
 
 
 def where() -> None:
-    home = (ROOT / ".forebay").relative_to(Path.cwd()) if Path.cwd() == ROOT else ROOT / ".forebay"
-    events = (ROOT / ".forebay" / "lineage" / "events.jsonl").read_text().splitlines()
+    home = HOME.relative_to(Path.cwd()) if Path.cwd() == ROOT else HOME
+    events = (HOME / "lineage" / "events.jsonl").read_text().splitlines()
     last = json.loads(events[-1])
     say(f"quality pages     {home}/reports/quality/index.html and {home}/reports/data_docs/index.html   (open them in a browser)")
     say(
@@ -223,8 +238,4 @@ def where() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except BaseException:
-        stop()
-        raise
+    main()

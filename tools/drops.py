@@ -9,11 +9,13 @@ with a `_SUCCESS` marker that is written last. The same nights give the same byt
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import gzip
 import importlib.util
 import io
 import json
+import shutil
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -23,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 AIRPORTS = ("EWR", "JFK", "LGA")
+FOLDERS = ("flights", "weather", "weather_json")
 MARKER = "_SUCCESS"
 
 _WHOLE = {"year", "month", "day", "hour", "wind_dir"}
@@ -44,6 +47,14 @@ def render(into: Path, first: date | str, last: date | str) -> list[Path]:
         written += _flights(into / "flights" / day.isoformat(), day)
         written += _weather(into, day)
     return written
+
+
+def clear(into: Path) -> None:
+    """Take away what `render` writes, and nothing else that lies there."""
+    for name in FOLDERS:
+        shutil.rmtree(into / name, ignore_errors=True)
+    with contextlib.suppress(OSError):  # it holds other files, or is not there
+        into.rmdir()
 
 
 def _day(given: date | str) -> date:

@@ -2,7 +2,7 @@
 
 What must be there follows from row numbers alone (`Expectation`); what is there comes from three readings, all read_committed: a plain
 confluent_kafka consumer that reads along while the harm is done, another one at the end, and Kafka's own Java console consumer at the end.
-Anomalies have Jepsen's names where Jepsen has one (jepsen `tests/kafka.clj`), and the invariant (docs/guarantees.md) that they break.
+Anomalies have Jepsen's names where Jepsen has one (jepsen `tests/kafka.clj`), and the invariant (docs/simulation.md) that they break.
 """
 
 from __future__ import annotations

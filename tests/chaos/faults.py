@@ -1,4 +1,4 @@
-"""Faults of the publisher's process and of its transactions: each a named, seeded trial on one broker (docs/faults: fault matrix, rows 5–14, 18, 20–22, 24, 29, 38).
+"""Faults of the publisher's process and of its transactions: each a named, seeded trial on one broker (matrix.py, rows 5–14, 18, 20–22, 24, 29–31, 38).
 
 A fault is a function of a `Lab` and a random generator. It does harm, lets the file be finished, and returns how often it did harm; it raises
 `Unmet` when something did not end as the matrix says. What consumers saw is judged afterwards, by the same checker for all.

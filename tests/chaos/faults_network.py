@@ -37,6 +37,18 @@ def network_away(lab: Lab, rng: Random) -> int:
     return 1
 
 
+@fault("17", "no connection for 30 s, three times the transaction timeout", harm="cut", seconds=50)
+def network_away_for_long(lab: Lab, rng: Random) -> int:
+    file, [proxy] = lab.file(rng, rows=1200, chunk=400), lab.proxies
+    child = lab.start(file, f"{place('after_flush', rng.randrange(3))}:sleep=0.3", bootstrap=lab.proxied)
+    child.reaches()
+    proxy.cut(refuse=True)
+    time.sleep(30)
+    proxy.heal()
+    ends(lab, file, child)
+    return 1
+
+
 def _one_way(lab: Lab, rng: Random, direction: Any, seconds: float, timeout: str) -> int:
     file, [proxy] = lab.file(rng, rows=1200, chunk=400, config={"socket.timeout.ms": 3000}), lab.proxies
     child = lab.start(

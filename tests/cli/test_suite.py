@@ -126,6 +126,22 @@ def test_a_limit_for_a_rule_that_the_suite_lacks_is_a_fault(forebay: Call, pipel
     assert (answer.code, "no row rule `idd`" in answer.out, "did you mean `id`?" in answer.out) == (2, True, True)
 
 
+def test_a_limit_for_a_rule_that_no_row_fails_is_a_fault(forebay: Call, pipeline: Write, root: Path) -> None:
+    rules = [
+        {"type": "expect_column_values_to_not_be_null", "kwargs": {"column": "id"}},
+        {"type": "expect_table_row_count_to_be_between", "kwargs": {"min_value": 1}},
+        {"type": "expect_column_max_to_be_between", "kwargs": {"column": "amount", "min_value": 1}},
+        {"type": "expect_column_max_to_be_between", "kwargs": {"column": "id", "min_value": 1}},
+    ]
+    (root / "include/expectations/orders.json").write_text(json.dumps({"name": "orders", "expectations": rules}))
+    limits = "{expect_table_row_count_to_be_between: 5, amount: 1%, id: 5}"
+    path = pipeline(PIPELINE + f"quality: {{suite: orders, warn_when: {{rules: {limits}}}}}\n")
+    answer = forebay("check", "--json")
+    line = 1 + next(n for n, text in enumerate(path.read_text().splitlines()) if text.startswith("quality:"))
+    told = [(fault["line"], fault["message"].split("`")[3]) for file in answer.json["files"] for fault in file["faults"]]
+    assert (answer.code, told) == (2, [(line, "expect_table_row_count_to_be_between"), (line, "amount")]), answer.out
+
+
 def test_a_suite_written_by_great_expectations_own_api_loads_unchanged(tmp_path: Path) -> None:
     from forebay.quality import suite as suites
     from forebay.quality._imports import great_expectations

@@ -87,6 +87,20 @@ def test_a_fault_of_syntax_has_its_line() -> None:
     assert fault_of("a: 1\nb: 2\nc: }\n").line == 3
 
 
+@pytest.mark.parametrize(
+    ("text", "way_out"),
+    [
+        ("settle: {type: archive, path: done/{{ ds }}/}\n", "write a value with `{{ … }}` in quotes"),
+        ("path: {{ ds }}/x\n", "write a value with `{{ … }}` in quotes"),
+        ("path: *.csv\n", "write a value that begins with `*` in quotes"),
+        ("a:\n\tb: 1\n", "indent with blanks, not with tabs"),
+        ("a: b: c\n", "write a value with `: ` in it in quotes"),
+    ],
+)
+def test_slips_of_syntax_have_a_way_out(text: str, way_out: str) -> None:
+    assert f"{way_out})" in fault_of(text).message
+
+
 @pytest.mark.parametrize("text", ["", "# only words\n", "- a\n", "just text\n"])
 def test_what_is_no_mapping_is_a_fault(text: str) -> None:
     assert "a pipeline file begins with `pipeline: NAME`" in fault_of(text).message

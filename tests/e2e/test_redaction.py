@@ -86,9 +86,11 @@ def test_a_redacted_value_is_in_the_records_and_nowhere_else(shop: OrdersProject
         shop.forebay("files", "--json"),
         shop.forebay("trace", "a.csv"),
         shop.forebay("report", shop.name),
+        shop.forebay("trace", f"forebay.{shop.name}.quarantine", "0", "0", "--json"),
     ]
     for answer in said:
         assert not leaks(answer.out + answer.err), answer
+    assert json.loads(said[-1].out)["value"].startswith("[redacted: ")
     shown = json.loads(said[4].out)["files"][0]["rows"]
     assert {row["stage"] for row in shown} == {"expectation", "schema", "parse"}
     assert any("[redacted]" in row["raw"] and '"id":2' in row["raw"] for row in shown)

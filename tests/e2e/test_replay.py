@@ -128,6 +128,19 @@ def test_a_repaired_row_that_meets_a_published_one_stays(shop: OrdersProject, ka
     assert "unique" in told["still"][0]["reason"]
 
 
+def test_after_the_suite_has_changed_the_rows_are_shown_mended_and_judged_by_the_new_one(shop: OrdersProject, kafka: Cluster) -> None:
+    """A suite is edited because of such rows: they must still be had, and stand beside the rows that were published."""
+    before = shop.forebay("quarantine", "show", shop.name, "--json").json["files"]
+    path = shop.root / "include/expectations/orders.json"
+    path.write_text(path.read_text().replace('"min_value": 0', '"min_value": -10'))
+    assert shop.forebay("quarantine", "show", shop.name, "--json").json["files"] == before
+    rows = export(shop)
+    assert [row["__row"] for row in rows] == ["10", "20", "30", "40", "41"]
+    [told] = replay(shop, edited(shop, rows, {30: {}, 40: {"id": "7"}})).json["files"]
+    assert (told["published"], [still["row"] for still in told["still"]], told["note"]) == (1, [40], None)
+    assert "unique" in told["still"][0]["reason"]
+
+
 def test_rows_that_were_never_quarantined_are_refused(shop: OrdersProject, kafka: Cluster) -> None:
     rows = export(shop)
     rows[0]["__row"] = "11"

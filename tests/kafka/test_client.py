@@ -159,6 +159,20 @@ def test_an_error_that_time_mends_is_asked_again_and_others_are_not(monkeypatch:
         asker(monkeypatch, Asked(fenced), Asked(7)).offsets(PLACE, final=frozenset({KafkaError.FENCED_LEADER_EPOCH}))
 
 
+def done(outcome: Any) -> Future[Any]:
+    future: Future[Any] = Future()
+    future.set_exception(outcome) if isinstance(outcome, Exception) else future.set_result(outcome)
+    return future
+
+
+def test_a_topic_that_is_not_there_is_left_out_and_other_errors_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    absent, moved = (KafkaException(KafkaError(code)) for code in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.NOT_CONTROLLER))
+    first, second = Asked(), Asked()
+    monkeypatch.setattr(first, "describe_topics", lambda *_, **__: {"a": done("known"), "b": done(moved)}, raising=False)
+    monkeypatch.setattr(second, "describe_topics", lambda *_, **__: {"a": done("known"), "b": done(absent)}, raising=False)
+    assert asker(monkeypatch, first, second).topics(["a", "b"]) == {"a": "known"}
+
+
 def test_brokers_that_never_give_an_offset_are_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     made = asker(monkeypatch, *[Asked(-1001) for _ in range(200)])
     made._patience = 0.5

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import socket
+import time
+
 import pytest
 
 from forebay.config.pipeline import Pipeline
-from forebay.errors import LedgerError, PreflightError, TopicMissingError
+from forebay.errors import BrokerUnavailableError, LedgerError, PreflightError, TopicMissingError
 from forebay.kafka import preflight, topics
 from tests.guarantees.worker import make_pipeline
 from tests.support.kafka import Cluster, create_topic, fresh
@@ -23,10 +26,9 @@ def named(manage: str = "create", **publish: int) -> Pipeline:
 def test_missing_topics_are_created_as_the_pipeline_says(kafka: Cluster) -> None:
     pipeline = named(ledger_partitions=2)
     topics.ensure(kafka.config, pipeline)
-    assert topics.partition_count(kafka.config, pipeline.topic.name) == 3
-    assert topics.partition_count(kafka.config, pipeline.ledger_topic) == 2
-    admin = kafka.admin()
-    data, ledger = topics.settings(admin, pipeline.topic.name), topics.settings(admin, pipeline.ledger_topic)
+    made = kafka.admin().list_topics(timeout=10).topics
+    assert [len(made[name].partitions) for name in (pipeline.topic.name, pipeline.ledger_topic, pipeline.quarantine_topic)] == [3, 2, 1]
+    data, ledger = (topics.settings_of(kafka.config, name) for name in (pipeline.topic.name, pipeline.ledger_topic))
     assert (data["retention.ms"], data["cleanup.policy"]) == ("3600000", "delete")
     assert (ledger["retention.ms"], ledger["cleanup.policy"]) == ("-1", "compact")
     topics.ensure(kafka.config, pipeline)
@@ -40,6 +42,17 @@ def test_check_creates_nothing_and_says_the_way_out(kafka: Cluster) -> None:
         f"checking topics: data topic `{pipeline.topic.name}` does not exist (create it with 3 partitions, or set `topic.manage: create`)"
     )
     assert pipeline.topic.name not in kafka.admin().list_topics(timeout=10).topics
+
+
+@pytest.mark.parametrize("silent", [False, True], ids=["refused", "silent"])
+def test_brokers_out_of_reach_are_said_within_fifteen_seconds(silent: bool) -> None:
+    """One that refuses, and one that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1] if silent else 1}"
+        began = time.monotonic()
+        with pytest.raises(BrokerUnavailableError):
+            topics.ensure({"bootstrap.servers": address}, named())
+    assert time.monotonic() - began < 15
 
 
 def test_off_looks_at_nothing() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import threading
+import time
 import uuid
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -97,31 +98,36 @@ def test_events_go_to_the_file_by_default(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 class Sink(BaseHTTPRequestHandler):
-    """An OpenLineage endpoint that can be told to fail."""
+    """An OpenLineage endpoint that can be told to fail: to answer with a status, or (0) not in time."""
 
-    down = True
+    fails: int | None = None
     seen: list[dict[str, Any]] = []
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        if not Sink.down:
+        if Sink.fails == 0:
+            time.sleep(2)
+            return
+        if Sink.fails is None:
             Sink.seen.append(json.loads(body))
-        self.send_response(503 if Sink.down else 200)
+        self.send_response(Sink.fails or 200)
         self.end_headers()
 
     def log_message(self, format: str, *args: Any) -> None:
         pass
 
 
-def test_a_sink_that_is_down_fails_nothing_and_gets_the_events_later(tmp_path: Path) -> None:
+@pytest.mark.parametrize("fails", [500, 503, 0], ids=["500", "503", "slow"])
+def test_a_sink_that_is_down_fails_nothing_and_gets_the_events_later(tmp_path: Path, fails: int) -> None:
+    Sink.fails, Sink.seen = fails, []
     server = HTTPServer(("127.0.0.1", 0), Sink)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    transport = {"type": "http", "url": f"http://127.0.0.1:{server.server_port}", "retry": {"total": 0}}
+    transport = {"type": "http", "url": f"http://127.0.0.1:{server.server_port}", "timeout": 0.5, "retry": {"total": 0}}
     file = tmp_path / "events.jsonl"
     try:
         assert emit.send([openlineage.start(facts())], file, transport) is False
         assert (tmp_path / "unsent.jsonl").exists()
-        Sink.down = False
+        Sink.fails = None
         assert emit.send([openlineage.end(facts())], file, transport) is True
     finally:
         server.shutdown()

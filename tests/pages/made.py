@@ -120,6 +120,18 @@ class Made:
             self.pages.save_rows(run.pipeline, run.run_id, file.file.uri, RowList(file.quarantined, tuple(_aside(file.quarantined, luck))))
         return file
 
+    def learnt(self, ctx: Context, observed: dict[date, str | None]) -> None:
+        """Nights on which `drift` was measured; above 0.1 it failed, None is a night without a verdict."""
+        for day, value in observed.items():
+            run = RunReport(f"scheduled__{day}", ctx.pipeline.pipeline, Window.of_day(day), "done", NOW, NOW)
+            source = SourceFile(f"file:///drops/{day}/a.csv", 9, 1.5)
+            file = FileRun(run.run_id, run.pipeline, run.window, source, Fate.NEW, "never seen before", Status.DONE, "ab" * 32)
+            good = float(value or 0) <= 0.1
+            rule = RuleResult("history_drift", ("country",), Severity.WARNING, "table", good, observed=value)
+            projection.project_run(self.project.index, run)
+            projection.project_files(self.project.index, [file.but(rows_in=10, published=10)])
+            projection.project_verdict(self.project.index, file, Verdict("ab" * 32, "orders", "h" * 64, (rule,)))
+
     def repaired(self, ctx: Context, day: date, rows: tuple[int, ...], replayed: tuple[str, ...], ignored: str = "_SUCCESS") -> None:
         """A night of one file with these rows set aside, of which those were replayed, each by a run of its own."""
         run = RunReport(f"scheduled__{day}", ctx.pipeline.pipeline, Window.of_day(day), "done", NOW, NOW)

@@ -18,6 +18,19 @@ def test_a_line_of_zeros_lies_on_the_ground() -> None:
     assert charts.line([0.0, 0.0], 30, 10) == "M0.0 10.0h.01L30.0 10.0"
 
 
+@pytest.mark.parametrize(
+    ("values", "path"),
+    [
+        ([-5.0, 0.0, None, 5.0], "M0.0 10.0h.01L10.0 5.0M30.0 0.0h.01"),
+        ([7.0, 7.0], "M0.0 5.0h.01L30.0 5.0"),
+        ([None], ""),
+        ([], ""),
+    ],
+)
+def test_a_trend_reaches_from_the_least_to_the_largest(values: list[float | None], path: str) -> None:
+    assert charts.trend(values, 30, 10) == path
+
+
 def test_ticks_stand_where_marks_are() -> None:
     assert charts.ticks([True, False, True], 20, 5) == "M0.0 0v5M20.0 0v5"
 

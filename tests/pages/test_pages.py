@@ -334,3 +334,18 @@ def test_the_map_of_the_year_counts_every_night_of_every_pipeline(made: Made) ->
 def test_a_young_project_has_no_map_of_the_year(made: Made) -> None:
     shop(made, 50)
     assert "The year" not in Page(made.pages.index).text
+
+
+def test_a_rule_on_the_whole_has_a_line_of_what_it_observed_and_strokes_where_it_failed(made: Made) -> None:
+    ctx = made.pipeline("orders")
+    made.learnt(ctx, {YESTERDAY - timedelta(days=n): "0.3" if n == 2 else f"0.0{n + 1}" if n < 5 else None for n in range(7)})
+    history.write(ctx, None, NOW)
+    page = Page(made.pages.pipeline("orders"))
+    [label] = [value for value in page.of("aria-label") if "observed 0.01" in value]
+    assert label.startswith("1 nights failed of 7; worst") and label.endswith("; observed 0.01 to 0.3")
+    paths = [value for tag, name, value in page.attributes if (tag, name) == ("path", "d")]
+    kinds = [value for tag, name, value in page.attributes if (tag, name) == ("path", "class")]
+    assert kinds == ["failures", "observed"]
+    assert paths[0].count("v26") == 1
+    assert len(re.findall("[ML]", paths[1])) == 5  # nights without a verdict draw nothing
+    assert "0.01 to 0.3" in page.text

@@ -201,6 +201,15 @@ def test_long_values_are_cut(tmp_path: Path) -> None:
     assert all(len(text) <= 400 for r in verdict.results for text in r.sample)
 
 
+def test_a_text_that_no_reader_survives_fails_its_own_row_alone(tmp_path: Path) -> None:
+    table = pa.table({"j": ["{}", "[" * 200_000, "[1]"]})
+    rules = [
+        rule("expect_column_values_to_be_json_parseable", column="j"),
+        rule("expect_column_values_to_match_json_schema", column="j", json_schema={"type": "object"}),
+    ]
+    assert failing_rows(judged(rules, tmp_path, table)) == [{2}, {2, 3}]
+
+
 TABLE_RULES = [
     rule("expect_column_distinct_values_to_be_in_set", column="name", value_set=["a", "b", "d", "e"]),
     rule("expect_column_distinct_values_to_contain_set", column="name", value_set=["a"]),

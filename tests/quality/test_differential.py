@@ -1,9 +1,11 @@
-"""Every row rule gives the same failing rows, to the row, as Great Expectations' own pandas engine."""
+"""Every row rule gives the same failing rows, to the row, as Great Expectations' own pandas engine, and every rule on the whole the same answer."""
 
 from __future__ import annotations
 
 import random
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -100,6 +102,12 @@ def table() -> pa.Table:
             "kind2": pa.array(some(["A", "B", None]), pa.string()),
             "flag": pa.array(some([True, False]), pa.bool_()),
             "at": pa.array([start + timedelta(hours=chance.randint(0, 5000)) for _ in range(ROWS)], pa.timestamp("us")),
+            "small": pa.array(some([0, 1, 200, 255]), pa.uint8()),
+            "single": pa.array(some([1.1, 2.5, None, float("nan")]), pa.float32()),
+            "price": pa.array(some([Decimal("1.10"), Decimal("2.00"), Decimal("-0.01"), None]), pa.decimal128(10, 2)),
+            "day": pa.array(some([date(2024, 1, 1), date(2024, 2, 29), None]), pa.date32()),
+            "day2": pa.array(some([date(2024, 1, 1), date(2025, 1, 1), None]), pa.date32()),
+            "zoned": pa.array(some([datetime(2024, 1, 1), datetime(2024, 6, 1, 12), None]), pa.timestamp("us", "UTC")),
             "grows": pa.array([i if i % 50 else i - chance.choice([0, 1, 2, 60]) for i in range(ROWS)], pa.int64()),
         }
     )
@@ -212,6 +220,18 @@ COLUMN_RULES = [
     rule("expect_column_values_to_be_increasing", column="grows"),
     rule("expect_column_values_to_be_increasing", column="grows", strictly=True),
     rule("expect_column_values_to_be_decreasing", column="n"),
+    rule("expect_column_values_to_be_in_set", column="price", value_set=[2]),
+    rule("expect_column_values_to_be_between", column="price", min_value=0, max_value=1.1),
+    rule("expect_column_values_to_be_between", column="single", min_value=1.1, max_value=2),
+    rule("expect_column_values_to_be_in_set", column="single", value_set=[1.1]),
+    rule("expect_column_values_to_be_in_set", column="small", value_set=[0, 300, -1]),
+    rule("expect_column_values_to_be_in_set", column="flag", value_set=[1]),
+    rule("expect_column_values_to_be_in_set", column="kind", value_set=[]),
+    rule("expect_column_values_to_be_unique", column="day"),
+    rule("expect_column_values_to_be_increasing", column="day"),
+    rule("expect_column_values_to_be_between", column="day", min_value="2024-01-15"),
+    rule("expect_column_values_to_be_between", column="zoned", min_value="2024-02-01T00:00:00+00:00"),
+    rule("expect_column_values_to_not_be_outliers", column="small"),
     rule("expect_column_values_to_not_be_outliers", column="g"),
     rule("expect_column_values_to_not_be_outliers", column="n", method="std", multiplier=1.0),
 ]
@@ -222,6 +242,10 @@ SEVERAL_COLUMNS_RULES = [
         for ignored in ("both_values_are_missing", "either_value_is_missing", "neither")
     ),
     rule("expect_column_pair_values_to_be_equal", column_A="kind", column_B="kind2"),
+    rule("expect_column_pair_values_a_to_be_greater_than_b", column_A="day", column_B="day2"),
+    rule("expect_column_pair_values_to_be_equal", column_A="price", column_B="n"),
+    rule("expect_compound_columns_to_be_unique", column_list=["day", "price"]),
+    rule("expect_multicolumn_sum_to_equal", column_list=["small", "n"], sum_total=10),
     rule("expect_column_pair_values_to_be_equal", column_A="n", column_B="m", ignore_row_if="either_value_is_missing"),
     rule("expect_column_pair_values_to_be_in_set", column_A="kind", column_B="kind2", value_pairs_set=[["A", "A"], ["B", None]]),
     *(
@@ -257,12 +281,38 @@ CONDITIONED = [
     (rule("expect_select_column_values_to_be_unique_within_record", column_list=["n", "m"]), BOTH),
 ]
 RULES = [*COLUMN_RULES, *SEVERAL_COLUMNS_RULES, *({**r, "kwargs": {**r["kwargs"], "row_condition": c}} for r, c in CONDITIONED)]
+WHOLE_RULES = [
+    rule("expect_column_mean_to_be_between", column="n", min_value=4, max_value=6),
+    rule("expect_column_mean_to_be_between", column="n", min_value=4, max_value=6, row_condition=BOTH),
+    rule("expect_column_median_to_be_between", column="g", min_value=-0.1, max_value=0.1, strict_min=True),
+    rule("expect_column_stdev_to_be_between", column="g", max_value=0.5),
+    rule("expect_column_sum_to_be_between", column="n", min_value=1, max_value=2),
+    rule("expect_column_min_to_be_between", column="n", min_value=-5, max_value=-5),
+    rule("expect_column_min_to_be_between", column="n", min_value=-5, strict_min=True),
+    rule("expect_column_max_to_be_between", column="single", max_value=2),
+    rule("expect_column_distinct_values_to_be_in_set", column="kind", value_set=["A", "B"]),
+    rule("expect_column_distinct_values_to_equal_set", column="kind", value_set=["A", "B", "C"]),
+    rule("expect_column_distinct_values_to_contain_set", column="kind", value_set=["A", "Z"]),
+    rule("expect_column_most_common_value_to_be_in_set", column="flag", value_set=[True]),
+    rule("expect_column_unique_value_count_to_be_between", column="text", min_value=20, max_value=30),
+    rule("expect_column_unique_value_count_to_be_between", column="f", max_value=3),
+    rule("expect_column_proportion_of_unique_values_to_be_between", column="id", min_value=0.99),
+    rule("expect_column_proportion_of_non_null_values_to_be_between", column="single", min_value=0.4, max_value=0.6),
+    rule("expect_column_quantile_values_to_be_between", column="n", quantile_ranges={"quantiles": [0.1, 0.9], "value_ranges": [[-5, 0], [0, 12]]}),
+    rule("expect_column_kl_divergence_to_be_less_than", column="kind", threshold=0.001, partition_object={"values": ["A", "B", "C"], "weights": [0.2, 0.3, 0.5]}),
+    rule("expect_column_to_exist", column="n", column_index=2),
+    rule("expect_table_column_count_to_be_between", min_value=1, max_value=3),
+    rule("expect_table_columns_to_match_set", column_set=["id", "n"], exact_match=False),
+    rule("expect_table_row_count_to_be_between", min_value=ROWS, max_value=ROWS),
+    rule("expect_table_row_count_to_equal", value=ROWS, row_condition=IN),
+]  # fmt: skip
+ALL = [*RULES, *WHOLE_RULES]
 
 
 @pytest.fixture(scope="module")
 def verdict(tmp_path_factory: pytest.TempPathFactory) -> Verdict:
     folder = tmp_path_factory.mktemp("differential")
-    return check(stage_of(table(), folder), suite_of(RULES, folder), folder / "verdict", run_name="differential")
+    return check(stage_of(table(), folder), suite_of(ALL, folder), folder / "verdict", run_name="differential")
 
 
 @pytest.fixture(scope="module")
@@ -276,7 +326,7 @@ def oracle() -> list[Any]:
     asset = context.data_sources.add_pandas("pandas").add_dataframe_asset("frame")
     batch = asset.add_batch_definition_whole_dataframe("whole").get_batch({"dataframe": frame})
     with quietly():
-        suite = context.suites.add(gx.ExpectationSuite(name="oracle", expectations=[dict(r) for r in RULES]))
+        suite = context.suites.add(gx.ExpectationSuite(name="oracle", expectations=[dict(r) for r in ALL]))
         found = {r.expectation_config.id: r for r in batch.validate(suite, result_format={"result_format": "COMPLETE"}).results}
     return [found[expectation.id] for expectation in suite.expectations]
 
@@ -289,3 +339,27 @@ def test_the_failing_rows_are_those_of_pandas(place: int, verdict: Verdict, orac
     assert failing_rows(verdict)[place] == set(theirs.result.get("unexpected_index_list", []))
     assert own.unexpected == theirs.result["unexpected_count"]
     assert own.success == theirs.success
+
+
+@pytest.mark.parametrize(
+    "place", range(len(WHOLE_RULES)), ids=[f"{i}-{r['type'].removeprefix('expect_')}" for i, r in enumerate(WHOLE_RULES)]
+)
+def test_a_rule_on_the_whole_answers_as_on_pandas(place: int, verdict: Verdict, oracle: list[Any]) -> None:
+    own, theirs = verdict.results[len(RULES) + place], oracle[len(RULES) + place]
+    assert not theirs.exception_info.get("raised_exception", False), theirs.exception_info
+    assert own.success == theirs.success
+    seen = theirs.result.get("observed_value")
+    if isinstance(seen, int | float):  # numpy's floats are
+        assert float(own.observed or "nan") == pytest.approx(float(seen))
+
+
+def test_sets_of_decimals_and_days_are_compared_by_value(tmp_path: Path) -> None:
+    """Pandas compares a Decimal with a float, and a date with a text, so that nothing is ever in such a set; JSON has no other way to write one."""
+    rules = [
+        rule("expect_column_values_to_be_in_set", column="price", value_set=[1.1, 2]),
+        rule("expect_column_values_to_be_in_set", column="day", value_set=["2024-01-01"]),
+    ]
+    found = failing_rows(check(stage_of(table(), tmp_path), suite_of(rules, tmp_path), tmp_path / "verdict", run_name="sets"))
+    data = table().select(["price", "day"]).to_pylist()
+    assert found[0] == {n for n, row in enumerate(data, 1) if row["price"] == Decimal("-0.01")}
+    assert found[1] == {n for n, row in enumerate(data, 1) if row["day"] == date(2024, 2, 29)}

@@ -108,6 +108,11 @@ def test_what_is_no_suite_is_refused(data: Any, tmp_path: Path) -> None:
         ),
         (rule("expect_column_values_to_be_between", column="id", min_value=3, max_value=2), "`min_value` 3 is greater than `max_value` 2"),
         (rule("expect_column_values_to_be_between", column="id"), "neither `min_value` nor `max_value` is given"),
+        (
+            rule("expect_column_values_to_match_json_schema", column="t", json_schema={"type": "objekt"}),
+            "`json_schema` is no JSON schema: 'objekt'",
+        ),
+        (rule("expect_column_values_to_match_json_schema", column="t", json_schema=[1]), "`json_schema` is no JSON schema (an object)"),
         (rule("expect_column_values_to_be_in_set", column="id"), "argument `value_set` is missing"),
         (rule("expect_column_values_to_be_in_set", column="id", value_set="x"), "`value_set` is no list"),
         (rule("expect_column_values_to_match_regex", column="name", regex="("), "is no regular expression of Python"),

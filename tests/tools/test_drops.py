@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+import shutil
 from datetime import date
 from pathlib import Path
 
@@ -85,3 +86,17 @@ def test_a_copy_is_the_same_bytes_under_another_name(tmp_path: Path) -> None:
     drops.render(tmp_path, NIGHT, NIGHT)
     file = tmp_path / "flights" / "2013-01-01" / "EWR.csv.gz"
     assert drops.copy_as(file, "EWR-again.csv.gz").read_bytes() == file.read_bytes()
+
+
+def test_taking_the_drops_away_leaves_other_peoples_files(tmp_path: Path) -> None:
+    """README's own files lie in `drops/` too, and `make demo` begins anew."""
+    drops.render(tmp_path / "drops", NIGHT, NIGHT)
+    own = tmp_path / "drops" / "orders" / "2026-01-05" / "a.csv"
+    own.parent.mkdir(parents=True)
+    own.write_text("id\n1\n")
+    drops.clear(tmp_path / "drops")
+    assert [path for path in (tmp_path / "drops").rglob("*") if path.is_file()] == [own]
+    shutil.rmtree(own.parents[1])
+    drops.clear(tmp_path / "drops")
+    drops.clear(tmp_path / "drops")
+    assert not (tmp_path / "drops").exists()

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import hashlib
 import importlib.metadata
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -84,9 +85,24 @@ def _suite_faults(file: PipelineFile, where: Project) -> list[Fault]:
         suite = suites.load(path)
         found = suites.check(suite, columns) if (columns := _columns(file)) else ()
         found = found or _gx_faults(suite, columns, where)
+        limits = [*_limit_faults(file, suite)]
     except SettingsError as error:
-        found = error.faults
-    return [dataclasses.replace(fault, path=str(path.relative_to(where.root))) for fault in found]
+        found, limits = error.faults, []
+    return [*limits, *(dataclasses.replace(fault, path=str(path.relative_to(where.root))) for fault in found)]
+
+
+def _limit_faults(file: PipelineFile, suite: Suite) -> Iterator[Fault]:
+    """Limits for rules about the whole file, which no row fails: they would never be reached. (That the suite has such a rule at all, the file's own faults say.)"""
+    for section in ("block_when", "warn_when"):
+        limits = file.document.at("quality", section, "rules") if file.document else None
+        for name in limits if isinstance(limits, dict) else ():
+            rules = [rule for rule in suite.expectations if name in (rule.type, *rule.columns)]
+            if rules and not any(rule.entry.judges_rows for rule in rules):
+                where = ("quality", section, "rules")
+                way_out = "hold the file back by `block_when.any_table_rule`, or take the limit out"
+                yield file.fault(
+                    (*where, name), f"reading `{'.'.join(where)}`: `{name}` is judged on the whole file, no row fails it ({way_out})"
+                )
 
 
 def _gx_faults(suite: Suite, columns: tuple[Column, ...], where: Project) -> tuple[Fault, ...]:

@@ -177,9 +177,8 @@ def _left(ctx: Any, file: FileRun, path: Path) -> Any:
     import pyarrow.compute as pc
 
     from forebay.verbs import _repair, quarantine
-    from forebay.verbs.inspect import work_of
 
-    table = _repair.exported(ctx, file, work_of(ctx, file.fingerprint or ""), path)
+    table = _repair.exported(ctx, file, quarantine.kept(ctx, file), path)
     done = quarantine.rows_of(quarantine.replays(ctx.project, file))
     return table.filter(pc.invert(pc.is_in(table["__row"], pa.array([str(row) for row in sorted(done)], pa.string()))))
 

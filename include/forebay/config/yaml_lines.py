@@ -120,9 +120,22 @@ def _compose(text: str) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         context = f" {error.context}" if error.context else ""
-        raise YamlFault(f"reading YAML{context}: {error.problem}", mark.line + 1 if mark else None) from error
+        slip = _slip(text.splitlines()[mark.line : mark.line + 1]) if mark else ""
+        raise YamlFault(f"reading YAML{context}: {error.problem}{slip}", mark.line + 1 if mark else None) from error
     except (yaml.YAMLError, RecursionError) as error:
         raise YamlFault(f"reading YAML: {' '.join(str(error).split())}") from error
+
+
+def _slip(lines: list[str]) -> str:
+    """The way out of what people mean as text and YAML does not."""
+    line = lines[0] if lines else ""
+    if "{{" in line:
+        return " (write a value with `{{ … }}` in quotes)"
+    if re.match(r" *\t", line):
+        return " (indent with blanks, not with tabs)"
+    if found := re.search(r"(?:: +|- +|[\[,] *)([*&@%`])", line):
+        return f" (write a value that begins with `{found[1]}` in quotes)"
+    return " (close every bracket and quote, and write a value with `: ` in it in quotes)"
 
 
 def _check_depth(text: str) -> None:

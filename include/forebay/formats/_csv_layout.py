@@ -40,7 +40,7 @@ def layout(config: CsvSettings, text: Text, columns: tuple[Column, ...] | None, 
     if not config.header:
         return _without_header(config, text, columns, first, uri)
     if first is None:
-        raise CorruptFileError(f"reading the header of `{uri}`: the file is empty, it has not even a header", uri=uri)
+        raise CorruptFileError(f"reading the header of `{uri}`: the file is empty, it has not even a header (ask for it again)", uri=uri)
     if columns is None:
         _check_all(first.names, uri)
         wanted = tuple((name, i) for i, name in enumerate(first.names))

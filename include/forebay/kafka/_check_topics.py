@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from forebay.errors import NotAuthorizedError, TopicMissingError
+from forebay.errors import NotAuthorizedError
 from forebay.kafka import client, topics
-from forebay.kafka._findings import CALL, Finding, Level, Seen
+from forebay.kafka._findings import Finding, Level, Seen
 
 if TYPE_CHECKING:
     from forebay.config.pipeline import Pipeline
@@ -25,7 +25,7 @@ def check(seen: Seen) -> Iterator[Finding]:
         seen.found[topic.name] = described
         try:
             with client.translate(f"reading the settings of topic `{topic.name}`", seen.errors):
-                seen.settings[topic.name] = topics.settings(seen.admin, topic.name)
+                seen.settings[topic.name] = topics.settings(seen.asker, topic.name)
         except NotAuthorizedError:
             yield Finding(
                 Level.WARN, f"{topic.purpose} topic", f"the settings of `{topic.name}` may not be seen by this principal",
@@ -37,13 +37,8 @@ def check(seen: Seen) -> Iterator[Finding]:
 
 
 def _described(seen: Seen, name: str) -> Any:
-    from confluent_kafka import TopicCollection
-
-    try:
-        with client.translate(f"describing topic `{name}`", seen.errors):
-            return client.answer(seen.admin, seen.admin.describe_topics(TopicCollection([name]), request_timeout=CALL)[name])
-    except TopicMissingError:
-        return None
+    with client.translate(f"describing topic `{name}`", seen.errors):
+        return seen.asker.topics([name]).get(name)
 
 
 def _absent(pipeline: Pipeline, topic: topics.Topic) -> Finding:

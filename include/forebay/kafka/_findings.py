@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from forebay.kafka import client
+from forebay.kafka import client, topics
 from forebay.kafka.guard import Keep
 from forebay.model import Json
 
@@ -46,7 +46,7 @@ class Seen:
     errors: client.ClientErrors = field(default_factory=client.ClientErrors)
 
     def __post_init__(self) -> None:
-        self.admin = client.admin(self.config, self.errors)
+        self.asker = topics.asking(self.config, self.errors)
         self.found: dict[str, Any] = {}  # topic to its description
         self.settings: dict[str, dict[str, str]] = {}
         self.broker: dict[str, str] = {}

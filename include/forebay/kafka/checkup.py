@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from forebay.errors import ForebayError, NotAuthorizedError, RetryableError
 from forebay.kafka import _check_topics, _check_use, _versions, client
-from forebay.kafka._findings import CALL, Finding, Level, Seen
+from forebay.kafka._findings import Finding, Level, Seen
 from forebay.kafka.guard import Keep
 
 if TYPE_CHECKING:
@@ -104,10 +104,9 @@ def _broker_settings(seen: Seen) -> dict[str, str]:
     from confluent_kafka.admin import ConfigResource, ResourceType
 
     with client.translate("reading broker settings", seen.errors):
-        nodes = client.answer(seen.admin, seen.admin.describe_cluster(request_timeout=CALL)).nodes
-        resource = ConfigResource(ResourceType.BROKER, str(nodes[0].id))
-        entries = client.answer(seen.admin, seen.admin.describe_configs([resource], request_timeout=CALL)[resource])
-    return {name: entry.value for name, entry in entries.items() if entry.value is not None}
+        nodes = seen.asker.ask(lambda admin, within: admin.describe_cluster(request_timeout=within)).nodes
+        found = seen.asker.settings(ConfigResource(ResourceType.BROKER, str(nodes[0].id)))
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _timeout(seen: Seen) -> Finding:

@@ -18,7 +18,7 @@ from forebay.kafka.failures import Action, Failure
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
-    from confluent_kafka.admin import AdminClient
+    from confluent_kafka.admin import AdminClient, ConfigResource
 
 Config = dict[str, Any]
 
@@ -122,12 +122,14 @@ class Asker:
         self._config, self._patience, self._reached = config, patience, False
         self.admin = admin(config, self.errors)
 
-    def ask(self, question: Callable[[AdminClient, float], Any], final: frozenset[int] = frozenset()) -> Any:
+    def ask(
+        self, question: Callable[[AdminClient, float], Any], final: frozenset[int] = frozenset(), absent: frozenset[int] = frozenset()
+    ) -> Any:
         """What the brokers answer. `question(admin, seconds)` sends it, `seconds` being the `request_timeout` to give, and returns the future, or
-        a dict of them; then a dict of results comes back.
+        a dict of them; then a dict of results comes back, without those that ended with one of the codes `absent`.
 
-        It may be asked several times, so it must change nothing. Errors that time mends are waited out; those of the codes `final`, and all
-        others, are raised at once. Raises `KafkaException` (see `translate`), `NotAuthorizedError`, `BrokerUnavailableError`.
+        It may be asked several times, so doing it twice must change nothing. Errors that time mends are waited out; those of the codes `final`,
+        and all others, are raised at once. Raises `KafkaException` (see `translate`), `NotAuthorizedError`, `BrokerUnavailableError`.
         """
         from confluent_kafka import KafkaException
 
@@ -135,7 +137,7 @@ class Asker:
         began, within = time.monotonic(), FIRST_ANSWER if self._reached else contact
         while True:
             try:
-                return self._answers(question(self.admin, within), within + 1)
+                return self._answers(question(self.admin, within), within + 1, absent)
             except TimeoutError:
                 if self._too_late(began, contact):
                     raise BrokerUnavailableError(
@@ -165,9 +167,26 @@ class Asker:
         found = self.ask(lambda admin, within: admin.list_offsets(wanted, isolation_level=level, request_timeout=within), final)
         return {(at.topic, at.partition): told.offset for at, told in found.items()}
 
-    def _answers(self, asked: Any, within: float) -> Any:
+    def topics(self, names: Iterable[str]) -> dict[str, Any]:
+        """The description of each of these topics that exists."""
+        from confluent_kafka import KafkaError, TopicCollection
+
+        wanted = TopicCollection(list(names))
+        absent = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART})
+        found: dict[str, Any] = self.ask(lambda admin, within: admin.describe_topics(wanted, request_timeout=within), absent=absent)
+        return found
+
+    def settings(self, resource: ConfigResource) -> dict[str, str]:
+        """The effective configuration of a topic or a broker."""
+        entries = self.ask(lambda admin, within: admin.describe_configs([resource], request_timeout=within)[resource])
+        return {name: entry.value for name, entry in entries.items()}
+
+    def _answers(self, asked: Any, within: float, absent: frozenset[int]) -> Any:
         several = isinstance(asked, dict)
-        told = {about: _known(answer(self.admin, future, within)) for about, future in (asked if several else {None: asked}).items()}
+        told = {}
+        for about, future in (asked if several else {None: asked}).items():
+            with _unless(absent):
+                told[about] = _known(answer(self.admin, future, within))
         self._reached = True
         return told if several else told[None]
 
@@ -178,6 +197,18 @@ class Asker:
         self.admin = admin(self._config, self.errors)
         with contextlib.suppress(KafkaException):
             self.admin.list_topics(timeout=within)
+
+
+@contextlib.contextmanager
+def _unless(absent: frozenset[int]) -> Iterator[None]:
+    """Pass over a `KafkaException` of one of these codes."""
+    from confluent_kafka import KafkaException
+
+    try:
+        yield
+    except KafkaException as error:
+        if error.args[0].code() not in absent:
+            raise
 
 
 def _known(told: Any) -> Any:

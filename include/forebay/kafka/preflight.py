@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from forebay.kafka import client, topics
 
 if TYPE_CHECKING:
-    from confluent_kafka.admin import AdminClient
-
     from forebay.config.pipeline import Pipeline
 
 
@@ -32,18 +30,15 @@ def check(config: client.Config, pipeline: Pipeline, timeout: float = 5.0) -> tu
     """
     client.connect_check(config, timeout)
     topics.ensure(config, pipeline)
-    errors = client.ClientErrors()
-    admin = client.admin(config, errors)
-    with client.translate("checking topics", errors):
-        return tuple(finding for topic in topics.wanted(pipeline) for finding in _durability(admin, topic.name))
+    asker = topics.asking(config)
+    with client.translate("checking topics", asker.errors):
+        described = asker.topics(topic.name for topic in topics.wanted(pipeline))
+        return tuple(finding for name, topic in described.items() for finding in _durability(asker, name, topic))
 
 
-def _durability(admin: AdminClient, topic: str) -> list[Finding]:
-    from confluent_kafka import TopicCollection
-
-    described = client.answer(admin, admin.describe_topics(TopicCollection([topic]), request_timeout=topics.TIMEOUT)[topic])
+def _durability(asker: client.Asker, topic: str, described: Any) -> list[Finding]:
     replicas = min(len(p.replicas) for p in described.partitions)
-    found = topics.settings(admin, topic)
+    found = topics.settings(asker, topic)
     findings = []
     if replicas < 3:
         findings.append(Finding(topic, f"replication factor {replicas}", "a lost disk may lose committed records; use 3"))

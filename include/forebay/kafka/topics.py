@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from forebay.errors import LedgerError, PreflightError, TopicMissingError
 from forebay.kafka import client
+from forebay.kafka.client import Asker
 
 if TYPE_CHECKING:
-    from confluent_kafka.admin import AdminClient
-
     from forebay.config.pipeline import Pipeline
 
-TIMEOUT = 10.0  # seconds for one question to the brokers
+TIMEOUT = 10.0  # seconds after which a question to the brokers is not asked again
 DEFAULT_MAX_MESSAGE_BYTES = 1_048_588
 LEDGER_CONFIG = {"cleanup.policy": "compact", "retention.ms": "-1", "min.cleanable.dirty.ratio": "0.5"}
 
@@ -54,36 +53,31 @@ def ensure(config: client.Config, pipeline: Pipeline) -> None:
     """
     if pipeline.topic.manage == "off":
         return
-    errors = client.ClientErrors()
-    admin = client.admin(config, errors)
-    with client.translate("checking topics", errors):
-        found = _counts(admin, wanted(pipeline))
+    asker = asking(config)
+    with client.translate("checking topics", asker.errors):
+        found = _counts(asker, wanted(pipeline))
         for topic in wanted(pipeline):
             if topic.name not in found:
-                _create(admin, topic, pipeline.topic.manage)
+                _create(asker, topic, pipeline.topic.manage)
             elif topic.partitions is not None and found[topic.name] != topic.partitions:
                 raise _other_count(topic, found[topic.name])
         if pipeline.ledger_topic in found:
-            _check_ledger(admin, pipeline.ledger_topic)
+            _check_ledger(asker, pipeline.ledger_topic)
         if len(found) < len(wanted(pipeline)):
-            _wait_until_known(admin, wanted(pipeline))
+            _wait_until_known(asker, wanted(pipeline))
 
 
-def _counts(admin: AdminClient, topics: tuple[Topic, ...]) -> dict[str, int]:
+def asking(config: client.Config, errors: client.ClientErrors | None = None) -> Asker:
+    """One who asks about topics: patient with brokers that are changing places, and not for long with those that nobody hears of."""
+    return Asker(config, errors, patience=TIMEOUT)
+
+
+def _counts(asker: Asker, topics: tuple[Topic, ...]) -> dict[str, int]:
     """Partition count of each of the topics that exists."""
-    from confluent_kafka import KafkaError, KafkaException, TopicCollection
-
-    found = {}
-    for name, future in admin.describe_topics(TopicCollection([t.name for t in topics]), request_timeout=TIMEOUT).items():
-        try:
-            found[name] = len(client.answer(admin, future).partitions)
-        except KafkaException as error:
-            if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
-                raise
-    return found
+    return {name: len(described.partitions) for name, described in asker.topics(t.name for t in topics).items()}
 
 
-def _create(admin: AdminClient, topic: Topic, manage: str) -> None:
+def _create(asker: Asker, topic: Topic, manage: str) -> None:
     from confluent_kafka import KafkaError, KafkaException
     from confluent_kafka.admin import NewTopic
 
@@ -95,16 +89,16 @@ def _create(admin: AdminClient, topic: Topic, manage: str) -> None:
         )
     new = NewTopic(topic.name, topic.partitions or 1, topic.replication, config=topic.config)
     try:
-        client.answer(admin, admin.create_topics([new], operation_timeout=15)[topic.name])
+        asker.ask(lambda admin, within: admin.create_topics([new], request_timeout=within, operation_timeout=within)[topic.name])
     except KafkaException as error:
-        if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # another run was faster
+        if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # another run was faster, or we ourselves, whose answer was lost
             raise
 
 
-def _wait_until_known(admin: AdminClient, topics: tuple[Topic, ...], timeout: float = 15.0) -> None:
+def _wait_until_known(asker: Asker, topics: tuple[Topic, ...], timeout: float = 15.0) -> None:
     """A new topic is in no broker's metadata for some milliseconds."""
     deadline = time.monotonic() + timeout
-    while len(_counts(admin, topics)) < len(topics) and time.monotonic() < deadline:
+    while len(_counts(asker, topics)) < len(topics) and time.monotonic() < deadline:
         time.sleep(0.02)
 
 
@@ -122,36 +116,32 @@ def _other_count(topic: Topic, found: int) -> Exception:
     )
 
 
-def settings(admin: AdminClient, topic: str) -> dict[str, str]:
+def settings(asker: Asker, topic: str) -> dict[str, str]:
     """A topic's effective configuration."""
     from confluent_kafka.admin import ConfigResource, ResourceType
 
-    resource = ConfigResource(ResourceType.TOPIC, topic)
-    entries = client.answer(admin, admin.describe_configs([resource], request_timeout=TIMEOUT)[resource])
-    return {name: entry.value for name, entry in entries.items()}
+    return asker.settings(ConfigResource(ResourceType.TOPIC, topic))
 
 
 def settings_of(config: client.Config, topic: str) -> dict[str, str]:
     """`settings`, asked with a client of its own."""
-    errors = client.ClientErrors()
-    admin = client.admin(config, errors)
-    with client.translate(f"reading the settings of topic `{topic}`", errors, topic=topic):
-        return settings(admin, topic)
+    asker = asking(config)
+    with client.translate(f"reading the settings of topic `{topic}`", asker.errors, topic=topic):
+        return settings(asker, topic)
 
 
 def create_ledger(config: client.Config, pipeline: Pipeline) -> None:
     """Make the ledger topic if there is none, whatever `topic.manage` says: a person asked for it."""
-    errors = client.ClientErrors()
-    admin = client.admin(config, errors)
+    asker = asking(config)
     ledger = next(topic for topic in wanted(pipeline) if topic.purpose == "ledger")
-    with client.translate(f"creating topic `{ledger.name}`", errors, topic=ledger.name):
-        if ledger.name not in _counts(admin, (ledger,)):
-            _create(admin, ledger, "create")
-            _wait_until_known(admin, (ledger,))
+    with client.translate(f"creating topic `{ledger.name}`", asker.errors, topic=ledger.name):
+        if ledger.name not in _counts(asker, (ledger,)):
+            _create(asker, ledger, "create")
+            _wait_until_known(asker, (ledger,))
 
 
-def _check_ledger(admin: AdminClient, topic: str) -> None:
-    policy = settings(admin, topic).get("cleanup.policy")
+def _check_ledger(asker: Asker, topic: str) -> None:
+    policy = settings(asker, topic).get("cleanup.policy")
     if policy != "compact":
         raise LedgerError(
             f"checking topics: ledger `{topic}` has `cleanup.policy={policy}`, it must be `compact` "
@@ -162,21 +152,7 @@ def _check_ledger(admin: AdminClient, topic: str) -> None:
 
 def max_message_bytes(config: client.Config, topic: str) -> int:
     """The largest record batch the topic takes, in bytes (`max.message.bytes`); a record with key, headers and framing must fit into it."""
-    errors = client.ClientErrors()
-    admin = client.admin(config, errors)
-    with client.translate(f"reading the settings of topic `{topic}`", errors, topic=topic):
-        return int(settings(admin, topic).get("max.message.bytes") or DEFAULT_MAX_MESSAGE_BYTES)
-
-
-def partition_count(config: client.Config, topic: str) -> int:
-    """How many partitions a topic has. Raises `TopicMissingError`."""
-    errors = client.ClientErrors()
-    admin = client.admin(config, errors)
-    with client.translate(f"describing topic `{topic}`", errors, topic=topic):
-        from confluent_kafka import TopicCollection
-
-        future = admin.describe_topics(TopicCollection([topic]), request_timeout=TIMEOUT)[topic]
-        return len(client.answer(admin, future).partitions)
+    return int(settings_of(config, topic).get("max.message.bytes") or DEFAULT_MAX_MESSAGE_BYTES)
 
 
 def framing(key_bytes: int, value_bytes: int, header_bytes: int = 0, headers: int = 0) -> int:

@@ -18,11 +18,23 @@ class Bar(NamedTuple):
 def line(values: Sequence[float | None], width: float, height: float) -> str:
     """A path over the values, zero at the bottom and the largest at the top; a None breaks it, a lone value is a short dash."""
     top = max((v for v in values if v is not None), default=0.0) or 1.0
-    step = width / max(1, len(values) - 1)
+    return _path([None if v is None else v / top for v in values], width, height)
+
+
+def trend(values: Sequence[float | None], width: float, height: float) -> str:
+    """As `line`, but from the least at the bottom to the largest at the top; values that are all the same lie in the middle."""
+    known = [v for v in values if v is not None]
+    least, span = min(known, default=0.0), max(known, default=0.0) - min(known, default=0.0)
+    return _path([None if v is None else (v - least) / span if span else 0.5 for v in values], width, height)
+
+
+def _path(shares: Sequence[float | None], width: float, height: float) -> str:
+    """A path over shares of the height."""
+    step = width / max(1, len(shares) - 1)
     parts, drawing = [], False
-    for n, value in enumerate(values):
+    for n, value in enumerate(shares):
         if value is not None:
-            x, y = n * step, height - value / top * height
+            x, y = n * step, height - value * height
             parts.append(f"L{x:.1f} {y:.1f}" if drawing else f"M{x:.1f} {y:.1f}h.01")
         drawing = value is not None
     return "".join(parts)

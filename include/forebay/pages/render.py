@@ -74,7 +74,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"percent": percent, "moment": moment, "address": quote, "slug": slug}
+    made.filters |= {"percent": percent, "moment": moment, "address": quote, "slug": slug, "figure": figure}
     made.globals |= {"looks": LOOKS, "State": State, "trouble": TROUBLE, "policy": policy(), "style": Markup(_style())}  # our own file
     return made
 
@@ -82,6 +82,11 @@ def _environment() -> Environment:
 def percent(share: float | None) -> str:
     """A share for people: `0 %`, `0.0012 %`, `12.3 %`; nothing for None."""
     return "" if share is None else f"{share * 100:.3g} %"
+
+
+def figure(number: float) -> str:
+    """A number that a rule observed: `48,123`, `0.1234`."""
+    return f"{number:,.0f}" if abs(number) >= 100_000 else f"{number:,.6g}"
 
 
 def moment(value: datetime | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -22,6 +23,7 @@ RECENT = 30
 FRESH = 7
 """The last nights of which trouble is told first."""
 WIDTH, HEIGHT = 1100, 110
+SPARK = (200, 26)
 
 
 class Month(NamedTuple):
@@ -130,11 +132,13 @@ class NightBars(NamedTuple):
 
 
 class RuleRow(NamedTuple):
-    """A rule's line: its sparkline (row rules) or strokes where it failed (table rules), its last answer, and the last nights' cells."""
+    """A rule's line: its sparkline (the failing share of a row rule; of a table rule the numbers that it observed, `span` their least and largest, with strokes
+    where it failed), its last answer, and the last nights' cells."""
 
     trend: RuleTrend
     path: str
     strokes: str
+    span: tuple[float, float] | None
     last: RuleNight | None
     failed: int
     worst: tuple[date, RuleNight] | None
@@ -202,10 +206,29 @@ def _rule_row(rule: RuleTrend, nights: Sequence[Night], recent: Sequence[Night])
     asked = [(day, one) for day, one in sorted(rule.nights.items())]
     failures = [(day, one) for day, one in asked if not one.success]
     worst = max(failures, key=lambda pair: (pair[1].share or 0.0, pair[0]), default=None)
-    path = charts.line([one.share if one else None for one in said], 200, 26) if rule.kind == "row" else ""
-    strokes = "" if path else charts.ticks([bool(one and not one.success) for one in said], 200, 26)
     cells = tuple(rule.nights.get(night.day) for night in recent)
-    return RuleRow(rule, path, strokes, asked[-1][1] if asked else None, len(failures), worst, cells)
+    drawn = _row_line(said) if rule.kind == "row" else _table_line(said)
+    return RuleRow(rule, *drawn, asked[-1][1] if asked else None, len(failures), worst, cells)
+
+
+def _row_line(said: Sequence[RuleNight | None]) -> tuple[str, str, None]:
+    return charts.line([one.share if one else None for one in said], *SPARK), "", None
+
+
+def _table_line(said: Sequence[RuleNight | None]) -> tuple[str, str, tuple[float, float] | None]:
+    numbers = [_number(one.observed) if one else None for one in said]
+    known = [number for number in numbers if number is not None]
+    strokes = charts.ticks([bool(one and not one.success) for one in said], *SPARK)
+    return charts.trend(numbers, *SPARK), strokes, (min(known), max(known)) if known else None
+
+
+def _number(observed: str | None) -> float | None:
+    """What was observed, where it is a number."""
+    try:
+        number = float(observed or "")
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def completed(history: PipelineHistory, now: datetime) -> PipelineHistory:

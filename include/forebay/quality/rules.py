@@ -82,6 +82,8 @@ def _value_fault(name: str, value: Any) -> str | None:
         return f"is `{value}`, no share between 0 and 1"
     if name == "strftime_format":
         return _time_fault(value)
+    if name == "json_schema":
+        return _schema_fault(value)
     if name == "condition_parser" and value in {"pandas", "spark"}:
         return f"is `{value}`, which only that engine reads (write `row_condition` as Great Expectations' typed condition)"
     if name == "row_condition":
@@ -104,6 +106,19 @@ def _time_fault(time_format: Any) -> str | None:
         datetime.strptime(datetime(2000, 1, 2, 3, 4, 5, tzinfo=UTC).strftime(time_format), time_format)
     except (ValueError, TypeError) as error:
         return f"`{time_format}` is no format that Python can parse: {error}"
+    return None
+
+
+def _schema_fault(schema: Any) -> str | None:
+    """A wrong schema would only speak up at the first text that is JSON."""
+    import jsonschema
+
+    if not isinstance(schema, dict):
+        return "is no JSON schema (an object)"
+    try:
+        jsonschema.validators.validator_for(schema).check_schema(schema)
+    except jsonschema.SchemaError as error:
+        return f"is no JSON schema: {error.message}"
     return None
 
 

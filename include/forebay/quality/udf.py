@@ -51,9 +51,10 @@ def json_schema(schema: str) -> Judge:
 
     def judge(text: str) -> bool:
         try:
-            return validator.is_valid(json.loads(text))
-        except ValueError:
+            value = json.loads(text)
+        except (ValueError, RecursionError):  # no JSON, or nested deeper than Python reads
             return False
+        return validator.is_valid(value)
 
     return judge
 
@@ -62,7 +63,7 @@ def _parses(parse: Callable[[str], Any]) -> Judge:
     def judge(text: str) -> bool:
         try:
             parse(text)
-        except (ValueError, OverflowError):
+        except Exception:  # whatever a text does to its reader (JSON nested too deeply: RecursionError), it stops one row and no file
             return False
         return True
 

@@ -22,7 +22,7 @@ class Writer:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("xb", buffering=0)
 
-    def write(self, block: bytes) -> None:
+    def write(self, block: bytes | memoryview) -> None:
         """Write all of it."""
         rest = memoryview(block)
         with self._errors():

@@ -107,17 +107,22 @@ def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
         return
 
 
-def _read(file: SourceFile, write: Callable[[bytes], None]) -> str:
-    """Hand every block of the listed version to `write` and return the sha256; the version is looked at before and after."""
-    digest, path = hashlib.sha256(), _uri.to_path(file.uri)
+def _read(file: SourceFile, write: Callable[[memoryview], None]) -> str:
+    """Hand every block of the listed version to `write` and return the sha256; the version is looked at before and after.
+
+    One buffer serves all blocks (a new one for each costs more than hashing them), so `write` must be done with it when it returns.
+    """
+    digest, path, count = hashlib.sha256(), _uri.to_path(file.uri), 0
+    block = memoryview(bytearray(BLOCK))
     with _posix.errors(file.uri, "reading"), open(_posix.open_regular(path), "rb", buffering=0) as stream:  # noqa: PTH123 (a descriptor)
         _posix.require_version(os.fstat(stream.fileno()), file, "reading")
-        while block := stream.read(BLOCK):
-            digest.update(block)
-            write(block)
-            if stream.tell() > file.size:
+        while size := stream.readinto(block):
+            digest.update(block[:size])
+            write(block[:size])
+            count += size
+            if count > file.size:
                 break
         _posix.require_version(path.lstat(), file, "reading")  # by name, and by inode: so what the descriptor reads is unchanged too
-        if stream.tell() != file.size:
-            raise _posix.changed(file, "reading", f"{stream.tell()} bytes could be read, {file.size} were listed")
+        if count != file.size:
+            raise _posix.changed(file, "reading", f"{count} bytes could be read, {file.size} were listed")
     return digest.hexdigest()

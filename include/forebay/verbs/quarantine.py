@@ -16,6 +16,7 @@ from forebay.verbs._repair import numbers_of
 from forebay.verbs.context import Context
 from forebay.verbs.inspect import work_of
 from forebay.verbs.replay import SCHEME
+from forebay.verbs.work import Work
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -55,15 +56,26 @@ def listed(ctx: Context, file: FileRun) -> Path:
 
     Raises `ConfigError` when the work folder is gone; the rows are then still on the quarantine topic.
     """
-    work = work_of(ctx, file.fingerprint or "")
-    decision = file.decision if file.decision is Decision.PUBLISH_ALL else Decision.PUBLISH
-    path = work.quarantine(decision)
-    if not path.exists():
+    return kept(ctx, file).quarantine(_decision(file))
+
+
+def kept(ctx: Context, file: FileRun) -> Work:
+    """The work that has the list of a file's quarantined rows: under the present settings, or under those that they were set aside by.
+
+    A list of earlier settings may show what is redacted now: then it is not taken. Raises as `listed`.
+    """
+    work, decision = work_of(ctx, file.fingerprint or ""), _decision(file)
+    found = None if ctx.pipeline.quality.redact else work.with_list(decision, file.quarantined)
+    if found is None and not work.quarantine(decision).exists():
         raise ConfigError(
             f"showing quarantined rows of `{file.file.uri}`: their list is not on this machine, or the pipeline has changed since"
             f" (they are on topic `{ctx.pipeline.quarantine_topic}`, offsets in: forebay trace {file.file.name})"
         )
-    return path
+    return found or work
+
+
+def _decision(file: FileRun) -> Decision:
+    return file.decision if file.decision is Decision.PUBLISH_ALL else Decision.PUBLISH
 
 
 _POINTER = "'/' || replace(replace(c, '~', '~0'), '/', '~1')"

@@ -145,7 +145,7 @@ def _one_origin(ctx: Context, origin: Origin, rows: pa.Table, source: _Source, w
     if not len(left):
         return told
     with _scratch(ctx) as folder:
-        stage, still, note = _judge(ctx, entry, left, source.path, folder)
+        stage, still, note = _judge(ctx, entry, left, len(aside), source.path, folder)
         told = replace(told, still=still, note=note)
         if not stage.rows_in:
             return told
@@ -205,13 +205,21 @@ def replayed_rows(view: Any, entry: FileEntry, but: str | None = None) -> set[in
 # ---------------------------------------------------------------- what passes now
 
 
-def _judge(ctx: Context, entry: FileEntry, rows: pa.Table, path: Path, folder: Path) -> tuple[Stage, tuple[Still, ...], str | None]:
-    """The rows that pass as a stage whose `__row` is their place in it (`origin_row` is beside it), and those that do not."""
+def _judge(
+    ctx: Context, entry: FileEntry, rows: pa.Table, aside_then: int, path: Path, folder: Path
+) -> tuple[Stage, tuple[Still, ...], str | None]:
+    """The rows that pass as a stage whose `__row` is their place in it (`origin_row` is beside it), and those that do not.
+
+    `aside_then`: how many rows the origin set aside, by which its list is known even when the suite has changed since.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
+    everything = entry.completion.decision == Decision.PUBLISH_ALL.value
+    then = Decision.PUBLISH_ALL if everything else Decision.PUBLISH
     origin_work = work_of(ctx, entry.fingerprint)
+    origin_work = origin_work.with_list(then, aside_then) or origin_work
     origin = origin_work.stage()
     columns = columns_declared(ctx) or (origin.columns if origin else None)
     if columns is None:
@@ -220,8 +228,7 @@ def _judge(ctx: Context, entry: FileEntry, rows: pa.Table, path: Path, folder: P
         )
     good, bad = _repair.typed(ctx, rows, columns, path, folder)
     stage = _stage(entry, columns, good, bad, folder / "edited")
-    everything = entry.completion.decision == Decision.PUBLISH_ALL.value
-    listed = origin_work.quarantine(Decision.PUBLISH_ALL if everything else Decision.PUBLISH)
+    listed = origin_work.quarantine(then)
     before = (origin, listed) if listed.exists() else (None, None)
     verdict, note = judged(ctx, stage, before[0], before[1], folder)
     aside = folder / "aside.parquet"

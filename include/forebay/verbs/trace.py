@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from forebay.config.home import Project
+from forebay.config.pipeline import Pipeline
 from forebay.errors import ConfigError, FatalError
 from forebay.index import queries
 from forebay.kafka import lookup
 from forebay.model import Decision, FileRun, Json, Replay
+from forebay.quality.redact import MARK as REDACTED
 from forebay.verbs.context import Context
 from forebay.verbs.encode import ChunkEncoder, plan_chunks
 from forebay.verbs.inspect import work_of
@@ -21,7 +24,8 @@ from forebay.verbs.replay import MARK, SCHEME
 class RecordTrace(Json):
     """Where a record came from. `how` says what the row rests on: the record's `ce_id` header, or the plan of its chunk.
 
-    `row` is None where neither is at hand; then it is one of the rows `first_row` to `last_row`.
+    `row` is None where neither is at hand; then it is one of the rows `first_row` to `last_row`. Key and value are shown without the values of
+    `quality.redact`; of a record whose members are not known by name, the size alone.
     """
 
     topic: str
@@ -69,8 +73,8 @@ def trace_record(project: Project, contexts: dict[str, Context], topic: str, par
         offset,
         row=row,
         how=how,
-        key=_text(found.key),
-        value=_text(found.value),
+        key=_key(found.key, ctx.pipeline),
+        value=_value(found.value, ctx.pipeline.quality.redact, by_name=source["kind"] == "data"),
         headers=found.headers,
         suite=_suite(project, source),
         replay=told,
@@ -79,6 +83,27 @@ def trace_record(project: Project, contexts: dict[str, Context], topic: str, par
             for name in ("kind", "pipeline", "run_id", "uri", "fingerprint", "generation", "chunk", "first_row", "last_row")
         },
     )
+
+
+def _key(data: bytes | None, pipeline: Pipeline) -> str:
+    names, redact = pipeline.record.key, pipeline.quality.redact
+    if len(names) == 1:
+        return REDACTED if data and names[0] in redact else _text(data)
+    return _value(data, redact)
+
+
+def _value(data: bytes | None, redact: tuple[str, ...], *, by_name: bool = True) -> str:
+    """Text, without the values of the columns `redact`. `by_name`: it is an object of the pipeline's columns; else nobody knows where a value lies in it."""
+    if not (data and redact):
+        return _text(data)
+    try:
+        members = json.loads(data) if by_name else None
+    except ValueError:
+        members = None
+    if not isinstance(members, dict):
+        return f"[redacted: {len(data)} bytes]"
+    shown = {name: REDACTED if name in redact and value is not None else value for name, value in members.items()}
+    return json.dumps(shown, ensure_ascii=False, separators=(",", ":"))
 
 
 def _text(data: bytes | None) -> str:

@@ -15,7 +15,7 @@ import hashlib
 import json
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -36,10 +36,12 @@ class Work:
 
     folder: Path
     settings: JsonDict
+    left: str = ""
+    """The name of SETTINGS where it is that of earlier settings, which nobody knows any more."""
 
     @property
     def base(self) -> Path:
-        return self.folder / digest({**self.settings, "forebay": __version__})[:12]
+        return self.folder / (self.left or digest({**self.settings, "forebay": __version__})[:12])
 
     @property
     def snapshot(self) -> Path:
@@ -58,6 +60,13 @@ class Work:
         kind = "all" if decision is Decision.PUBLISH_ALL else "checked"
         return self.base / f"quarantine-{kind}.parquet"
 
+    def with_list(self, decision: Decision, rows: int) -> Work | None:
+        """The work under these settings, or under the last ones before them, that set so many rows aside: a suite is edited because of such rows, and they
+        must still be had. None when there is none."""
+        name = self.quarantine(decision).name
+        lists = sorted(self.folder.glob(f"*/{name}"), key=lambda path: (path.parent == self.base, path.stat().st_mtime), reverse=True)
+        return next((replace(self, left=path.parent.name) for path in lists if _rows(path) == rows), None)
+
     def stage(self) -> Stage | None:
         """The finished stage, or None: it is written last, so a half-made one is never seen."""
         return _load(Stage, self.stage_folder / "stage.json")
@@ -74,6 +83,12 @@ class Work:
     def clear(self) -> None:
         """Remove everything of this content (after it is settled: what is worth keeping is in ledger, index and reports)."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _rows(path: Path) -> int:
+    import pyarrow.parquet as pq
+
+    return int(pq.read_metadata(path).num_rows)
 
 
 def _load(kind: type[J], path: Path) -> J | None:
