@@ -88,7 +88,7 @@ CONTROLS = "A checker that never fails proves nothing. Each control switches one
 
 
 ROWS = """\
-Trials count faults of this page, without controls. *Tests*: the table "tried elsewhere" has them. *Not had*: a part of the row, with its reason in the last table.
+*Trials*: those of this page, without controls; kills at random moments count in each of the rows 5–12. *Tests*: the table "tried elsewhere" has them. *Not had*: a part of the row, with its reason in the table of that name.
 """
 
 
@@ -134,7 +134,7 @@ def _matrix(real: list[Line]) -> str:
     for row, what in MATRIX.items():
         own = {fault.name for fault in FAULTS.values() if row in rows(fault.row) and not fault.control}
         trials = [t for t in real if t["fault"] in own]
-        seen = f"{len(trials)} of {len(own)} faults, {sum(t['harm'] for t in trials)} harms" if own else "–"
+        seen = f"{len(trials)} of {len(own)} kind{'s' * (len(own) != 1)}, {sum(t['harm'] for t in trials)} harms" if own else "–"
         tests = "yes" if any(row in rows(at) for at, *_ in ELSEWHERE) else "–"
         lines.append((str(row), what, seen, tests, "; ".join(part for at, part, _ in NOT_HAD if row in rows(at)) or "–"))
     return _table(("row", "fault", "trials", "tests", "not had"), lines)

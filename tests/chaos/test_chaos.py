@@ -85,7 +85,7 @@ def test_the_page_has_every_row_and_what_was_found() -> None:
     made = report.page([line | {"began": "now", "versions": "v"}])
     table = made.split("## The fault matrix, row by row")[1].split("##")[0]
     assert [int(n) for n in re.findall(r"^\| (\d+) \|", table, re.M)] == list(range(1, 43))
-    assert "| 14 | SIGTERM | 1 of 2 faults, 1 harms |" in table
+    assert "| 14 | SIGTERM | 1 of 2 kinds, 1 harms |" in table
 
 
 def test_the_short_tier_fits_into_eight_minutes() -> None:

@@ -135,12 +135,12 @@ def test_files_that_are_refused_say_why(tmp_path: Path, data: bytes, message: st
     assert message in caught.value.message
 
 
-def test_ten_thousand_columns(tmp_path: Path) -> None:
-    names = [f"c{n}" for n in range(10_000)]
-    data = "\n".join([",".join(names), *(",".join(str(row * n) for n in range(10_000)) for row in (1, 2))]) + "\n"
+def test_a_thousand_columns(tmp_path: Path) -> None:
+    names = [f"c{n}" for n in range(1_000)]
+    data = "\n".join([",".join(names), *(",".join(str(row * n) for n in range(1_000)) for row in (1, 2))]) + "\n"
     stage = read(data.encode(), tmp_path, tuple(Column(name, "int64") for name in names))
-    assert (stage.rows_in, stage.rows_rejected, len(stage.columns)) == (2, 0, 10_000)
-    assert rows(stage)[1]["c9999"] == 2 * 9_999
+    assert (stage.rows_in, stage.rows_rejected, len(stage.columns)) == (2, 0, 1_000)
+    assert rows(stage)[1]["c999"] == 2 * 999
 
 
 def test_a_header_alone_is_no_rows(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from forebay.config.pipeline import Pipeline
 from forebay.errors import BrokerUnavailableError, LedgerError, PreflightError, TopicMissingError
-from forebay.kafka import preflight, topics
+from forebay.kafka import topics
 from tests.guarantees.worker import make_pipeline
 from tests.support.kafka import Cluster, create_topic, fresh
 
@@ -103,9 +103,3 @@ def test_a_record_that_fits_by_the_bound_is_accepted_and_a_larger_one_is_not(kaf
     assert reports[0] is None
     assert reports[1] is not None
     assert KafkaException(reports[1]).args[0].name() == "MSG_SIZE_TOO_LARGE"
-
-
-def test_preflight_says_what_weakens_the_promise(kafka: Cluster) -> None:
-    findings = preflight.check(kafka.config, pipeline := named())
-    assert [f.topic for f in findings] == [pipeline.topic.name, pipeline.ledger_topic, pipeline.quarantine_topic]
-    assert str(findings[0]) == f"topic `{pipeline.topic.name}`: replication factor 1 (a lost disk may lose committed records; use 3)"

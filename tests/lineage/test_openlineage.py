@@ -8,7 +8,7 @@ import threading
 import time
 import uuid
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +120,7 @@ class Sink(BaseHTTPRequestHandler):
 @pytest.mark.parametrize("fails", [500, 503, 0], ids=["500", "503", "slow"])
 def test_a_sink_that_is_down_fails_nothing_and_gets_the_events_later(tmp_path: Path, fails: int) -> None:
     Sink.fails, Sink.seen = fails, []
-    server = HTTPServer(("127.0.0.1", 0), Sink)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Sink)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     transport = {"type": "http", "url": f"http://127.0.0.1:{server.server_port}", "timeout": 0.5, "retry": {"total": 0}}
     file = tmp_path / "events.jsonl"
