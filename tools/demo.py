@@ -45,7 +45,7 @@ def say(text: str) -> None:
 def forebay(*words: str, show: bool = True, progress: bool = False, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run the command line as a user would, showing the command and what it answered."""
     if show:
-        console.print(f"[bold cyan]$ forebay {shlex.join(words)}[/]")
+        console.print(f"[bold cyan]$ .venv/bin/forebay {shlex.join(words)}[/]")
     command = [str(Path(sys.executable).with_name("forebay")), *words]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ | {"COLUMNS": "140"} | (env or {}), check=False)
     told = done.stdout + (done.stderr if progress or done.returncode else "")
