@@ -195,7 +195,8 @@ class Airflow(Api):
         config = self.home / "config" / f"{LOCAL_SETTINGS}.py"
         config.parent.mkdir(parents=True, exist_ok=True)
         config.write_text(SQLITE, "utf-8")
-        base = {key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW__")}
+        foreign = ("AIRFLOW__", "_AIRFLOW_")  # settings, and what Airflow leaves behind in a process that has parsed or run a DAG
+        base = {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
         path = os.pathsep.join([str(CODE / "include"), *filter(None, [os.environ.get("PYTHONPATH")])])
         bin_ = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
         own = {

@@ -53,11 +53,13 @@ def test_a_port_that_another_program_took_is_given_up(local: Airflow) -> None:
 
 def test_the_callers_airflow_settings_do_not_leak_in(local: Airflow, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "postgresql://production")
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "the only one that would be found")
     monkeypatch.setenv("AIRFLOW_HOME", "/somewhere/else")
     found = local.environ()
     assert found["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] == f"sqlite:///{local.home}/airflow.db"
     assert found["AIRFLOW_HOME"] == str(local.home)
     assert found["AIRFLOW__API__HOST"] == "127.0.0.1"
+    assert "_AIRFLOW_PARSING_CONTEXT_DAG_ID" not in found
     assert found["PATH"].startswith(str(Path(sys.executable).parent))
 
 
