@@ -9,7 +9,7 @@ export GX_ANALYTICS_ENABLED := false
 STAMP := $(VENV)/.installed
 UV_VERSION := 0.13.9
 
-.PHONY: help setup demo up down test test-fast check format docs bench sim chaos lock clean
+.PHONY: help setup demo up down test test-fast test-slow check format docs bench sim chaos lock clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,7 +38,10 @@ test: setup ## every test that CI runs, with real Kafka and a real S3 API
 	@$(BIN)/python -m pytest
 
 test-fast: setup ## unit tests only
-	@$(BIN)/python -m pytest -m "not kafka and not s3 and not airflow and not chaos and not browser and not slow"
+	@$(BIN)/python -m pytest -m "not kafka and not s3 and not airflow and not chaos and not browser and not slow and not long"
+
+test-slow: setup ## the slow tier: minutes to an hour more, beside what `make test` runs
+	@$(BIN)/python -m pytest -m long --timeout 3600
 
 check: setup ## format, lint, types, layers
 	@$(BIN)/ruff format --check .

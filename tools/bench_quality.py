@@ -25,6 +25,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from forebay.support.sql import parquet
+
 ROOT = Path(__file__).resolve().parents[1]
 HOME = ROOT / ".forebay" / "bench" / "quality"
 SIZES = (1_000_000, 5_000_000)
@@ -119,7 +121,7 @@ def floor(path: Path, rows: int, into: Path) -> Callable[[], list[int]]:
     import duckdb
 
     con = duckdb.connect(config={"memory_limit": f"{MEMORY_LIMIT >> 20}MiB", "threads": 2, "temp_directory": str(into / "spill")})
-    con.execute(f"create view rows as select * from read_parquet('{path}')")
+    con.execute(f"create view rows as select * from {parquet(path)}")
 
     def run() -> list[int]:
         bits = " + ".join(f"case when coalesce({fails}, false) then {1 << at}::bigint else 0 end" for at, fails in _FLOOR.items())

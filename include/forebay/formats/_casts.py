@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from forebay.config.types import Type
 from forebay.errors import ConfigError
-from forebay.formats._duck import literal, literals
 from forebay.formats._rules import ColumnRules
 from forebay.formats._types import to_duckdb
+from forebay.support.sql import literal, literals
 
 _NUMBER = r"-?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?"
 _CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6}0*)?)?"

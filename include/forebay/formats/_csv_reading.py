@@ -14,11 +14,11 @@ from forebay.config.types import Type
 from forebay.errors import CorruptFileError
 from forebay.formats import _csv_scan, _infer, _staging
 from forebay.formats._csv_layout import Layout
-from forebay.formats._duck import literals
 from forebay.formats._lines import Lines, Multiline
 from forebay.formats._rules import STRICT
 from forebay.formats._text import Text
 from forebay.model import Snapshot, Stage
+from forebay.support.sql import literals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 
 from forebay.errors import CorruptFileError
-from forebay.formats._duck import literal, literals
 from forebay.formats._lines import Lines, Multiline, Records, Unreadable, spill
+from forebay.support.sql import literal, literals
 
 if TYPE_CHECKING:
     import duckdb

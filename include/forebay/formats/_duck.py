@@ -15,21 +15,6 @@ if TYPE_CHECKING:
     import duckdb
 
 
-def quoted(name: str) -> str:
-    """An SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(value: str | Path) -> str:
-    """An SQL string literal."""
-    return "'" + str(value).replace("'", "''") + "'"
-
-
-def literals(values: tuple[str, ...]) -> str:
-    """Literals with commas between."""
-    return ", ".join(literal(value) for value in values)
-
-
 @contextmanager
 def scratch(writer: StageWriter) -> Iterator[Path]:
     """A folder for what is only needed while the stage is written; gone afterwards, and what a killed attempt left in it before."""

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 from forebay.config.types import Type
 from forebay.formats import _casts
-from forebay.formats._duck import literal
 from forebay.formats._rules import STRICT, ColumnRules
 from forebay.formats._staging import Besides, Cell
+from forebay.support.sql import literal
 
 NUMBERS = "('-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9')"
 # DuckDB's parser lets a comma before the last brace pass. A line that ends in a string and braces has none.

@@ -14,11 +14,11 @@ from forebay.config.types import Type
 from forebay.errors import ConfigError, CorruptFileError
 from forebay.formats import _csv_scan, _json_cells, _staging
 from forebay.formats._casts import value
-from forebay.formats._duck import literal
 from forebay.formats._lines import Lines, Multiline
 from forebay.formats._rules import STRICT
 from forebay.formats._text import Text
 from forebay.model import Snapshot, Stage
+from forebay.support.sql import parquet
 
 if TYPE_CHECKING:
     import duckdb
@@ -96,11 +96,11 @@ class Reading:
 
     def _empty_columns(self, typed: _staging.Typed, declared: Mapping[str, Type]) -> list[str]:
         counts = ", ".join(f"count({_staging.quoted(name)})" for name in declared)
-        [row] = self.connection.execute(f"SELECT {counts} FROM read_parquet({literal(typed.path)})").fetchall()
+        [row] = self.connection.execute(f"SELECT {counts} FROM {parquet(typed.path)}").fetchall()
         return [name for name, values in zip(declared, row, strict=True) if not values]
 
     def _notes(self, typed: _staging.Typed, refused: _staging.Refused, declared: Mapping[str, Type]) -> list[str]:
-        keys = f"SELECT DISTINCT unnest(string_split({_staging.REST}, chr(31))) FROM read_parquet({literal(typed.path)})"
+        keys = f"SELECT DISTINCT unnest(string_split({_staging.REST}, chr(31))) FROM {parquet(typed.path)}"
         found = self.connection.execute(f"{keys} WHERE {_staging.REST} <> '' AND {_staging.REASON} IS NULL ORDER BY 1").fetchall()
         unknown = [key for (key,) in found if key not in declared]
         notes = [f"keys left out, unknown to the schema: {', '.join(unknown)}"] if unknown else []

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 from forebay.config.types import Type
 from forebay.errors import ConfigError
 from forebay.formats import _casts
-from forebay.formats._duck import literal, literals, quoted
 from forebay.formats._row_column import NAME as ROW
 from forebay.formats._row_column import add_row_column
 from forebay.formats._rules import STRICT, ColumnRules
 from forebay.model import Column, Snapshot, Stage
+from forebay.support.sql import literal, literals, parquet, quoted
 
 if TYPE_CHECKING:
     import duckdb
@@ -133,7 +133,7 @@ def copy(connection: duckdb.DuckDBPyConnection, statement: str, folder: Path) ->
     """Write the answer of `select` to a Parquet file in `folder`."""
     path = folder / "typed.parquet"
     connection.execute(f"COPY ({statement}) TO {literal(path)} ({PARQUET})")
-    count = f"SELECT count(*), count({REASON}) FROM read_parquet({literal(path)})"
+    count = f"SELECT count(*), count({REASON}) FROM {parquet(path)}"
     [(readable, bad)] = connection.execute(count).fetchall()
     return Typed(path, readable, bad)
 
@@ -142,7 +142,7 @@ def failing_columns(connection: duckdb.DuckDBPyConnection, typed: Typed) -> set[
     """Names of the columns in which some cell is not of its type."""
     if not typed.bad:
         return set()
-    found = f"SELECT DISTINCT unnest(string_split({COLUMNS}, {_SEPARATOR})) FROM read_parquet({literal(typed.path)})"
+    found = f"SELECT DISTINCT unnest(string_split({COLUMNS}, {_SEPARATOR})) FROM {parquet(typed.path)}"
     return {name for (name,) in connection.execute(f"{found} WHERE {REASON} IS NOT NULL").fetchall()}
 
 
@@ -194,7 +194,7 @@ def finish(
 
 
 def _helpers(connection: duckdb.DuckDBPyConnection, typed: Typed, cells: Sequence[Cell]) -> frozenset[str]:
-    names = connection.execute(f"DESCRIBE SELECT * FROM read_parquet({literal(typed.path)})").fetchall()
+    names = connection.execute(f"DESCRIBE SELECT * FROM {parquet(typed.path)}").fetchall()
     return frozenset(name for name, *_ in names) - {cell.name for cell in cells}
 
 
@@ -203,7 +203,7 @@ def _write_rows(connection: duckdb.DuckDBPyConnection, rows: Path, cells: Sequen
         typed.path.replace(rows)
         return
     columns = ", ".join([*(quoted(cell.name) for cell in cells), ROW])
-    good = f"SELECT {columns} FROM read_parquet({literal(typed.path)}) WHERE {REASON} IS NULL"
+    good = f"SELECT {columns} FROM {parquet(typed.path)} WHERE {REASON} IS NULL"
     connection.execute(f"COPY ({good}) TO {literal(rows)} ({PARQUET})")
 
 
@@ -233,7 +233,7 @@ def _write_rejects(connection: duckdb.DuckDBPyConnection, to: Path, typed: Typed
         for table in _mistyped(connection, typed, raw):
             sink.write_table(table)
     with pq.ParquetWriter(to, rejects_schema()) as sink:
-        reader = connection.sql(f"SELECT * FROM read_parquet({literal(part)}) ORDER BY {ROW}").to_arrow_reader(REJECTS_BATCH)
+        reader = connection.sql(f"SELECT * FROM {parquet(part)} ORDER BY {ROW}").to_arrow_reader(REJECTS_BATCH)
         for batch in reader:
             sink.write_batch(batch.cast(rejects_schema()))
 
@@ -247,7 +247,7 @@ def _mistyped(connection: duckdb.DuckDBPyConnection, typed: Typed, raw: Raw | No
     names = f"CASE WHEN {COLUMNS} = '' THEN [] ELSE string_split({COLUMNS}, {_SEPARATOR}) END"
     query = (
         f"SELECT {ROW}, CASE WHEN {COLUMNS} = '' THEN 'parse' ELSE 'schema' END AS stage, {names} AS columns, {REASON} AS reason, {text} AS raw, "
-        f"file_row_number AS place FROM read_parquet({literal(typed.path)}, file_row_number = true) WHERE {REASON} IS NOT NULL ORDER BY {ROW}"
+        f"file_row_number AS place FROM {parquet(typed.path, file_row_number='true')} WHERE {REASON} IS NOT NULL ORDER BY {ROW}"
     )
     for batch in connection.sql(query).to_arrow_reader(REJECTS_BATCH):
         table = pa.table(batch)

@@ -8,10 +8,11 @@ from forebay.config.types import Type, parse
 from forebay.contracts import Format, Settings, StageWriter
 from forebay.errors import CorruptFileError
 from forebay.formats import _casts, _header, _staging
-from forebay.formats._duck import connect, literal, quoted, scratch
+from forebay.formats._duck import connect, scratch
 from forebay.formats._rules import STRICT
 from forebay.formats._types import from_duckdb, to_duckdb
 from forebay.model import Column, Snapshot, Stage
+from forebay.support.sql import parquet, quoted
 
 
 class ParquetSettings(Settings):
@@ -28,7 +29,7 @@ class Parquet(Format[ParquetSettings]):
 
         uri = snapshot.file.uri
         declared = {column.name: parse(column.type) for column in columns} if columns is not None else None
-        source = f"read_parquet({literal(plain)})"
+        source = f"{parquet(plain)}"
         with scratch(into) as folder, connect(into, folder, uri) as connection:
             if plain.stat().st_size == 0:
                 raise CorruptFileError(f"reading `{uri}`: the file is empty, it has not even a footer", uri=uri)

@@ -20,6 +20,7 @@ from forebay.quality import suite as suites
 from forebay.quality import udf
 from forebay.quality._imports import great_expectations, quietly
 from forebay.quality.suite import Rule, Suite
+from forebay.support.sql import parquet, quoted
 
 if TYPE_CHECKING:
     import duckdb
@@ -253,10 +254,10 @@ def _has_values(stage: Stage, rule: Rule) -> bool:
     """Whether a rule's column has any value: Great Expectations divides by their number for some rules on the whole."""
     import duckdb
 
-    names = ['"' + name.replace('"', '""') + '"' for name in rule.columns]
+    names = [quoted(name) for name in rule.columns]
     asked = " and ".join(f"{name} is not null" for name in names) or "true"
     with duckdb.connect() as con:
-        return bool(con.execute(f"select exists(select 1 from read_parquet($1) where {asked})", [str(stage.rows)]).fetchall()[0][0])
+        return bool(con.execute(f"select exists(select 1 from {parquet(stage.rows)} where {asked})").fetchall()[0][0])
 
 
 def _trouble(suite: Suite, error: Exception, redact: Collection[str]) -> FatalError:
@@ -310,8 +311,8 @@ def _database(stage: Stage, into: Path, memory_limit: int, threads: int) -> Iter
 
 def _rows(con: duckdb.DuckDBPyConnection, stage: Stage) -> str:
     """The stage, with NaN as null: that is what it is to Great Expectations' pandas engine, while SQL ranks it above every number."""
-    source = "read_parquet('" + str(stage.rows).replace("'", "''") + "')"
-    floats = ['"' + c.name.replace('"', '""') + '"' for c in stage.columns if c.type in {"float32", "float64"}]
+    source = parquet(stage.rows)
+    floats = [quoted(c.name) for c in stage.columns if c.type in {"float32", "float64"}]
     if not floats:
         return f"select * from {source}"
     found = con.execute(f"select {', '.join(f'bool_or(isnan({name}))' for name in floats)} from {source}").fetchone() or ()

@@ -17,6 +17,7 @@ from typing import Any, cast
 from forebay.model import JsonDict, RuleResult, Stage, Verdict
 from forebay.quality._docs_index import build_index
 from forebay.quality._docs_page import policy, readable, style, visible, write
+from forebay.support.sql import parquet
 
 __all__ = ["build_index", "write_page"]
 
@@ -100,9 +101,9 @@ def _first_rows(failing: Path) -> dict[int, list[int]]:
     """The first failing rows of each rule, by its position."""
     import duckdb
 
-    each = "select __row, unnest(rules) as rule from read_parquet($1)"
+    each = f"select __row, unnest(rules) as rule from {parquet(failing)}"
     with duckdb.connect() as con:
-        return dict(con.execute(f"select rule, min(__row, {FIRST_ROWS}) from ({each}) group by rule", [str(failing)]).fetchall())
+        return dict(con.execute(f"select rule, min(__row, {FIRST_ROWS}) from ({each}) group by rule").fetchall())
 
 
 def _folder(run_name: str) -> Path:

@@ -23,6 +23,8 @@ from great_expectations.execution_engine import SqlAlchemyExecutionEngine
 from great_expectations.expectations.row_conditions import Operator
 from sqlalchemy.dialects import registry
 
+from forebay.support.sql import quoted
+
 if TYPE_CHECKING:
     from forebay.quality.masks import Masks
 
@@ -118,11 +120,6 @@ class ForebayDuckDialect(duckdb_engine.Dialect):
 
 
 registry.register("forebayduck", __name__, "ForebayDuckDialect")
-
-
-def quoted(name: str) -> str:
-    """An identifier of DuckDB."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 class ForebayDuckEngine(SqlAlchemyExecutionEngine):

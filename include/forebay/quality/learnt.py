@@ -11,6 +11,7 @@ from typing import Any
 from forebay.model import RuleResult, Severity, Stage
 from forebay.quality import drift
 from forebay.quality.drift import Sketch
+from forebay.support.sql import parquet
 
 PREFIX = "history_"
 """What the names of these rules begin with."""
@@ -35,7 +36,7 @@ def measure(stage: Stage, metric: str, column: str | None) -> float | None:
         "distinct_count": f"count(distinct {name})",
         "mean": f"avg({name}::double) {finite}",
     }
-    source = "read_parquet('" + str(stage.rows).replace("'", "''") + "')"
+    source = parquet(stage.rows)
     with duckdb.connect(config={"memory_limit": "512MiB", "threads": 2}) as con:
         found = con.execute(f"select ({asked[metric]})::double from {source}").fetchall()[0][0]
     return None if found is None else float(found)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from forebay.model import Column, JsonDict, Severity, Stage
+from forebay.support.sql import parquet
 
 if TYPE_CHECKING:
     import duckdb
@@ -41,8 +42,7 @@ def profiles(stage: Stage) -> list[Profile]:
     import duckdb
 
     with duckdb.connect(config={"memory_limit": "512MiB", "threads": 2}) as con:
-        path = str(stage.rows).replace("'", "''")
-        con.execute(f"create view rows as select * from read_parquet('{path}')")
+        con.execute(f"create view rows as select * from {parquet(stage.rows)}")
         return [_profile(con, column) for column in stage.columns]
 
 

@@ -10,11 +10,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def literal(text: str) -> str:
-    """`text` as a SQL string; text with control characters must not get here (NUL ends a statement)."""
-    return "'" + text.replace("'", "''") + "'"
-
-
 def text(identifier: str, arrow: pa.DataType) -> str:
     """A VARCHAR expression of the value's text; null for null.
 

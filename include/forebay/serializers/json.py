@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from forebay.contracts import Encoded, Serializer, Settings, SqlEncoding
-from forebay.serializers._text import literal, text
+from forebay.serializers._text import text
+from forebay.support.sql import literal
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from forebay.config.pipeline import Pipeline
 from forebay.model import Decision, RuleResult, Severity, Stage, Verdict
-from forebay.serializers._text import literal
+from forebay.support.sql import literal, parquet
 from forebay.verbs._rows import ROW, Limits, StagedRows
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class _Work:
     def find_failing(self, verdict: Verdict, least: str) -> None:
         """Rows failing row rules of that severity or a worse one."""
         chosen = [n for n, rule in enumerate(verdict.results) if rule.kind == "row" and _severe(rule, least)]
-        if not chosen:
+        if not chosen or verdict.failing is None:
             return
         told = {"chosen": chosen, "titles": [r.title for r in verdict.results], "columns": [list(r.columns) for r in verdict.results]}
         told["reasons"] = [f"{r.title} {r.expected}".rstrip() for r in verdict.results]
@@ -85,7 +85,7 @@ class _Work:
             f"""insert into found
             select __row, 0, 'expectation', list_sort(list_distinct(flatten(list_transform(rs, lambda r: $columns[r + 1])))),
                 array_to_string(list_transform(rs, lambda r: $titles[r + 1]), '; '), array_to_string(list_transform(rs, lambda r: $reasons[r + 1]), '; ')
-            from (select __row, list_filter(rules, lambda r: list_contains($chosen, r)) as rs from read_parquet({literal(str(verdict.failing))}))
+            from (select __row, list_filter(rules, lambda r: list_contains($chosen, r)) as rs from {parquet(verdict.failing)})
             where len(rs) > 0""",
             told,
         )
@@ -137,7 +137,7 @@ class _Work:
         """Merge with the stage's rejects, in row order, some tens of MiB at a time."""
         import pyarrow.parquet as pq
 
-        rows, rejects = self.rows, f"read_parquet({literal(str(self.rows.stage.rejects))})"
+        rows, rejects = self.rows, f"{parquet(self.rows.stage.rejects)}"
         sizes = f"""select {rows.row} as __row, {rows.octets()} as octets from {rows.source} where {rows.row} in (select __row from aside)
             union all select __row, octet_length(raw) from {rejects}"""
         hidden = ", ".join(map(literal, self.redact))

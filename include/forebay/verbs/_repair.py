@@ -22,6 +22,7 @@ from forebay.contracts import StageWriter
 from forebay.errors import ConfigError
 from forebay.model import Column, FileRun, Snapshot, SourceFile, Stage
 from forebay.serializers._text import text
+from forebay.support.sql import parquet
 from forebay.verbs._rows import StagedRows
 from forebay.verbs.context import Context
 from forebay.verbs.work import Work
@@ -53,8 +54,8 @@ def exported(ctx: Context, file: FileRun, work: Work, listed: Path) -> pa.Table:
         cells = ", ".join(f"coalesce(c.c{n}, {text(f't.{staged.identifier(name)}', staged.type(name))})" for n, name in enumerate(names))
         found: pa.Table = con.sql(
             f"""select {cells}, $fp, $generation, q.__row::varchar, q.reason, {forms}, coalesce(try(decode(raw)), raw::varchar)
-            from read_parquet($path) q left join cells c using (__row) left join {staged.source} on t.{staged.row} = q.__row order by q.__row""",
-            params={"fp": file.fingerprint, "generation": str(file.generation), "path": str(listed)},
+            from {parquet(listed)} q left join cells c using (__row) left join {staged.source} on t.{staged.row} = q.__row order by q.__row""",
+            params={"fp": file.fingerprint, "generation": str(file.generation)},
         ).to_arrow_table()
     columns = [found.column(n).cast(pa.string()) for n in range(found.num_columns)]
     return _harmless(pa.table(columns, names=[*names, *OWN]), [*names, "__raw"])
@@ -99,9 +100,8 @@ def _unread(listed: Path) -> list[tuple[int, str]]:
     with duckdb.connect() as con:
         con.execute("set threads = 1")
         return con.execute(
-            """select __row, rtrim(decode(raw), chr(10) || chr(13)) as raw from read_parquet($path)
-            where stage in ('decode', 'parse', 'schema') and try(decode(raw)) is not null order by __row""",
-            {"path": str(listed)},
+            f"""select __row, rtrim(decode(raw), chr(10) || chr(13)) as raw from {parquet(listed)}
+            where stage in ('decode', 'parse', 'schema') and try(decode(raw)) is not null order by __row"""
         ).fetchall()
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from forebay.model import Stage, Verdict
 from forebay.quality import suite as suites
 from forebay.quality.suite import Suite
-from forebay.serializers._text import literal
+from forebay.support.sql import literal, parquet
 from forebay.verbs._rows import ROW
 from forebay.verbs.context import Context
 
@@ -55,15 +55,15 @@ def _beside(stage: Stage, origin: Stage, aside: Path, folder: Path) -> Stage:
     with duckdb.connect() as con:
         con.execute("set threads = 2")
         con.execute(
-            f"""copy (select * from read_parquet({literal(str(origin.rows))}) where {ROW} not in (select {ROW} from read_parquet({literal(str(aside))}))
-            union all by name select * from read_parquet({literal(str(stage.rows))}) order by {ROW}) to {literal(str(path))} (format parquet)"""
+            f"""copy (select * from {parquet(origin.rows)} where {ROW} not in (select {ROW} from {parquet(aside)})
+            union all by name select * from {parquet(stage.rows)} order by {ROW}) to {literal(str(path))} (format parquet)"""
         )
         count = _count(con, path)
     return replace(stage, rows=path, rows_in=count, rows_rejected=0)
 
 
 def _count(con: duckdb.DuckDBPyConnection, path: Path) -> int:
-    return int(con.sql(f"select count(*) from read_parquet({literal(str(path))})").fetchall()[0][0])
+    return int(con.sql(f"select count(*) from {parquet(path)}").fetchall()[0][0])
 
 
 def _only(verdict: Verdict, stage: Stage, folder: Path) -> Verdict:

@@ -13,8 +13,9 @@ from forebay.config.pipeline import RecordSection
 from forebay.contracts import Partitioner, Serializer, SqlEncoding
 from forebay.errors import ConfigError
 from forebay.model import Column, Stage
-from forebay.serializers._text import literal, text
+from forebay.serializers._text import text
 from forebay.serializers.json import Json, JsonConfig
+from forebay.support.sql import parquet
 
 if TYPE_CHECKING:
     import duckdb
@@ -63,7 +64,7 @@ class StagedRows:
     @property
     def source(self) -> str:
         """The FROM clause."""
-        return f"read_parquet({literal(str(self.stage.rows))}) as t({', '.join(self.identifiers)})"
+        return f"{parquet(self.stage.rows)} as t({', '.join(self.identifiers)})"
 
     @property
     def row(self) -> str:

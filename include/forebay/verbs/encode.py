@@ -12,7 +12,7 @@ from forebay.config.pipeline import Pipeline
 from forebay.errors import FatalError
 from forebay.kafka.records import EncodedChunk, Header, Quarantined, Records
 from forebay.model import ChunkPlan, Decision, Stage, Verdict
-from forebay.serializers._text import literal
+from forebay.support.sql import parquet
 from forebay.verbs._quarantine import compose_quarantine
 from forebay.verbs._rows import ROW, Limits, StagedRows
 from forebay.verbs.work import digest
@@ -211,7 +211,7 @@ class ChunkEncoder:
     def _quarantined(self, con: duckdb.DuckDBPyConnection, first: int, last: int) -> Quarantined:
         found = con.sql(
             f"""select raw[:{self.room}] as value, __row as row, stage, rule, reason[:1000] as reason, sha256(raw) as hash
-            from read_parquet({literal(str(self.quarantine))}) where __row between {first} and {last} order by __row"""
+            from {parquet(self.quarantine)} where __row between {first} and {last} order by __row"""
         ).to_arrow_table()
         return Quarantined(_one(found["value"], "binary"), _one(found["row"], "int64"), QuarantineHeaders(found, self.suite))
 

@@ -11,6 +11,7 @@ from forebay.errors import ConfigError
 from forebay.index import queries
 from forebay.model import Decision, FileRun
 from forebay.quality.redact import MARK
+from forebay.support.sql import parquet
 from forebay.verbs._causes import titles
 from forebay.verbs._repair import numbers_of
 from forebay.verbs.context import Context
@@ -85,15 +86,15 @@ _UNREAD = f"""list_transform(list_zip(regexp_extract_all(reason, {_NAMED}, 1), r
 _OBSERVED = f"""coalesce(array_to_string(case stage when 'schema' then {_UNREAD} when 'decode' then [] when 'parse' then [] else try({_READ}) end, ', '), '')"""
 
 
-def _hidden(redact: tuple[str, ...]) -> str:
+def _hidden(path: Path, redact: tuple[str, ...]) -> str:
     """The list, with `raw` as a person may see it: a row's JSON without the values of redacted columns, and nothing of a row that could not be read."""
     if not redact:
-        return "read_parquet($path)"
+        return parquet(path)
     patch = json.dumps(dict.fromkeys(redact, MARK), ensure_ascii=False).replace("'", "''")
     told = "'[redacted: ' || octet_length(raw) || ' bytes]'"
     json_of = f"coalesce(try(json_merge_patch(decode(raw)::json, '{patch}'::json)::varchar), {told})"
     shown = f"case when stage in ('expectation', 'key', 'encode', 'size') then {json_of} else {told} end"
-    return f"(select * replace (encode({shown}) as raw) from read_parquet($path))"
+    return f"(select * replace (encode({shown}) as raw) from {parquet(path)})"
 
 
 def rows(path: Path, limit: int | None = None, first: int = 1, redact: tuple[str, ...] = ()) -> pa.Table:
@@ -109,8 +110,8 @@ def rows(path: Path, limit: int | None = None, first: int = 1, redact: tuple[str
         query = con.sql(
             rf"""select __row as row, stage, array_to_string(columns, ', ') as columns, rule, reason, {_OBSERVED} as observed,
             coalesce(try(decode(raw)), raw::varchar) as raw
-            from {_hidden(redact)} where __row >= $first order by __row limit $limit""",
-            params={"path": str(path), "first": first, "limit": 2**62 if limit is None else limit},
+            from {_hidden(path, redact)} where __row >= $first order by __row limit $limit""",
+            params={"first": first, "limit": 2**62 if limit is None else limit},
         )
         return query.to_arrow_table()
 
@@ -132,9 +133,8 @@ def by_reason(path: Path) -> list[dict[str, Any]]:
     with duckdb.connect() as con:
         con.execute("set threads = 1")
         found = con.execute(
-            """select stage, rule, case when rule = '' then columns end, count(*), min(__row), arg_min(reason, __row)
-            from read_parquet($1) group by 1, 2, 3""",
-            [str(path)],
+            f"""select stage, rule, case when rule = '' then columns end, count(*), min(__row), arg_min(reason, __row)
+            from {parquet(path)} group by 1, 2, 3"""
         ).fetchall()
     told: dict[tuple[str, str], dict[str, Any]] = {}
     for stage, rule, _, rows, first, reason in sorted(found, key=lambda one: one[4]):

@@ -17,6 +17,7 @@ from forebay.errors import ConfigError
 from forebay.model import JsonDict, RuleResult, Snapshot, SourceFile, Stage
 from forebay.quality import suite as suites
 from forebay.quality.redact import MARK
+from forebay.support.sql import parquet
 from forebay.verbs import _sample
 from forebay.verbs.context import Context
 from forebay.verbs.inspect import columns_declared
@@ -92,14 +93,17 @@ def _failing(
     """How many rows fail a rule, and the first of those that fail one of the rules `failed` (others may be among its `mostly`): `row`, `rules` (positions), `values` (column to text, not of the columns `redact`)."""
     import duckdb
 
+    if failing is None:
+        return 0, ()
+    marks = parquet(failing)
     with duckdb.connect() as con:
         con.execute("set threads = 1")
-        count = con.execute("select count(*) from read_parquet($1)", [str(failing)]).fetchall()[0][0]
+        count = con.execute(f"select count(*) from {marks}").fetchall()[0][0]
         names = [column.name for column in stage.columns]
         found = con.execute(
-            "select f.__row, f.rules, s.* exclude (__row) from read_parquet($1) f join read_parquet($2) s using (__row)"
-            " where list_has_any(f.rules, $4::int[]) order by f.__row limit $3",
-            [str(failing), str(stage.rows), limit, failed],
+            f"select f.__row, f.rules, s.* exclude (__row) from {marks} f join {parquet(stage.rows)} s using (__row)"
+            " where list_has_any(f.rules, $2::int[]) order by f.__row limit $1",
+            [limit, failed],
         ).fetchall()
     shown = [MARK if name in redact else None for name in names]
     texts = [[None if value is None else mark or str(value) for value, mark in zip(row[2:], shown, strict=True)] for row in found]

@@ -1,0 +1,1 @@
+"""The ground floor: small helpers of the standard library only, which every layer may use."""
