@@ -80,7 +80,7 @@ def consume(topic: str, group: str | None) -> list:
     consumer.subscribe([topic]) if group else consumer.assign([TopicPartition(topic, p, 0) for p in partitions])
     found, ended = [], set()
     while len(ended) < len(partitions):
-        for message in consumer.consume(1000, 1.0):
+        for message in consumer.consume(1000, 0.2):
             if message.error():
                 ended.add(message.partition())
             else:

@@ -140,6 +140,16 @@ def create_topic(config: dict[str, Any], name: str, partitions: int = 1, replica
     return name
 
 
+def delete_records(config: dict[str, Any], topic: str, before: dict[int, int]) -> None:
+    """Let a topic's partitions begin at these offsets, as if what lay before had expired."""
+    from confluent_kafka import TopicPartition
+    from confluent_kafka.admin import AdminClient
+
+    admin = AdminClient(config)  # named: see `create_topic`
+    for future in admin.delete_records([TopicPartition(topic, p, offset) for p, offset in before.items()]).values():
+        future.result(timeout=30)
+
+
 def describe(config: dict[str, Any], topic: str) -> Any:
     """What the brokers say of a topic now; None when it is not there. Asked by a client of its own, which remembers nothing."""
     from confluent_kafka import KafkaException, TopicCollection

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from forebay.config.home import Project
 from forebay.config.pipeline import Pipeline
-from forebay.errors import ConfigError, FatalError
+from forebay.errors import ConfigError, FatalError, ReconcileError
 from forebay.index import queries
-from forebay.kafka import lookup
-from forebay.model import Decision, FileRun, Json, Replay
+from forebay.kafka import lookup, reader
+from forebay.model import Decision, FileRun, Json, OffsetRange, Replay
 from forebay.quality.redact import MARK as REDACTED
 from forebay.verbs.context import Context
 from forebay.verbs.encode import ChunkEncoder, plan_chunks
@@ -64,8 +64,8 @@ def trace_record(project: Project, contexts: dict[str, Context], topic: str, par
             " (not forebay's, or the index is behind: forebay index rebuild)"
         )
     ctx = contexts[candidates[0]["pipeline"]]
-    found = lookup.find(ctx.kafka, topic, partition, offset, since=min(c["first"] for c in candidates))
-    source, row, how = _row(ctx, candidates, found)
+    found = lookup.find(ctx.kafka, topic, partition, offset)
+    source, row, how = _row(ctx, candidates, found, OffsetRange(topic, partition, offset, offset, 1))
     source, told = _origin(project, source, row)
     return RecordTrace(
         topic,
@@ -124,7 +124,7 @@ def _origin(project: Project, source: dict[str, Any], row: int | None) -> tuple[
     return source | origin | {"first_row": first, "last_row": last}, told
 
 
-def _row(ctx: Context, candidates: list[dict[str, Any]], found: lookup.Found) -> tuple[dict[str, Any], int | None, str]:
+def _row(ctx: Context, candidates: list[dict[str, Any]], found: lookup.Found, at: OffsetRange) -> tuple[dict[str, Any], int | None, str]:
     fp16, _, rest = found.headers.get("ce_id", "").partition(":")
     generation, _, row = rest.partition(":")
     for source in candidates:
@@ -135,11 +135,11 @@ def _row(ctx: Context, candidates: list[dict[str, Any]], found: lookup.Found) ->
     source = candidates[0]
     if source["uri"].startswith(SCHEME):
         return source, None, "the ledger's record of the replay"
-    return source, _planned_row(ctx, source, found), "its place in the chunk's plan"
+    return source, _planned_row(ctx, source, found, at), "its place in the chunk's plan"
 
 
-def _planned_row(ctx: Context, source: dict[str, Any], found: lookup.Found) -> int | None:
-    """The row by the deterministic plan: the n-th record of its partition in the chunk, if its value is the same to the byte."""
+def _planned_row(ctx: Context, source: dict[str, Any], found: lookup.Found, at: OffsetRange) -> int | None:
+    """The row by the deterministic plan: of the chunk's records of that partition, the one that is the same to the byte."""
     work = work_of(ctx, source["fingerprint"])
     stage, verdict = work.stage(), work.verdict()
     if stage is None or source["kind"] != "data":
@@ -152,18 +152,32 @@ def _planned_row(ctx: Context, source: dict[str, Any], found: lookup.Found) -> i
         if plan.plan_hash != source["plan_hash"]:
             continue
         with ChunkEncoder(stage, verdict, ctx.pipeline, plan, aside) as encoder:
-            return _nth(encoder.encode_chunk(source["chunk"]).records, source["partition"], found)
+            return _same(ctx, encoder.encode_chunk(source["chunk"]).records, source, found, at)
     return None
 
 
-def _nth(records: Any, partition: int, found: lookup.Found) -> int | None:
+def _same(ctx: Context, records: Any, source: dict[str, Any], found: lookup.Found, at: OffsetRange) -> int | None:
+    """The row whose record it is. Of several alike it is the n-th of its partition, counted in the topic, if all of the chunk's are still there."""
     import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
 
-    places = np.flatnonzero(records.partitions.to_numpy() == partition)
-    if found.before >= len(places):
-        return None
-    at = int(places[found.before])
-    return int(records.rows[at].as_py()) if records.values[at].as_py() == found.value else None
+    places = np.flatnonzero(records.partitions.to_numpy() == at.partition)
+    values = records.values.take(pa.array(places))
+    alike = np.flatnonzero(pc.equal(values, pa.scalar(found.value, values.type)).to_numpy(zero_copy_only=False))
+    if len(alike) > 1:
+        alike = alike[alike == _before(ctx, source, at)]
+    return int(records.rows[int(places[alike[0]])].as_py()) if len(alike) else None
+
+
+def _before(ctx: Context, source: dict[str, Any], at: OffsetRange) -> int:
+    """How many of the chunk's records come before that one; -1 where some are gone (compacted, expired) or others' lie between."""
+    parts = [replace(at, first=source["first"], last=at.first - 1), replace(at, last=source["last"])]
+    try:
+        before, behind = reader.count_ranges(ctx.kafka, [replace(part, count=part.last - part.first + 1) for part in parts])
+    except ReconcileError:
+        return -1
+    return before.found if before.found + behind.found == source["count"] else -1
 
 
 def _suite(project: Project, source: dict[str, Any]) -> str | None:
