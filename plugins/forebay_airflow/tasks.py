@@ -45,7 +45,7 @@ class Steps:
     @property
     def context(self) -> Context:
         logging.getLogger("great_expectations").setLevel(logging.WARNING)
-        return Context.of(self.pipeline, self.project, AirflowConnections())
+        return Context.of(self.pipeline, self.project, AirflowConnections(), starts=True)
 
     def discover(self) -> PokeReturnValue:
         """Which files, and why or why not; the files to do, grouped by bytes. A scheduled run waits until its window is complete."""

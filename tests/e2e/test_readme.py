@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.kafka import Cluster, fresh
+from tests.support.kafka import kill_all, reaper
 from tests.support.project import OrdersProject, orders
 
 pytestmark = pytest.mark.kafka
@@ -19,20 +20,28 @@ def section() -> str:
     return re.search(r"^## Your own files\n(.+?)^## ", text, re.M | re.S)[1]  # type: ignore[index]
 
 
-def test_your_own_files_as_readme_says(tmp_path: Path, kafka: Cluster) -> None:
-    """Under a topic's name of its own, as the broker is shared."""
-    name = fresh("orders").lower()
-    shop = OrdersProject.make(tmp_path, name, kafka.bootstrap)
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    """Where the project's broker lies, which ends with the test."""
+    found = tmp_path / ".forebay/broker"
+    with reaper(found):
+        yield found
+        kill_all(found)
+
+
+def test_your_own_files_as_readme_says(tmp_path: Path, home: Path) -> None:
+    """With the broker that they start."""
+    shop = OrdersProject.make(tmp_path, "orders", "")
     block = re.search(r"```yaml\n(.+?)```", section(), re.S)[1]  # type: ignore[index]
     assert len(block.splitlines()) == 6, "six lines are a pipeline"
-    (shop.root / "include/pipelines/orders.yaml").write_text(re.sub(r"(pipeline|name): orders", rf"\1: {name}", block), "utf-8")
+    (shop.root / "include/pipelines/orders.yaml").write_text(block, "utf-8")
     path = shop.root / "drops/orders/2026-01-05/a.csv"
     path.parent.mkdir(parents=True)
     path.write_text(orders(1, 10), "utf-8")
     commands = re.findall(r"^    \.venv/bin/forebay (.+?)(?:\s{2,}#.*)?$", section(), re.M)
-    assert [command.split()[0] for command in commands] == ["check", "discover", "run", "trace"]
+    assert [command.split()[0] for command in commands] == ["check", "broker", "discover", "run", "trace"]
     for command in commands:
-        words = [name if word == "orders" else word for word in command.split()]
+        words = command.split()
         answer = shop.forebay(*words, "--json")
         assert answer.code == 0, answer.out + answer.err
         if words[0] == "run":

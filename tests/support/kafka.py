@@ -72,7 +72,7 @@ def kill_all(home: Path) -> None:
 
 
 @contextlib.contextmanager
-def _reaper(home: Path) -> Iterator[None]:
+def reaper(home: Path) -> Iterator[None]:
     """A process that kills the broker once this one is gone, however it went: its standard input ends then."""
     code = "import sys; sys.stdin.read()\nfrom pathlib import Path\nfrom tests.support.kafka import kill_all\nkill_all(Path(sys.argv[1]))"
     child = subprocess.Popen([sys.executable, "-c", code, str(home)], stdin=subprocess.PIPE, cwd=ROOT, start_new_session=True)
@@ -86,7 +86,7 @@ def _reaper(home: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def running(home: Path, nodes: int = 1, **options: Any) -> Iterator[broker.Broker]:
     """A broker of a test's own, gone afterwards. Options are those of `broker.start`."""
-    with _reaper(home):
+    with reaper(home):
         try:
             yield broker.start(home, CACHE, nodes, **options)
         finally:

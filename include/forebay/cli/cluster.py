@@ -63,13 +63,13 @@ def consumers(pipeline: str, root: ProjectOption = None, as_json: JsonOption = F
 
 
 def _default_kafka(found: Project) -> dict[str, Any]:
-    """The cluster of the environment, else the embedded broker, started if need be."""
+    """The cluster of the environment, else the embedded broker, if it runs."""
     given = EnvironmentConnections().kafka(None)
     if given is not None:
         return given
     from forebay.kafka import broker
 
-    return {"bootstrap.servers": broker.ensure(found.broker, found.cache)}
+    return {"bootstrap.servers": broker.found(found.broker)}
 
 
 def _topic_json(topic: TopicView) -> dict[str, Any]:

@@ -110,11 +110,11 @@ def chosen(here: Project, names: list[str] | None) -> list[Pipeline]:
     return [load_pipeline(here, name) for name in names] if names else list(load_all(here).pipelines.values())
 
 
-def context(here: Project, pipeline: str) -> Context:
-    """A pipeline in its surroundings, by name."""
+def context(here: Project, pipeline: str, *, starts: bool = False) -> Context:
+    """A pipeline in its surroundings, by name; `starts` for commands that publish."""
     from forebay.verbs.context import Context
 
-    return Context.of(chosen(here, [pipeline])[0], here)
+    return Context.of(chosen(here, [pipeline])[0], here, starts=starts)
 
 
 def error_document(error: BaseException, kind: str | None = None, message: str | None = None) -> dict[str, Any]:

@@ -73,7 +73,7 @@ def decide(
         from forebay.verbs.decide import waiting as found_waiting
 
         where = project(root)
-        ctx = Context.of(load_pipeline(where, pipeline), where)
+        ctx = Context.of(load_pipeline(where, pipeline), where, starts=True)
         files = found_waiting(where, pipeline, file)
         with follow():
             done = take(ctx, files, (decision, running.getuser(), reason))

@@ -197,7 +197,7 @@ def replay(
         from forebay.cli.run import getuser
         from forebay.verbs import replay as replaying
 
-        ctx = context(project(root), pipeline)
+        ctx = context(project(root), pipeline, starts=True)
         with follow():
             done = replaying.replay(ctx, source, getuser(), reason)
         show({"files": [one.to_json() for one in done]}, as_json, lambda console: _replayed(console, done))

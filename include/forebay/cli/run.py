@@ -50,7 +50,7 @@ def run(
         from forebay.verbs.context import Context
 
         where = project(root)
-        ctx = Context.of(load_pipeline(where, pipeline), where)
+        ctx = Context.of(load_pipeline(where, pipeline), where, starts=True)
         if not ctx.pipeline.quality.suite:
             _spare_pandas()
         with follow():

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from forebay import events
-from forebay.errors import ConfigError, ForebayError
+from forebay.errors import BrokerUnavailableError, ConfigError, ForebayError
 from forebay.kafka import _java, _nodes
 from forebay.kafka._jars import KAFKA_VERSION, locked
 from forebay.kafka._nodes import HOST, Layout
@@ -76,6 +76,17 @@ def ensure(home: Path, cache: Path) -> str:
         home=str(home),
     )
     return started.bootstrap
+
+
+def found(home: Path) -> str:
+    """Bootstrap address of the broker of this home, which is not started. Raises `BrokerUnavailableError` where none runs."""
+    running = status(home)
+    if running is None:
+        raise BrokerUnavailableError(
+            f"looking for a broker: no KAFKA_BOOTSTRAP_SERVERS and no Kafka connection, and none runs in `{home}` "
+            "(start it: forebay broker start)"
+        )
+    return running.bootstrap
 
 
 def start(

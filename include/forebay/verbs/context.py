@@ -18,25 +18,33 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Context:
-    """One pipeline in one project. Cheap to build; nothing is contacted until a verb asks."""
+    """One pipeline in one project. Cheap to build; nothing is contacted until a verb asks.
+
+    `starts`: whether the embedded broker may be started, which is for those who publish; who only reads starts nothing.
+    """
 
     pipeline: Pipeline
     project: Project
     connections: Connections
+    starts: bool = False
 
     @classmethod
-    def of(cls, pipeline: Pipeline, project: Project, connections: Connections | None = None) -> Context:
-        return cls(pipeline, project, connections or EnvironmentConnections())
+    def of(cls, pipeline: Pipeline, project: Project, connections: Connections | None = None, *, starts: bool = False) -> Context:
+        return cls(pipeline, project, connections or EnvironmentConnections(), starts)
 
     @cached_property
     def kafka(self) -> dict[str, Any]:
-        """librdkafka settings of the pipeline's cluster; starts or finds the embedded broker when nothing is configured."""
+        """librdkafka settings of the pipeline's cluster; when nothing is configured, of the embedded broker, which is started where that is allowed.
+
+        Raises `BrokerUnavailableError` where it does not run and may not be started.
+        """
         given = self.connections.kafka(self.pipeline.publish.connection)
         if given is not None:
             return given
         from forebay.kafka import broker
 
-        return {"bootstrap.servers": broker.ensure(self.project.broker, self.project.cache)}
+        home = self.project.broker
+        return {"bootstrap.servers": broker.ensure(home, self.project.cache) if self.starts else broker.found(home)}
 
     @cached_property
     def keep(self) -> Keep:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from forebay.errors import BrokerUnavailableError
 from forebay.kafka import checkup
 from forebay.kafka.checkup import Finding, Level
 from forebay.verbs.context import Context
@@ -15,8 +16,13 @@ LITTLE, NOTHING = 2 * 1024**3, 100 * 1024**2  # bytes
 
 
 def doctor(ctx: Context) -> tuple[Finding, ...]:
-    """Everything that was looked at for one pipeline; changes nothing, apart from starting the embedded broker."""
-    return (_room(ctx.project.home), *checkup.check(ctx.kafka, ctx.pipeline, ctx.keep))
+    """Everything that was looked at for one pipeline; changes and starts nothing."""
+    room = _room(ctx.project.home)
+    try:
+        config = ctx.kafka
+    except BrokerUnavailableError as error:
+        return room, Finding(Level.FAIL, "connection", error.message, unreachable=True)
+    return (room, *checkup.check(config, ctx.pipeline, ctx.keep))
 
 
 def _room(home: Path) -> Finding:
