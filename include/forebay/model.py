@@ -180,6 +180,27 @@ class Column(Json):
 
 
 @dataclass(frozen=True, slots=True)
+class Retyped(Json):
+    """A column whose values are not of the expected type: `old` was expected, `new` is what the file has."""
+
+    name: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drift(Json):
+    """How a file's columns differ from the expected (declared or pinned) ones, by name.
+
+    `added` are left out of the stage. `missing` are null in every row. The rows whose values do not fit a `retyped` column are rejects.
+    """
+
+    added: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    retyped: tuple[Retyped, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Stage(Json):
     """A file's rows as typed columns.
 
@@ -197,6 +218,7 @@ class Stage(Json):
     raw_bytes: int
     inferred: bool = False
     notes: tuple[str, ...] = ()
+    drift: Drift = Drift()
 
     @property
     def rows_read(self) -> int:
@@ -367,6 +389,7 @@ class FileRun(Json):
     error: str | None = None
     again: bool = False  # FAILED, but the same run may succeed later
     settled: str | None = None
+    notes: tuple[str, ...] = ()  # what reading it had to say, drift included
 
     def but(self, **changes: Any) -> FileRun:
         """This value with some fields changed."""

@@ -148,7 +148,6 @@ def test_what_a_later_release_brings_is_said_to_be_so(project: Project, write: W
         ("record: {", "record: {value: {type: avro, subject: orders-value, registry: registry}, ", "avro"),
         ("type: local", "type: local, ready_when: {manifest: manifest.json}", "manifest"),
         ("type: local", 'type: local, ready_when: {expect: {files: 3, deadline: "05:00"}}', "deadline"),
-        ("schema:\n", "schema:\n  on_drift: {retyped: block}\n", "retyped"),
     ],
 )
 def test_later_settings_inside_a_section_are_one_fault_only(
@@ -300,7 +299,6 @@ def test_of_the_whole_design_only_what_is_not_built_yet_is_refused(project: Proj
         "source.ready_when.manifest",
         "source.ready_when.expect.deadline",
         "schema.file",
-        "schema.on_drift.retyped",
         "transform",
         "record.value.type",
         "publish.throttle",

@@ -16,9 +16,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from forebay.contracts import Format, StageWriter
+from forebay.contracts import Format, StageWriter, Tolerance
 from forebay.errors import CorruptFileError
-from forebay.model import Column, Snapshot, SourceFile, Stage
+from forebay.model import Column, Drift, Retyped, Snapshot, SourceFile, Stage
 
 COLUMNS = (
     Column("id", "int64"),
@@ -41,14 +41,21 @@ _ROW = st.fixed_dictionaries(
 Rows = list[dict[str, Any]]
 
 
-def staged(format_: Format[Any], data: bytes, columns: tuple[Column, ...] | None, folder: Path, threads: int = 2) -> Stage:
+def staged(
+    format_: Format[Any],
+    data: bytes,
+    columns: tuple[Column, ...] | None,
+    folder: Path,
+    threads: int = 2,
+    tolerance: Tolerance = Tolerance(),  # noqa: B008 a frozen value
+) -> Stage:
     """The stage of a file with these bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "plain"
     path.write_bytes(data)
     file = SourceFile("file:///in/orders", len(data), 0.0)
     snapshot = Snapshot(file, path, hashlib.sha256(data).hexdigest(), len(data))
-    return format_.read(snapshot, path, columns, StageWriter(folder / "stage", threads=threads))
+    return format_.read(snapshot, path, columns, StageWriter(folder / "stage", threads=threads, tolerance=tolerance))
 
 
 def rows(stage: Stage) -> Rows:
@@ -143,10 +150,21 @@ class FormatContract(ABC):
         with pytest.raises(CorruptFileError, match="`nope`"):
             self.stage(self.encode(sample(2)), tmp_path, (*COLUMNS, Column("nope", "string")))
 
-    def test_columns_unknown_to_the_schema_are_left_out_and_noted(self, tmp_path: Path) -> None:
+    def test_a_declared_column_that_may_be_missing_is_null_in_every_row_and_told(self, tmp_path: Path) -> None:
+        columns = (*COLUMNS, Column("nope", "int64"))
+        stage = staged(self.make_format(), self.encode(sample(3)), columns, tmp_path, tolerance=Tolerance(missing=True))
+        assert rows(stage) == [row | {"nope": None, "__row": i} for i, row in enumerate(sample(3), 1)]
+        assert (stage.drift, stage.columns, stage.rows_rejected) == (Drift(missing=("nope",)), columns, 0)
+
+    def test_a_column_of_which_no_value_fits_is_retyped(self, tmp_path: Path) -> None:
+        table = sample(3)
+        stage = self.stage(self.encode(table), tmp_path, (Column("name", "date"), Column("day", "date")))
+        assert stage.drift.retyped == (Retyped("name", "date", "string"),) and stage.rows_rejected == 3
+
+    def test_columns_unknown_to_the_schema_are_left_out_and_told(self, tmp_path: Path) -> None:
         stage = self.stage(self.encode(sample(2)), tmp_path, (COLUMNS[3], COLUMNS[0]))
         assert rows(stage)[0] == {"day": date(2026, 1, 2), "id": 1, "__row": 1}
-        assert any("name, price, at" in note or "at, name, price" in note for note in stage.notes)
+        assert sorted(stage.drift.added) == ["at", "name", "price"]
 
     def test_undeclared_columns_are_inferred_and_said_so(self, tmp_path: Path) -> None:
         stage = self.stage(self.encode(sample(20)), tmp_path, None)

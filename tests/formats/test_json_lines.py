@@ -11,7 +11,7 @@ import pytest
 
 from forebay.errors import CorruptFileError
 from forebay.formats.json_lines import JsonLines
-from forebay.model import Column, Stage
+from forebay.model import Column, Drift, Stage
 from tests.contracts.formats import FormatContract, Rows, rejects, rows, staged
 
 AB = (Column("a", "int64"), Column("b", "string"))
@@ -90,9 +90,9 @@ def test_escapes_are_decoded(tmp_path: Path) -> None:
     assert rows(read(rb'{"a":1,"b":"\u00e9\n\"\\\u0000"}', tmp_path))[0]["b"] == 'é\n"\\\0'
 
 
-def test_unknown_keys_and_empty_lines_are_noted(tmp_path: Path) -> None:
+def test_unknown_keys_and_empty_lines_are_told(tmp_path: Path) -> None:
     stage = read(GOOD + b'\n\n{"a":2,"z":1}\n', tmp_path)
-    assert stage.notes == ("keys left out, unknown to the schema: z", "empty lines skipped, not counted as rows: 1")
+    assert (stage.notes, stage.drift) == (("empty lines skipped, not counted as rows: 1",), Drift(added=("z",)))
 
 
 def test_an_optional_column_may_be_in_no_line(tmp_path: Path) -> None:

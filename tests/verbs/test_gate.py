@@ -9,7 +9,7 @@ import pytest
 
 from forebay.config.pipeline import Pipeline
 from forebay.errors import ConfigError
-from forebay.model import Decision, FileRun, RuleResult, Severity, Stage, Status, Verdict
+from forebay.model import Decision, Drift, FileRun, Retyped, RuleResult, Severity, Stage, Status, Verdict
 from forebay.verbs.gate import answer, gate
 from tests.support.nouns import file_run
 
@@ -31,8 +31,8 @@ def pipeline(drift: dict[str, str] | None = None, **quality: Any) -> Pipeline:
     )
 
 
-def stage(rows: int = 1000, rejected: int = 0, notes: tuple[str, ...] = ()) -> Stage:
-    return Stage("ab" * 32, HERE, HERE, (), rows, rejected, 0, notes=notes)
+def stage(rows: int = 1000, rejected: int = 0, drift: Drift = Drift()) -> Stage:  # noqa: B008
+    return Stage("ab" * 32, HERE, HERE, (), rows, rejected, 0, drift=drift)
 
 
 def row_rule(success: bool = False, severity: Severity = Severity.CRITICAL) -> RuleResult:
@@ -113,12 +113,27 @@ def test_an_empty_file_is_within_every_budget() -> None:
     assert decided(pipeline(block_when={"quarantined_over": 0}), of=stage(rows=0), quarantined=0).decision is Decision.PUBLISH
 
 
-@pytest.mark.parametrize(("added", "held"), [("warn", False), ("block", True)])
-def test_columns_that_the_schema_does_not_know(added: str, held: bool) -> None:
-    file = decided(pipeline({"added": added}), of=stage(notes=("columns left out, unknown to the schema: extra",)))
-    assert (file.decision is Decision.ASK) == held
-    if held:
-        assert file.reason == "the schema drifted: columns left out, unknown to the schema: extra"
+RETYPED = Drift(retyped=(Retyped("id", "int64", "string"),))
+
+
+@pytest.mark.parametrize("policy", ["warn", "block"])
+@pytest.mark.parametrize(
+    ("kind", "drift", "words"),
+    [
+        ("added", Drift(added=("extra",)), "new columns, left out: `extra`"),
+        ("missing", Drift(missing=("a", "b")), "columns missing, null in every row: `a`, `b`"),
+        ("retyped", RETYPED, "columns of another type: `id` is string, not int64"),
+    ],
+)
+def test_a_drifted_schema_holds_the_file_back_or_not_as_the_pipeline_says(kind: str, drift: Drift, words: str, policy: str) -> None:
+    file = decided(pipeline({kind: policy}), of=stage(drift=drift))
+    assert (file.decision is Decision.ASK) == (policy == "block")
+    assert policy == "warn" or file.reason == f"the schema drifted: {words}"
+
+
+def test_without_a_word_on_drift_new_columns_pass_and_other_types_do_not() -> None:
+    assert decided(pipeline(), of=stage(drift=Drift(added=("extra",)))).decision is Decision.PUBLISH
+    assert decided(pipeline(), of=stage(drift=RETYPED)).decision is Decision.ASK
 
 
 def test_all_reasons_are_told() -> None:

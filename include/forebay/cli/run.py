@@ -236,6 +236,7 @@ def _notes(report: RunReport) -> list[str]:
     """Why, for every file that did not simply pass; what is ready to be read; what the run as a whole has to say."""
     plain = [file for file in report.files if file.status is Status.DONE and not file.quarantined]
     notes = [f"{file.file.name}: {file.error or file.decision_reason or file.reason}" for file in report.files if file not in plain]
+    notes += [f"{file.file.name}: {note}" for file in report.files for note in file.notes]
     if any(file.quarantined for file in report.files):
         notes.append(f"rows set aside: forebay quarantine list {report.pipeline}")
     notes += [f"quality report: {file.docs}" for file in report.files if file.docs]

@@ -42,7 +42,6 @@ class Later:
 LATER = (
     Later(("transform",), "leave it out"),
     Later(("schema", "file"), "write `columns` instead", hides=("schema", "columns")),
-    Later(("schema", "on_drift", "retyped"), "leave it out: a value of another type sets its row aside"),
     Later(("record", "value", "type"), "use `json`", ("record", "value"), ("avro", "protobuf"), "serializers"),
     Later(("publish", "throttle"), "leave it out"),
     Later(("schedule", "on"), "use `cron`", hides=("schedule",)),

@@ -115,13 +115,15 @@ class FormatSection(Settings):
     """The format plug-in's own settings."""
 
 
-class Drift(Settings):
-    """What to do when a file's columns are not the declared ones."""
+class OnDrift(Settings):
+    """What to do when a file's columns are not the expected ones. What drifted is said in either case."""
 
     added: Literal["warn", "block"] = "warn"
-    """The file has columns that are not declared; they are not published."""
+    """The file has columns that are not expected; they are not published. `block`: the file is held back."""
     missing: Literal["warn", "block"] = "block"
-    """The file lacks declared columns."""
+    """The file lacks expected columns. `warn`: they are null in every row; a file without a key column fails. `block`: the file fails."""
+    retyped: Literal["warn", "block"] = "block"
+    """No value of a column is of its type. Such rows are set aside. `block`: the file is held back."""
 
 
 class SchemaSection(Settings):
@@ -130,7 +132,7 @@ class SchemaSection(Settings):
     columns: dict[str, str] = Field(min_length=1)
     """Name to type, in the order of the record's fields: `int8`…`int64`, `uint8`…`uint64`, `float32`, `float64`, `decimal(p,s)`, `string`, `bool`, `date`,
     `time`, `timestamp`, `timestamp[tz]`, `binary`."""
-    on_drift: Drift = Drift()
+    on_drift: OnDrift = OnDrift()
     """What to do when a file's columns are others."""
 
 

@@ -2,7 +2,7 @@
 
 from forebay.contracts.compression import Compression
 from forebay.contracts.connections import Connections
-from forebay.contracts.format import Format, StageWriter
+from forebay.contracts.format import Format, StageWriter, Tolerance
 from forebay.contracts.notifier import Notice, Notifier
 from forebay.contracts.partitioner import Partitioner
 from forebay.contracts.serializer import Encoded, Serializer, SqlEncoding
@@ -24,4 +24,5 @@ __all__ = [
     "Source",
     "SqlEncoding",
     "StageWriter",
+    "Tolerance",
 ]

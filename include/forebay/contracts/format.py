@@ -14,12 +14,25 @@ S = TypeVar("S", bound=Settings)
 
 
 @dataclass(frozen=True, slots=True)
+class Tolerance:
+    """How far a file's columns may differ from the expected ones and still be read.
+
+    `missing`: expected columns may be missing, and are null then. `misfits`: the share of a column's values that may be of another type before
+    the column counts as retyped, or, where types are inferred, before it gets a wider type. At 1, only a column without any fitting value is retyped.
+    """
+
+    missing: bool = False
+    misfits: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class StageWriter:
-    """Where and with what means a format writes its stage: folder, DuckDB memory limit (bytes) and threads."""
+    """Where and with what means a format writes its stage: folder, DuckDB memory limit (bytes) and threads; and what it tolerates."""
 
     folder: Path
     memory_limit: int = 1 << 29
     threads: int = 2
+    tolerance: Tolerance = Tolerance()
 
 
 class Format(ABC, Generic[S]):
@@ -36,6 +49,7 @@ class Format(ABC, Generic[S]):
 
         `plain` is the unpacked file. `columns` are the declared ones; None infers them once per file (and `Stage.inferred` says so).
         A row that cannot be decoded, parsed or typed without changing a value becomes a reject; it never stops the file. A declared
-        column that the file lacks, or that is named twice, raises `CorruptFileError`; columns that the schema does not know are left out and noted.
+        column that is named twice, or that the file lacks and may not lack (`Tolerance.missing`), raises `CorruptFileError`. `Stage.drift` says
+        how the file's columns differ from the expected ones.
         Raises `CorruptFileError` if the file as a whole cannot be read. The same bytes and settings give the same stage.
         """

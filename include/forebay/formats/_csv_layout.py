@@ -10,7 +10,7 @@ from forebay.errors import ConfigError, CorruptFileError
 from forebay.formats import _header, _staging
 from forebay.formats._csv_scan import Scan
 from forebay.formats._text import Text
-from forebay.model import Column
+from forebay.model import Column, Drift
 
 if TYPE_CHECKING:
     from forebay.formats.csv import CsvSettings
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """`names` are the file's columns, `wanted` the staged ones, each with its place among them.
+    """`names` are the file's columns, `wanted` the staged ones, each with its place among them (-1: it is missing).
 
     `above` is how many physical lines come before the first record, `header` how many of those count (`_lines`).
     """
@@ -28,10 +28,10 @@ class Layout:
     wanted: tuple[tuple[str, int], ...]
     above: int = 0
     header: int = 0
-    notes: tuple[str, ...] = ()
+    drift: Drift = Drift()  # noqa: RUF009 a frozen value
 
 
-def layout(config: CsvSettings, text: Text, columns: tuple[Column, ...] | None, uri: str) -> Layout:
+def layout(config: CsvSettings, text: Text, columns: tuple[Column, ...] | None, uri: str, may_lack: bool = False) -> Layout:
     """Read the header and match it with the declared columns.
 
     Raises `CorruptFileError` if the header cannot be read, or lacks a declared column; `ConfigError` for names that cannot be staged.
@@ -44,13 +44,13 @@ def layout(config: CsvSettings, text: Text, columns: tuple[Column, ...] | None, 
     if columns is None:
         _check_all(first.names, uri)
         wanted = tuple((name, i) for i, name in enumerate(first.names))
-        notes: tuple[str, ...] = ()
+        drift = Drift()
     else:
-        wanted, notes = _matched(first.names, columns, uri)
+        wanted, drift = _matched(first.names, columns, uri, may_lack)
     _check_wanted(config, wanted, uri)
     scan = _scan(config, text, len(first.names), first.skipped)
     header = first.skipped + first.lines if scan.width == 1 else first.filled
-    return Layout(first.names, scan, wanted, first.skipped + first.lines, header, notes)
+    return Layout(first.names, scan, wanted, first.skipped + first.lines, header, drift)
 
 
 def _without_header(config: CsvSettings, text: Text, columns: tuple[Column, ...] | None, first: _header.Header | None, uri: str) -> Layout:
@@ -63,11 +63,12 @@ def _without_header(config: CsvSettings, text: Text, columns: tuple[Column, ...]
     return Layout(names, _scan(config, text, len(names), 0), wanted)
 
 
-def _matched(names: Sequence[str], columns: Sequence[Column], uri: str) -> tuple[tuple[tuple[str, int], ...], tuple[str, ...]]:
-    where = _header.positions(names, columns, uri)
-    unknown = _header.unknown(names, columns)
-    notes = (f"columns left out, unknown to the schema: {', '.join(unknown)}",) if unknown else ()
-    return tuple((column.name, at) for column, at in zip(columns, where, strict=True)), notes
+def _matched(names: Sequence[str], columns: Sequence[Column], uri: str, may_lack: bool) -> tuple[tuple[tuple[str, int], ...], Drift]:
+    missing = tuple(column.name for column in columns if column.name not in names) if may_lack else ()
+    present = [column for column in columns if column.name not in missing]
+    where = dict(zip((column.name for column in present), _header.positions(names, present, uri), strict=True))
+    wanted = tuple((column.name, where.get(column.name, -1)) for column in columns)
+    return wanted, Drift(tuple(_header.unknown(names, columns)), missing)
 
 
 def _check_all(names: Sequence[str], uri: str) -> None:

@@ -45,6 +45,7 @@ class Reading:
     uri: str
     scan: _csv_scan.Scan = field(init=False)
     mended: _csv_scan.Mended | None = None
+    misfits: float = 1.0
     _lines: Lines | None = None
     _turns: Iterator[int] = field(default_factory=count)
 
@@ -66,8 +67,11 @@ class Reading:
             at = self.mended.at if self.mended else set()
             told = _csv_scan.rejects(lines, table, found, self.layout.names, at, self.config.max_record_bytes)
             refused, raw = _staging.Refused(found.readable_before, told), lambda places: lines.raw(*found.lines(places))
-        inferred = types is None
-        return _staging.finish(self.connection, self.into, snapshot, cells, typed, refused, raw, raw_bytes, inferred, notes)
+        inferred, drift = types is None, self.layout.drift
+        if not inferred:
+            retyped = _staging.retyped(self.connection, typed, cells, self.misfits, lambda names: self._types(names, None))
+            drift = replace(drift, retyped=retyped)
+        return _staging.finish(self.connection, self.into, snapshot, cells, typed, refused, raw, raw_bytes, inferred, notes, drift)
 
     @property
     def lines(self) -> Lines:
@@ -82,6 +86,8 @@ class Reading:
     def _cell(self, name: str, at: int, type_: Type) -> _staging.Cell:
         rules = self.config.columns.get(name, STRICT)
         words = (*self.config.null_values, *(rules.null_values or ()))
+        if at < 0:
+            return _staging.text_cell(name, type_, "NULL::VARCHAR")
         text = f"c{at}"
         if self.config.trim if rules.trim is None else rules.trim:
             text = f"trim({text}, ' ' || chr(9))"
@@ -131,7 +137,7 @@ class Reading:
 
     def _account(self, typed: _staging.Typed, table: pa.Table) -> tuple[Multiline, list[str]]:
         """Which records have several lines, as far as that must be known, and notes on lines that are no records."""
-        notes = [*self.layout.notes, *self.text.notes]
+        notes = [*self.text.notes]
         refused = int(np.sum(table["lines"].to_numpy())) if table.num_rows else 0
         spare = self.text.lines - self.layout.above - typed.readable - refused
         multiline, inside = Multiline.none(), spare

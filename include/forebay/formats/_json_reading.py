@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from forebay.config.types import Type
+from forebay.contracts import Tolerance
 from forebay.errors import ConfigError, CorruptFileError
 from forebay.formats import _csv_scan, _json_cells, _staging
 from forebay.formats._casts import value
 from forebay.formats._lines import Lines, Multiline
 from forebay.formats._rules import STRICT
 from forebay.formats._text import Text
-from forebay.model import Snapshot, Stage
+from forebay.model import Drift, Snapshot, Stage
 from forebay.support.sql import parquet
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Reading:
     folder: Path
     text: Text
     uri: str
+    tolerance: Tolerance
     _turns: Iterator[int] = field(default_factory=count)
 
     def stage(self, snapshot: Snapshot, types: Mapping[str, Type] | None, raw_bytes: int) -> Stage:
@@ -52,11 +54,10 @@ class Reading:
         statement = _staging.select(cells, source, _json_cells.BESIDES)
         typed = _staging.copy(self.connection, statement, self.folder)
         refused = self._refused(turn)
-        if types is not None:
-            self._check_present(typed, declared)
-        notes = [*self.text.notes, *self._notes(typed, refused, declared)]
+        drift = self._drift(typed, cells, declared) if types is not None else Drift()
+        notes = [*self.text.notes, *self._notes(typed, refused)]
         inferred = types is None
-        return _staging.finish(self.connection, self.into, snapshot, cells, typed, refused, None, raw_bytes, inferred, notes)
+        return _staging.finish(self.connection, self.into, snapshot, cells, typed, refused, None, raw_bytes, inferred, notes, drift)
 
     def _scan(self) -> _csv_scan.Scan:
         return _csv_scan.Scan(self.text.path, 1, _NO_BYTE_OF_JSON, None, record_bytes=self.config.max_record_bytes)
@@ -79,33 +80,41 @@ class Reading:
         told = _csv_scan.rejects(lines, table, found, (), set(), self.config.max_record_bytes)
         return _staging.Refused(found.readable_before, told)
 
-    def _check_present(self, typed: _staging.Typed, declared: Mapping[str, Type]) -> None:
-        """Raise `CorruptFileError` for declared columns that no line has."""
+    def _drift(self, typed: _staging.Typed, cells: Sequence[_staging.Cell], declared: Mapping[str, Type]) -> Drift:
+        retyped = _staging.retyped(self.connection, typed, cells, self.tolerance.misfits, self._kinds)
+        return Drift(self._added(typed, declared), self._missing(typed, declared), retyped)
+
+    def _added(self, typed: _staging.Typed, declared: Mapping[str, Type]) -> tuple[str, ...]:
+        """Keys that are not expected."""
+        keys = f"SELECT DISTINCT unnest(string_split({_staging.REST}, chr(31))) FROM {parquet(typed.path)}"
+        found = self.connection.execute(f"{keys} WHERE {_staging.REST} <> '' AND {_staging.REASON} IS NULL ORDER BY 1").fetchall()
+        return tuple(key for (key,) in found if key not in declared)
+
+    def _missing(self, typed: _staging.Typed, declared: Mapping[str, Type]) -> tuple[str, ...]:
+        """Expected columns that no line has and that need not be there. Raises `CorruptFileError` for others."""
         empty = [name for name in self._empty_columns(typed, declared) if name not in self.config.optional]
         if not empty:
-            return
+            return ()
         source = _json_cells.source(self._scan().source(next(self._turns)), empty)
         counts = ", ".join(f"count(x[{i + 1}])" for i in range(len(empty)))
         [(objects, *found)] = self.connection.execute(
             f"SELECT count(*) FILTER (json_type(j) = 'OBJECT'), {counts} FROM {source}"
         ).fetchall()
-        missing = [f"`{name}`" for name, lines in zip(empty, found, strict=True) if not lines]
-        if objects and missing:
+        missing = tuple(name for name, lines in zip(empty, found, strict=True) if not lines) if objects else ()
+        if missing and not self.tolerance.missing:
+            names = ", ".join(f"`{name}`" for name in missing)
             way_out = "rename them in the schema, or name them in format.optional"
-            raise CorruptFileError(f"reading `{self.uri}`: no line has the key {', '.join(missing)} ({way_out})", uri=self.uri)
+            raise CorruptFileError(f"reading `{self.uri}`: no line has the key {names} ({way_out})", uri=self.uri)
+        return missing
 
     def _empty_columns(self, typed: _staging.Typed, declared: Mapping[str, Type]) -> list[str]:
         counts = ", ".join(f"count({_staging.quoted(name)})" for name in declared)
         [row] = self.connection.execute(f"SELECT {counts} FROM {parquet(typed.path)}").fetchall()
         return [name for name, values in zip(declared, row, strict=True) if not values]
 
-    def _notes(self, typed: _staging.Typed, refused: _staging.Refused, declared: Mapping[str, Type]) -> list[str]:
-        keys = f"SELECT DISTINCT unnest(string_split({_staging.REST}, chr(31))) FROM {parquet(typed.path)}"
-        found = self.connection.execute(f"{keys} WHERE {_staging.REST} <> '' AND {_staging.REASON} IS NULL ORDER BY 1").fetchall()
-        unknown = [key for (key,) in found if key not in declared]
-        notes = [f"keys left out, unknown to the schema: {', '.join(unknown)}"] if unknown else []
+    def _notes(self, typed: _staging.Typed, refused: _staging.Refused) -> list[str]:
         skipped = self.text.lines - typed.readable - len(refused.after)
-        return notes + ([f"empty lines skipped, not counted as rows: {skipped}"] if skipped > 0 else [])
+        return [f"empty lines skipped, not counted as rows: {skipped}"] if skipped > 0 else []
 
     def _inferred(self) -> dict[str, Type]:
         """A type for every key of the file: those of the first object in its order, then the others by name."""

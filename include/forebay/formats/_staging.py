@@ -17,7 +17,7 @@ from forebay.formats import _casts
 from forebay.formats._row_column import NAME as ROW
 from forebay.formats._row_column import add_row_column
 from forebay.formats._rules import STRICT, ColumnRules
-from forebay.model import Column, Snapshot, Stage
+from forebay.model import Column, Drift, Retyped, Snapshot, Stage
 from forebay.support.sql import literal, literals, parquet, quoted
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ _SEPARATOR = "chr(31)"
 # are for words that repeat: columns of more are given up early.
 PARQUET = "FORMAT parquet, COMPRESSION uncompressed, PARQUET_VERSION v2, ROW_GROUP_SIZE 65536, DICTIONARY_SIZE_LIMIT 1000"
 REJECTS_BATCH = 1 << 14
+STRING = Type("string")
 
 
 Sql = Callable[[str], str]
@@ -146,6 +147,28 @@ def failing_columns(connection: duckdb.DuckDBPyConnection, typed: Typed) -> set[
     return {name for (name,) in connection.execute(f"{found} WHERE {REASON} IS NOT NULL").fetchall()}
 
 
+def retyped(
+    connection: duckdb.DuckDBPyConnection,
+    typed: Typed,
+    cells: Sequence[Cell],
+    misfits: float,
+    types: Callable[[list[str]], Sequence[Type | None]],
+) -> tuple[Retyped, ...]:
+    """The columns of which no value fits, or more than a share of `misfits` does not; `types` names the types that columns have in the file."""
+    if not typed.bad:
+        return ()
+    names = f"SELECT unnest(string_split({COLUMNS}, {_SEPARATOR})) AS name FROM {parquet(typed.path)} WHERE {REASON} IS NOT NULL"
+    bad = dict(connection.execute(f"SELECT name, count(*) FROM ({names}) GROUP BY name").fetchall())
+    found = [cell for cell in cells if cell.name in bad]
+    if not found:
+        return ()
+    counts = ", ".join(f"count({quoted(cell.name)})" for cell in found)
+    [fitting] = connection.execute(f"SELECT {counts} FROM {parquet(typed.path)}").fetchall()
+    over = [cell for cell, fit in zip(found, fitting, strict=True) if not fit or bad[cell.name] > misfits * (bad[cell.name] + fit)]
+    new = types([cell.name for cell in over]) if over else ()
+    return tuple(Retyped(cell.name, str(cell.type), str(type_ or STRING)) for cell, type_ in zip(over, new, strict=True))
+
+
 @dataclass(frozen=True, slots=True)
 class Refused:
     """Unreadable records, in file order: `after[i]` is how many readable ones lie before record i; `table` has the columns of rejects."""
@@ -169,6 +192,7 @@ def finish(
     raw_bytes: int,
     inferred: bool,
     notes: Sequence[str],
+    drift: Drift = Drift(),  # noqa: B008 a frozen value
 ) -> Stage:
     """Number the rows, part the good from the bad, and describe the stage. Without `raw`, the raw text lies in the typed file."""
     from forebay.formats._lines import row_numbers
@@ -190,6 +214,7 @@ def finish(
         raw_bytes=raw_bytes,
         inferred=inferred,
         notes=tuple(notes),
+        drift=drift,
     )
 
 

@@ -75,6 +75,6 @@ class Csv(Format[CsvSettings]):
         types = [parse(column.type) for column in columns] if columns is not None else None
         with scratch(into) as folder, connect(into, folder, uri) as connection:
             text = prepare(plain, folder, self.config.encoding, self.config.quote, uri)
-            found = layout(self.config, text, columns, uri)
-            reading = Reading(self.config, connection, into.folder, folder, text, found, uri)
+            found = layout(self.config, text, columns, uri, into.tolerance.missing)
+            reading = Reading(self.config, connection, into.folder, folder, text, found, uri, misfits=into.tolerance.misfits)
             return reading.stage(snapshot, types, plain.stat().st_size)

@@ -43,4 +43,5 @@ class JsonLines(Format[JsonLinesSettings]):
         types = {column.name: parse(column.type) for column in columns} if columns is not None else None
         with scratch(into) as folder, connect(into, folder, uri) as connection:
             text = prepare(plain, folder, self.config.encoding, None, uri)
-            return Reading(self.config, connection, into.folder, folder, text, uri).stage(snapshot, types, plain.stat().st_size)
+            reading = Reading(self.config, connection, into.folder, folder, text, uri, into.tolerance)
+            return reading.stage(snapshot, types, plain.stat().st_size)

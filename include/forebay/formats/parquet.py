@@ -11,7 +11,7 @@ from forebay.formats import _casts, _header, _staging
 from forebay.formats._duck import connect, scratch
 from forebay.formats._rules import STRICT
 from forebay.formats._types import from_duckdb, to_duckdb
-from forebay.model import Column, Snapshot, Stage
+from forebay.model import Column, Drift, Snapshot, Stage
 from forebay.support.sql import parquet, quoted
 
 
@@ -36,16 +36,19 @@ class Parquet(Format[ParquetSettings]):
             found = {name: sql for name, sql, *_ in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()}
             types = declared if declared is not None else _own_types(found, uri)
             _staging.check_names(list(types), uri)
-            _header.positions(list(found), columns or (), uri)
-            cells = [_cell(name, found[name], type_, uri) for name, type_ in types.items()]
-            fields = ", ".join(f"{quoted(cell.name)} := {quoted(cell.name)}" for cell in cells)
+            missing = tuple(name for name in types if name not in found) if into.tolerance.missing else ()
+            _header.positions(list(found), [column for column in columns or () if column.name not in missing], uri)
+            cells = [_null(name, type_) if name in missing else _cell(name, found[name], type_, uri) for name, type_ in types.items()]
+            fields = ", ".join(f"{quoted(cell.name)} := {quoted(cell.name)}" for cell in cells if cell.name not in missing)
             raw = f"CAST(to_json(struct_pack({fields})) AS VARCHAR)"
             typed = _staging.copy(connection, _staging.select(cells, source, _staging.Besides(raw=raw)), folder)
-            unknown = _header.unknown(list(found), columns) if columns is not None else []
-            notes = [f"columns left out, unknown to the schema: {', '.join(unknown)}"] if unknown else []
+            added = tuple(_header.unknown(list(found), columns)) if columns is not None else ()
+            misfits = into.tolerance.misfits
+            retyped = _staging.retyped(connection, typed, cells, misfits, lambda names: [from_duckdb(found[name]) for name in names])
+            drift = Drift(added, missing, retyped)
             refused = _staging.Refused(np.empty(0, np.int64))
             size = plain.stat().st_size
-            return _staging.finish(connection, into.folder, snapshot, cells, typed, refused, None, size, columns is None, notes)
+            return _staging.finish(connection, into.folder, snapshot, cells, typed, refused, None, size, columns is None, (), drift)
 
 
 def _own_types(found: dict[str, str], uri: str) -> dict[str, Type]:
@@ -59,6 +62,11 @@ def _own_types(found: dict[str, str], uri: str) -> dict[str, Type]:
             )
         types[name] = type_
     return types
+
+
+def _null(name: str, type_: Type) -> _staging.Cell:
+    """The cell of a column that the file lacks."""
+    return _staging.text_cell(name, type_, "NULL::VARCHAR")
 
 
 def _cell(name: str, sql: str, type_: Type, uri: str) -> _staging.Cell:

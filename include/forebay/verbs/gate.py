@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from forebay.config.pipeline import BlockWhen, Budget, Drift, Pipeline
+from forebay.config.pipeline import BlockWhen, Budget, OnDrift, Pipeline
 from forebay.errors import ConfigError
-from forebay.model import Decision, FileRun, RuleResult, Severity, Stage, Status, Verdict
+from forebay.model import Decision, Drift, FileRun, RuleResult, Severity, Stage, Status, Verdict
 
 WARNING = "; WARNING: "
 """What stands in a decision's reason before that which exceeds `warn_when`."""
 GATE = "gate"
 """Who decided, when no person did."""
-ADDED = "columns left out, unknown to the schema"
-MISSING = "columns missing"
-"""How the notes of a stage begin that tell of a drifted schema."""
 
 _WORST_FIRST = list(Severity)
+_NAMED = 20  # columns that are named in words
 
 
 def gate(pipeline: Pipeline, file: FileRun, stage: Stage, verdict: Verdict | None, quarantined: int) -> FileRun:
@@ -30,7 +28,7 @@ def gate(pipeline: Pipeline, file: FileRun, stage: Stage, verdict: Verdict | Non
         *_table_rules(pipeline.quality.block_when, verdict),
         *_budget(pipeline.quality.block_when, stage.rows_in, quarantined),
         *_rule_limits(pipeline.quality.block_when, stage.rows_in, verdict),
-        *_drift(pipeline.schema_.on_drift if pipeline.schema_ else Drift(), stage),
+        *_drift(on_drift(pipeline), stage.drift),
     ]
     if not held:
         words = _passed(stage, verdict, quarantined) + _warned(pipeline, stage, verdict, quarantined)
@@ -113,11 +111,36 @@ def _percent(share: float) -> str:
     return f"{share * 100:.3g} %"
 
 
-def _drift(on_drift: Drift, stage: Stage) -> Iterator[str]:
-    for note in stage.notes:
-        blocks = (note.startswith(ADDED) and on_drift.added == "block") or (note.startswith(MISSING) and on_drift.missing == "block")
-        if blocks:
-            yield f"the schema drifted: {note}"
+def on_drift(pipeline: Pipeline) -> OnDrift:
+    """What the pipeline does when a file's columns are others."""
+    return pipeline.schema_.on_drift if pipeline.schema_ else OnDrift()
+
+
+def _drift(policy: OnDrift, drift: Drift) -> Iterator[str]:
+    """The kinds of drift that the pipeline does not let pass."""
+    kinds = drift_words(drift)
+    yield from (f"the schema drifted: {words}" for kind, words in kinds.items() if getattr(policy, kind) == "block")
+
+
+def drift_words(drift: Drift) -> dict[str, str]:
+    """What drifted, in words, by the name of its setting."""
+    words = {}
+    if drift.added:
+        words["added"] = f"new columns, left out: {_named(drift.added)}"
+    if drift.missing:
+        words["missing"] = f"columns missing, null in every row: {_named(drift.missing)}"
+    if drift.retyped:
+        changes = ", ".join(f"`{one.name}` is {one.new}, not {one.old}" for one in drift.retyped[:_NAMED])
+        words["retyped"] = f"columns of another type: {changes}{_more(len(drift.retyped))}"
+    return words
+
+
+def _named(names: tuple[str, ...]) -> str:
+    return ", ".join(f"`{name}`" for name in names[:_NAMED]) + _more(len(names))
+
+
+def _more(count: int) -> str:
+    return f" and {count - _NAMED} more" if count > _NAMED else ""
 
 
 def _passed(stage: Stage, verdict: Verdict | None, quarantined: int) -> str:

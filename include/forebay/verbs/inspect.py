@@ -9,7 +9,7 @@ from pathlib import Path
 
 from forebay import events, registry
 from forebay.compressions._unpack import unpack
-from forebay.contracts import StageWriter
+from forebay.contracts import StageWriter, Tolerance
 from forebay.errors import CorruptFileError, FatalError, FileChangedError
 from forebay.index import projection
 from forebay.kafka import topics
@@ -21,7 +21,7 @@ from forebay.verbs._learnt import compare_with_history
 from forebay.verbs._notify import notify
 from forebay.verbs.context import Context
 from forebay.verbs.encode import compose_quarantine
-from forebay.verbs.gate import gate
+from forebay.verbs.gate import drift_words, gate, on_drift
 from forebay.verbs.work import Work
 
 
@@ -52,7 +52,10 @@ def _inspect(ctx: Context, file: FileRun) -> FileRun:
     aside = quarantine(ctx, stage, verdict, Decision.PUBLISH, work, topics.max_message_bytes(ctx.kafka, ctx.pipeline.topic.name))
     quarantined = _lines(aside)
     docs = verdict.docs if verdict else None
-    known = file.but(fingerprint=snapshot.fingerprint, work=work.folder, rows_in=stage.rows_in, quarantined=quarantined, docs=docs)
+    told = (*stage.notes, *drift_words(stage.drift).values())
+    known = file.but(
+        fingerprint=snapshot.fingerprint, work=work.folder, rows_in=stage.rows_in, quarantined=quarantined, docs=docs, notes=told
+    )
     decided = gate(ctx.pipeline, known.but(status=Status.INSPECTED), stage, verdict, quarantined)
     if verdict:
         projection.project_verdict(ctx.project.index, decided, verdict)
@@ -163,7 +166,9 @@ def _stage(ctx: Context, snapshot: Snapshot, work: Work) -> Stage:
     draft.mkdir(parents=True)
     try:
         plain = unpack(snapshot.path, snapshot.file.name, ctx.pipeline.source.compression, draft / "plain")
-        stage = plugin(plugin.Config(**section.options)).read(snapshot, plain, columns_declared(ctx), StageWriter(draft))
+        writer = StageWriter(draft, tolerance=Tolerance(missing=on_drift(ctx.pipeline).missing == "warn"))
+        stage = plugin(plugin.Config(**section.options)).read(snapshot, plain, columns_declared(ctx), writer)
+        _refuse_without_key(ctx, stage, snapshot)
         (draft / "plain").unlink(missing_ok=True)
         final = _move(stage, draft, work.stage_folder)
     finally:
@@ -176,9 +181,17 @@ def _stage(ctx: Context, snapshot: Snapshot, work: Work) -> Stage:
         rejected=final.rows_rejected,
         columns=len(final.columns),
         inferred=[f"{column.name} {column.type}" for column in final.columns] if final.inferred else [],
-        notes=list(final.notes),
+        notes=[*final.notes, *drift_words(final.drift).values()],
     )
     return final
+
+
+def _refuse_without_key(ctx: Context, stage: Stage, snapshot: Snapshot) -> None:
+    """Raise `CorruptFileError` if the file lacks a key column: every row would be set aside for a null."""
+    missing = [f"`{name}`" for name in ctx.pipeline.record.key if name in stage.drift.missing]
+    if missing:
+        uri = snapshot.file.uri
+        raise CorruptFileError(f"reading `{uri}`: it lacks {', '.join(missing)} of `record.key` (ask for it again with its key)", uri=uri)
 
 
 def _move(stage: Stage, draft: Path, to: Path) -> Stage:
