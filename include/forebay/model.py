@@ -354,6 +354,32 @@ class Replay(Json):
 
 
 @dataclass(frozen=True, slots=True)
+class Question(Json):
+    """What a person is asked about a file that is held back.
+
+    `number` counts the questions about a content and its generation: all that are open at once have the same, so one answer is the answer to all.
+    """
+
+    number: int
+    asked: datetime
+    link: str | None = None  # Airflow's page, where the answer is expected; None: the command line
+    deadline: datetime | None = None  # when `default` holds; None: the question stands
+    default: Decision | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Json):
+    """What was decided of a file that was held back: who, why, when, and where it was said. `person` False: nobody said anything in time."""
+
+    decision: Decision
+    who: str
+    reason: str
+    at: datetime
+    place: str = "the command line"
+    person: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class FileRun(Json):
     """What became of one file in one run: the value that the verbs pass on, Airflow carries in XCom and the index keeps.
 
@@ -376,6 +402,7 @@ class FileRun(Json):
     decided_by: str | None = None
     decision_reason: str | None = None
     decided_at: datetime | None = None  # when a person decided
+    question: Question | None = None  # what a person was asked
     follows: str | None = None  # the run in which the file waited for this decision
     replay: Replay | None = None  # set: these are repaired rows of a content that was published before
     work: Path | None = None  # folder with snapshot, stage.json, verdict.json, quarantine.parquet

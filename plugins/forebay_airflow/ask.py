@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.hitl import HITLOperator
@@ -19,6 +21,11 @@ class StewardOperator(HITLOperator):
     why; the form shows the first question's text as it was (Airflow keeps it).
     """
 
+    def __init__(self, *, asked: Callable[[Any, datetime], None], response_timeout: timedelta, **kwargs: Any) -> None:
+        """`asked` hears of the question with the task's context and the moment when the default holds."""
+        super().__init__(response_timeout=response_timeout, **kwargs)
+        self.asked, self.patience = asked, response_timeout
+
     @property
     def serialized_params(self) -> dict[str, dict[str, Any]]:
         """The form's fields. There a reason is required, which is why it has no value yet; a task's own parameter may not be so (Airflow looks at each start)."""
@@ -28,6 +35,7 @@ class StewardOperator(HITLOperator):
     def execute(self, context: Any) -> Any:
         if context["ti"].try_number > 1:
             self.body = f"**{_again(context)}**\n\n{self.body}"
+        self.asked(context, datetime.now(UTC) + self.patience)
         return super().execute(context)
 
     def execute_complete(self, context: Any, event: dict[str, Any]) -> Any:

@@ -91,7 +91,7 @@ def _tasks(steps: Steps) -> None:
     discover = WindowSensor(task_id="discover", look=steps.discover, mode="reschedule", poke_interval=POKE, timeout=WINDOW_TIMEOUT)
     inspect = task(task_id="inspect", pool=INSPECT_POOL)(steps.inspect).expand(unit=discover.output)
     gate = task.branch(task_id="gate", trigger_rule=TriggerRule.ALL_DONE)(steps.gate)()
-    ask = _steward(pipeline)
+    ask = _steward(steps)
     select = task(task_id="select", trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)(steps.select)()
     publish = task(task_id="publish", pool=PUBLISH_POOL, max_active_tis_per_dag=lanes)(steps.publish).expand(unit=select)
     reconcile = task(task_id="reconcile", trigger_rule=TriggerRule.ALL_DONE, outlets=[asset(pipeline)])(steps.reconcile)()
@@ -102,7 +102,8 @@ def _tasks(steps: Steps) -> None:
     publish >> reconcile >> settle >> report
 
 
-def _steward(pipeline: Pipeline) -> ask.StewardOperator:
+def _steward(steps: Steps) -> ask.StewardOperator:
+    pipeline = steps.pipeline
     settings = pipeline.quality.steward
     return ask.StewardOperator(
         task_id="steward",
@@ -110,6 +111,7 @@ def _steward(pipeline: Pipeline) -> ask.StewardOperator:
         body="{{ ti.xcom_pull(task_ids='gate', key='question') }}",
         options=list(steward.OPTIONS),
         defaults=steward.default_option(pipeline),
+        asked=steps.asked,
         params=ask.form(),
         response_timeout=settings.timeout,
         assigned_users=[{"id": user, "name": user} for user in settings.users] or None,

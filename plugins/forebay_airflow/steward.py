@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from forebay.config.pipeline import Pipeline
-from forebay.model import Decision, FileRun
+from forebay.model import Answer, Decision, FileRun
 
 PASSING = "Publish passing rows"
 ALL = "Publish all rows"
@@ -28,12 +28,18 @@ def default_option(pipeline: Pipeline) -> str:
     return PASSING if pipeline.quality.steward.default == "publish" else REJECT
 
 
-def question(files: Iterable[FileRun], reports: Path, airflow: str = "") -> str:
-    """The files that are held back, in Markdown: name, counts, why, and their quality report, on forebay's pages of the Airflow at that address."""
+def question(files: Iterable[FileRun], reports: Path, airflow: str = "", before: Mapping[str, str] | None = None) -> str:
+    """The files that are held back, in Markdown: name, counts, why, and their quality report, on forebay's pages of the Airflow at that address.
+
+    `before`: what was answered when the same content was asked about earlier, by uri.
+    """
     asked = list(files)
     lines = [f"**{len(asked)} file(s) are held back.** *{PASSING}* sets the rows aside that failed a critical rule; "
              f"*{ALL}* publishes them too (unreadable rows stay aside); *{REJECT}* publishes nothing of these files.", ""]  # fmt: skip
-    lines += [_line(file, reports, airflow) for file in asked[:_LISTED]]
+    for file in asked[:_LISTED]:
+        lines.append(_line(file, reports, airflow))
+        if before and file.file.uri in before:
+            lines.append(f"    - asked before: {plain(before[file.file.uri])}")
     if len(asked) > _LISTED:
         lines.append(f"- … and {len(asked) - _LISTED} more")
     return "\n".join(lines)
@@ -55,14 +61,15 @@ def plain(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]()#+!|~<>])", r"\\\1", html.escape(text, quote=False).replace("\n", " "))
 
 
-def decision(answer: dict[str, Any] | None) -> tuple[Decision, str, str, datetime | None] | None:
-    """Decision, who, why and when of the HITL operator's XCom; None when nobody was asked."""
-    if not answer:
+def answer(said: dict[str, Any] | None) -> Answer | None:
+    """The HITL operator's XCom as an answer; None when nobody was asked."""
+    if not said:
         return None
-    user = answer.get("responded_by_user") or {}
+    user = said.get("responded_by_user") or {}
     who = user.get("name") or user.get("id") if isinstance(user, dict) else getattr(user, "name", str(user))
-    reason = (answer.get("params_input") or {}).get("reason") or ""
-    return OPTIONS[answer["chosen_options"][0]], who or NOBODY, reason, _moment(answer.get("responded_at"))
+    reason = (said.get("params_input") or {}).get("reason") or ""
+    at = _moment(said.get("responded_at")) or datetime.now(UTC)
+    return Answer(OPTIONS[said["chosen_options"][0]], who or NOBODY, reason, at, "Airflow", bool(who))
 
 
 def _moment(value: Any) -> datetime | None:

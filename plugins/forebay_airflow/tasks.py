@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from airflow.sdk import PokeReturnValue, get_current_context
@@ -75,12 +76,25 @@ class Steps:
 
     def gate(self) -> str:
         """Whom to ask next: the steward if a file is held back, else nobody."""
+        from forebay.verbs.decide import before, told_of
+
         airflow = get_current_context()
         if not _discovered(airflow):
             raise AirflowSkipException("discover did not finish")
-        held = [file for file in latest(airflow, "inspect") if file.decision is Decision.ASK]
-        airflow["ti"].xcom_push("question", steward.question(held, self.project.reports, notify.interface()))
+        held = _held(airflow)
+        earlier = {file.file.uri: told_of(one) for file in held if (one := before(self.project, file))}
+        airflow["ti"].xcom_push("question", steward.question(held, self.project.reports, notify.interface(), earlier))
         return "steward" if held else "select"
+
+    def asked(self, airflow: Any, until: datetime) -> None:
+        """Note where the answer is expected, and until when (`forebay waiting`)."""
+        from forebay.index import projection
+
+        link, default = notify.link(airflow, notify.WAITING), steward.OPTIONS[steward.default_option(self.pipeline)]
+        for file in _held(airflow):
+            if file.question:
+                question = replace(file.question, link=link, deadline=until, default=default)
+                projection.project_question(self.project.index, file.but(question=question))
 
     def select(self) -> list[Documents]:
         """The files to publish, grouped so that no two units share a lane; the steward's answer is written into those it was asked about.
@@ -88,15 +102,14 @@ class Steps:
         A file that was published meanwhile, in another run or before this question was cleared and asked again, is FAILED unless the answer is the same:
         what consumers have seen cannot be rejected.
         """
-        from forebay.verbs.decide import not_settled_otherwise
-        from forebay.verbs.gate import answer
+        from forebay.verbs.decide import take
 
         with told() as airflow:
-            said = steward.decision(airflow["ti"].xcom_pull(task_ids="steward"))
+            said = steward.answer(airflow["ti"].xcom_pull(task_ids="steward"))
             ctx = self.context
 
             def decided(file: FileRun) -> FileRun:
-                return not_settled_otherwise(ctx, answer(file, *said)) if said and file.decision is Decision.ASK else file
+                return take(ctx, file, said) if said and file.decision is Decision.ASK else file
 
             files, again = translate.each(latest(airflow, "inspect"), decided)
             if again:
@@ -249,6 +262,10 @@ def _wait(trigger: str, what: str) -> None:
     if trigger != "scheduled":
         raise AirflowFailException(f"discovering: the window is not complete: {what} (run it again when it is)")
     logging.getLogger(__name__).info("the window is not complete, looking again in a minute: %s", what)
+
+
+def _held(airflow: Any) -> list[FileRun]:
+    return [file for file in latest(airflow, "inspect") if file.decision is Decision.ASK]
 
 
 def _to_publish(file: FileRun) -> bool:

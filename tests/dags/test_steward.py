@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from forebay.model import Decision, Fate, FileRun, SourceFile, Status, Window
+from forebay.model import Answer, Decision, Fate, FileRun, SourceFile, Status, Window
 
 REPORTS = Path("/project/reports")
 
@@ -65,9 +65,17 @@ def test_the_three_answers() -> None:
     user, at = {"id": "7", "name": "ann"}, datetime(2013, 1, 2, 3, 4, tzinfo=UTC)
     for option, decision in ((steward.PASSING, Decision.PUBLISH), (steward.ALL, Decision.PUBLISH_ALL), (steward.REJECT, Decision.REJECT)):
         said = {"chosen_options": [option], "params_input": {"reason": "seen"}, "responded_by_user": user, "responded_at": at}
-        assert steward.decision(said) == (decision, "ann", "seen", at)
-        assert steward.decision({**said, "responded_at": "2013-01-02T04:04:00+01:00"}) == (decision, "ann", "seen", at)
-    assert steward.decision(None) is None
+        assert steward.answer(said) == Answer(decision, "ann", "seen", at, "Airflow")
+        assert steward.answer({**said, "responded_at": "2013-01-02T04:04:00+01:00"}) == Answer(decision, "ann", "seen", at, "Airflow")
+    assert steward.answer(None) is None
+
+
+def test_an_earlier_answer_about_the_same_content_is_shown() -> None:
+    from forebay_airflow import steward
+
+    text = steward.question([held("a.csv"), held("b.csv")], REPORTS, before={"s3://drops/a.csv": "bob has answered: reject, <wrong>"})
+    assert "asked before: bob has answered: reject, &lt;wrong" in text.replace("\\", "")
+    assert text.count("asked before") == 1
 
 
 class Asked:
@@ -75,6 +83,7 @@ class Asked:
 
     def __init__(self, try_number: int = 1) -> None:
         self.kept: dict[str, str] = {}
+        self.until: list[datetime] = []
         self.ti = SimpleNamespace(try_number=try_number)
 
     def __getitem__(self, name: str) -> Any:
@@ -107,6 +116,7 @@ def question(monkeypatch: pytest.MonkeyPatch) -> Any:
         options=list(steward.OPTIONS),
         defaults=steward.REJECT,
         params=ask.form(),
+        asked=lambda context, until: context.until.append(until),
         response_timeout=timedelta(hours=4),
     )
 
@@ -135,6 +145,13 @@ def test_an_answer_with_a_reason_is_taken(monkeypatch: pytest.MonkeyPatch) -> No
     assert question(monkeypatch).execute_complete(Asked(), event) == event
 
 
+def test_the_question_is_noted_with_the_moment_when_the_default_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = Asked()
+    question(monkeypatch).execute(asked)
+    (until,) = asked.until
+    assert timedelta(hours=3, minutes=59) < until - datetime.now(UTC) <= timedelta(hours=4)
+
+
 def test_the_first_question_says_nothing_of_others_and_a_lost_one_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     assert question(monkeypatch).execute(Asked()) == "held back"
     assert question(monkeypatch).execute(Asked(2)).startswith("**Asked again: an answer came too early")
@@ -145,6 +162,7 @@ def test_nobody_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     from forebay_airflow import steward
 
     event = {"chosen_options": ["Reject"], "params_input": {"reason": ""}, "responded_by_user": None, "timedout": True}
-    said = steward.decision(question(monkeypatch).execute_complete(Asked(), event))
+    said = steward.answer(question(monkeypatch).execute_complete(Asked(), event))
     assert said is not None
-    assert said[:3] == (Decision.REJECT, steward.NOBODY, "no answer within 4:00:00: Reject")
+    assert (said.decision, said.who, said.reason) == (Decision.REJECT, steward.NOBODY, "no answer within 4:00:00: Reject")
+    assert not said.person

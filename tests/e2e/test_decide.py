@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from forebay.index import answers, queries
+from forebay.model import Answer, Decision
 from tests.support.kafka import Cluster, read_all
 from tests.support.project import OrdersProject, orders
 
@@ -123,8 +128,120 @@ def test_what_is_published_in_part_cannot_be_rejected(tmp_path: Path, kafka: Clu
     shop.drop(DAY, "a.csv", orders(31, 100) + BAD)
     assert shop.run().code == 3
     assert decide(shop, "--publish", FOREBAY_FAILPOINT="after_flush@1:kill9").code == -9
+    assert "the first answer stands" in decide(shop, "--reject").out
+    assert shop.run().code == 3, "asked anew"
     refused = decide(shop, "--reject")
     assert refused.code != 0
     assert "a part of it is published already" in refused.out
     assert decide(shop, "--publish").code == 0
+    assert ids(shop, kafka) == list(range(31, 101))
+
+
+# ---- the first answer stands
+
+AT = datetime(2026, 1, 6, 7, 8, 9, tzinfo=UTC)
+
+
+def answered_in_airflow(shop: OrdersProject, decision: Decision) -> None:
+    """As the steward's task has it done, on a machine with the same index."""
+    url = f"sqlite:///{shop.root / '.forebay/index.sqlite'}"
+    [file] = queries.waiting(url, shop.name)
+    answers.first(url, file, Answer(decision, "ann", "seen", AT, "Airflow"))
+
+
+def test_an_answer_in_airflow_came_first(shop: OrdersProject, kafka: Cluster) -> None:
+    """It is not carried out yet: the other one is refused all the same, and the same one brings it to its end under the name of who was first."""
+    answered_in_airflow(shop, Decision.REJECT)
+    [seen] = waiting(shop)
+    assert (seen["given"]["who"], seen["given"]["decision"]) == ("ann", "reject")
+    refused = decide(shop, "--publish")
+    assert refused.code == 1
+    assert "ann has answered it in Airflow (2026-01-06 07:08:09 UTC): reject, seen; the first answer stands" in refused.out
+    assert ids(shop, kafka) == []
+    assert decide(shop, "--reject").code == 0
+    assert (ids(shop, kafka), waiting(shop)) == ([], [])
+    last = shop.forebay("files", shop.name, "--json").json["files"][0]
+    assert (last["status"], last["decided_by"], last["decision_reason"]) == ("rejected", "ann", "seen")
+
+
+def test_who_comes_when_nothing_waits_any_more_hears_whose_answer_it_was(shop: OrdersProject, kafka: Cluster) -> None:
+    assert decide(shop, "--reject").code == 0
+    late = decide(shop, "--publish")
+    assert late.code == 1
+    assert "has answered it in the command line" in late.err + late.out
+    assert "reject, known refunds" in late.err + late.out
+    assert ids(shop, kafka) == []
+
+
+def test_running_the_day_again_asks_anew_and_tells_the_answer_before(shop: OrdersProject, kafka: Cluster) -> None:
+    """The way out that the refusal names."""
+    assert decide(shop, "--reject").code == 0
+    assert shop.run().code == 3
+    [seen] = waiting(shop)
+    assert (seen["given"], seen["before"]["decision"]) == (None, "reject")
+    assert decide(shop, "--publish").code == 0
+    assert ids(shop, kafka) == list(range(31, 101))
+
+
+DIES = """
+import os, signal, sys
+import forebay.verbs.decide as deciding
+deciding.publish = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+from forebay.cli.main import main
+main()
+"""
+
+
+def test_killed_between_answer_and_publish(shop: OrdersProject, kafka: Cluster) -> None:
+    """Nothing went out, and the answer stands: it is told, the other is refused, the same completes it."""
+    words = [sys.executable, "-c", DIES, "decide", shop.name, "--publish", "--reason", "known refunds"]
+    done = subprocess.run(words, cwd=shop.root, env=shop.environment(), capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == -9, done.stderr
+    assert ids(shop, kafka) == []
+    assert "not carried out yet" in shop.forebay("waiting", shop.name).out
+    assert decide(shop, "--reject").code == 1
+    assert decide(shop, "--publish").code == 0
+    assert ids(shop, kafka) == list(range(31, 101))
+
+
+def test_two_answers_at_once(shop: OrdersProject, kafka: Cluster) -> None:
+    """Two processes: one of them is refused, and the topic holds what the other one said."""
+    command = [sys.executable, "-m", "forebay.cli", "decide", shop.name, "--json", "--reason", "why"]
+    both = {
+        said: subprocess.Popen(
+            [*command, said], cwd=shop.root, env=shop.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for said in ("--publish", "--reject")
+    }
+    told = {said: process.communicate(timeout=120) for said, process in both.items()}
+    codes = {said: process.returncode for said, process in both.items()}
+    assert sorted(codes.values()) == [0, 1], told
+    assert ids(shop, kafka) == (list(range(31, 101)) if codes["--publish"] == 0 else [])
+    assert any("has answered it in the command line" in text for text in told["--publish" if codes["--publish"] else "--reject"])
+
+
+def test_control_without_the_first_answer_a_rejected_file_goes_out(
+    shop: OrdersProject, kafka: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The protection switched off: the answer is not kept, and what bob rejected is published by ann's answer in the other run that asked."""
+    from forebay.config.home import Project
+    from forebay.config.load import load_pipeline
+    from forebay.errors import FatalError
+    from forebay.model import Identity, Status
+    from forebay.verbs.context import Context
+    from forebay.verbs.decide import take
+    from forebay.verbs.publish import publish
+
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", kafka.bootstrap)
+    where = Project.find(shop.root)
+    ctx = Context.of(load_pipeline(where, shop.name), where)
+    [file] = queries.waiting(where.index, shop.name)
+    assert decide(shop, "--reject").code == 0
+    ann = Answer(Decision.PUBLISH, "ann", "seen", AT, "Airflow")
+    with pytest.raises(FatalError, match="the first answer stands"):
+        take(ctx, file, ann)
+    assert ids(shop, kafka) == []
+    monkeypatch.setattr(answers, "given", lambda *_: None)
+    monkeypatch.setattr(answers, "first", lambda url, file, answer: answer)
+    assert publish(ctx, take(ctx, file, ann), Identity("r", "0" * 8 + "-0000-4000-8000-" + "0" * 12)).status is Status.PUBLISHED
     assert ids(shop, kafka) == list(range(31, 101))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from forebay.cli.common import JsonOption, ProjectOption, exit_codes, plain, project, show
-from forebay.model import Decision, FileRun
+from forebay.model import Answer, Decision, FileRun
 
 app = typer.Typer()
 
@@ -24,29 +26,77 @@ def waiting(
     root: ProjectOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Files that wait for a person, and why."""
+    """Files that wait for a person: since when, why, and where an answer is expected until when."""
     with exit_codes(as_json):
-        from forebay.verbs.decide import waiting as found_waiting
+        from forebay.verbs import decide as deciding
 
-        found = found_waiting(project(root), pipeline, file)
+        where = project(root)
+        found = [Waiting(one, deciding.given(where, one), deciding.before(where, one)) for one in deciding.waiting(where, pipeline, file)]
         show({"files": [_document(one) for one in found]}, as_json, lambda console: _print(console, found))
 
 
-def _document(file: FileRun) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Waiting:
+    """A file that waits, the answer that was cut short (if any), and the answer to an earlier question about it."""
+
+    file: FileRun
+    given: Answer | None
+    before: Answer | None
+
+
+def _document(one: Waiting) -> dict[str, Any]:
+    file, asked = one.file, one.file.question
     names = ("pipeline", "run_id", "fingerprint", "generation", "rows_in", "quarantined", "reason")
-    return {"uri": file.file.uri, "day": file.window.day.isoformat()} | {name: getattr(file, name) for name in names}
+    return {
+        "uri": file.file.uri,
+        "day": file.window.day.isoformat(),
+        **{name: getattr(file, name) for name in names},
+        "since": asked.asked.isoformat() if asked else None,
+        "answer_at": (asked and asked.link) or _command(file),
+        "until": asked.deadline.isoformat() if asked and asked.deadline else None,
+        "default": asked.default if asked else None,
+        "given": one.given.to_json() if one.given else None,
+        "before": one.before.to_json() if one.before else None,
+    }
 
 
-def _print(console: Console, found: list[FileRun]) -> None:
+def _command(file: FileRun) -> str:
+    name = shlex.quote(file.file.name)
+    return f'forebay decide {file.pipeline} --file {name} --publish|--publish-all|--reject --reason "…"'
+
+
+def _print(console: Console, found: list[Waiting]) -> None:
     if not found:
         console.print("no file waits for a person")
         return
-    table = Table("day", "pipeline", "file", "rows", "to be set aside", "why", box=None)
-    for file in found:
-        counts = [f"{file.rows_in:,}", f"{file.quarantined:,}"]
-        table.add_row(file.window.day.isoformat(), file.pipeline, Text(plain(file.file.name)), *counts, Text(plain(file.reason)))
-    console.print(table)
-    console.print('forebay decide PIPELINE --file NAME --publish|--publish-all|--reject --reason "…"', markup=False)
+    for one in found:
+        file = one.file
+        console.print(f"{file.window.day}  {file.pipeline}  {plain(file.file.name)}", markup=False, style="bold", soft_wrap=True)
+        for name, words in _told(one):
+            console.print(f"  {name:<10}{plain(words)}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _told(one: Waiting) -> Iterator[tuple[str, str]]:
+    file, asked = one.file, one.file.question
+    yield "why", file.reason
+    yield "rows", f"{file.rows_in:,}, to be set aside {file.quarantined:,}"
+    if asked:
+        yield "since", _moment(asked.asked)
+    if one.before:
+        yield "before", f"{one.before.decision} by {one.before.who}, {_moment(one.before.at)}: {one.before.reason}"
+    if one.given:
+        yield "answered", f"{one.given.decision} by {one.given.who}, {_moment(one.given.at)}: {one.given.reason} (not carried out yet)"
+    if asked and asked.link:
+        yield "answer at", asked.link
+        yield "or with", _command(file)
+    else:
+        yield "answer", _command(file)
+    if asked and asked.deadline:
+        yield "until", f"{_moment(asked.deadline)}, then: {asked.default}"
+
+
+def _moment(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 @app.command("decide")
@@ -60,7 +110,7 @@ def decide(
     root: ProjectOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Decide for the files that wait (see: forebay waiting), and go on with them."""
+    """Decide for the files that wait (see: forebay waiting), and go on with them. The first answer stands, here or in Airflow."""
     decision = _decision(publish, publish_all, reject)
     if not reason.strip():
         raise typer.BadParameter("a decision needs --reason: it is part of the record")
@@ -76,7 +126,7 @@ def decide(
         ctx = Context.of(load_pipeline(where, pipeline), where, starts=True)
         files = found_waiting(where, pipeline, file)
         with follow():
-            done = take(ctx, files, (decision, running.getuser(), reason))
+            done = take(ctx, files, Answer(decision, running.getuser(), reason, datetime.now(UTC)), file)
         document = {"runs": [running.document(report) for report in done]}
         show(document, as_json, lambda console: running._print(console, done))
         failed = any(report.status == "failed" for report in done)

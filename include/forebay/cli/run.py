@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from importlib.abc import MetaPathFinder
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +17,7 @@ from forebay.cli.common import JsonOption, ProjectOption, day, error_document, e
 from forebay.cli.progress import follow
 from forebay.config.load import load_pipeline
 from forebay.errors import FatalError, ForebayError, QualityError, RetryableError
-from forebay.model import Decision, FileRun, RunReport, Status, Window
+from forebay.model import Answer, Decision, FileRun, RunReport, Status, Window
 
 if TYPE_CHECKING:
     from forebay.verbs.context import Context
@@ -114,7 +114,7 @@ def _answers(generation: str | None, steward: str | None, reason: str | None) ->
 
     who = getuser()
     asked = {"generation": GenerationRequest(reason)} if generation else {}
-    return asked | ({"steward": (Decision(steward), who, reason)} if steward else {})
+    return asked | ({"steward": Answer(Decision(steward), who, reason, datetime.now(UTC))} if steward else {})
 
 
 def getuser() -> str:

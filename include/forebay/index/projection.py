@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from forebay.index.tables import connected, table
-from forebay.model import Fate, FileRun, OffsetRange, Receipt, RunReport, Verdict
+from forebay.model import Fate, FileRun, OffsetRange, Receipt, RunReport, Status, Verdict
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -42,6 +42,16 @@ def project_files(url: str, files: Iterable[FileRun]) -> None:
     if rows:
         with connected(url) as connection:
             _upsert(connection, "files", rows)
+
+
+def project_question(url: str, file: FileRun) -> None:
+    """Update what the file is asked, if it still waits in its run; its place among later words about it stays."""
+    import sqlalchemy as sa
+
+    f = table("files")
+    here = (f.c.pipeline == file.pipeline) & (f.c.run_id == file.run_id) & (f.c.uri == file.file.uri)
+    with connected(url) as connection:
+        connection.execute(sa.update(f).where(here & (f.c.status == Status.WAITING.value)).values(document=file.to_json()))
 
 
 def _file_row(file: FileRun) -> dict[str, Any]:

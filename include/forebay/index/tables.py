@@ -1,6 +1,7 @@
 """The index: a relational projection of ledger, verdicts and runs for questions and screens.
 
-It can always be rebuilt from the ledger and the stored verdicts (`projection.rebuild`), and is never asked whether to publish.
+It can always be rebuilt from the ledger and the stored verdicts (`projection.rebuild`), and is never asked what is published. One table is no projection:
+`answers`, where the first answer to a steward's question stands (docs/decisions/0006-the-first-answer.md).
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ if TYPE_CHECKING:
 
 @cache
 def metadata() -> sa.MetaData:
-    """The tables `runs`, `files`, `rules`, `sketches` and `receipts`.
+    """The tables `runs`, `files`, `rules`, `sketches`, `receipts` and `answers`.
 
     `files`: what became of one file in one run (a `FileRun`). `rules`: what one expectation said of it. `sketches`: the distributions that rules on drift
     compare. `receipts`: the ledger's offset
-    ranges, `kind` being `data` or `quarantine`.
+    ranges, `kind` being `data` or `quarantine`. `answers`: what was said first to each question about a content; its key is what makes it the first.
     """
     import sqlalchemy as sa
 
@@ -112,6 +113,22 @@ def metadata() -> sa.MetaData:
         sa.Column("run_id", sa.String(250)),
         sa.Column("uri", text),
         sa.Index("receipts_by_place", "topic", "partition", "first"),
+    )
+    sa.Table(
+        "answers",
+        m,
+        sa.Column("pipeline", sa.String(64), primary_key=True),
+        sa.Column("fingerprint", sa.String(64), primary_key=True),
+        sa.Column("generation", sa.Integer, primary_key=True),
+        sa.Column("question", sa.Integer, primary_key=True),
+        sa.Column("uri", text),
+        sa.Column("run_id", sa.String(250)),
+        sa.Column("decision", sa.String(30)),
+        sa.Column("who", sa.String(250)),
+        sa.Column("reason", text),
+        sa.Column("at", sa.String(40)),
+        sa.Column("place", sa.String(30)),
+        sa.Column("person", sa.Boolean),
     )
     return m
 

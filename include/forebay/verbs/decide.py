@@ -9,19 +9,20 @@ from itertools import groupby
 
 from forebay.config.home import Project
 from forebay.errors import ConfigError, FatalError, FileChangedError, ForebayError
-from forebay.index import projection, queries
-from forebay.kafka.ledger import FileEntry
+from forebay.index import answers, projection, queries
 from forebay.lineage.openlineage import lineage_run
-from forebay.model import Decision, FileRun, Identity, RunReport, Window
+from forebay.model import Answer, FileRun, Identity, RunReport, Window
 from forebay.verbs import report as reporting
+from forebay.verbs._answers import not_settled_otherwise, take, told_of
 from forebay.verbs.context import Context
-from forebay.verbs.discover import open_ledger
 from forebay.verbs.gate import answer
 from forebay.verbs.inspect import fetch, judges, work_of
 from forebay.verbs.publish import publish
 from forebay.verbs.reconcile import reconcile
-from forebay.verbs.run import Answer, Step, prepare, walk
+from forebay.verbs.run import Step, prepare, walk
 from forebay.verbs.settle import settle
+
+__all__ = ["TRIGGER", "before", "decide", "given", "new_run_id", "take", "told_of", "waiting"]
 
 TRIGGER = "decision"
 
@@ -31,19 +32,39 @@ def waiting(project: Project, pipeline: str | None = None, name: str | None = No
     return queries.waiting(project.index, pipeline, name)
 
 
-def decide(ctx: Context, files: Sequence[FileRun], steward: Answer) -> list[RunReport]:
+def given(project: Project, file: FileRun) -> Answer | None:
+    """The answer that a file got which waits all the same: whoever gave it was cut short."""
+    return answers.given(project.index, file)
+
+
+def before(project: Project, file: FileRun) -> Answer | None:
+    """The last answer to an earlier question about the same content: its day was run again since."""
+    return answers.before(project.index, file)
+
+
+def decide(ctx: Context, files: Sequence[FileRun], steward: Answer, name: str | None = None) -> list[RunReport]:
     """Take the answer for files of `waiting` and go on with publish, reconcile, settle and report: one run a day, linked to the first (`follows`).
 
     A file whose bytes, or whose pipeline or suite, are no longer those that were inspected is FAILED with the reason, and goes on waiting;
-    so is one that another run has published meanwhile by another decision. Repeating a decision that was cut short completes it.
-    Raises `ConfigError` when there is no file or no reason; errors that concern the run as a whole are reported and raised.
+    so is one that another answer came before, or that another run has published meanwhile. Repeating a decision that was cut short completes it.
+    Raises `FatalError` when none waits because the last answer (to files of that `name`) was another's; `ConfigError` when there is no file or
+    no reason; errors that concern the run as a whole are reported and raised.
     """
     if not files:
-        raise ConfigError(f"deciding for `{ctx.pipeline.pipeline}`: no file waits (forebay waiting lists those that do)")
-    answered = [(file, answer(file, *steward, at=datetime.now(UTC))) for file in files]
+        raise _nothing_waits(ctx, name)
+    for file in files:
+        answer(file, steward.decision, steward.who, steward.reason)
     prepare(ctx)
-    ordered = sorted((new for _, new in answered), key=lambda f: (f.window.start, f.file.uri))
-    return [_run(ctx, window, list(group)) for window, group in groupby(ordered, key=lambda f: f.window)]
+    ordered = sorted(files, key=lambda f: (f.window.start, f.file.uri))
+    return [_run(ctx, window, list(group), steward) for window, group in groupby(ordered, key=lambda f: f.window)]
+
+
+def _nothing_waits(ctx: Context, name: str | None) -> ForebayError:
+    here = f"deciding for `{ctx.pipeline.pipeline}`: no file waits"
+    done = answers.last(ctx.project.index, ctx.pipeline.pipeline, name)
+    if done:
+        return FatalError(f"{here} any more; " + "; ".join(f"`{uri}`: {told_of(one)}" for uri, one in done))
+    return ConfigError(f"{here} (forebay waiting lists those that do)")
 
 
 def new_run_id(window: Window) -> str:
@@ -51,7 +72,7 @@ def new_run_id(window: Window) -> str:
     return f"decision__{window.day}__{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
 
 
-def _run(ctx: Context, window: Window, files: list[FileRun]) -> RunReport:
+def _run(ctx: Context, window: Window, files: list[FileRun], steward: Answer) -> RunReport:
     run_id = new_run_id(window)
     origins = sorted({file.run_id for file in files})
     note = f"decision on {len(files)} file(s) of run {', '.join(f'`{one}`' for one in origins)}"
@@ -59,18 +80,18 @@ def _run(ctx: Context, window: Window, files: list[FileRun]) -> RunReport:
     identity = Identity(run_id, lineage_run(run.pipeline, run_id))
     reporting.begin(ctx, run, identity)
     try:
-        done = tuple(_whole_way(ctx, file.but(run_id=run_id, follows=file.run_id), identity) for file in files)
+        done = tuple(_whole_way(ctx, file.but(run_id=run_id, follows=file.run_id), identity, steward) for file in files)
     except ForebayError as error:
         reporting.report(ctx, run, identity, error=error.message)
         raise
     return reporting.report(ctx, dataclasses.replace(run, files=done), identity)
 
 
-def _whole_way(ctx: Context, file: FileRun, identity: Identity) -> FileRun:
+def _whole_way(ctx: Context, file: FileRun, identity: Identity, steward: Answer) -> FileRun:
     """A file that cannot be decided any more does not stop the others."""
     steps: list[Step] = [
         lambda f: _still_the_same(ctx, f),
-        lambda f: not_settled_otherwise(ctx, f),
+        lambda f: take(ctx, f, steward),
         lambda f: publish(ctx, f, identity),
         lambda f: not_settled_otherwise(ctx, f),  # another owner may have come between; the ledger's word is the last
         lambda f: reconcile(ctx, f),
@@ -99,32 +120,3 @@ def _still_the_same(ctx: Context, file: FileRun) -> FileRun:
     if verdict:
         projection.project_verdict(ctx.project.index, file, verdict)
     return file
-
-
-def not_settled_otherwise(ctx: Context, file: FileRun) -> FileRun:
-    """The file itself. Raises `FatalError` when the ledger has its content already by another decision, or a part of it and this one rejects."""
-    entry, begun = _published(ctx, file)
-    if entry is None:
-        if begun and file.decision is Decision.REJECT:
-            raise FatalError(
-                f"deciding for `{file.file.uri}`: a part of it is published already, and cannot be rejected any more"
-                f" (answer with publish or publish all, as before; forebay ledger show {file.pipeline})",
-                uri=file.file.uri,
-            )
-        return file
-    same = entry.completion.decision == str(file.decision) and entry.completion.decision_reason == file.decision_reason
-    if not same:
-        raise FatalError(
-            f"deciding for `{file.file.uri}`: run `{entry.identity.run_id}` has published it meanwhile"
-            f" (decision: {entry.completion.decision}, by {entry.completion.decided_by or 'nobody'}; forebay trace {file.file.name})",
-            uri=file.file.uri,
-        )
-    return file
-
-
-def _published(ctx: Context, file: FileRun) -> tuple[FileEntry | None, bool]:
-    """The completion record of this content and generation, if there is one by now, and whether any chunk of it is committed."""
-    fingerprint = file.fingerprint or ""
-    with open_ledger(ctx) as ledger:
-        found = next((entry for entry in ledger.by_fingerprint(fingerprint) if entry.generation == file.generation), None)
-        return found, file.generation in ledger.started(fingerprint)

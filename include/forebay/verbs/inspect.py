@@ -17,6 +17,7 @@ from forebay.model import Column, Decision, FileRun, Snapshot, Stage, Status, Ve
 from forebay.quality import suite as suites
 from forebay.quality._imports import ahead
 from forebay.quality.suite import Suite
+from forebay.verbs._answers import asked
 from forebay.verbs._learnt import compare_with_history
 from forebay.verbs._notify import notify
 from forebay.verbs.context import Context
@@ -32,7 +33,7 @@ def inspect(ctx: Context, file: FileRun) -> FileRun:
     FAILED with the error's words, stays where it is, and does not stop the others. Other errors are raised.
     """
     try:
-        inspected = _inspect(ctx, file)
+        inspected = asked(ctx, _inspect(ctx, file))
     except (CorruptFileError, FileChangedError) as error:
         inspected = file.but(status=Status.FAILED, error=error.message)
         events.emit(events.FILE_FAILED, level=30, uri=file.file.uri, error=error.message)

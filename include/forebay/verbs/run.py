@@ -13,18 +13,15 @@ from forebay.errors import BrokerUnavailableError, FatalError, ForebayError, Ind
 from forebay.index import projection
 from forebay.kafka import topics
 from forebay.lineage.openlineage import lineage_run
-from forebay.model import Decision, FileRun, Identity, RunReport, Status, Window
+from forebay.model import Answer, Decision, FileRun, Identity, RunReport, Status, Window
 from forebay.verbs import report as reporting
+from forebay.verbs._answers import take
 from forebay.verbs.context import Context
 from forebay.verbs.discover import GenerationRequest, discover, to_do
-from forebay.verbs.gate import answer
 from forebay.verbs.inspect import inspect
 from forebay.verbs.publish import publish
 from forebay.verbs.reconcile import reconcile
 from forebay.verbs.settle import settle
-
-Answer = tuple[Decision, str, str]
-"""A person's answer given beforehand: decision, who, reason."""
 
 Step = Callable[[FileRun], FileRun]
 """A verb on one file, all else given."""
@@ -73,7 +70,7 @@ def _whole_way(ctx: Context, file: FileRun, identity: Identity, steward: Answer 
         return walk(ctx, file, [lambda f: settle(ctx, f)])
     steps: list[Step] = [
         lambda f: inspect(ctx, f),
-        lambda f: _ask(f, steward),
+        lambda f: _ask(ctx, f, steward),
         lambda f: publish(ctx, f, identity),
         lambda f: reconcile(ctx, f),
         lambda f: settle(ctx, f),
@@ -98,11 +95,11 @@ def walk(ctx: Context, file: FileRun, steps: Iterable[Step]) -> FileRun:
     return file
 
 
-def _ask(file: FileRun, steward: Answer | None) -> FileRun:
+def _ask(ctx: Context, file: FileRun, steward: Answer | None) -> FileRun:
     """Without Airflow nobody can be asked while the run waits: the file stays, unless the answer was given with the command."""
     if file.decision is not Decision.ASK:
         return file
-    return answer(file, *steward, at=datetime.now(UTC)) if steward else file.but(status=Status.WAITING)
+    return take(ctx, file, steward) if steward else file.but(status=Status.WAITING)
 
 
 def _report_failure(ctx: Context, run: RunReport, identity: Identity, error: ForebayError) -> None:
