@@ -171,19 +171,19 @@ class Steps:
             reporting.report(self.context, run, translate.identity(airflow), error, translate.lineage_transport())
 
     def lane(self, file: FileRun) -> int:
-        """The number of the transactional.id that publishes this content."""
+        """The number of the lane, hence the transactional.id, that publishes this content."""
         from forebay.kafka.ledger import lane_of
 
-        return lane_of(file.fingerprint or "0", self.pipeline.publish.lanes)
+        return lane_of(file.fingerprint or "0")
 
     def by_lane(self, files: list[FileRun]) -> list[list[FileRun]]:
-        """Files in their order, one unit per lane; all in one while they are small."""
+        """Files in their order, in at most `publish.lanes` units, a lane's files all in one of them; all in one while they are small."""
         if not files:
             return []
         if sum(file.file.size for file in files) <= PUBLISH_BYTES:
             return [files]
-        lanes = sorted({self.lane(file) for file in files})
-        return [[file for file in files if self.lane(file) == lane] for lane in lanes]
+        units = [self.lane(file) % self.pipeline.publish.lanes for file in files]
+        return [[file for file, own in zip(files, units, strict=True) if own == unit] for unit in sorted(set(units))]
 
     def _each(self, files: list[FileRun], verb: Callable[[Context, FileRun], FileRun]) -> list[FileRun]:
         """The verb on every file. What became of them is handed on even if this task fails then, for a retry or for a file that failed here."""

@@ -7,6 +7,7 @@ A fault is a function of a `Lab` and a random generator. It does harm, lets the 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import signal
 import subprocess
 import time
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+from forebay.kafka.entries import lane_of
 from forebay.kafka.failpoints import NAMES
 from tests.chaos import hanging
 from tests.chaos.lab import File, Lab, Unmet, wait_for
@@ -376,9 +378,15 @@ def two_at_once(lab: Lab, rng: Random) -> int:
     return 1
 
 
+def _of_one_lane(trial: str) -> list[str]:
+    """Three names of files of this trial whose contents share a lane."""
+    lane = {n: lane_of(hashlib.sha256(f"{trial}/{n}".encode()).hexdigest()) for n in range(1000)}
+    return [f"{trial}/{n}" for n in lane if lane[n] == lane[0]][:3]
+
+
 @fault("30", "three files of one lane at once, the first killed half-way", harm="pair", seconds=14)
 def one_lane(lab: Lab, rng: Random) -> int:
-    files = [lab.file(rng, lanes=1, timeout="3s") for _ in range(3)]
+    files = [lab.file(rng, name=name, timeout="3s") for name in _of_one_lane(lab.trial)]
     first = lab.start(files[0], f"{place('after_flush', 0)}:kill9")
     rest = [lab.start(file) for file in files[1:]]
     for child in rest:

@@ -6,6 +6,7 @@ Every checker here is shown to fail: the same kill with the protection switched 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import signal
@@ -52,6 +53,17 @@ def said(process: subprocess.Popen[str], timeout: float = 120) -> dict[str, Any]
     out, err = process.communicate(timeout=timeout)
     assert out, err
     return json.loads(out.splitlines()[-1])
+
+
+def of_one_lane(count: int) -> list[str]:
+    """Names of generated files that share a lane."""
+    lanes: dict[int, list[str]] = {}
+    for n in itertools.count():
+        found = lanes.setdefault(int(hashlib.sha256(f"f{n}".encode()).hexdigest()[:8], 16) % 64, [])
+        found.append(f"f{n}")
+        if len(found) == count:
+            return found
+    raise AssertionError
 
 
 def anomalies(kafka: Cluster, pipeline: str) -> dict[str, Any]:
@@ -126,10 +138,7 @@ def test_two_runs_of_one_file_at_once(kafka: Cluster) -> None:
 def test_two_files_of_one_lane_at_once(kafka: Cluster) -> None:
     """They fence each other: whoever is fenced follows, and takes the lane when the other's file is complete, not after a minute of silence."""
     pipeline = fresh("k").lower()
-    lanes: dict[int, list[str]] = {0: [], 1: []}
-    for n in range(6):
-        lanes[int(hashlib.sha256(f"f{n}".encode()).hexdigest()[:8], 16) % 2].append(f"f{n}")
-    names = max(lanes.values(), key=len)[:2]
+    names = of_one_lane(2)
     began = time.monotonic()
     both = [start(kafka, pipeline, "--name", name, failpoint="after_flush@1:sleep=1") for name in names]
     answers = [said(p) for p in both]

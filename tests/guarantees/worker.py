@@ -13,6 +13,7 @@ import argparse
 import hashlib
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -21,6 +22,7 @@ from forebay import events
 from forebay.config.pipeline import Pipeline
 from forebay.errors import ForebayError
 from forebay.kafka import topics
+from forebay.kafka.guard import Keep
 from forebay.kafka.ledger import Origin
 from forebay.kafka.publisher import PublishJob, publish_file
 from forebay.kafka.records import EncodedChunk, Headers, Quarantined, Records
@@ -112,6 +114,17 @@ def publish_plainly(config: dict[str, Any], pipeline: Pipeline, rows: int, chunk
             failpoints.hit(name, number)
 
 
+def as_earlier_versions() -> None:
+    """From now on this process publishes as versions did whose lanes were a setting: other ids, and nobody else is fenced."""
+    import forebay.kafka.driver
+    import forebay.kafka.lanes
+
+    Pipeline.transactional_id = lambda self, lane: f"forebay.{self.pipeline}.{lane}"  # type: ignore[method-assign]
+    PublishJob.lane = property(lambda self: int(self.fingerprint[:8], 16) % self.pipeline.publish.lanes)  # type: ignore[assignment, method-assign]
+    forebay.kafka.driver.LANES = 0  # what its ledger records do not say
+    forebay.kafka.lanes.fence_earlier = lambda *_, **__: None  # type: ignore[assignment]
+
+
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="one attempt at publishing generated rows")
     parser.add_argument("bootstrap")
@@ -128,6 +141,9 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--follow", type=float, default=900.0)
     parser.add_argument("--off", action="append", default=[], help="a protection to switch off")
     parser.add_argument("--barrier", default="high_watermark")
+    parser.add_argument("--lanes", type=int, default=4, help="publish.lanes")
+    parser.add_argument("--earlier", action="store_true", help="as a version that took the lane from publish.lanes")
+    parser.add_argument("--home", default="", help="a folder that remembers what was done; without, nothing is remembered")
     parser.add_argument("--plain", action="store_true", help="control: no transactions, no ledger")
     return parser.parse_args(argv)
 
@@ -135,7 +151,9 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     args = _parse(argv)
     config = {"bootstrap.servers": args.bootstrap}
-    pipeline = make_pipeline(args.pipeline, args.partitions, args.timeout)
+    pipeline = make_pipeline(args.pipeline, args.partitions, args.timeout, args.lanes)
+    if args.earlier:
+        as_earlier_versions()
     topics.ensure(config, pipeline)
     if args.plain:
         publish_plainly(config, pipeline, args.rows, args.chunk, args.quarantine)
@@ -153,6 +171,7 @@ def main(argv: list[str] | None = None) -> int:
         plan_hash=args.plan,
         generation=args.generation,
         follow_for=args.follow,
+        keep=Keep.of(Path(args.home), args.bootstrap) if args.home else None,
     )
     protections = Protections(barrier=args.barrier, **dict.fromkeys(args.off, False))
     try:

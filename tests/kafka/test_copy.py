@@ -68,8 +68,8 @@ def answers(view: LedgerView | SnapshotView) -> dict[str, Any]:
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(things, max_size=20, unique_by=lambda thing: thing[:3]), st.integers(1, 20), st.booleans())
 def test_a_copy_answers_as_the_ledger_in_memory(tmp_path_factory: pytest.TempPathFactory, drawn: list[Any], step: int, asked: bool) -> None:
-    folder, memory = tmp_path_factory.mktemp("copy"), LedgerView("flights", 2, lanes=4)
-    found = snapshot.open_view(folder, "flights", "topic", 2, 4)
+    folder, memory = tmp_path_factory.mktemp("copy"), LedgerView("flights", 2)
+    found = snapshot.open_view(folder, "flights", "topic", 2)
     assert found is not None
     written = records(drawn)
     for first in range(0, len(written), step):
@@ -81,14 +81,14 @@ def test_a_copy_answers_as_the_ledger_in_memory(tmp_path_factory: pytest.TempPat
             assert answers(found) == answers(memory)
     assert answers(found) == answers(memory)
     found.close()
-    again = snapshot.open_view(folder, "flights", "topic", 2, 4)
+    again = snapshot.open_view(folder, "flights", "topic", 2)
     assert again is not None
     assert {**answers(again), "moves": memory.moves} == answers(memory)
     again.close()
 
 
 def held(folder: Path, first: int, last: int) -> SnapshotView:
-    view = snapshot.open_view(folder, "p", "topic", 1, 16)
+    view = snapshot.open_view(folder, "p", "topic", 1)
     assert view is not None
     told = [(k, v, p, 2 * first + n) for n, (p, k, v) in enumerate(made.records("p", first, last))]
     for start in range(0, len(told), 1000):

@@ -39,6 +39,11 @@ def names_by(place: Any, count: int) -> list[str]:
     return [found[n] for n in range(count)]
 
 
+def in_lanes(count: int) -> list[str]:
+    """Names of generated files of as many lanes."""
+    return names_by(lambda fingerprint, _: lane_of(fingerprint), 64)[:count]
+
+
 def ready(config: dict[str, Any], **more: int) -> Pipeline:
     pipeline = make_pipeline(fresh("lane").lower(), **more)
     topics.ensure(config, pipeline)
@@ -58,7 +63,7 @@ def told(name: str) -> Iterator[list[dict[str, Any]]]:
 def test_as_many_transactions_as_lanes_are_open_at_once(kafka: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each file waits, its rows sent and its transaction open, until all others are as far: one after the other they would never be."""
     pipeline = ready(kafka.config, lanes=LANES)
-    names = names_by(lane_of, LANES)
+    names = in_lanes(LANES)
     together = threading.Barrier(LANES, timeout=100)
 
     def hit(place: str, _chunk: int | None = None) -> None:
@@ -81,7 +86,7 @@ def test_lanes_scale_where_the_broker_is_far_away(tmp_path: Path) -> None:
         [proxy.target] = broker.proxied
         config = {"bootstrap.servers": f"127.0.0.1:{proxy.port}"}
         pipeline = ready(config, lanes=LANES)
-        names = names_by(lane_of, LANES)
+        names = in_lanes(LANES)
         jobs = [make_job(config, pipeline, ROWS, ROWS // 2, name) for name in names]
         again = [make_job(config, pipeline, ROWS, ROWS // 2, name, generation=2) for name in names]
         proxy.slow(0.05)

@@ -312,7 +312,8 @@ class PublishSection(Settings):
     connection: str | None = None
     """A Kafka connection's name; default: `KAFKA_BOOTSTRAP_SERVERS`, else the embedded broker."""
     lanes: int = Field(default=4, ge=1, le=64)
-    """How many transactional.ids (`forebay.PIPELINE.LANE`) the pipeline's files share."""
+    """How many files are published at once, under Airflow. Not which ids they are published under: two attempts at one file meet in the same
+    transactional.id whatever stands here."""
     chunk: ChunkSection = ChunkSection()
     """How much one transaction carries."""
     transaction_timeout: Duration = Field(default="60s", validate_default=True)
@@ -369,4 +370,10 @@ class Pipeline(Settings):
         return f"forebay.{self.pipeline}.quarantine"
 
     def transactional_id(self, lane: int) -> str:
-        return f"forebay.{self.pipeline}.{lane}"
+        """What fences a lane's publishers. Made of names only: of nothing that may be set while a file is half published."""
+        return f"forebay.{self.pipeline}.lane-{lane}"
+
+    @property
+    def earlier_transactional_ids(self) -> tuple[str, ...]:
+        """Every id that a version whose lanes were a setting (1 to 64) could publish under."""
+        return tuple(f"forebay.{self.pipeline}.{lane}" for lane in range(64))

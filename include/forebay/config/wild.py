@@ -40,20 +40,6 @@ def _clashes(a: PipelineFile, b: PipelineFile, project: Project) -> Iterator[Cla
             yield from check(a.pipeline, b.pipeline, project)
 
 
-def _transactional_ids(a: Pipeline, b: Pipeline, project: Project) -> Iterator[Clash]:
-    twice = sorted(_ids(a) & _ids(b))
-    if twice and _one_cluster(a, b):
-        yield _lanes(a), _lanes(b), f"reading `publish.lanes`: two pipelines would fence each other with the transactional.id `{twice[0]}`"
-
-
-def _ids(p: Pipeline) -> set[str]:
-    return {p.transactional_id(lane) for lane in range(p.publish.lanes)}
-
-
-def _lanes(p: Pipeline) -> Path:
-    return ("publish", "lanes") if "lanes" in p.publish.model_fields_set else ("pipeline",)
-
-
 def _owners(a: Pipeline, b: Pipeline, project: Project) -> Iterator[Clash]:
     if a.topic.name == b.topic.name and _one_cluster(a, b) and a.owner != b.owner:
         words = f"reading `topic.name`: two owners write to the topic `{a.topic.name}`: `{a.owner}` and `{b.owner}`"
@@ -130,7 +116,6 @@ def _one_cluster(a: Pipeline, b: Pipeline) -> bool:
 
 
 _CHECKS: tuple[Callable[[Pipeline, Pipeline, Project], Iterator[Clash]], ...] = (
-    _transactional_ids,
     _owners,
     _partitions,
     _drops,

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from forebay import events
 from forebay.errors import BrokerUnavailableError, OutcomeUnknownError, ReconcileError
-from forebay.kafka import client, failpoints, failures, steps
+from forebay.kafka import client, failpoints, failures, lanes, steps
+from forebay.kafka.entries import LANES, quarantine_partition_of
 from forebay.kafka.failures import Action, Failure
-from forebay.kafka.ledger import ChunkEntry, FileEntry, LedgerReader, dump, lane_of, partition_of
+from forebay.kafka.ledger import ChunkEntry, FileEntry, LedgerReader, dump, partition_of
 from forebay.kafka.produce import Ranges, Sender
 from forebay.kafka.records import EncodedChunk
 from forebay.model import Receipt
@@ -56,6 +57,7 @@ class Driver:
         self._producer: Any = None
         self._errors = client.ClientErrors()
         self._spare: tuple[Any, client.ClientErrors] | None = None  # the next producer, not yet initialised
+        self._earlier_fenced = False
         self._inits = 0  # calls of init_transactions of this instance
         self._sender = Sender(None)
         self._outputs: Ranges | None = None
@@ -213,7 +215,7 @@ class Driver:
             return
         job = self._job
         own = {
-            "transactional.id": job.pipeline.transactional_id(job.lane),
+            "transactional.id": job.transactional_id,
             "transaction.timeout.ms": int(self.task.transaction_timeout * 1000),
             "message.max.bytes": job.max_message_bytes,
         }
@@ -229,10 +231,19 @@ class Driver:
     def _init(self, _: steps.Init) -> steps.Event:
         """In short calls at first: each one wakes librdkafka, whose coordinator thread may else sleep 500 ms before it looks for its address."""
         failpoints.hit("before_init", self._chunk)
+        self._fence_earlier()
         self._inits += 1
         self._producer.init_transactions(0.02 if self._inits <= SHORT_INITS else 1.0)
         failpoints.hit("after_init", self._chunk)
         return self._done()
+
+    def _fence_earlier(self) -> None:
+        """Once an attempt, and before the barrier, which must see what became of those that are fenced here."""
+        if not self._earlier_fenced:
+            job, view = self._job, self._reader.view
+            begun = any(entry.origin.lanes != LANES for entry in view.of_file(job.fingerprint, job.generation).values())
+            lanes.fence_earlier(job.config, job.pipeline, view.topic_id, job.keep.folder if job.keep else None, begun=begun)
+            self._earlier_fenced = True
 
     def _begin(self, _: steps.Begin) -> steps.Event:
         self._producer.begin_transaction()
@@ -268,7 +279,7 @@ class Driver:
     def _quarantine_partition(self) -> int:
         topic = self._job.pipeline.quarantine_topic
         found = self._producer.list_topics(topic, 10).topics[topic]
-        return lane_of(self._job.fingerprint, max(1, len(found.partitions)))
+        return quarantine_partition_of(self._job.fingerprint, max(1, len(found.partitions)))
 
     def _produce_ledger(self, effect: steps.ProduceLedger) -> steps.Event:
         entry = self._entry(effect.chunk)
@@ -299,7 +310,7 @@ class Driver:
             plan_hash=job.plan.plan_hash,
         )
         self._own[chunk] = receipt
-        origin = replace(job.origin, ledger_partitions=self._reader.view.partitions)
+        origin = replace(job.origin, ledger_partitions=self._reader.view.partitions, lanes=LANES)
         return ChunkEntry(job.pipeline.pipeline, job.file, receipt, origin, job.identity, self._started, datetime.now(UTC))
 
     def _completion(self, entry: ChunkEntry) -> FileEntry:

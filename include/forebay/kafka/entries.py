@@ -16,6 +16,9 @@ from forebay.model import Identity, Json, JsonDict, OffsetRange, Receipt, Replay
 
 VERSION = 1
 FILE = "FILE"
+LANES = 64
+"""How many lanes a pipeline's files share. A constant of the protocol: two attempts at one file must meet in one transactional.id, whatever was set
+in between. A broker keeps some hundred bytes for each id, and one entry for each partition that it wrote to."""
 
 Record = tuple[bytes, bytes, int, int]
 """Key, value, partition and offset of a ledger record."""
@@ -26,9 +29,14 @@ def partition_of(fingerprint: str, partitions: int) -> int:
     return int(fingerprint[8:16], 16) % partitions
 
 
-def lane_of(fingerprint: str, lanes: int) -> int:
-    """The lane (transactional.id) of a file: the first 8 hexadecimal digits of its fingerprint, modulo the lane count."""
-    return int(fingerprint[:8], 16) % lanes
+def lane_of(fingerprint: str) -> int:
+    """The lane (transactional.id) of a file: the first 8 hexadecimal digits of its fingerprint, modulo `LANES`. Nothing that can be set moves it."""
+    return int(fingerprint[:8], 16) % LANES
+
+
+def quarantine_partition_of(fingerprint: str, partitions: int) -> int:
+    """The partition of the quarantine topic that gets a file's rows: hexadecimal digits 0–7 of its fingerprint, modulo the partition count."""
+    return int(fingerprint[:8], 16) % partitions
 
 
 def key(pipeline: str, fingerprint: str, generation: int, chunk: int | str) -> bytes:
@@ -63,6 +71,7 @@ class Origin(_Lenient):
     partition_count: int = 0
     ledger_partitions: int = 1
     code_version: str = ""
+    lanes: int = 0  # `LANES` of the protocol that wrote it; 0: of an earlier version, whose lanes were a setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +120,7 @@ class ChunkEntry(Json):
             "ledger_partitions": o.ledger_partitions,
             "run": self.identity.to_json(),
             "code_version": o.code_version,
+            "lanes": o.lanes,
             "started": self.started.isoformat(),
             "committed_attempt_at": self.attempted.isoformat(),
         }
@@ -168,6 +178,7 @@ def _origin(data: JsonDict) -> Origin:
         data["partition_count"],
         data["ledger_partitions"],
         data["code_version"],
+        data.get("lanes", 0),
     )
 
 

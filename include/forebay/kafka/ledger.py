@@ -89,12 +89,12 @@ class LedgerReader:
         from forebay.kafka import snapshot
 
         self._copies = copies
-        name, lanes = self._pipeline.pipeline, self._pipeline.publish.lanes
+        name = self._pipeline.pipeline
         if self._keep and copies:
-            found = snapshot.open_view(self._keep.folder, name, self._topic_id, self._count, lanes)
+            found = snapshot.open_view(self._keep.folder, name, self._topic_id, self._count)
             if found:
                 return found
-        return LedgerView(name, self._count, self._topic_id, self._only, lanes=lanes)
+        return LedgerView(name, self._count, self._topic_id, self._only)
 
     def _cluster_id(self) -> str:
         with client.translate(self._doing, self._errors):

@@ -20,7 +20,7 @@ from forebay.errors import (
     OutOfResourcesError,
     PlanChangedError,
 )
-from forebay.kafka import client, steps
+from forebay.kafka import client, lanes, steps
 from forebay.kafka.driver import Driver
 from forebay.kafka.guard import Keep
 from forebay.kafka.ledger import Completion, Origin, blocked, lane_of
@@ -60,7 +60,11 @@ class PublishJob:
 
     @property
     def lane(self) -> int:
-        return lane_of(self.fingerprint, self.pipeline.publish.lanes)
+        return lane_of(self.fingerprint)
+
+    @property
+    def transactional_id(self) -> str:
+        return self.pipeline.transactional_id(self.lane)
 
     @property
     def doing(self) -> str:
@@ -75,7 +79,8 @@ def publish_file(job: PublishJob, protections: Protections | None = None) -> tup
     `DeliveryError`, `FencedError`, `OutcomeUnknownError`, `OutOfResourcesError`.
     """
     try:
-        return _publish(job, protections)
+        with lanes.alone(str(job.config.get("bootstrap.servers")), job.transactional_id):
+            return _publish(job, protections)
     except MemoryError as error:
         raise OutOfResourcesError(
             f"{job.doing}: memory ran out (give the process more, or set a smaller `publish.chunk` for new files; then try again: what is "
@@ -113,9 +118,7 @@ def _error(job: PublishJob, end: steps.Finish) -> ForebayError:
         case Outcome.BARRIER_BLOCKED:
             return LedgerError(blocked(ledger, job.pipeline.publish.transaction_timeout.total_seconds() + steps.SWEEP + steps.MARGIN))
         case Outcome.FENCED:
-            return FencedError(
-                f"{where}: another owner holds lane `{job.pipeline.transactional_id(job.lane)}` and goes on (try again later)"
-            )
+            return FencedError(f"{where}: another owner holds lane `{job.transactional_id}` and goes on (try again later)")
     cause = f"{end.failure.text or end.failure.name}" if end.failure else "unknown"
     if end.outcome == Outcome.GAVE_UP:
         return OutcomeUnknownError(

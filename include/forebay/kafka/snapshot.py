@@ -33,8 +33,8 @@ _FILE = re.compile(rb'\{"pipeline":"[^"\\]*","file":\{"uri":"([^"\\]*)","size":(
 class SnapshotView:
     """The same questions as `LedgerView` answers, from a snapshot; loads only what is asked."""
 
-    def __init__(self, snapshot: Snapshot, pipeline: str, partitions: int, topic_id: str, lanes: int) -> None:
-        self.pipeline, self.partitions, self.topic_id, self.lanes = pipeline, partitions, topic_id, lanes
+    def __init__(self, snapshot: Snapshot, pipeline: str, partitions: int, topic_id: str) -> None:
+        self.pipeline, self.partitions, self.topic_id = pipeline, partitions, topic_id
         self.moves: dict[int, tuple[int, bool]] = {}
         self._snapshot = snapshot
         self._upto = snapshot.positions()
@@ -47,12 +47,12 @@ class SnapshotView:
     def add(self, records: list[Record]) -> None:
         """Take up some records of the topic."""
         refuse_deleted(self.pipeline, records)
-        rows, moves, lanes, loaded = self._rows, self.moves, self.lanes, self._loaded
+        rows, moves, loaded = self._rows, self.moves, self._loaded
         for (fingerprint, generation, chunk), record in zip(_keys(records), records, strict=True):
             _, value, partition, offset = record
             number, uri, size = (int(chunk), None, None) if chunk else (None, *_file(value))
             rows.append((partition * PARTITION + offset, _short(fingerprint), int(generation), number, uri, size, value))
-            lane = lane_of(fingerprint, lanes)
+            lane = lane_of(fingerprint)
             moves[lane] = moves.get(lane, (0, False))[0] + 1, not chunk
             if fingerprint in loaded:
                 loaded[fingerprint].add([record])
@@ -204,9 +204,9 @@ def _short(fingerprint: str) -> int:
     return int(fingerprint[-15:], 16)
 
 
-def open_view(folder: Path, pipeline: str, topic_id: str, partitions: int, lanes: int) -> SnapshotView | None:
+def open_view(folder: Path, pipeline: str, topic_id: str, partitions: int) -> SnapshotView | None:
     """A view of the local copy; None where none can be had (a read-only or full disk): then the topic is read from its beginning."""
     try:
-        return SnapshotView(Snapshot.open(folder, pipeline, topic_id, partitions), pipeline, partitions, topic_id, lanes)
+        return SnapshotView(Snapshot.open(folder, pipeline, topic_id, partitions), pipeline, partitions, topic_id)
     except (sqlite3.Error, OSError):
         return None

@@ -32,7 +32,6 @@ class LedgerView:
     only: str | None = None  # a fingerprint: then other files' records are not kept
     chunks: dict[tuple[str, int], dict[int, ChunkEntry]] = field(default_factory=dict)
     files: dict[tuple[str, int], FileEntry] = field(default_factory=dict)
-    lanes: int = 1
     moves: dict[int, tuple[int, bool]] = field(default_factory=dict)  # by lane: records so far, and whether the last one completes a file
 
     def of_file(self, fingerprint: str, generation: int = 1) -> dict[int, ChunkEntry]:
@@ -93,7 +92,7 @@ class LedgerView:
         for raw_key, value, _, _ in records:
             where = json.loads(raw_key)
             fingerprint, chunk = where["fp"], where["chunk"]
-            lane = lane_of(fingerprint, self.lanes)
+            lane = lane_of(fingerprint)
             self.moves[lane] = (self.moves.get(lane, (0, False))[0] + 1, chunk == FILE)
             if self.only in {None, fingerprint}:
                 self._keep(fingerprint, where["generation"], chunk, json.loads(value))
