@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from forebay import events
+from forebay.support.folders import private
 
 _PR_SET_PDEATHSIG = 1
 _PROGRESS = frozenset({events.CHUNK_COMMITTED, events.CHUNK_SKIPPED, events.CHUNK_RETRIED, events.FILE_PUBLISHED})
@@ -42,7 +43,7 @@ def only_one(folder: Path, name: str, patience: float, poll: float = 0.1) -> Ite
     disk away): when it has committed nothing for `patience` seconds, longer than the broker waits for any transaction, it is not waited
     for any more, and the broker's fencing stands alone, as it does across machines.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    private(folder)
     began = time.monotonic()
     path = folder / f"{name}.lock"
     with path.open("a") as handle:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from forebay.pages.values import Night, PipelineHistory, State, Summary
 
 
 @pytest.fixture
@@ -59,8 +63,56 @@ def test_a_pipelines_pages_ask_for_the_right_to_its_dag(client: Any, kind: str, 
     monkeypatch.setattr(get_auth_manager(), "is_authorized_dag", authorized)
     pages = [f"/reports/{kind}/birds/a%20b.html", f"/reports/{kind}%2Fbirds/a%20b.html", f"/reports/{kind}/birds/2013-01-01/a.html"]
     assert [client.get(page).status_code for page in pages] == [403, 403, 403]
-    assert client.get("/reports/data_docs/index.html").status_code == 200
-    assert asked == ["birds", "birds", "birds", None]
+    assert asked == ["birds", "birds", "birds"]
+
+
+def test_a_page_over_all_pipelines_shows_those_that_the_reader_may_read(
+    client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names, files and outcomes of others are theirs; who may read all of them gets the page as it was written."""
+    from airflow.api_fastapi.app import get_auth_manager
+
+    from forebay.quality.docs import build_index
+
+    docs = tmp_path / "reports" / "data_docs"
+    for name in ("birds", "salaries"):
+        (docs / name).mkdir(exist_ok=True)
+        facts = {
+            "page": f"{name}/a.html",
+            "run": f"{name}/a",
+            "suite": f"{name}-suite",
+            "success": True,
+            "rules": 1,
+            "failed": 0,
+            "rows": 7,
+        }
+        (docs / name / "a.json").write_text(json.dumps(facts | {"checked": "2026-01-05T00:00:00+00:00"}))
+    build_index(docs)
+    for name in ("birds", "salaries"):
+        save_summary(tmp_path / "reports", name)
+    pages = ["/reports/data_docs/index.html", "/reports/quality/index.html"]
+    assert all("salaries" in client.get(page).text and "birds" in client.get(page).text for page in pages)
+    monkeypatch.setattr(get_auth_manager(), "is_authorized_dag", lambda **given: given["details"].id != "salaries")
+    for page in pages:
+        shown = client.get(page)
+        assert shown.status_code == 200 and "birds" in shown.text and "salaries" not in shown.text
+        assert "default-src 'none'" in shown.headers["content-security-policy"]
+    inner = [
+        "data_docs/salaries/index.summary",
+        "quality/salaries/summary.json",
+        "quality/.lock",
+        "data_docs/.lock",
+        "quality//salaries/summary.json",
+    ]
+    assert {client.get(f"/reports/{page}").status_code for page in inner} <= {403, 404}
+
+
+def save_summary(reports: Path, name: str) -> None:
+    from forebay.pages.store import Pages
+
+    pages, now = Pages(reports), datetime(2026, 1, 6, tzinfo=UTC)
+    pages.write_pipeline(PipelineHistory(Summary(name, "ann", "by hand", (Night(date(2026, 1, 5), State.OK),)), "", ()), now)
+    pages.write_index(now)
 
 
 @pytest.mark.parametrize("page", ["data_docs//birds/a%20b.html", "data_docs/%2e/birds/a%20b.html", "/data_docs/birds/a%20b.html"])

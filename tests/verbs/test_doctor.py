@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,6 +16,7 @@ from forebay.config.connections import EnvironmentConnections
 from forebay.config.home import Project
 from forebay.config.pipeline import Pipeline
 from forebay.kafka import topics
+from forebay.support.folders import private
 from forebay.verbs import doctor as verb
 from forebay.verbs.context import Context
 from forebay.verbs.doctor import Finding, Level, doctor, exit_code
@@ -243,3 +245,15 @@ def test_little_room_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert verb._room(tmp_path).level is Level.WARN
     monkeypatch.setattr(verb, "NOTHING", 1 << 80)
     assert verb._room(tmp_path).level is Level.FAIL
+
+
+def test_a_home_that_others_may_read_is_said_with_the_command_that_closes_it(tmp_path: Path) -> None:
+    home = tmp_path / "a home"
+    assert verb._owner(home) == ()
+    private(home / "work")
+    assert [finding.level for finding in verb._owner(home)] == [Level.OK]
+    home.chmod(0o755)
+    [finding] = verb._owner(home)
+    assert finding.level is Level.WARN and "0755" in finding.what
+    subprocess.run(str(finding.way_out), shell=True, check=True)
+    assert [finding.level for finding in verb._owner(home)] == [Level.OK]

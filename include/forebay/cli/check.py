@@ -19,6 +19,7 @@ from forebay.config.home import Project
 from forebay.config.load import Loaded, PipelineFile
 from forebay.errors import ConfigError, Fault, SettingsError
 from forebay.model import Column
+from forebay.support.folders import private
 
 if TYPE_CHECKING:
     from forebay.quality.suite import Suite
@@ -119,7 +120,7 @@ def _gx_faults(suite: Suite, columns: tuple[Column, ...], where: Project) -> tup
     found = faults_of(suite) or (trial.faults(suite, columns) if columns else ())
     if not found:
         with contextlib.suppress(OSError):  # a home that cannot be written to costs time, nothing else
-            taken.parent.mkdir(parents=True, exist_ok=True)
+            private(taken.parent)
             taken.touch()
     return found
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from forebay.contracts import StageWriter
 from forebay.errors import CorruptFileError, FatalError
+from forebay.support.sql import OFFLINE
 
 if TYPE_CHECKING:
     import duckdb
@@ -37,9 +38,8 @@ def connect(writer: StageWriter, folder: Path, uri: str) -> Iterator[duckdb.Duck
 
     spill = folder / "spill"
     settings: dict[str, Any] = {"threads": writer.threads, "memory_limit": f"{writer.memory_limit}B", "temp_directory": str(spill)}
-    offline = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
     try:
-        with duckdb.connect(":memory:", config=settings | offline) as connection:
+        with duckdb.connect(":memory:", config=OFFLINE | settings) as connection:
             connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
             yield connection
     except (duckdb.OutOfMemoryException, duckdb.IOException) as error:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forebay.errors import IndexUnavailableError
+from forebay.support.folders import private
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -143,7 +144,7 @@ def engine(url: str) -> Any:
     import sqlalchemy as sa
 
     if url.startswith("sqlite:///"):
-        Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        private(Path(url.removeprefix("sqlite:///")).parent)
     made = sa.create_engine(url, connect_args={"timeout": 60} if url.startswith("sqlite") else {})
     if url.startswith("sqlite"):
         sa.event.listen(made, "connect", _patient)

@@ -23,6 +23,7 @@ from typing import Any, Self
 from forebay.errors import BrokerUnavailableError
 from forebay.kafka.entries import FILE, key
 from forebay.kafka.guard import Tail
+from forebay.support.folders import private
 
 LAYOUT = 2
 BLOCK = 64  # records packed together
@@ -67,7 +68,7 @@ class Snapshot:
     @classmethod
     def open(cls, folder: Path, pipeline: str, topic_id: str, partitions: int) -> Self:
         """The copy of that topic, or a new one. Raises `sqlite3.Error` or `OSError` when neither can be had."""
-        folder.mkdir(parents=True, exist_ok=True)
+        private(folder)
         stem = f"{pipeline}.{re.sub(r'[^A-Za-z0-9_-]', '_', topic_id)}.{re.sub(r'[^A-Za-z0-9_-]', '_', platform.node())}"
         _clear(folder, pipeline)
         for path in sorted(folder.glob(f"{stem}.*.sqlite")):

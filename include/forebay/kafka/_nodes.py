@@ -11,6 +11,7 @@ from pathlib import Path
 from forebay.errors import ForebayError
 from forebay.kafka._java import new_id
 from forebay.model import Json
+from forebay.support.folders import private
 
 HOST = "127.0.0.1"
 
@@ -85,7 +86,7 @@ def prepare(home: Path, layout: Layout, checkpoint: bytes) -> None:
     for node in range(1, layout.nodes + 1):
         at = folder(home, node)
         data = at / "data"
-        data.mkdir(parents=True, exist_ok=True)
+        private(data)
         properties = at / "server.properties"
         properties.touch(mode=0o600)  # it may hold passwords
         properties.write_text(_text(settings(layout, node, data)), "utf-8")

@@ -25,6 +25,7 @@ from forebay.kafka import _java, _nodes
 from forebay.kafka._jars import KAFKA_VERSION, locked
 from forebay.kafka._nodes import HOST, Layout
 from forebay.model import Json
+from forebay.support.folders import private
 
 _READY_SECONDS = 90.0
 _STOP_SECONDS = 20.0
@@ -108,7 +109,7 @@ def start(
     `_jars.jars` raises.
     """
     home = home.resolve()
-    with locked(home / "lock"):
+    with locked(private(home) / "lock"):
         kept = _read(home)
         _check_size(home, kept, nodes)
         if kept and kept.ready and all(_alive(home, kept)) and all(_nodes.answers(port) for port in kept.layout.ports):

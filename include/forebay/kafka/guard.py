@@ -19,6 +19,7 @@ from pathlib import Path
 
 from forebay.errors import ConfigError, LedgerError
 from forebay.model import Json, JsonDict
+from forebay.support.folders import private
 
 VERSION = 1
 EMBEDDED = "embedded"
@@ -233,7 +234,7 @@ class Guard:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            private(self.folder)
             with (self.folder / f"{self.pipeline}.lock").open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 yield

@@ -8,6 +8,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from forebay.support.folders import private
+
 if TYPE_CHECKING:
     from openlineage.client import OpenLineageClient
     from openlineage.client.event_v2 import RunEvent
@@ -35,7 +37,7 @@ def _line(event: RunEvent) -> str:
 
 
 def _append(file: Path, lines: list[str]) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
+    private(file.parent)
     with file.open("a", encoding="utf-8") as stream:
         stream.write("".join(f"{line}\n" for line in lines))
 

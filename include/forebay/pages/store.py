@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -23,6 +23,7 @@ from pathlib import Path
 from forebay.model import Json
 from forebay.pages import render, views
 from forebay.pages.values import NightHistory, PipelineHistory, RowList, Summary, letters
+from forebay.support.folders import private
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +72,14 @@ class Pages:
     def write_index(self, now: datetime) -> Path:
         """The project's page, from the summaries of all pipelines; one writer at a time, so that none is left out."""
         with _alone(self.folder):
-            found = [Summary.from_json(json.loads(p.read_text("utf-8"))) for p in sorted(self.folder.glob("*/summary.json"))]
-            _write(self.index, render.index(found, now, (self.reports / "data_docs" / "index.html").exists()))
+            _write(self.index, self.index_of(None, now))
         return self.index
+
+    def index_of(self, pipelines: Collection[str] | None, now: datetime) -> str:
+        """The project's page as one sees it who may see these pipelines (None: all)."""
+        paths = (path for path in sorted(self.folder.glob("*/summary.json")) if pipelines is None or path.parent.name in pipelines)
+        found = [Summary.from_json(json.loads(path.read_text("utf-8"))) for path in paths]
+        return render.index(found, now, (self.reports / "data_docs" / "index.html").exists())
 
     def save_rows(self, pipeline: str, run_id: str, uri: str, rows: RowList) -> None:
         _save(self._rows(pipeline, run_id, uri), rows)
@@ -112,7 +118,7 @@ def _save(path: Path, value: Json) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private(path.parent)
     draft = path.with_name(f".{path.name}-{os.getpid()}-{time.monotonic_ns()}")
     draft.write_text(text, encoding="utf-8", errors="backslashreplace")  # lone surrogates of odd file names
     draft.replace(path)
@@ -120,7 +126,7 @@ def _write(path: Path, text: str) -> None:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    folder.mkdir(parents=True, exist_ok=True)
+    private(folder)
     with (folder / ".lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

@@ -12,13 +12,14 @@ from __future__ import annotations
 import fcntl
 import html
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
 from forebay.model import JsonDict
 from forebay.quality._docs_page import frame, readable, write
+from forebay.support.folders import private
 
 MOST = 3000
 """Checks of one pipeline's index: more make a page that no browser likes. Older ones keep their pages."""
@@ -27,15 +28,20 @@ SUMMARY = "index.summary"
 
 def build_index(docs: Path, only: str | None = None) -> Path:
     """Write the index of `docs`; of the pipelines' own ones all, or the one that is named and those that have none. Returns where the index is."""
-    docs.mkdir(parents=True, exist_ok=True)
+    private(docs)
     with _alone(docs):
         for folder in docs.iterdir():
             if folder.is_dir() and (only in {None, folder.name} or not (folder / SUMMARY).exists()):
                 _of_pipeline(folder)
-        found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(docs.glob(f"*/{SUMMARY}"))]
         index = docs / "index.html"
-        write(index, _all(found))
+        write(index, index_of(docs, None))
     return index
+
+
+def index_of(docs: Path, pipelines: Collection[str] | None) -> str:
+    """The index over all pipelines as one sees it who may see these (None: all)."""
+    paths = (path for path in sorted(docs.glob(f"*/{SUMMARY}")) if pipelines is None or path.parent.name in pipelines)
+    return _all([json.loads(path.read_text(encoding="utf-8")) for path in paths])
 
 
 def _of_pipeline(folder: Path) -> None:

@@ -20,7 +20,8 @@ from forebay.quality import suite as suites
 from forebay.quality import udf
 from forebay.quality._imports import great_expectations, quietly
 from forebay.quality.suite import Rule, Suite
-from forebay.support.sql import parquet, quoted
+from forebay.support.folders import private
+from forebay.support.sql import OFFLINE, fenced, parquet, quoted
 
 if TYPE_CHECKING:
     import duckdb
@@ -63,7 +64,7 @@ def check(
     """
     _refuse_unfit(stage, suite)
     gx = great_expectations()
-    into.mkdir(parents=True, exist_ok=True)
+    private(into)
     with _lock, quietly(), _database(stage, into, memory_limit, threads) as database:
         run = _Run(gx, suite, database, frozenset(redact))
         try:
@@ -126,7 +127,7 @@ class _Run:
         counts = self.engine.masks.counts()
         compare(self.suite, result, {place: counts[condition] for condition, listed in places.items() for place in listed})
         path = into / "failing.parquet"
-        draft = into / f".failing-{os.getpid()}.parquet"
+        draft = _failing_draft(into)
         self.engine.masks.write(places, draft)
         draft.replace(path)
         return path
@@ -256,7 +257,7 @@ def _has_values(stage: Stage, rule: Rule) -> bool:
 
     names = [quoted(name) for name in rule.columns]
     asked = " and ".join(f"{name} is not null" for name in names) or "true"
-    with duckdb.connect() as con:
+    with duckdb.connect(config=OFFLINE) as con:
         return bool(con.execute(f"select exists(select 1 from {parquet(stage.rows)} where {asked})").fetchall()[0][0])
 
 
@@ -289,7 +290,7 @@ def _where(rule: Rule) -> str:
 
 @contextmanager
 def _database(stage: Stage, into: Path, memory_limit: int, threads: int) -> Iterator[str]:
-    """The name of an in-memory database that has the stage as the view `rows`."""
+    """The name of an in-memory database that has the stage as the view `rows`. A suite's own SQL reaches nothing else."""
     import duckdb
 
     from forebay.quality.engine import DATABASES
@@ -297,16 +298,22 @@ def _database(stage: Stage, into: Path, memory_limit: int, threads: int) -> Iter
     name = f"stage-{uuid.uuid4().hex}"
     spill = into / f".spill-{name}"
     limit = f"{max(memory_limit >> 20, 64)}MiB"
-    con = duckdb.connect(config={"memory_limit": limit, "threads": threads, "temp_directory": str(spill)})
+    con = duckdb.connect(config=OFFLINE | {"memory_limit": limit, "threads": threads, "temp_directory": str(spill)})
     DATABASES[name] = con
     try:
         con.execute(f"create view rows as {_rows(con, stage)}")
+        con.execute(fenced([stage.rows, _failing_draft(into)]))
         with udf.registered(con):
             yield name
     finally:
         del DATABASES[name]
         con.close()
         shutil.rmtree(spill, ignore_errors=True)
+
+
+def _failing_draft(into: Path) -> Path:
+    """Where the failing rows are written before they are complete: the only file that the check's database may write."""
+    return into / f".failing-{os.getpid()}.parquet"
 
 
 def _rows(con: duckdb.DuckDBPyConnection, stage: Stage) -> str:

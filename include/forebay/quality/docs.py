@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any, cast
 
 from forebay.model import JsonDict, RuleResult, Stage, Verdict
-from forebay.quality._docs_index import build_index
+from forebay.quality._docs_index import build_index, index_of
 from forebay.quality._docs_page import policy, readable, style, visible, write
-from forebay.support.sql import parquet
+from forebay.support.folders import private
+from forebay.support.sql import OFFLINE, parquet
 
-__all__ = ["build_index", "write_page"]
+__all__ = ["build_index", "index_of", "write_page"]
 
 FIRST_ROWS = 10
 
@@ -63,7 +64,7 @@ suite <strong>{{ facts.suite }}</strong>, {{ '{:,}'.format(facts.rows) }} rows r
 def write_page(result: Any, verdict: Verdict, stage: Stage, docs: Path, run_name: str) -> Path:
     """Write the page of one run below `docs`, and beside it the facts that `build_index` lists; the same run overwrites its page."""
     place = docs / _folder(run_name) / f"{verdict.suite_hash[:8]}-{stage.fingerprint[:16]}.html"
-    place.parent.mkdir(parents=True, exist_ok=True)
+    private(place.parent)
     facts = _facts(verdict, stage, run_name, place.relative_to(docs).as_posix())
     depth = len(place.relative_to(docs).parts) - 1
     rows = _first_rows(verdict.failing) if verdict.failing else {}
@@ -102,7 +103,7 @@ def _first_rows(failing: Path) -> dict[int, list[int]]:
     import duckdb
 
     each = f"select __row, unnest(rules) as rule from {parquet(failing)}"
-    with duckdb.connect() as con:
+    with duckdb.connect(config=OFFLINE) as con:
         return dict(con.execute(f"select rule, min(__row, {FIRST_ROWS}) from ({each}) group by rule").fetchall())
 
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from forebay.model import Stage
-from forebay.support.sql import parquet, quoted
+from forebay.support.sql import OFFLINE, parquet, quoted
 
 NUMBERS = ("int", "uint", "float", "decimal")
 CATEGORIES = ("string", "bool")
@@ -69,7 +69,7 @@ def sketch(stage: Stage, column: str) -> Sketch | None:
     if not stage.rows_read or not kind.startswith((*NUMBERS, *CATEGORIES)):
         return None
     name, source = quoted(column), parquet(stage.rows)
-    with duckdb.connect(config={"memory_limit": "448MiB", "threads": 2}) as con:
+    with duckdb.connect(config=OFFLINE | {"memory_limit": "448MiB", "threads": 2}) as con:
         return _numbers(con, name, source) if kind.startswith(NUMBERS) else _categories(con, name, source)
 
 

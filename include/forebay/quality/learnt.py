@@ -11,7 +11,7 @@ from typing import Any
 from forebay.model import RuleResult, Severity, Stage
 from forebay.quality import drift
 from forebay.quality.drift import Sketch
-from forebay.support.sql import parquet
+from forebay.support.sql import OFFLINE, parquet
 
 PREFIX = "history_"
 """What the names of these rules begin with."""
@@ -37,7 +37,7 @@ def measure(stage: Stage, metric: str, column: str | None) -> float | None:
         "mean": f"avg({name}::double) {finite}",
     }
     source = parquet(stage.rows)
-    with duckdb.connect(config={"memory_limit": "512MiB", "threads": 2}) as con:
+    with duckdb.connect(config=OFFLINE | {"memory_limit": "512MiB", "threads": 2}) as con:
         found = con.execute(f"select ({asked[metric]})::double from {source}").fetchall()[0][0]
     return None if found is None else float(found)
 

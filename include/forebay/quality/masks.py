@@ -79,7 +79,7 @@ class Masks:
         union = " union all ".join(lists) or empty
         merged = f"select {ROW}, list_sort(flatten(list(rules))) as rules from ({union}) group by {ROW}" if len(lists) > 1 else union
         self._execute(
-            f"copy (select {ROW}::bigint as {ROW}, rules::integer[] as rules from ({merged}) order by {ROW}) to '{_literal(path)}' (format parquet)"
+            f"copy (select {ROW}::bigint as {ROW}, rules::integer[] as rules from ({merged}) order by {ROW}) to '{_literal(path)}' (format parquet, use_tmp_file false)"
         )
 
     def _lists(self, table: str, positions: list[list[int]]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from forebay.model import Column, JsonDict, Severity, Stage
-from forebay.support.sql import parquet
+from forebay.support.sql import OFFLINE, parquet
 
 if TYPE_CHECKING:
     import duckdb
@@ -41,7 +41,7 @@ def profiles(stage: Stage) -> list[Profile]:
     """A profile of every column of a stage."""
     import duckdb
 
-    with duckdb.connect(config={"memory_limit": "512MiB", "threads": 2}) as con:
+    with duckdb.connect(config=OFFLINE | {"memory_limit": "512MiB", "threads": 2}) as con:
         con.execute(f"create view rows as select * from {parquet(stage.rows)}")
         return [_profile(con, column) for column in stage.columns]
 

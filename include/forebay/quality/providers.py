@@ -30,6 +30,7 @@ from great_expectations.expectations.metrics.metric_provider import metric_parti
 
 from forebay.quality import patterns
 from forebay.quality.engine import ROW, ROWS, ForebayDuckEngine, quoted
+from forebay.support.sql import OFFLINE
 
 Clause = Any
 """A SQL expression that is true where a value is as expected."""
@@ -109,7 +110,7 @@ def _understood(pattern: str) -> bool:
     """Whether DuckDB compiles the pattern: RE2 bounds the size of a compiled one."""
     import duckdb
 
-    with duckdb.connect() as con:
+    with duckdb.connect(config=OFFLINE) as con:
         try:
             con.execute("select regexp_matches('', ?)", [pattern])
         except duckdb.Error:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from forebay.quality import catalogue
+from forebay.support.sql import OFFLINE
 
 if TYPE_CHECKING:
     from forebay.quality.suite import Rule
@@ -76,6 +77,8 @@ def argument_faults(rule: Rule) -> Iterator[str]:
 def _value_fault(name: str, value: Any) -> str | None:
     if isinstance(value, dict) and "$PARAMETER" in value:
         return "is a suite parameter, which needs a value at run time (write the value)"
+    if name == "unexpected_rows_query":
+        return _query_fault(value)
     if name in _PATTERNS:
         return next(filter(None, map(_pattern_fault, value if isinstance(value, list) else [value])), None)
     if name == "mostly" and not (isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1):
@@ -91,6 +94,22 @@ def _value_fault(name: str, value: Any) -> str | None:
     if name in {"value_set", "column_list", "regex_list", "like_pattern_list", "type_list"} and not isinstance(value, list | None):
         return "is no list"
     return None
+
+
+def _query_fault(query: Any) -> str | None:
+    """What makes a suite's own SQL more than a question. SQL that DuckDB cannot read at all is told by the trial, with its words."""
+    import duckdb
+
+    if not isinstance(query, str):
+        return "is no text"
+    with duckdb.connect(config=OFFLINE) as con:
+        try:
+            found = con.extract_statements(query.replace("{batch}", "rows").replace("{{", "{").replace("}}", "}"))
+        except duckdb.Error:
+            return None
+    if len(found) == 1 and found[0].type == duckdb.StatementType.SELECT:
+        return None
+    return "is not one SELECT: a rule asks, it changes nothing (write one `SELECT … FROM {batch} WHERE …`)"
 
 
 def _pattern_fault(pattern: Any) -> str | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from forebay.contracts import Encoded, Serializer, Settings, SqlEncoding
 from forebay.serializers._text import text
-from forebay.support.sql import literal
+from forebay.support.sql import OFFLINE, literal
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,7 +38,7 @@ class Json(Serializer[JsonConfig]):
         table = rows.select([column.name for column in self.columns])
         identifiers = [f"c{n}" for n in range(table.num_columns)]  # so that `a` and `A`, quotes and NUL are no matter to DuckDB
         sql = self.sql(table.schema, identifiers)
-        with duckdb.connect() as con:
+        with duckdb.connect(config=OFFLINE) as con:
             con.register("rows", table.rename_columns(identifiers))
             found = con.sql(f"select {sql.value} as value, {sql.reason} as reason from rows").to_arrow_table()
         return _encoded(found["value"], found["reason"])

@@ -6,6 +6,13 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+OFFLINE: dict[str, bool | str | float | list[str]] = {
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "python_enable_replacements": False,
+}
+"""DuckDB's settings for every connection of ours: nothing is fetched, no extension is loaded, and no name in SQL means a Python variable."""
+
 
 def quoted(name: str) -> str:
     """An SQL identifier."""
@@ -30,6 +37,15 @@ def parquet(path: Path | str, **options: str) -> str:
     """
     more = "".join(f", {name} = {value}" for name, value in options.items())
     return f"read_parquet({literal(as_pattern(path))}, hive_partitioning = false{more})"
+
+
+def fenced(paths: Iterable[Path]) -> str:
+    """Statements after which a connection reads and writes these files (and spills) and no other, whatever SQL comes, and cannot be told otherwise.
+
+    Foreign SQL may run behind it. `copy … to` needs `use_tmp_file false` there: DuckDB would write beside a file that is there already.
+    """
+    allowed = literals(name for path in paths for name in sorted({str(path), as_pattern(path)}))
+    return f"set allowed_paths = [{allowed}]; set enable_external_access = false; set lock_configuration = true"
 
 
 def as_pattern(path: Path | str) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from forebay.config.pipeline import Pipeline
 from forebay.model import Decision, RuleResult, Severity, Stage, Verdict
+from forebay.support.folders import private
 from forebay.support.sql import literal, parquet
 from forebay.verbs._rows import ROW, Limits, StagedRows
 
@@ -54,7 +55,7 @@ def compose_quarantine(
     a null part of the key; rows that the serializer refuses; rows whose key, value and `header_bytes` exceed `max_message_bytes`.
     An ordinary file pays one query that encodes nothing. The same stage, verdict and settings give the same bytes.
     """
-    into.parent.mkdir(parents=True, exist_ok=True)
+    private(into.parent)
     with tempfile.TemporaryDirectory(dir=into.parent, prefix=".spill-") as spill, replace(limits, spill=Path(spill)).connect() as con:
         work = _Work(con, StagedRows(stage, pipeline.record), max_message_bytes - header_bytes, pipeline.quality.redact)
         con.execute(f"create temp table found ({FOUND})")

@@ -22,7 +22,7 @@ from forebay.contracts import StageWriter
 from forebay.errors import ConfigError
 from forebay.model import Column, FileRun, Snapshot, SourceFile, Stage
 from forebay.serializers._text import text
-from forebay.support.sql import parquet
+from forebay.support.sql import OFFLINE, parquet
 from forebay.verbs._rows import StagedRows
 from forebay.verbs.context import Context
 from forebay.verbs.work import Work
@@ -48,7 +48,7 @@ def exported(ctx: Context, file: FileRun, work: Work, listed: Path) -> pa.Table:
     names = [column.name for column in stage.columns]
     staged = StagedRows(stage, ctx.pipeline.record)
     forms = f"case when q.stage in ('decode', 'parse', 'schema') and {ctx.pipeline.format.type == 'csv'} then '{FILE}' else '{TYPED}' end"
-    with duckdb.connect() as con:
+    with duckdb.connect(config=OFFLINE) as con:
         con.execute("set threads = 1")
         con.register("cells", _file_cells(ctx, file, work, listed, names))
         cells = ", ".join(f"coalesce(c.c{n}, {text(f't.{staged.identifier(name)}', staged.type(name))})" for n, name in enumerate(names))
@@ -97,7 +97,7 @@ def _unread(listed: Path) -> list[tuple[int, str]]:
     """Number and text of the rows that could not be read; there are few, or the file as a whole would have been held back."""
     import duckdb
 
-    with duckdb.connect() as con:
+    with duckdb.connect(config=OFFLINE) as con:
         con.execute("set threads = 1")
         return con.execute(
             f"""select __row, rtrim(decode(raw), chr(10) || chr(13)) as raw from {parquet(listed)}

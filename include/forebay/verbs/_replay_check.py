@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from forebay.model import Stage, Verdict
 from forebay.quality import suite as suites
 from forebay.quality.suite import Suite
-from forebay.support.sql import literal, parquet
+from forebay.support.sql import OFFLINE, literal, parquet
 from forebay.verbs._rows import ROW
 from forebay.verbs.context import Context
 
@@ -52,7 +52,7 @@ def _beside(stage: Stage, origin: Stage, aside: Path, folder: Path) -> Stage:
     import duckdb
 
     path = folder / "beside.parquet"
-    with duckdb.connect() as con:
+    with duckdb.connect(config=OFFLINE) as con:
         con.execute("set threads = 2")
         con.execute(
             f"""copy (select * from {parquet(origin.rows)} where {ROW} not in (select {ROW} from {parquet(aside)})

@@ -15,7 +15,7 @@ from forebay.errors import ConfigError
 from forebay.model import Column, Stage
 from forebay.serializers._text import text
 from forebay.serializers.json import Json, JsonConfig
-from forebay.support.sql import parquet
+from forebay.support.sql import OFFLINE, parquet
 
 if TYPE_CHECKING:
     import duckdb
@@ -38,7 +38,7 @@ class Limits:
         import duckdb
 
         spill = {"temp_directory": str(self.spill)} if self.spill else {}
-        return duckdb.connect(config={"memory_limit": f"{self.memory}B", "threads": self.threads, **spill})
+        return duckdb.connect(config=OFFLINE | {"memory_limit": f"{self.memory}B", "threads": self.threads, **spill})
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from forebay.errors import BrokerUnavailableError
 from forebay.kafka import checkup
 from forebay.kafka.checkup import Finding, Level
+from forebay.support.folders import OTHERS
 from forebay.verbs.context import Context
 
 __all__ = ["Finding", "Level", "doctor", "exit_code"]
@@ -17,12 +18,12 @@ LITTLE, NOTHING = 2 * 1024**3, 100 * 1024**2  # bytes
 
 def doctor(ctx: Context) -> tuple[Finding, ...]:
     """Everything that was looked at for one pipeline; changes and starts nothing."""
-    room = _room(ctx.project.home)
+    here = (_room(ctx.project.home), *_owner(ctx.project.home))
     try:
         config = ctx.kafka
     except BrokerUnavailableError as error:
-        return room, Finding(Level.FAIL, "connection", error.message, unreachable=True)
-    return (room, *checkup.check(config, ctx.pipeline, ctx.keep))
+        return (*here, Finding(Level.FAIL, "connection", error.message, unreachable=True))
+    return (*here, *checkup.check(config, ctx.pipeline, ctx.keep))
 
 
 def _room(home: Path) -> Finding:
@@ -34,6 +35,17 @@ def _room(home: Path) -> Finding:
         return Finding(Level.OK, "disk", what)
     level = Level.FAIL if free < NOTHING else Level.WARN
     return Finding(level, "disk", what, "each file is copied and staged there before it is published", "make room, or set FOREBAY_HOME")
+
+
+def _owner(home: Path) -> tuple[Finding, ...]:
+    """Stages, lists and reports hold what partners wrote. forebay makes its folders for their owner alone; a home that was there before stays as it is."""
+    if not home.is_dir():
+        return ()
+    mode = home.stat().st_mode & 0o777
+    if not mode & OTHERS:
+        return (Finding(Level.OK, "home", f"`{home}` is its owner's alone"),)
+    what, why = f"`{home}` has mode {mode:04o}", "others of this machine may read rows of files there"
+    return (Finding(Level.WARN, "home", what, why, f"chmod -R go-rwx '{home}'"),)
 
 
 def exit_code(findings: tuple[Finding, ...]) -> int:

@@ -17,6 +17,7 @@ from forebay.model import Column, Decision, FileRun, Snapshot, Stage, Status, Ve
 from forebay.quality import suite as suites
 from forebay.quality._imports import ahead
 from forebay.quality.suite import Suite
+from forebay.support.folders import private
 from forebay.verbs._answers import asked
 from forebay.verbs._learnt import compare_with_history
 from forebay.verbs._notify import notify
@@ -74,7 +75,7 @@ def _inspect(ctx: Context, file: FileRun) -> FileRun:
 def fetch(ctx: Context, file: FileRun) -> Snapshot:
     """Our own copy of exactly the version that was discovered, in its content-addressed place."""
     draft = ctx.project.spool / f"{os.getpid()}-{uuid.uuid4().hex}"
-    draft.parent.mkdir(parents=True, exist_ok=True)
+    private(draft.parent)
     try:
         snapshot = ctx.source.fetch(file.file, draft)
         if file.fingerprint and snapshot.fingerprint != file.fingerprint:
@@ -83,7 +84,7 @@ def fetch(ctx: Context, file: FileRun) -> Snapshot:
                 uri=file.file.uri,
             )
         place = work_of(ctx, snapshot.fingerprint).snapshot
-        place.parent.mkdir(parents=True, exist_ok=True)
+        private(place.parent)
         draft.replace(place)
     finally:
         draft.unlink(missing_ok=True)
@@ -164,7 +165,7 @@ def _stage(ctx: Context, snapshot: Snapshot, work: Work) -> Stage:
     section = ctx.pipeline.format
     plugin = registry.find("formats", section.type)
     draft = work.base / f".stage-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    draft.mkdir(parents=True)
+    private(draft)
     try:
         plain = unpack(snapshot.path, snapshot.file.name, ctx.pipeline.source.compression, draft / "plain")
         writer = StageWriter(draft, tolerance=Tolerance(missing=on_drift(ctx.pipeline).missing == "warn"))
@@ -196,7 +197,7 @@ def _refuse_without_key(ctx: Context, stage: Stage, snapshot: Snapshot) -> None:
 
 
 def _move(stage: Stage, draft: Path, to: Path) -> Stage:
-    to.mkdir(parents=True, exist_ok=True)
+    private(to)
     for path in (stage.rows, stage.rejects):
         path.replace(to / path.name)
     moved = stage.to_json() | {"rows": to / stage.rows.name, "rejects": to / stage.rejects.name}

@@ -11,7 +11,7 @@ from forebay.errors import ConfigError
 from forebay.index import queries
 from forebay.model import Decision, FileRun
 from forebay.quality.redact import MARK
-from forebay.support.sql import parquet
+from forebay.support.sql import OFFLINE, parquet
 from forebay.verbs._causes import titles
 from forebay.verbs._repair import numbers_of
 from forebay.verbs.context import Context
@@ -105,7 +105,7 @@ def rows(path: Path, limit: int | None = None, first: int = 1, redact: tuple[str
     """
     import duckdb
 
-    with duckdb.connect() as con:
+    with duckdb.connect(config=OFFLINE) as con:
         con.execute("set threads = 1")
         query = con.sql(
             rf"""select __row as row, stage, array_to_string(columns, ', ') as columns, rule, reason, {_OBSERVED} as observed,
@@ -130,7 +130,7 @@ def by_reason(path: Path) -> list[dict[str, Any]]:
     """
     import duckdb
 
-    with duckdb.connect() as con:
+    with duckdb.connect(config=OFFLINE) as con:
         con.execute("set threads = 1")
         found = con.execute(
             f"""select stage, rule, case when rule = '' then columns end, count(*), min(__row), arg_min(reason, __row)

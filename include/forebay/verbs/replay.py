@@ -30,6 +30,7 @@ from forebay.kafka.publisher import PublishJob, publish_file
 from forebay.kafka.records import EncodedChunk, Headers
 from forebay.lineage.openlineage import lineage_run
 from forebay.model import ChunkPlan, Column, Decision, Fate, FileRun, Identity, Json, Replay, RunReport, SourceFile, Stage, Status, Window
+from forebay.support.folders import private
 from forebay.verbs import _repair
 from forebay.verbs import report as reporting
 from forebay.verbs._causes import causes
@@ -156,7 +157,7 @@ def _one_origin(ctx: Context, origin: Origin, rows: pa.Table, source: _Source, w
 @contextlib.contextmanager
 def _scratch(ctx: Context) -> Iterator[Path]:
     folder = ctx.project.home / "work" / ctx.pipeline.pipeline / f".replay-{uuid.uuid4().hex}"
-    folder.mkdir(parents=True)
+    private(folder)
     try:
         yield folder
     finally:

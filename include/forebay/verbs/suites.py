@@ -17,7 +17,8 @@ from forebay.errors import ConfigError
 from forebay.model import JsonDict, RuleResult, Snapshot, SourceFile, Stage
 from forebay.quality import suite as suites
 from forebay.quality.redact import MARK
-from forebay.support.sql import parquet
+from forebay.support.folders import private
+from forebay.support.sql import OFFLINE, parquet
 from forebay.verbs import _sample
 from forebay.verbs.context import Context
 from forebay.verbs.inspect import columns_declared
@@ -71,7 +72,7 @@ def _staged(ctx: Context, path: Path, most: int | None = None) -> Iterator[tuple
     if not path.is_file():
         raise ConfigError(f"reading `{path}`: there is no such file")
     folder = ctx.project.spool / f"suite-{uuid.uuid4().hex}"
-    folder.mkdir(parents=True)
+    private(folder)
     try:
         snapshot = Snapshot(SourceFile(path.resolve().as_uri(), path.stat().st_size, 0.0), path, "0" * 64, path.stat().st_size)
         plugin = registry.find("formats", ctx.pipeline.format.type)
@@ -96,7 +97,7 @@ def _failing(
     if failing is None:
         return 0, ()
     marks = parquet(failing)
-    with duckdb.connect() as con:
+    with duckdb.connect(config=OFFLINE) as con:
         con.execute("set threads = 1")
         count = con.execute(f"select count(*) from {marks}").fetchall()[0][0]
         names = [column.name for column in stage.columns]

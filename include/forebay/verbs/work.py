@@ -21,6 +21,7 @@ from typing import TypeVar
 
 from forebay import __version__
 from forebay.model import Decision, Json, JsonDict, Stage, Verdict
+from forebay.support.folders import private
 
 J = TypeVar("J", bound=Json)
 
@@ -96,7 +97,7 @@ def _load(kind: type[J], path: Path) -> J | None:
 
 
 def _save(value: Json, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private(path.parent)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.write_text(json.dumps(value.to_json(), ensure_ascii=False, indent=1, default=str), "utf-8")
     draft.replace(path)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
-from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
-from airflow.api_fastapi.core_api.security import requires_access_dag  # internal to Airflow 3.3: only here, and tests/dags/test_reports.py
+from airflow.api_fastapi.app import get_auth_manager  # internal to Airflow 3.3, as the next ones: only here, and tests/dags/test_reports.py
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
+from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
+from airflow.models.dag import DagModel
 from fastapi import Depends, FastAPI
 from fastapi.responses import FileResponse, HTMLResponse, Response
 
@@ -24,19 +29,50 @@ def make_app(folder: Path | None = None) -> FastAPI:
     def listing() -> Response:
         return _guarded(HTMLResponse(_listing(_folder(folder))))
 
+    @app.get("/reports/{kind}/index.html")
+    def of_all(kind: str, user: GetUserDep) -> Response:
+        """The page over all pipelines, with those alone that the reader may read."""
+        return _index(_folder(folder), kind, lambda name: _may_read(name, user))
+
     @app.get("/reports/{kind}/{dag_id}/{page:path}")
     def of_pipeline(kind: str, dag_id: str, page: str) -> Response:
         """Pages of one pipeline: its name is its DAG's id, so that Airflow asks for the right to read that DAG's runs."""
-        return report(f"{kind}/{dag_id}/{page}")
+        found = _find(_folder(folder), f"{kind}/{dag_id}/{page}")
+        return _guarded(HTMLResponse(_NOTHING, 404) if found is None else FileResponse(found))
 
     @app.get("/reports/{page:path}")
-    def report(page: str) -> Response:
-        found = _find(_folder(folder), page)
-        if found is None:
-            return _guarded(HTMLResponse(_NOTHING, 404))
-        return _guarded(FileResponse(found))
+    def nothing_else(page: str) -> Response:
+        """Every page is one pipeline's, or over all of them."""
+        return _guarded(HTMLResponse(_NOTHING, 404))
 
     return app
+
+
+def _may_read(pipeline: str, user: Any) -> bool:
+    """Whether Airflow lets the user read runs of the pipeline's DAG."""
+    details = DagDetails(id=pipeline, team_name=DagModel.get_team_name(pipeline))
+    return get_auth_manager().is_authorized_dag(method="GET", access_entity=DagAccessEntity.RUN, details=details, user=user)
+
+
+def _index(folder: Path, kind: str, may_read: Callable[[str], bool]) -> Response:
+    written = _find(folder, f"{kind}/index.html")
+    if written is None or kind not in _TITLES:
+        return _guarded(HTMLResponse(_NOTHING, 404))
+    pipelines = {path.name for path in written.parent.iterdir() if path.is_dir()}
+    readable = set(filter(may_read, pipelines))
+    if readable == pipelines:
+        return _guarded(FileResponse(written))
+    return _guarded(HTMLResponse(_page_of_some(folder, kind, readable)))
+
+
+def _page_of_some(folder: Path, kind: str, pipelines: set[str]) -> str:
+    if kind == "data_docs":
+        from forebay.quality.docs import index_of
+
+        return index_of(folder / kind, pipelines)
+    from forebay.pages.store import Pages
+
+    return Pages(folder).index_of(pipelines, datetime.now(UTC))
 
 
 _NOTHING = (
