@@ -9,7 +9,7 @@ export GX_ANALYTICS_ENABLED := false
 STAMP := $(VENV)/.installed
 UV_VERSION := 0.13.9
 
-.PHONY: help setup demo up down test test-fast test-slow check format docs bench sim chaos lock clean
+.PHONY: help setup demo up demo-up down test test-fast test-slow check format docs bench sim chaos lock clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,10 +28,13 @@ $(STAMP): requirements.txt requirements-dev.txt pyproject.toml
 demo: setup ## the whole job on real data, and its proof
 	@$(BIN)/python tools/demo.py
 
-up: setup ## leave Airflow and the broker running, with the demo's runs
+up: setup ## leave Airflow and the broker running, with whatever runs this project's home holds
 	@$(BIN)/python tools/up.py up
 
-down: ## stop what `make up` or `make demo` left running
+demo-up: setup ## the same in the demo's home, with the demo's runs
+	@$(BIN)/python tools/up.py demo-up
+
+down: ## stop what `make up` or `make demo-up` left running
 	@test ! -x $(BIN)/python || $(BIN)/python tools/up.py down
 
 test: setup ## every test that CI runs, with real Kafka and a real S3 API
@@ -70,7 +73,7 @@ lock: ## compile requirements*.in into pinned requirements with hashes
 	@$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate -q requirements.in -o requirements.txt
 	@$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate -q requirements-dev.in -o requirements-dev.txt
 
-clean: down ## undo everything: processes, .venv, caches, forebay's home, the demo's drops
+clean: down ## undo everything: processes, .venv, caches, forebay's homes, the demo's drops
 	@rm -rf drops/flights drops/weather drops/weather_json; rmdir drops 2>/dev/null || true
-	@rm -rf $(VENV) .cache .forebay .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info include/*.egg-info
+	@rm -rf $(VENV) .cache .forebay .forebay-demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info include/*.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null; echo "clean"

@@ -30,9 +30,12 @@ from typing import Any
 import psutil
 
 from airflow_api import AirflowError, Api, Json, http
+from forebay.support.folders import private
 
 CODE = Path(__file__).resolve().parents[1]
 """Where dags/, plugins/ and include/ lie."""
+DEMO_HOME = CODE / ".forebay-demo"
+"""The demo's own home: it begins with an empty one, and so must never be anybody's."""
 
 COMPONENTS = {
     "api-server": ("api-server",),
@@ -105,7 +108,7 @@ class Airflow(Api):
         """Made once, kept for the owner's eyes (mode 0600) where Airflow's SimpleAuthManager reads it."""
         path = self.home / "passwords.json"
         if not path.exists():
-            self.home.mkdir(parents=True, exist_ok=True)
+            private(self.home)
             _write_private(path, json.dumps({USER: secrets.token_urlsafe(9)}))
         return json.loads(path.read_text("utf-8"))[USER]
 
@@ -306,7 +309,7 @@ class Airflow(Api):
         return json.loads(path.read_text("utf-8")) if path.exists() else {}
 
     def _save(self, **changes: Any) -> None:
-        self.home.mkdir(parents=True, exist_ok=True)
+        private(self.home)
         _write_private(self.home / "state.json", json.dumps({**self._state(), **changes}))
 
     def _choose_port(self) -> int:

@@ -26,8 +26,7 @@ import drops  # noqa: E402
 
 console = Console(highlight=False, soft_wrap=True)
 began = time.monotonic()
-DEMO = ("flights", "weather_parquet", "weather_json")
-HOME = ROOT / ".forebay"
+HOME = airflow_home.DEMO_HOME
 ELSEWHERE = ("FOREBAY_", "KAFKA_", "OPENLINEAGE", "AIRFLOW_CONN_")
 """Settings of the environment that would send the demo's records, events or files to another place than this folder."""
 
@@ -98,14 +97,14 @@ def keep_to_this_folder() -> None:
         del os.environ[name]
     if found:
         say(f"not used here, from the environment: {', '.join(sorted(found))}")
+    os.environ["FOREBAY_HOME"] = str(HOME)
+    say(
+        f"[bold cyan]$ export FOREBAY_HOME={HOME.name}[/]   [dim](a home of the demo's own: whatever `.forebay` holds, and what runs there, stays as it is)[/]"
+    )
 
 
 def reset() -> None:
-    """Begin with an empty home; refuse to touch one that holds anything but an earlier demo's work."""
-    if (HOME / "index.sqlite").exists():
-        others = {run["pipeline"] for run in document("runs", "--limit", "100000")["runs"]} - set(DEMO)
-        if others:
-            sys.exit(f"{HOME} holds runs of {', '.join(sorted(others))}: the demo begins with an empty one (move it away, or make clean)")
+    """Begin with an empty home of the demo's own."""
     stop()
     shutil.rmtree(HOME, ignore_errors=True)
     drops.clear(ROOT / "drops")
@@ -233,7 +232,7 @@ def where() -> None:
     )
     say("every run         .venv/bin/forebay runs | files flights | quarantine show flights | ledger show flights")
     say(
-        "the same, live    make up   (this Airflow and this broker, with these runs, and how to log in); make down stops it; make clean undoes all"
+        "the same, live    make demo-up   (this Airflow and this broker, with these runs, and how to log in); make down stops it; make clean undoes all"
     )
 
 
