@@ -15,6 +15,7 @@ from rich.console import Console
 
 from forebay.cli.common import JsonOption, ProjectOption, exit_codes, plain, project, show
 from forebay.config import hints, load, types, wild
+from forebay.config.connections import EnvironmentConnections
 from forebay.config.home import Project
 from forebay.config.load import Loaded, PipelineFile
 from forebay.errors import ConfigError, Fault, SettingsError
@@ -70,8 +71,19 @@ def _chosen(loaded: Loaded, names: list[str]) -> list[PipelineFile]:
 
 
 def _faults(file: PipelineFile, together: tuple[Fault, ...], where: Project) -> tuple[Fault, ...]:
-    mine = [*file.faults, *_suite_faults(file, where), *(fault for fault in together if fault.path == file.label)]
+    mine = [
+        *file.faults,
+        *_suite_faults(file, where),
+        *_connection_faults(file),
+        *(fault for fault in together if fault.path == file.label),
+    ]
     return tuple(sorted(mine, key=lambda fault: (fault.path != file.label, fault.line or 0)))
+
+
+def _connection_faults(file: PipelineFile) -> list[Fault]:
+    """What is wrong with the pipeline's Kafka connection, where the environment defines it: above all settings that the promise depends on."""
+    wrong = EnvironmentConnections().faulty_kafka(file.pipeline.publish.connection) if file.pipeline else None
+    return [file.fault(("publish", "connection"), wrong)] if wrong else []
 
 
 def _suite_faults(file: PipelineFile, where: Project) -> list[Fault]:

@@ -2,7 +2,7 @@
 
 A connection `landing` is looked for, in this order, in
 
-* `FOREBAY_CONN_LANDING`: one JSON object, the client's own settings (Kafka: librdkafka's; S3: arguments of `boto3.client`);
+* `FOREBAY_CONN_LANDING`: one JSON object, the client's own settings (Kafka: librdkafka's, those of kafka_settings.py; S3: arguments of `boto3.client`);
 * `AIRFLOW_CONN_LANDING`: an Airflow connection, as JSON or as URI, so that one variable serves Airflow and the command line.
 
 Names are upper-cased, and what cannot be in a variable's name becomes `_`. Without a name, `KAFKA_BOOTSTRAP_SERVERS` (and `KAFKA_CONFIG`,
@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from forebay.config import kafka_settings
 from forebay.contracts import Connections
 from forebay.errors import ConfigError
 
@@ -70,18 +71,32 @@ class EnvironmentConnections(Connections):
         settings = _s3_of_airflow(settings) if variable.startswith("AIRFLOW_") else settings
         return _checked_s3(name, variable, settings)
 
+    def faulty_kafka(self, name: str | None) -> str | None:
+        """What is wrong with a Kafka connection as it is defined here; None when nothing is, or when it is defined elsewhere (in Airflow)."""
+        if name and self._named_in(name) is None and not self._environ.get("KAFKA_BOOTSTRAP_SERVERS"):
+            return None
+        try:
+            self.kafka(name)
+        except ConfigError as error:
+            return error.message
+        return None
+
     @property
     def _environ(self) -> Mapping[str, str]:
         return os.environ if self._given is None else self._given
 
     def _named(self, name: str) -> tuple[str, JsonObject] | None:
         """The variable that defines the connection, and what it holds."""
-        for variable in variables(name):
-            if self._environ.get(variable):
-                text = self._environ[variable].strip()
-                airflow_uri = variable.startswith("AIRFLOW_") and not text.startswith("{")
-                return variable, _from_uri(name, variable, text) if airflow_uri else _object(f"connection `{name}`", variable, text)
-        return None
+        variable = self._named_in(name)
+        if variable is None:
+            return None
+        text = self._environ[variable].strip()
+        airflow_uri = variable.startswith("AIRFLOW_") and not text.startswith("{")
+        return variable, _from_uri(name, variable, text) if airflow_uri else _object(f"connection `{name}`", variable, text)
+
+    def _named_in(self, name: str) -> str | None:
+        """The variable that defines the connection."""
+        return next((variable for variable in variables(name) if self._environ.get(variable)), None)
 
     def _default_kafka(self) -> JsonObject:
         more = self._environ.get("KAFKA_CONFIG")
@@ -168,6 +183,10 @@ def _checked_kafka(name: str | None, variable: str, settings: JsonObject) -> Jso
 
 
 def _flat(what: str, variable: str, settings: JsonObject) -> JsonObject:
+    """Plain values of settings that a connection may hold. Raises `ConfigError` naming the first that is not."""
+    for key, value in settings.items():
+        if wrong := kafka_settings.problem(key, value):
+            raise ConfigError(f"reading {what}: `{variable}` {wrong}", variable=variable)
     odd = [key for key, value in settings.items() if not isinstance(value, str | int | float | bool)]
     if odd:
         raise ConfigError(

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from forebay.config import kafka_settings
 from forebay.errors import BrokerUnavailableError, ConfigError, ForebayError, OutOfResourcesError
 from forebay.kafka import failures
 from forebay.kafka.failures import Action, Failure
@@ -36,6 +37,10 @@ CONSUMER: Config = {
     "enable.partition.eof": True,
     "auto.offset.reset": "error",  # a range that has expired is said, not silently skipped
 }
+PRODUCER: Config = {
+    "enable.idempotence": True,
+    "acks": "all",
+}  # what librdkafka takes for a transaction anyway, said so that nothing else is
 CONTACT = 10.0  # seconds for brokers that have not answered yet: they may be far, or not be there
 FIRST_ANSWER = 3.0  # seconds after which a new client asks; it waits twice as long, for the network may be that slow
 _VAGUE = frozenset({"_TIMED_OUT", "_ALL_BROKERS_DOWN", "_WAIT_COORD"})
@@ -77,7 +82,9 @@ class ClientErrors:
 
 
 def _settings(config: Config, defaults: Config, errors: ClientErrors | None, overrides: Config) -> Config:
-    return {**COMMON, **defaults, **config, **overrides, "error_cb": errors or ClientErrors(), "logger": _Log()}
+    """`config` is a connection's: it decides nothing that the protocol needs (config/kafka_settings.py), whoever it came from."""
+    given = {key: value for key, value in config.items() if not kafka_settings.is_ours(key)}
+    return {**COMMON, **defaults, **given, **overrides, "error_cb": errors or ClientErrors(), "logger": _Log()}
 
 
 def admin(config: Config, errors: ClientErrors | None = None, **overrides: Any) -> AdminClient:
@@ -222,7 +229,7 @@ def producer(config: Config, errors: ClientErrors | None = None, **overrides: An
     """A producer; not transactional unless `overrides` say so. Build it in the process that uses it: clients do not survive fork()."""
     from confluent_kafka import Producer
 
-    return _build(Producer, _settings(config, {}, errors, overrides))
+    return _build(Producer, _settings(config, PRODUCER, errors, overrides))
 
 
 def consumer(config: Config, errors: ClientErrors | None = None, **overrides: Any) -> Consumer:
