@@ -60,6 +60,7 @@ def test_an_awkward_file_becomes_what_stands_beside_it(case: Path, tmp_path: Pat
     assert [(r["__row"], r["stage"], r["columns"], r["raw"].decode("utf-8", "surrogateescape")) for r in found] == shape
     assert [(r["reason"], e["reason"]) for r, e in zip(found, expected["rejects"], strict=True) if e["reason"] not in r["reason"]] == []
     assert [note for note in expected.get("notes", []) if note not in stage.notes] == []
+    assert stage.drift.added == tuple(expected.get("added", stage.drift.added))
     assert {c.name: c.type for c in stage.columns} == (expected.get("types") or expected["columns"])
     every_row_has_one_fate(stage)
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 REASON, COLUMNS, RAW, REST = "__reason", "__columns", "__raw", "__rest"
 _WRONG = "__wrong"
+OWN = (REASON, COLUMNS, RAW, REST, _WRONG)
 _SEPARATOR = "chr(31)"
 # Uncompressed, with Parquet's second generation of encodings: the least CPU to write and to read again, at half the size of the text. Dictionaries
 # are for words that repeat: columns of more are given up early.

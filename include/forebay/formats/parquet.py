@@ -1,18 +1,32 @@
-"""Parquet: already typed columns, taken as they are or widened without loss."""
+"""Parquet: already typed columns, taken as the file's own schema says or in the declared type without loss."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from forebay.config.types import Type, parse
 from forebay.contracts import Format, Settings, StageWriter
-from forebay.errors import CorruptFileError
-from forebay.formats import _casts, _header, _staging
+from forebay.errors import CorruptFileError, FatalError
+from forebay.formats import _header, _parquet_columns, _staging
 from forebay.formats._duck import connect, scratch
-from forebay.formats._rules import STRICT
-from forebay.formats._types import from_duckdb, to_duckdb
-from forebay.model import Column, Drift, Snapshot, Stage
-from forebay.support.sql import parquet, quoted
+from forebay.formats._parquet_types import STRING, Reading, own, readings
+from forebay.formats._row_column import NAME as ROW
+from forebay.formats._types import to_arrow
+from forebay.model import Column, Drift, Retyped, Snapshot, Stage
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+GROUP_ROWS = 65_536
+"""Rows of one row group of the stage, at most."""
+GROUP_BYTES = 64 << 20
+_BATCH_ROWS = 1 << 13
+_BATCH_CELLS = 1 << 20
+_BUFFERS = 32 << 20  # bytes of read buffers, for all columns together
 
 
 class ParquetSettings(Settings):
@@ -20,77 +34,133 @@ class ParquetSettings(Settings):
 
 
 class Parquet(Format[ParquetSettings]):
-    """Flat Parquet files. A value that the declared type cannot hold exactly sets its row aside; a column of another kind refuses the file."""
+    """Flat Parquet files. A value that the type cannot hold exactly sets its row aside; a column of another kind refuses the file."""
 
     Config = ParquetSettings
 
     def read(self, snapshot: Snapshot, plain: Path, columns: tuple[Column, ...] | None, into: StageWriter) -> Stage:
-        import numpy as np
-
         uri = snapshot.file.uri
-        declared = {column.name: parse(column.type) for column in columns} if columns is not None else None
-        source = f"{parquet(plain)}"
-        with scratch(into) as folder, connect(into, folder, uri) as connection:
-            if plain.stat().st_size == 0:
-                raise CorruptFileError(f"reading `{uri}`: the file is empty, it has not even a footer", uri=uri)
-            found = {name: sql for name, sql, *_ in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()}
-            types = declared if declared is not None else _own_types(found, uri)
-            _staging.check_names(list(types), uri)
-            missing = tuple(name for name in types if name not in found) if into.tolerance.missing else ()
-            _header.positions(list(found), [column for column in columns or () if column.name not in missing], uri)
-            cells = [_null(name, type_) if name in missing else _cell(name, found[name], type_, uri) for name, type_ in types.items()]
-            fields = ", ".join(f"{quoted(cell.name)} := {quoted(cell.name)}" for cell in cells if cell.name not in missing)
-            raw = f"CAST(to_json(struct_pack({fields})) AS VARCHAR)"
-            typed = _staging.copy(connection, _staging.select(cells, source, _staging.Besides(raw=raw)), folder)
-            added = tuple(_header.unknown(list(found), columns)) if columns is not None else ()
-            misfits = into.tolerance.misfits
-            retyped = _staging.retyped(connection, typed, cells, misfits, lambda names: [from_duckdb(found[name]) for name in names])
-            drift = Drift(added, missing, retyped)
-            refused = _staging.Refused(np.empty(0, np.int64))
-            size = plain.stat().st_size
-            return _staging.finish(connection, into.folder, snapshot, cells, typed, refused, None, size, columns is None, (), drift)
+        with scratch(into) as folder, connect(into, folder, uri) as connection, _opened(plain, uri) as file:
+            plan = readings(file, columns, into.tolerance.missing, uri)
+            with _Writer(folder, plan) as writer:
+                for batch in _batches(file, plan, into.threads > 1):
+                    writer.write(batch, connection)
+            for name in ("rows.parquet", "rejects.parquet"):
+                (folder / name).replace(into.folder / name)
+            added = tuple(_header.unknown(file.schema_arrow.names, columns)) if columns is not None else ()
+        return Stage(
+            snapshot.fingerprint,
+            into.folder / "rows.parquet",
+            into.folder / "rejects.parquet",
+            tuple(Column(reading.name, str(reading.type)) for reading in plan),
+            rows_in=writer.rows,
+            rows_rejected=writer.rejected,
+            raw_bytes=plain.stat().st_size,
+            inferred=columns is None,
+            notes=tuple(note for reading in plan for note in reading.notes),
+            drift=Drift(added, tuple(r.name for r in plan if r.missing), writer.retyped(into.tolerance.misfits)),
+        )
 
 
-def _own_types(found: dict[str, str], uri: str) -> dict[str, Type]:
-    """The file's own types in our words. Raises `CorruptFileError` for a column that has none."""
-    types = {}
-    for name, sql in found.items():
-        type_ = from_duckdb(sql)
-        if type_ is None:
-            raise CorruptFileError(
-                f"reading `{uri}`: column `{name}` is {sql.lower()} (declare the columns to be read, without it)", uri=uri
-            )
-        types[name] = type_
-    return types
+@contextmanager
+def _opened(plain: Path, uri: str) -> Iterator[pq.ParquetFile]:
+    """The file, with the checksums of its pages verified where it has any. Raises `CorruptFileError` for what pyarrow cannot read."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if plain.stat().st_size == 0:
+        raise CorruptFileError(f"reading `{uri}`: the file is empty, it has not even a footer", uri=uri)
+    try:
+        columns = max(1, pq.read_metadata(plain).num_columns)
+        buffer = min(1 << 20, max(1 << 12, _BUFFERS // columns))
+        with pq.ParquetFile(plain, pre_buffer=False, buffer_size=buffer, page_checksum_verification=True) as file:
+            yield file
+    except pa.ArrowMemoryError as error:
+        raise FatalError(f"reading `{uri}`: {error} (give the stage more memory)", uri=uri) from error
+    except (pa.ArrowException, OSError, EOFError) as error:
+        if getattr(error, "errno", None):
+            raise FatalError(f"reading `{uri}`: {error} (give the stage's disk more room)", uri=uri) from error
+        words = str(error).strip().split("\n", 1)[0]
+        raise CorruptFileError(f"reading `{uri}`: {words} (deliver it again, as flat Parquet that pyarrow can read)", uri=uri) from error
 
 
-def _null(name: str, type_: Type) -> _staging.Cell:
-    """The cell of a column that the file lacks."""
-    return _staging.text_cell(name, type_, "NULL::VARCHAR")
+def _batches(file: pq.ParquetFile, plan: Sequence[Reading], threads: bool) -> Iterator[pa.RecordBatch]:
+    names = [reading.name for reading in plan if not reading.missing]
+    rows = max(1, min(_BATCH_ROWS, _BATCH_CELLS // len(names)))
+    return file.iter_batches(rows, columns=names, use_threads=threads)
 
 
-def _cell(name: str, sql: str, type_: Type, uri: str) -> _staging.Cell:
-    """The cell of a column of DuckDB type `sql`. Raises `CorruptFileError` if that is another kind of value than `type_`."""
-    target, own = to_duckdb(type_), from_duckdb(sql)
+class _Writer:
+    """Writes `rows.parquet` and `rejects.parquet` of a stage into `folder`, batch by batch."""
 
-    def exact(held: str) -> str:
-        cast = f"try_cast({held} AS {target})"
-        return f"CASE WHEN CAST({cast} AS {sql}) = {held} THEN {cast} END"
+    def __init__(self, folder: Path, plan: Sequence[Reading]) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
 
-    def fault(held: str) -> str:
-        return _casts.fault(f"CAST({held} AS VARCHAR)", type_, name, " without loss")
+        self.plan = plan
+        self.rows = self.rejected = 0
+        self.bad, self.fitting = [0] * len(plan), [0] * len(plan)
+        self.schema = pa.schema([*(pa.field(r.name, to_arrow(r.type)) for r in plan), pa.field(ROW, pa.int64(), nullable=False)])
+        words = [r.name for r in plan if r.type.kind in {"string", "binary"}]
+        self._good = pq.ParquetWriter(
+            folder / "rows.parquet",
+            self.schema,
+            compression="none",
+            use_dictionary=words,
+            dictionary_pagesize_limit=1 << 16,
+            store_schema=False,
+            store_decimal_as_integer=True,
+        )
+        self._bad = pq.ParquetWriter(folder / "rejects.parquet", _staging.rejects_schema())
+        self._pending: list[pa.RecordBatch] = []
+        self._pending_rows = self._pending_bytes = 0
 
-    if sql == target:
-        return _staging.Cell(name, type_, quoted(name), lambda held: held, fault, whole=True)
-    if own is not None and own.kind == "string":
-        return _staging.text_cell(name, type_, f"CAST({quoted(name)} AS VARCHAR)", STRICT)
-    if own is not None and _same_kind(own, type_):
-        return _staging.Cell(name, type_, quoted(name), exact, fault)
-    raise CorruptFileError(f"reading `{uri}`: column `{name}` is {own or sql.lower()}, declared is {type_} (declare it as it is)", uri=uri)
+    def __enter__(self) -> _Writer:
+        return self
 
+    def __exit__(self, *exc: object) -> None:
+        if exc[0] is None:
+            self._flush()
+        self._good.close()
+        self._bad.close()
 
-def _same_kind(own: Type, wanted: Type) -> bool:
-    """Whether values can be the same in both types: numbers, but never from binary fractions to others; times of another resolution."""
-    if own.is_integer or own.kind == "decimal":
-        return wanted.is_integer or wanted.is_float or wanted.kind == "decimal"
-    return wanted.is_float if own.is_float else own.kind == wanted.kind
+    def write(self, batch: pa.RecordBatch, connection: duckdb.DuckDBPyConnection) -> None:
+        import numpy as np
+        import pyarrow as pa
+
+        typed = _parquet_columns.typed(batch, self.plan, connection)
+        numbers = pa.array(np.arange(self.rows + 1, self.rows + 1 + len(batch)))
+        self.rows += len(batch)
+        for place, (had, has) in enumerate(zip(typed.held, typed.values, strict=True)):
+            self.bad[place] += has.null_count - had.null_count
+            self.fitting[place] += len(has) - has.null_count
+        good = pa.record_batch([*typed.values, numbers], schema=self.schema)
+        if typed.good is not None:
+            aside = _parquet_columns.rejects(typed, numbers, connection)
+            self._bad.write_table(aside)
+            self.rejected += len(aside)
+            good = good.filter(typed.good)
+        self._keep(good)
+
+    def retyped(self, misfits: float) -> tuple[Retyped, ...]:
+        """The columns of which no value fits, or more than a share of `misfits` does not."""
+        counts = zip(self.plan, self.bad, self.fitting, strict=True)
+        over = [reading for reading, bad, fit in counts if bad and (not fit or bad > misfits * (bad + fit))]
+        return tuple(Retyped(r.name, str(r.type), str(own(r.found, r.logical) or STRING)) for r in over)
+
+    def _keep(self, batch: pa.RecordBatch) -> None:
+        room = GROUP_ROWS - self._pending_rows
+        for part in (batch.slice(0, room), batch.slice(room)):
+            if len(part):
+                self._pending.append(part)
+                self._pending_rows += len(part)
+                self._pending_bytes += part.nbytes
+            if self._pending_rows >= GROUP_ROWS or self._pending_bytes >= GROUP_BYTES:
+                self._flush()
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+
+        if self._pending:
+            self._good.write_table(pa.Table.from_batches(self._pending), row_group_size=GROUP_ROWS)
+        self._pending, self._pending_rows, self._pending_bytes = [], 0, 0

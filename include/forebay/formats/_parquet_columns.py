@@ -1,0 +1,243 @@
+"""A batch of a Parquet file's rows: each column in its type, the rows that have a value which is none, and what is said of those."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from forebay.formats import _casts, _staging
+from forebay.formats._exact import exact
+from forebay.formats._parquet_types import BINARY, Reading, is_uuid
+from forebay.formats._row_column import NAME as ROW
+from forebay.formats._rules import STRICT
+from forebay.formats._types import to_arrow
+from forebay.support.sql import quoted
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+SHOWN = 80  # characters of a value in a reason
+_TOGETHER = 200  # columns in one statement
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """A batch: `held` as the file has it (dictionaries and extensions undone), `values` in our types, `good` marks rows (None: all are)."""
+
+    readings: Sequence[Reading]
+    held: list[pa.Array]
+    values: list[pa.Array]
+    good: pa.Array | None
+
+
+def typed(batch: pa.RecordBatch, readings: Sequence[Reading], connection: duckdb.DuckDBPyConnection) -> Typed:
+    """Every column of the batch in its type."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    held = [pa.nulls(len(batch)) if r.missing else _undone(batch.column(batch.schema.get_field_index(r.name)), r) for r in readings]
+    values = _values(held, readings, connection)
+    good = None
+    for had, has in zip(held, values, strict=True):
+        if has.null_count > had.null_count:
+            fine = pc.or_(has.is_valid(), had.is_null())
+            good = fine if good is None else pc.and_(good, fine)
+    return Typed(readings, held, values, good)
+
+
+def _undone(values: pa.Array, reading: Reading) -> pa.Array:
+    """The values without the way in which they are kept: dictionaries, extensions, views, long offsets, halves."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.types as t
+
+    while isinstance(values, pa.ExtensionArray | pa.DictionaryArray):
+        values = values.storage if isinstance(values, pa.ExtensionArray) else values.dictionary_decode()
+    found = values.type
+    if is_uuid(reading.found, reading.logical) and reading.type != BINARY:
+        return _hex(values)
+    if t.is_large_string(found) or t.is_string_view(found):
+        return values.cast(pa.string())
+    if reading.logical == "ENUM" and not t.is_string(found):
+        return pa.Array.from_buffers(pa.string(), len(values), values.buffers(), offset=values.offset)
+    if t.is_large_binary(found) or t.is_binary_view(found) or t.is_fixed_size_binary(found):
+        return values.cast(pa.binary())
+    if t.is_duration(found):
+        return values.view(pa.int64())
+    return pc.cast(values, pa.float32()) if t.is_float16(found) else values
+
+
+def _hex(values: pa.Array) -> pa.Array:
+    """UUIDs of 16 bytes as they are written (RFC 9562)."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    filled = pc.fill_null(values.cast(pa.binary()), bytes(16))
+    octets = np.frombuffer(filled.cast(pa.binary(16)).buffers()[1], np.uint8)[: 16 * len(values)].reshape(-1, 16)
+    digits = np.frombuffer(b"0123456789abcdef", np.uint8)
+    text = np.full((len(values), 36), ord("-"), np.uint8)
+    places = [n for n in range(36) if n not in {8, 13, 18, 23}]
+    text[:, places[0::2]], text[:, places[1::2]] = digits[octets >> 4], digits[octets & 15]
+    written = pa.Array.from_buffers(pa.binary(36), len(values), [None, pa.py_buffer(text.tobytes())]).cast(pa.binary()).cast(pa.string())
+    return pc.if_else(values.is_valid(), written, pa.scalar(None, pa.string()))
+
+
+def _values(held: Sequence[pa.Array], readings: Sequence[Reading], connection: duckdb.DuckDBPyConnection) -> list[pa.Array]:
+    values: list[pa.Array] = []
+    texts = []
+    for place, (had, reading) in enumerate(zip(held, readings, strict=True)):
+        written = _written(had, reading)
+        if written is not None:
+            texts.append((place, written))
+        values.append(had if written is not None else _value(had, reading))
+    for start in range(0, len(texts), _TOGETHER):
+        part = texts[start : start + _TOGETHER]
+        for (place, _), found in zip(part, _of_texts(part, readings, connection), strict=True):
+            values[place] = found
+    return values
+
+
+def _written(had: pa.Array, reading: Reading) -> pa.Array | None:
+    """The column as text where its values are found by their text: what is text and declared otherwise, and decimals as floats."""
+    import pyarrow as pa
+    import pyarrow.types as t
+
+    if t.is_string(had.type) and reading.type.kind != "string":
+        return _valid(had)
+    return had.cast(pa.string()) if t.is_decimal(had.type) and reading.type.is_float else None
+
+
+def _value(had: pa.Array, reading: Reading) -> pa.Array:
+    import pyarrow.types as t
+
+    if reading.type.kind == "string" and t.is_string(had.type):
+        return _valid(had)
+    if reading.type.kind == "string" and t.is_decimal(had.type):
+        return had.cast(to_arrow(reading.type))
+    return exact(had, to_arrow(reading.type))
+
+
+def _of_texts(texts: Sequence[tuple[int, pa.Array]], readings: Sequence[Reading], connection: duckdb.DuckDBPyConnection) -> list[pa.Array]:
+    import pyarrow as pa
+
+    written = pa.table([array for _, array in texts], names=[f"t{place}" for place, _ in texts])
+    casts = [f"{_casts.value(f't{place}', readings[place].type, STRICT)} AS v{place}" for place, _ in texts]
+    connection.register("written", written)
+    found = connection.sql(f"SELECT {', '.join(casts)} FROM written").to_arrow_table()
+    connection.unregister("written")
+    types = [to_arrow(readings[place].type) for place, _ in texts]
+    return [
+        pa.concat_arrays(column.cast(type_).chunks) if len(found) else pa.nulls(0, type_)
+        for column, type_ in zip(found.columns, types, strict=True)
+    ]
+
+
+def _valid(text: pa.Array) -> pa.Array:
+    """The texts, null where the bytes are not UTF-8: Parquet's writers do not look, nor does its reader."""
+    import pyarrow as pa
+
+    try:
+        text.validate(full=True)
+    except pa.ArrowInvalid:
+        return pa.array([_decoded(octets) for octets in _octets(text)], pa.string())
+    return text
+
+
+def _octets(text: pa.Array) -> list[bytes | None]:
+    import pyarrow as pa
+
+    return list(pa.Array.from_buffers(pa.binary(), len(text), text.buffers(), offset=text.offset).to_pylist())
+
+
+def _decoded(octets: bytes | None, errors: str = "strict") -> str | None:
+    try:
+        return None if octets is None else octets.decode("utf-8", errors)
+    except UnicodeDecodeError:
+        return None
+
+
+def rejects(batch: Typed, numbers: pa.Array, connection: duckdb.DuckDBPyConnection) -> pa.Table:
+    """The batch's rows that are not good, as the stage's `rejects.parquet` has them. `numbers` are the row numbers of the whole batch."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    which = pc.indices_nonzero(pc.invert(batch.good))
+    held = [_presentable(pc.take(had, which)) for had in batch.held]
+    reasons, names = [], []
+    for reading, whole, has, had in zip(batch.readings, batch.held, batch.values, held, strict=True):
+        if has.null_count > whole.null_count:
+            bad = pc.and_(pc.take(has, which).is_null(), had.is_valid())
+            reasons.append(pc.if_else(bad, _reason(had, reading), pa.scalar(None, pa.string())))
+            names.append(pc.if_else(bad, pa.scalar(reading.name), pa.scalar(None, pa.string())))
+    columns = {
+        ROW: pc.take(numbers, which),
+        "stage": pa.array(["schema"] * len(which)),
+        "columns": pc.split_pattern(pc.binary_join_element_wise(*names, "\x1f", null_handling="skip"), "\x1f"),
+        "reason": pc.binary_join_element_wise(*reasons, "; ", null_handling="skip"),
+        "raw": _raw(held, batch.readings, connection),
+    }
+    return pa.table(columns).cast(_staging.rejects_schema())
+
+
+def _presentable(values: pa.Array) -> pa.Array:
+    """Values whose text DuckDB writes as they are: what it would cut or cannot hold is text already."""
+    import pyarrow as pa
+    import pyarrow.types as t
+
+    found = values.type
+    if t.is_string(found):
+        return pa.array([_decoded(octets, "replace") for octets in _octets(values)], pa.string())
+    long = t.is_decimal(found) and (found.precision > 38 or not 0 <= found.scale <= found.precision)
+    fine = t.is_time(found) or (t.is_timestamp(found) and found.unit == "ns")
+    if t.is_timestamp(found) and not fine:
+        return _instants(values)
+    return values.cast(pa.string()) if long or fine else values
+
+
+def _instants(values: pa.Array) -> pa.Array:
+    """Timestamps as text where some are beyond what DuckDB has."""
+    import pyarrow as pa
+
+    return values if exact(values, pa.timestamp("us", values.type.tz)).null_count == values.null_count else values.view(pa.int64())
+
+
+def _reason(values: pa.Array, reading: Reading) -> pa.Array:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    text = values if pa.types.is_string(values.type) else _text(values)
+    long = pc.greater(pc.utf8_length(text), SHOWN)
+    shown = pc.if_else(long, pc.binary_join_element_wise(pc.utf8_slice_codeunits(text, 0, SHOWN), "…", ""), text)
+    return pc.binary_join_element_wise(f"column `{reading.name}`: `", shown, f"` is not {_wanted(reading)}", "")
+
+
+def _text(values: pa.Array) -> pa.Array:
+    import pyarrow as pa
+
+    try:
+        return values.cast(pa.string())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):  # dates and times beyond the years that Arrow writes
+        return values.view(pa.int32() if values.type.bit_width == 32 else pa.int64()).cast(pa.string())
+
+
+def _wanted(reading: Reading) -> str:
+    import pyarrow.types as t
+
+    if reading.type.kind == "string":
+        return "string in UTF-8"
+    return f"{reading.type}{'' if t.is_string(reading.found) else ' without loss'}"
+
+
+def _raw(held: Sequence[pa.Array], readings: Sequence[Reading], connection: duckdb.DuckDBPyConnection) -> pa.Array:
+    """Each row as a JSON object of what the file holds."""
+    import pyarrow as pa
+
+    rows = pa.table(list(held), names=[f"c{n}" for n in range(len(held))])
+    connection.register("aside", rows)
+    fields = ", ".join(f"{quoted(reading.name)} := c{n}" for n, reading in enumerate(readings) if not reading.missing)
+    found = connection.sql(f"SELECT encode(CAST(to_json(struct_pack({fields})) AS VARCHAR)) AS raw FROM aside").to_arrow_table()
+    connection.unregister("aside")
+    return pa.concat_arrays(found["raw"].cast(pa.binary()).chunks)
