@@ -189,7 +189,7 @@ class Steps:
         """The verb on every file. What became of them is handed on even if this task fails then, for a retry or for a file that failed here."""
         with told() as airflow:
             ctx = self.context
-            done, again = translate.each(files, lambda file: verb(ctx, file))
+            done, again = translate.each(files, lambda file: verb(ctx, file), hide=bool(self.pipeline.quality.redact))
             airflow["ti"].xcom_push("return_value", translate.dump(done))
             if again:
                 raise again

@@ -10,9 +10,10 @@ from zoneinfo import ZoneInfo
 
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
 
-from forebay.errors import FatalError, ForebayError, RetryableError
+from forebay.errors import ForebayError, RetryableError
 from forebay.lineage.openlineage import lineage_run
 from forebay.model import Fate, FileRun, Identity, Plan, Status, Window
+from forebay.verbs.isolation import failed, own
 
 CURRENT, NEW = "current", "new"
 """Values of the param `generation`: what is published stays, or it is deliberately published again."""
@@ -76,20 +77,28 @@ def started(run: Any) -> datetime:
     return _plain((run.start_date or run.run_after).astimezone(UTC))
 
 
-def each(files: Iterable[FileRun], verb: Callable[[FileRun], FileRun]) -> tuple[list[FileRun], RetryableError | None]:
-    """The verb on every file. A file's own fatal error ends that file only; the first error worth a retry is returned, not raised.
+def each(files: Iterable[FileRun], verb: Callable[[FileRun], FileRun], *, hide: bool = False) -> tuple[list[FileRun], Exception | None]:
+    """The verb on every file, and the error that the task must end with once it has handed the files on. A file's own error ends that file only.
 
-    Every other error concerns the run as a whole and is raised.
+    An error that may succeed later is the file's `error` until the retry. One that is the run's leaves it and the files behind it as they were. `hide`
+    as in `own`.
     """
-    done, again = [], None
-    for file in files:
+    done: list[FileRun] = []
+    again: Exception | None = None
+    todo = iter(files)
+    for file in todo:
         try:
             done.append(verb(file))
-        except FatalError as error:
-            done.append(file.but(status=Status.FAILED, error=error.message))
-        except RetryableError as error:
-            again = again or error
-            done.append(file)
+        except Exception as error:
+            try:
+                told = own(error, file, hide=hide)
+            except ForebayError as of_the_run:
+                return [*done, file, *todo], of_the_run
+            if isinstance(told, RetryableError):
+                again = again or told
+                done.append(file.but(error=told.message, again=True))
+            else:
+                done.append(failed(file, told))
     return done, again
 
 
@@ -99,7 +108,11 @@ def unfinished(files: Iterable[FileRun]) -> tuple[FileRun, ...]:
 
 
 def _left(file: FileRun) -> FileRun:
-    what = "its window was not complete" if file.status is Status.DISCOVERED else f"the run stopped when it was {file.status.value}"
+    what = (
+        "the run stopped before it was inspected"
+        if file.status is Status.DISCOVERED
+        else f"the run stopped when it was {file.status.value}"
+    )
     return file.but(status=Status.FAILED, error=file.error or f"{what} (see the failed task's log, then clear it)")
 
 

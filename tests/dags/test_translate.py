@@ -129,12 +129,12 @@ class TestEach:
 
         def verb(f: FileRun) -> FileRun:
             if f.file.name == "b.csv":
-                raise errors.LedgerError("the ledger is gone")
+                raise errors.PlanChangedError("another plan")
             return f.but(status=Status.PUBLISHED)
 
         done, again = each([file("a.csv"), file("b.csv"), file("c.csv")], verb)
         assert [(f.file.name, f.status, f.error) for f in done] == [
-            ("a.csv", Status.PUBLISHED, None), ("b.csv", Status.FAILED, "the ledger is gone"), ("c.csv", Status.PUBLISHED, None)]  # fmt: skip
+            ("a.csv", Status.PUBLISHED, None), ("b.csv", Status.FAILED, "another plan"), ("c.csv", Status.PUBLISHED, None)]  # fmt: skip
         assert again is None
 
     def test_an_error_worth_a_retry_is_returned_after_the_others_went_on(self) -> None:
@@ -142,21 +142,36 @@ class TestEach:
 
         def verb(f: FileRun) -> FileRun:
             if f.file.name == "a.csv":
-                raise errors.BrokerUnavailableError("away")
+                raise errors.SourceUnavailableError("away")
             return f.but(status=Status.PUBLISHED)
 
         done, again = each([file("a.csv"), file("b.csv")], verb)
-        assert [f.status for f in done] == [Status.DISCOVERED, Status.PUBLISHED]
-        assert isinstance(again, errors.BrokerUnavailableError)
+        assert [(f.status, f.error) for f in done] == [(Status.DISCOVERED, "away"), (Status.PUBLISHED, None)]
+        assert isinstance(again, errors.SourceUnavailableError)
 
-    def test_settings_concern_the_run_as_a_whole(self) -> None:
+    def test_what_nobody_foresaw_ends_its_own_file_only(self) -> None:
         from forebay_airflow.translate import each
 
         def verb(f: FileRun) -> FileRun:
-            raise errors.ConfigError("no such connection")
+            return f.but(status=Status.PUBLISHED, rows_in=1 // (f.file.name != "b.csv"))
 
-        with pytest.raises(errors.ConfigError):
-            each([file()], verb)
+        done, again = each([file("a.csv"), file("b.csv"), file("c.csv")], verb)
+        assert [f.status for f in done] == [Status.PUBLISHED, Status.FAILED, Status.PUBLISHED]
+        assert "ZeroDivisionError" in str(done[1].error)
+        assert again is None
+
+    @pytest.mark.parametrize("kind", [errors.BrokerUnavailableError, errors.LedgerError, errors.ConfigError])
+    def test_an_error_of_the_run_stops_and_what_was_done_is_handed_on(self, kind: type[errors.ForebayError]) -> None:
+        from forebay_airflow.translate import each
+
+        def verb(f: FileRun) -> FileRun:
+            if f.file.name == "b.csv":
+                raise kind("gone")
+            return f.but(status=Status.PUBLISHED)
+
+        done, again = each([file("a.csv"), file("b.csv"), file("c.csv")], verb)
+        assert [f.status for f in done] == [Status.PUBLISHED, Status.DISCOVERED, Status.DISCOVERED]
+        assert type(again) is kind
 
 
 def test_what_stopped_half_way_has_failed_and_says_where() -> None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from forebay.errors import ConfigError, FatalError, SettingsError
+from forebay.errors import ConfigError, CorruptFileError, FatalError, SettingsError
 from forebay.model import Severity, Verdict
 from forebay.quality import check as checking
 from forebay.quality.check import check
@@ -168,7 +168,7 @@ def test_a_missing_column_is_named_before_anything_is_read(tmp_path: Path) -> No
 
 def test_a_rule_that_cannot_be_answered_is_named_and_never_passes(tmp_path: Path) -> None:
     broken = rule("unexpected_rows_expectation", unexpected_rows_query="SELECT * FROM {batch} WHERE nothing = 1")
-    with pytest.raises(ConfigError, match=r"line \d+: `unexpected_rows_expectation` on the table cannot be answered: .*nothing"):
+    with pytest.raises(CorruptFileError, match=r"line \d+: `unexpected_rows_expectation` on the table cannot be answered: .*nothing"):
         judged([rule("expect_column_values_to_be_unique", column="id"), broken], tmp_path)
 
 

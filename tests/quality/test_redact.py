@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from forebay.errors import ConfigError
+from forebay.errors import CorruptFileError
 from forebay.model import Verdict
 from forebay.quality import catalogue, redact
 from forebay.quality.check import check
@@ -73,9 +73,9 @@ def test_another_column_is_shown(tmp_path: Path) -> None:
 def test_an_error_does_not_quote_the_value(tmp_path: Path) -> None:
     broken = rule("unexpected_rows_expectation", unexpected_rows_query="select * from {batch} where t::integer = 1")
     suite, stage = suite_of([broken], tmp_path), stage_of(TABLE, tmp_path)
-    with pytest.raises(ConfigError, match="SECRET"):
+    with pytest.raises(CorruptFileError, match="SECRET"):
         check(stage, suite, tmp_path / "a", run_name="r")
-    with pytest.raises(ConfigError, match="cannot be answered") as caught:
+    with pytest.raises(CorruptFileError, match="cannot be answered") as caught:
         check(stage, suite, tmp_path / "b", run_name="r", redact=("t",))
     assert leaks(str(caught.value)) == []
 

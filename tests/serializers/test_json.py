@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from forebay.contracts import Encoded
-from forebay.errors import ConfigError
+from forebay.errors import CorruptFileError
 from forebay.model import Column
 from forebay.serializers.json import Json, JsonConfig
 from tests.contracts.serializers import EVERY_TYPE, SerializerContract, by_sql, columns_of
@@ -198,7 +198,7 @@ def test_zones_are_written_in_utc_whatever_the_session() -> None:
 
 
 def test_a_type_without_text_is_refused() -> None:
-    with pytest.raises(ConfigError, match="list"):
+    with pytest.raises(CorruptFileError, match="list"):
         encode(pa.table({"a": [[1]]}))
 
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from forebay.config.pipeline import Pipeline
 from forebay.contracts import Encoded, Serializer, Settings
-from forebay.errors import ConfigError, FatalError, ReconcileError
+from forebay.errors import CorruptFileError, FatalError, ReconcileError
 from forebay.kafka.records import EncodedChunk
 from forebay.model import ChunkPlan, Column, Decision, RuleResult, Severity, Stage, Verdict
 from forebay.verbs import _quarantine
@@ -105,19 +105,19 @@ def everything(chunk: EncodedChunk) -> tuple[Any, ...]:
 
 
 def test_golden(tmp_path: Path) -> None:
-    days = pa.array([dt.date(2026, 1, 5), None, dt.date(1969, 1, 1)])
+    days = pa.array([dt.date(2026, 1, 5), None, dt.date(1970, 1, 2)])
     made = Made(tmp_path, numbered(3, day=days), pipeline(record={"timestamp": "day"}), rejects=[2])
     (chunk,) = made.chunks()
     assert chunk.records.values.to_pylist() == [
         b'{"id":0,"name":"n0","day":"2026-01-05"}',
         b'{"id":1,"name":"n1","day":null}',
-        b'{"id":2,"name":"n2","day":"1969-01-01"}',
+        b'{"id":2,"name":"n2","day":"1970-01-02"}',
     ]
     assert chunk.records.keys.to_pylist() == [b"0", b"1", b"2"]
     assert chunk.records.partitions.to_pylist() == [confluent_kafka.murmur2(key, 5) for key in (b"0", b"1", b"2")]
     assert chunk.records.rows.to_pylist() == [1, 3, 4]
     assert chunk.records.timestamps is not None
-    assert chunk.records.timestamps.to_pylist() == [1767571200000, None, None]
+    assert chunk.records.timestamps.to_pylist() == [1767571200000, None, 86400000]
     assert (chunk.quarantine.values.to_pylist(), chunk.quarantine.rows.to_pylist()) == ([b"raw 2"], [2])
     rowhash = hashlib.sha256(b"raw 2").hexdigest().encode()
     assert list(chunk.quarantine.reasons) == [(("q_stage", b"parse"), ("q_reason", b"too few columns"), ("q_rowhash", rowhash))]
@@ -163,6 +163,22 @@ def test_several_key_columns_make_an_object_in_the_order_of_the_key(tmp_path: Pa
 def test_a_key_of_one_column_is_its_text(tmp_path: Path, values: pa.Array, key: bytes) -> None:
     made = Made(tmp_path, pa.table({"k": values}), pipeline("k"))
     assert made.chunks()[0].records.keys.to_pylist() == [key]
+
+
+MOMENTS = [-1, 0, 1, 1767571200000, 1767571200001, 253402300799999, None]
+
+
+@pytest.mark.parametrize("zone", [None, "UTC"])
+@pytest.mark.parametrize(("latest", "late"), [(None, set()), (1767571200000, {5, 6})])
+def test_times_that_no_record_can_have_are_set_aside(tmp_path: Path, zone: str | None, latest: int | None, late: set[int]) -> None:
+    scaled = [None if n is None else n * 1000 for n in MOMENTS]
+    table = pa.table({"id": range(len(MOMENTS)), "at": pa.array(scaled, pa.timestamp("us", zone))})
+    made = Made(tmp_path, table, pipeline(record={"timestamp": "at"}), latest=latest)
+    aside = {1, 2} | late
+    assert [(line["__row"], line["stage"], line["columns"]) for line in made.lines] == [(row, "encode", ["at"]) for row in sorted(aside)]
+    (chunk,) = made.chunks()
+    assert chunk.records.timestamps is not None
+    assert chunk.records.timestamps.to_pylist() == [n for row, n in enumerate(MOMENTS, 1) if row not in aside]
 
 
 def test_null_key_parts_are_set_aside(tmp_path: Path) -> None:
@@ -344,13 +360,12 @@ class TestFaults:
             made.chunks()
 
     def test_a_key_column_that_is_not_there(self, tmp_path: Path) -> None:
-        with pytest.raises(ConfigError, match=r"no column `nope`.*`id`, `name`"):
+        with pytest.raises(CorruptFileError, match=r"no column `nope`.*`id`, `name`"):
             Made(tmp_path, numbered(1), pipeline("nope"))
 
     def test_a_timestamp_must_be_one(self, tmp_path: Path) -> None:
-        made = Made(tmp_path, numbered(1), pipeline(record={"timestamp": "name"}))
-        with pytest.raises(ConfigError, match="date or timestamp"):
-            made.chunks()
+        with pytest.raises(CorruptFileError, match="date or timestamp"):
+            Made(tmp_path, numbered(1), pipeline(record={"timestamp": "name"}))
 
 
 class Upper(Serializer[Settings]):

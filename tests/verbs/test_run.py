@@ -16,8 +16,12 @@ from forebay.errors import (
     FencedError,
     ForebayError,
     IndexUnavailableError,
+    LedgerError,
     NotAuthorizedError,
+    PlanChangedError,
+    PreflightError,
     SourceUnavailableError,
+    TopicMissingError,
 )
 from forebay.index import queries
 from forebay.model import FileRun, Status
@@ -34,7 +38,7 @@ def ctx(tmp_path: Path) -> Context:
     return Context.of(load_pipeline(project, "flights"), project)
 
 
-def failing(error: ForebayError, ctx: Context) -> FileRun:
+def failing(error: Exception, ctx: Context) -> FileRun:
     def step(file: FileRun) -> FileRun:
         raise error
 
@@ -46,7 +50,7 @@ def failing(error: ForebayError, ctx: Context) -> FileRun:
 
 @pytest.mark.parametrize(
     ("error", "again"),
-    [(CorruptFileError, False), (NotAuthorizedError, False), (SourceUnavailableError, True), (FencedError, True), (DeliveryError, True)],
+    [(CorruptFileError, False), (PlanChangedError, False), (SourceUnavailableError, True), (FencedError, True), (DeliveryError, True)],
 )
 def test_a_file_that_fails_keeps_what_it_had_and_says_whether_to_try_again(ctx: Context, error: type[ForebayError], again: bool) -> None:
     file = failing(error("torn"), ctx)
@@ -55,7 +59,50 @@ def test_a_file_that_fails_keeps_what_it_had_and_says_whether_to_try_again(ctx: 
     assert (indexed.status, indexed.again) == (Status.FAILED, again)
 
 
-@pytest.mark.parametrize("error", [BrokerUnavailableError, IndexUnavailableError, ConfigError])
+OF_THE_RUN = [
+    BrokerUnavailableError,
+    IndexUnavailableError,
+    ConfigError,
+    LedgerError,
+    NotAuthorizedError,
+    PreflightError,
+    TopicMissingError,
+]
+
+
+@pytest.mark.parametrize("error", OF_THE_RUN)
 def test_what_would_fail_every_file_alike_is_raised(ctx: Context, error: type[ForebayError]) -> None:
     with pytest.raises(error, match="gone"):
         failing(error("gone"), ctx)
+
+
+@pytest.mark.parametrize("error", [ConfigError, NotAuthorizedError])
+def test_what_names_a_uri_is_that_files_matter(ctx: Context, error: type[ForebayError]) -> None:
+    assert failing(error("no", uri="file:///drops/a.csv"), ctx).error == "no"
+
+
+@pytest.mark.parametrize(
+    ("error", "again", "words"),
+    [
+        (ZeroDivisionError("by zero"), False, "ZeroDivisionError: by zero (not foreseen"),
+        (KeyError("x\ny"), False, "KeyError: 'x\\ny' (not foreseen"),
+        (AssertionError(), False, "AssertionError (not foreseen"),
+        (PermissionError(13, "Permission denied", "/x"), False, "PermissionError: [Errno 13] Permission denied: '/x' (not foreseen"),
+        (OSError(28, "No space left on device"), True, "OSError: [Errno 28] No space left on device (make room for it"),
+        (MemoryError(), True, "MemoryError (make room for it"),
+    ],
+)
+def test_what_nobody_foresaw_ends_its_file_and_its_place_is_in_the_log(
+    ctx: Context, caplog: pytest.LogCaptureFixture, error: Exception, again: bool, words: str
+) -> None:
+    file = failing(error, ctx)
+    assert (file.status, file.again) == (Status.FAILED, again)
+    assert words in str(file.error)
+    assert ("in step" in caplog.text) is not again
+
+
+def test_a_redacted_pipeline_tells_an_unforeseen_error_by_its_type_only(ctx: Context, caplog: pytest.LogCaptureFixture) -> None:
+    hidden = ctx.pipeline.model_copy(update={"quality": ctx.pipeline.quality.model_copy(update={"redact": ("customer",)})})
+    file = failing(ValueError("customer 4929"), Context.of(hidden, ctx.project))
+    assert "ValueError" in str(file.error)
+    assert "4929" not in str(file.error) + caplog.text

@@ -272,7 +272,8 @@ class RecordSection(Settings):
     headers: Literal["standard", "minimal", "none"] = "standard"
     """What each record says of its origin; costs throughput (docs/benchmarks.md). The ledger traces records without any."""
     timestamp: str | None = None
-    """A date or timestamp column for the record's time; default is the time of publishing."""
+    """A date or timestamp column for the record's time; default, and for a null, is the time of publishing. A row whose time is not after 1970-01-01 00:00:00 UTC, or is
+    further ahead than the topic takes (`message.timestamp.after.max.ms`, an hour by default), is set aside."""
     partitioner: Typed = Typed(type="murmur2")
     """Which partition a key belongs to: a plug-in of `partitioners/`."""
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forebay.config.types import Type
-from forebay.errors import ConfigError
+from forebay.errors import CorruptFileError
 from forebay.formats import _casts
 from forebay.formats._row_column import NAME as ROW
 from forebay.formats._row_column import add_row_column
@@ -69,14 +69,19 @@ def text_cell(name: str, type_: Type, text: str, rules: ColumnRules = STRICT, nu
 
 
 def check_names(names: Sequence[str], uri: str) -> None:
-    """Raise `ConfigError` for names that a stage cannot hold side by side."""
+    """Raise `CorruptFileError` for names that a stage cannot hold side by side."""
     seen: dict[str, str] = {}
     for name in names:
         if name.startswith("__"):
-            raise ConfigError(f"reading `{uri}`: column `{name}` begins with `__`, which is forebay's own (leave it out of the schema)")
+            raise CorruptFileError(
+                f"reading `{uri}`: column `{name}` begins with `__`, which is forebay's own (name the columns to read, without it, under `schema.columns`)",
+                uri=uri,
+            )
         if name.lower() in seen:
             other = seen[name.lower()]
-            raise ConfigError(f"reading `{uri}`: columns `{other}` and `{name}` differ in case only (declare one of them)", uri=uri)
+            raise CorruptFileError(
+                f"reading `{uri}`: columns `{other}` and `{name}` differ in case only (name one of them under `schema.columns`)", uri=uri
+            )
         seen[name.lower()] = name
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SLICE = 2_000  # records turned into Python objects at a time (small enough for the caches), and between two calls of poll
 QUEUE_FULL_FOR = 60.0  # seconds without room in the client's queue before the chunk counts as failed
+NOW = 0  # a record's time for librdkafka: that of publishing
 UNKNOWN = -1  # an offset that no delivery report told (F16)
 
 
@@ -212,10 +213,10 @@ def _rows(records: Records, partitions: np.ndarray, headers: Headers, start: int
     size = stop - start
     values, keys = records.values.slice(start, size).to_pylist(), records.keys.slice(start, size).to_pylist()
     places = partitions[start:stop].tolist()
-    times = None if records.timestamps is None else records.timestamps.slice(start, size).to_pylist()
+    times = None if records.timestamps is None else records.timestamps.slice(start, size).fill_null(NOW).to_pylist()
     if headers.profile == "none":
         return zip(values, keys, places, strict=True) if times is None else zip(values, keys, places, times, strict=True)
     rows = numbers(records.rows.slice(start, size)).tolist()
     row_id, constants = headers.row_id, headers.constants
     own = ([("ce_id", b"%b%d" % (row_id, row)), *constants] for row in rows)
-    return zip(values, keys, places, [0] * len(values) if times is None else times, own, strict=True)
+    return zip(values, keys, places, [NOW] * len(values) if times is None else times, own, strict=True)

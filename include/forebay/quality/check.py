@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from forebay.errors import ConfigError, FatalError, Fault, SettingsError
+from forebay.errors import ConfigError, CorruptFileError, FatalError, Fault, SettingsError
 from forebay.model import RuleResult, Stage, Verdict
 from forebay.quality import redact as redaction
 from forebay.quality import suite as suites
@@ -59,8 +59,9 @@ def check(
     `learnt` are results of other rules (learnt.py), which stand behind the suite's in verdict and page. Values of the columns `redact` are in none of these.
 
     `memory_limit` (bytes) and `threads` bound DuckDB; what does not fit is spilled into `into`. The same stage and suite give the same verdict.
-    Raises `ConfigError` (`SettingsError`, when columns are missing or of the wrong type) when a rule cannot be answered, naming it; `FatalError` when memory or disk end, or when
-    the failing rows found are not as many as Great Expectations counts.
+    Raises `SettingsError` when declared columns are missing or of the wrong type for a rule, `ConfigError` for one that Great Expectations refuses;
+    `CorruptFileError` when inferred columns do not fit, or a rule cannot be answered on this file, naming it; `FatalError` when memory or disk end, or
+    when the failing rows found are not as many as Great Expectations counts.
     """
     _refuse_unfit(stage, suite)
     gx = great_expectations()
@@ -216,7 +217,13 @@ def compare(suite: Suite, result: Any, counts: dict[int, int]) -> None:
 
 
 def _refuse_unfit(stage: Stage, suite: Suite) -> None:
+    """Columns that were inferred are the file's own, those that are declared the pipeline's."""
     faults = suites.check(suite, stage.columns)
+    if faults and stage.inferred:
+        words = "; ".join(f"line {fault.line}: {fault.message}" if fault.line else fault.message for fault in faults)
+        raise CorruptFileError(
+            f"checking `{suite.path}`: the columns that were inferred do not fit it: {words} (or declare them under `schema`)"
+        )
     if faults:
         raise SettingsError(faults)
 
@@ -243,7 +250,9 @@ def _refuse_raised(suite: Suite, result: Any, redact: Collection[str], stage: St
         if words == NOTHING and not _has_values(stage, rule):
             found.success, found.result, found.exception_info = False, {}, {"raised_exception": False}
             continue
-        kind, way_out = (FatalError, _MORE_ROOM) if _no_room(words) else (ConfigError, "change the rule or the column's type")
+        kind, way_out = (
+            (FatalError, _MORE_ROOM) if _no_room(words) else (CorruptFileError, "change the rule, the column's type or the file")
+        )
         words = redaction.words(words, redact)
         raise kind(
             f"checking `{suite.path}` line {rule.line}: `{rule.type}` on {_where(rule)} cannot be answered: {words} ({way_out})",

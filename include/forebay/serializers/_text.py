@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from forebay.errors import ConfigError
+from forebay.errors import CorruptFileError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -15,7 +15,7 @@ def text(identifier: str, arrow: pa.DataType) -> str:
 
     Integers, decimals (with the digits of their scale) and booleans as JSON writes them; floats as the shortest text that reads back the
     same; dates, times and timestamps in ISO 8601 with as many digits of a second as are not zero; timestamps with a zone in UTC with `Z`;
-    binary in base64. Raises `ConfigError` for a type that a stage cannot have.
+    binary in base64. Raises `CorruptFileError` for a type that a stage cannot have.
     """
     import pyarrow.types as t
 
@@ -32,4 +32,4 @@ def text(identifier: str, arrow: pa.DataType) -> str:
         return f"base64({identifier})"
     if t.is_boolean(arrow) or t.is_integer(arrow) or t.is_decimal(arrow) or t.is_floating(arrow) or t.is_date(arrow) or t.is_time(arrow):
         return plain
-    raise ConfigError(f"writing a column of type `{arrow}`: it has no text form (declare a type of the pipeline reference)")
+    raise CorruptFileError(f"writing a column of type `{arrow}`: it has no text form (declare a type of the pipeline reference)")

@@ -47,17 +47,19 @@ def compose_quarantine(
     *,
     max_message_bytes: int = 1_000_000,
     header_bytes: int = 1024,
+    latest: int | None = None,
     limits: Limits = Limits(),  # noqa: B008
 ) -> int:
     """Write `into` (see `schema`) and return how many rows of the file are set aside.
 
     These are the stage's rejects; rows failing a rule of severity `quality.quarantine` or worse (none under `Decision.PUBLISH_ALL`); rows with
-    a null part of the key; rows that the serializer refuses; rows whose key, value and `header_bytes` exceed `max_message_bytes`.
+    a null part of the key; rows that the serializer refuses; rows whose record time Kafka cannot say, or that is after `latest` (milliseconds since the
+    epoch); rows whose key, value and `header_bytes` exceed `max_message_bytes`.
     An ordinary file pays one query that encodes nothing. The same stage, verdict and settings give the same bytes.
     """
     private(into.parent)
     with tempfile.TemporaryDirectory(dir=into.parent, prefix=".spill-") as spill, replace(limits, spill=Path(spill)).connect() as con:
-        work = _Work(con, StagedRows(stage, pipeline.record), max_message_bytes - header_bytes, pipeline.quality.redact)
+        work = _Work(con, StagedRows(stage, pipeline.record), max_message_bytes - header_bytes, pipeline.quality.redact, latest)
         con.execute(f"create temp table found ({FOUND})")
         if verdict and verdict.failing and decision is not Decision.PUBLISH_ALL:
             work.find_failing(verdict, pipeline.quality.quarantine)
@@ -68,12 +70,14 @@ def compose_quarantine(
 
 @dataclass(frozen=True)
 class _Work:
-    """One composition. `room` is how many bytes key and value of a record may have together. No reason shows a value of the columns `redact`."""
+    """One composition. `room` is how many bytes key and value of a record may have together. No reason shows a value of the columns `redact`. `latest` as
+    in `compose_quarantine`."""
 
     con: duckdb.DuckDBPyConnection
     rows: StagedRows
     room: int
     redact: tuple[str, ...] = ()
+    latest: int | None = None
 
     def find_failing(self, verdict: Verdict, least: str) -> None:
         """Rows failing row rules of that severity or a worse one."""
@@ -94,6 +98,7 @@ class _Work:
     def find_unfit(self) -> None:
         """Rows without a whole key, that cannot be encoded, or too large."""
         rows = self.rows
+        self._find_times()
         if rows.value is not None:
             self._mark(rows.source, f"strlen({rows.value.value})", rows.value.reason)
             return
@@ -103,6 +108,22 @@ class _Work:
             self.con.register("encoded", found.append_column("value", encoded.values).append_column("reason", encoded.reasons))
             self._mark("encoded", "octet_length(value)", "reason")
             self.con.unregister("encoded")
+
+    def _find_times(self) -> None:
+        """Rows with a record time that is no moment after 1970-01-01 00:00:00 (0 and less mean the time of publishing to a producer), or after `latest`."""
+        rows, name = self.rows, self.rows.record.timestamp
+        if name is None or rows.timestamp is None:
+            return
+        place, when = rows.identifier(name), rows.timestamp
+        early = "it is not after 1970-01-01 00:00:00 UTC, which no record can say"
+        late = "it is further ahead than the topic takes (raise its `message.timestamp.after.max.ms`, or leave `record.timestamp` out)"
+        after = f"{when} > {self.latest}" if self.latest is not None else "false"
+        told = f"making the time of the record: column `{name}`: "
+        self.con.execute(
+            f"""insert into found select {rows.row}, 2, 'encode', [$name], '', $told || case when {after} then $late else $early end
+            from {rows.source} where {place} is not null and ({when} is null or {when} <= 0 or {after})""",
+            {"name": name, "told": told, "late": late, "early": early},
+        )
 
     def _mark(self, source: str, value_octets: str, reason: str) -> None:
         """One pass. Sizes are only computed (CASE is lazy) of rows that could be too large at all."""

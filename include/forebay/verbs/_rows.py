@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from forebay import registry
 from forebay.config.pipeline import RecordSection
 from forebay.contracts import Partitioner, Serializer, SqlEncoding
-from forebay.errors import ConfigError
+from forebay.errors import CorruptFileError
 from forebay.model import Column, Stage
 from forebay.serializers._text import text
 from forebay.serializers.json import Json, JsonConfig
@@ -71,12 +71,13 @@ class StagedRows:
         return self.identifier(ROW)
 
     def identifier(self, column: str) -> str:
-        """The SQL name of a column. Raises `ConfigError` when the stage has none of that name."""
+        """The SQL name of a column. Raises `CorruptFileError` when the stage has none of that name."""
         at = self.schema.get_field_index(column)
         if at < 0:
             known = ", ".join(f"`{c.name}`" for c in self.stage.columns)
-            raise ConfigError(
-                f"encoding rows: there is no column `{column}` in the file (columns: {known}; correct `record` of the pipeline)",
+            raise CorruptFileError(
+                f"encoding rows: there is no column `{column}` in the file (columns: {known}; deliver it with that column, or correct `record`"
+                " of the pipeline)",
                 column=column,
             )
         return self.identifiers[at]
@@ -116,16 +117,19 @@ class StagedRows:
 
     @cached_property
     def timestamp(self) -> str | None:
-        """Milliseconds since the epoch of `record.timestamp`; null (the time of publishing) where the value is null or not after 1970,
-        which Kafka cannot say. Raises `ConfigError` if the column is neither date nor timestamp."""
+        """Milliseconds since the epoch of `record.timestamp`; null, the time of publishing, where the value is null. Raises `CorruptFileError` if the
+        column is neither date nor timestamp."""
         import pyarrow.types as t
 
         if (name := self.record.timestamp) is None:
             return None
         identifier, arrow = self.identifier(name), self.type(name)
         if not (t.is_date(arrow) or t.is_timestamp(arrow)):
-            raise ConfigError(f"reading `record.timestamp`: column `{name}` is `{arrow}` (name a date or timestamp column)", column=name)
-        return f"case when epoch_ms({identifier}) > 0 then epoch_ms({identifier}) end"
+            raise CorruptFileError(
+                f"reading `record.timestamp`: column `{name}` is `{arrow}` in the file (declare it under `schema`, or name a date or timestamp column)",
+                column=name,
+            )
+        return f"epoch_ms({identifier})"
 
     def octets(self, columns: Sequence[str] | None = None) -> str:
         """Bytes of text and binary in the columns (default: all) of one row."""

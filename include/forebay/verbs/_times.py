@@ -1,12 +1,15 @@
-"""Record times from the file meet the topic's limits before the first record is sent: afterwards Kafka would delete or refuse the records."""
+"""Record times from the file meet the topic's limits before the first record is sent: afterwards Kafka would delete or refuse the records.
+
+A row whose time no record can have, or that is further ahead than the topic takes, is set aside (`_quarantine.py`). Times that the topic would delete at
+once are those of a whole delivery, not of a row: that file fails, and says what to set.
+"""
 
 from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
 
-from forebay.errors import PreflightError
-from forebay.kafka import topics
+from forebay.errors import CorruptFileError
 from forebay.model import Stage
 from forebay.verbs._rows import Limits, StagedRows
 from forebay.verbs.context import Context
@@ -14,34 +17,42 @@ from forebay.verbs.context import Context
 _FOR_EVER = 1 << 62
 
 
-def refuse_times(ctx: Context, stage: Stage) -> None:
-    """Nothing, unless `record.timestamp` is set and some row's time is one that the topic does not keep or take.
+def latest(ctx: Context) -> int | None:
+    """The latest time, in milliseconds since the epoch, that the topic takes of a record now: an hour ahead by default (`message.timestamp.after.max.ms`,
+    KIP-937). None when `record.timestamp` is not set, or the topic writes times of its own."""
+    if ctx.pipeline.record.timestamp is None:
+        return None
+    found = ctx.topic_settings
+    if found.get("message.timestamp.type") == "LogAppendTime":
+        return None
+    return int(time.time() * 1000) + _limit(found, "message.timestamp.after.max.ms")
 
-    A record older than `retention.ms` is deleted within minutes, by its own time and not by its age in the log; one that is further ahead than
-    `message.timestamp.after.max.ms` (an hour by default), or behind `…before.max.ms`, fails its whole chunk (KIP-937).
-    Raises `PreflightError` with the time that was found and the way out.
+
+def refuse_times(ctx: Context, stage: Stage) -> None:
+    """Nothing, unless `record.timestamp` is set and some row's time is one that the topic does not keep or take any more.
+
+    A record older than `retention.ms` is deleted within minutes, by its own time and not by its age in the log; one that is further behind than
+    `message.timestamp.before.max.ms` fails its whole chunk (KIP-937). Raises `CorruptFileError` with the time that was found and the way out.
     """
     column, name = ctx.pipeline.record.timestamp, ctx.pipeline.topic.name
     if column is None:
         return
-    found = topics.settings_of(ctx.kafka, name)
-    oldest, newest = _span(ctx, stage)
-    if oldest is None or newest is None or found.get("message.timestamp.type") == "LogAppendTime":
+    found = ctx.topic_settings
+    oldest = _oldest(ctx, stage)
+    if oldest is None or found.get("message.timestamp.type") == "LogAppendTime":
         return
-    now = int(time.time() * 1000)
-    where = f"publishing to `{name}`: column `{column}` has"
-    if oldest < now - _limit(found, "retention.ms"):
-        raise PreflightError(
-            f"{where} {_moment(oldest)}, the topic keeps records of the last {_limit(found, 'retention.ms') / 86_400_000:g} days by that time and"
+    behind = int(time.time() * 1000) - oldest
+    where = f"publishing to `{name}`: column `{column}` has {datetime.fromtimestamp(oldest / 1000, UTC).isoformat()}"
+    if behind > _limit(found, "retention.ms"):
+        raise CorruptFileError(
+            f"{where}, the topic keeps records of the last {_limit(found, 'retention.ms') / 86_400_000:g} days by that time and"
             " would delete it within minutes (set `topic.config: {retention.ms: -1}` and alter the topic, or leave `record.timestamp` out)",
             topic=name,
         )
-    for key, far in (("message.timestamp.before.max.ms", now - oldest), ("message.timestamp.after.max.ms", newest - now)):
-        if far > _limit(found, key):
-            moment = _moment(oldest if "before" in key else newest)
-            raise PreflightError(
-                f"{where} {moment}, the topic refuses it by `{key}={found[key]}` (raise that, or leave `record.timestamp` out)", topic=name
-            )
+    if behind > _limit(found, key := "message.timestamp.before.max.ms"):
+        raise CorruptFileError(
+            f"{where}, the topic refuses it by `{key}={found[key]}` (raise that, or leave `record.timestamp` out)", topic=name
+        )
 
 
 def _limit(found: dict[str, str], key: str) -> int:
@@ -49,13 +60,9 @@ def _limit(found: dict[str, str], key: str) -> int:
     return _FOR_EVER if value < 0 else value
 
 
-def _span(ctx: Context, stage: Stage) -> tuple[int | None, int | None]:
-    """The oldest and the newest time of the stage's rows, in milliseconds since the epoch; None where there is none."""
+def _oldest(ctx: Context, stage: Stage) -> int | None:
+    """The oldest time after 1970 of the stage's rows (those before are set aside), in milliseconds since the epoch; None where there is none."""
     rows = StagedRows(stage, ctx.pipeline.record)
     with Limits().connect() as con:
-        oldest, newest = con.sql(f"select min({rows.timestamp}), max({rows.timestamp}) from {rows.source}").fetchall()[0]
-    return oldest, newest
-
-
-def _moment(milliseconds: int) -> str:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat()
+        found: int | None = con.sql(f"select min({rows.timestamp}) from {rows.source} where {rows.timestamp} > 0").fetchall()[0][0]
+    return found

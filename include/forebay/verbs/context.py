@@ -62,6 +62,13 @@ class Context:
         return client.connect_check(self.kafka)
 
     @cached_property
+    def topic_settings(self) -> dict[str, str]:
+        """What the topic of the accepted rows is set to. Raises as `topics.settings_of`."""
+        from forebay.kafka import topics
+
+        return topics.settings_of(self.kafka, self.pipeline.topic.name)
+
+    @cached_property
     def source(self) -> Source:
         section = self.pipeline.source
         plugin = registry.find("sources", section.type)

@@ -12,10 +12,11 @@ from forebay import events
 from forebay.config import paths
 from forebay.config.pipeline import ReadyWhen
 from forebay.contracts import Source
-from forebay.errors import CorruptFileError, FileChangedError, NotAuthorizedError, RetryableError, SourceUnavailableError, TopicMissingError
+from forebay.errors import FileChangedError, RetryableError, TopicMissingError
 from forebay.model import Fate, FileRun, Plan, SourceFile, Status, Window
 from forebay.verbs._fates import GenerationRequest, Known, Published, Sight, fate_of
 from forebay.verbs.context import Context
+from forebay.verbs.isolation import failed
 
 __all__ = ["GenerationRequest", "Published", "discover", "found_again", "group", "to_do"]
 
@@ -40,8 +41,8 @@ def discover(
     Files come sorted by uri. Those to be published have status `DISCOVERED` (fate `NEW` or `CHANGED`); all others are `SKIPPED` or
     `REJECTED` already. Bytes are read only where the ledger, or another file of the window, leaves a doubt: same name or same size.
     `published` is what the ledger holds (default: it is asked), `now` the clock for `quiet_for`, in seconds since the epoch.
-    Raises what the source and the ledger raise; with `keep_going`, a file that the source does not give out is FAILED instead (`again` where
-    trying again may help), and all others get their fates.
+    A file that the source does not give out is FAILED, and all others get their fates. Raises what the source and the ledger raise of the whole, and,
+    without `keep_going`, what may succeed later for a single file.
     """
     look = _look(ctx, window)
     seen: list[FileRun] = [_run(ctx, window, run_id, file, Sight(Fate.IGNORED, "the marker")) for file in look.markers]
@@ -54,15 +55,15 @@ def discover(
             try:
                 sight = _sight(ctx, file, contract, known, twins=sizes[file.size] > 1, first=first, request=generation, run_id=run_id)
                 seen.append(_run(ctx, window, run_id, file, sight))
-            except (SourceUnavailableError, NotAuthorizedError, CorruptFileError) as error:
-                if not keep_going:
+            except Exception as error:
+                if isinstance(error, RetryableError) and not keep_going:
                     raise
                 unknown = _run(ctx, window, run_id, file, Sight(Fate.INCOMPLETE, "its bytes could not be looked at"))
-                seen.append(unknown.but(status=Status.FAILED, error=error.message, again=isinstance(error, RetryableError)))
+                seen.append(failed(unknown, error))
     files = tuple(sorted(seen, key=lambda run: run.file.uri))
     for run in files:
         events.emit(events.FILE_SEEN, uri=run.file.uri, fate=run.fate.value, reason=run.reason)
-    ready = contract.waits_for is None and all(run.fate is not Fate.INCOMPLETE for run in files)
+    ready = contract.waits_for is None and not any(run.fate is Fate.INCOMPLETE and run.status is not Status.FAILED for run in files)
     return Plan(run_id, ctx.pipeline.pipeline, window, files, _note(look, contract, window), ready)
 
 

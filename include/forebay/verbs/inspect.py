@@ -10,7 +10,7 @@ from pathlib import Path
 from forebay import events, registry
 from forebay.compressions._unpack import unpack
 from forebay.contracts import StageWriter, Tolerance
-from forebay.errors import CorruptFileError, FatalError, FileChangedError
+from forebay.errors import FatalError, FileChangedError, RetryableError
 from forebay.index import projection
 from forebay.kafka import topics
 from forebay.model import Column, Decision, FileRun, Snapshot, Stage, Status, Verdict
@@ -21,23 +21,26 @@ from forebay.support.folders import private
 from forebay.verbs._answers import asked
 from forebay.verbs._learnt import compare_with_history
 from forebay.verbs._notify import notify
+from forebay.verbs._times import latest
 from forebay.verbs.context import Context
 from forebay.verbs.encode import compose_quarantine
 from forebay.verbs.gate import drift_words, gate, on_drift
+from forebay.verbs.isolation import failed
 from forebay.verbs.work import Work
 
 
 def inspect(ctx: Context, file: FileRun) -> FileRun:
     """The file with its fingerprint, its row counts and the gate's decision.
 
-    A file that cannot be read as what the pipeline says (`CorruptFileError`), or that changed while it was read (`FileChangedError`), is
-    FAILED with the error's words, stays where it is, and does not stop the others. Other errors are raised.
+    A file that cannot be read as what the pipeline says, that changed while it was read, or that holds what nobody foresaw is FAILED with the
+    error's words, stays where it is, and does not stop the others. Raises what ends the run (`isolation.py`), and what may succeed later.
     """
     try:
         inspected = asked(ctx, _inspect(ctx, file))
-    except (CorruptFileError, FileChangedError) as error:
-        inspected = file.but(status=Status.FAILED, error=error.message)
-        events.emit(events.FILE_FAILED, level=30, uri=file.file.uri, error=error.message)
+    except RetryableError:
+        raise
+    except Exception as error:
+        inspected = failed(file, error, hide=bool(ctx.pipeline.quality.redact))
     projection.project_file(ctx.project.index, inspected)
     notify(ctx, inspected)
     return inspected
@@ -139,7 +142,7 @@ def quarantine(ctx: Context, stage: Stage, verdict: Verdict | None, decision: De
     path = work.quarantine(decision)
     if not path.exists():
         draft = path.with_name(f".{path.name}.{os.getpid()}")
-        compose_quarantine(stage, verdict, ctx.pipeline, decision, draft, max_message_bytes=limit)
+        compose_quarantine(stage, verdict, ctx.pipeline, decision, draft, max_message_bytes=limit, latest=latest(ctx))
         draft.replace(path)
     return path
 

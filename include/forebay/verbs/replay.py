@@ -38,6 +38,7 @@ from forebay.verbs._quarantine import compose_quarantine, schema
 from forebay.verbs._repair import Origin, numbers_of, text_of
 from forebay.verbs._replay_check import judged
 from forebay.verbs._rows import ROW
+from forebay.verbs._times import latest
 from forebay.verbs.context import Context
 from forebay.verbs.encode import ChunkEncoder
 from forebay.verbs.inspect import columns_declared, work_of
@@ -240,6 +241,7 @@ def _judge(
         Decision.PUBLISH,
         aside,
         max_message_bytes=topics.max_message_bytes(ctx.kafka, ctx.pipeline.topic.name),
+        latest=latest(ctx),
     )
     failing = pq.read_table(aside)
     passed = good.filter(pc.invert(pc.is_in(good[ROW], failing[ROW].combine_chunks())))

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import logging
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
-from forebay import events
-from forebay.errors import BrokerUnavailableError, FatalError, ForebayError, IndexUnavailableError, QualityError, RetryableError
+from forebay.errors import FatalError, ForebayError, QualityError
 from forebay.index import projection
 from forebay.kafka import topics
 from forebay.lineage.openlineage import lineage_run
@@ -19,6 +17,7 @@ from forebay.verbs._answers import take
 from forebay.verbs.context import Context
 from forebay.verbs.discover import GenerationRequest, discover, to_do
 from forebay.verbs.inspect import inspect
+from forebay.verbs.isolation import failed
 from forebay.verbs.publish import publish
 from forebay.verbs.reconcile import reconcile
 from forebay.verbs.settle import settle
@@ -53,7 +52,7 @@ def run_window(
         reporting.begin(ctx, run, identity)
         plan = discover(ctx, window, run.run_id, generation=generation, keep_going=True)
         files = tuple(_whole_way(ctx, file, identity, steward) for file in plan.files)
-    except ForebayError as error:
+    except BaseException as error:
         _report_failure(ctx, run, identity, error)
         raise
     return reporting.report(ctx, dataclasses.replace(run, files=files, note=plan.note), identity)
@@ -81,16 +80,13 @@ def _whole_way(ctx: Context, file: FileRun, identity: Identity, steward: Answer 
 def walk(ctx: Context, file: FileRun, steps: Iterable[Step]) -> FileRun:
     """The file after these steps, projected. What is wrong with one file makes it FAILED (`again` where trying again may help), and is not raised.
 
-    A broker or an index that does not answer fails every file alike: that is raised, as are faults of the pipeline.
+    What would fail every file alike is raised: a broker or an index that does not answer, faults of the pipeline (`isolation.py`).
     """
     try:
         for step in steps:
             file = step(file)
-    except (BrokerUnavailableError, IndexUnavailableError):
-        raise
-    except (FatalError, RetryableError) as error:
-        file = file.but(status=Status.FAILED, error=error.message, again=isinstance(error, RetryableError))
-        events.emit(events.FILE_FAILED, level=logging.ERROR, uri=file.file.uri, error=error.message)
+    except Exception as error:
+        file = failed(file, error, hide=bool(ctx.pipeline.quality.redact))
     projection.project_file(ctx.project.index, file)
     return file
 
@@ -102,9 +98,11 @@ def _ask(ctx: Context, file: FileRun, steward: Answer | None) -> FileRun:
     return take(ctx, file, steward) if steward else file.but(status=Status.WAITING)
 
 
-def _report_failure(ctx: Context, run: RunReport, identity: Identity, error: ForebayError) -> None:
+def _report_failure(ctx: Context, run: RunReport, identity: Identity, error: BaseException) -> None:
+    """However a run ends, it does not stay `running`: an error of forebay's, one that nobody foresaw, or Ctrl-C."""
+    words = error.message if isinstance(error, ForebayError) else f"the run was cut short by {type(error).__name__}"
     with contextlib.suppress(ForebayError):  # a broker that cannot be reached cannot name lineage's cluster: the first error is raised
-        reporting.report(ctx, run, identity, error=error.message)
+        reporting.report(ctx, run, identity, error=words)
 
 
 def conclude(files: tuple[FileRun, ...]) -> None:
@@ -112,9 +110,9 @@ def conclude(files: tuple[FileRun, ...]) -> None:
 
     Raises `FatalError` naming each failed file, or `QualityError` for files that wait for a person.
     """
-    failed = [f"`{f.file.uri}`: {f.error}" for f in files if f.status is Status.FAILED]
-    if failed:
-        raise FatalError(f"{len(failed)} of {len(files)} files failed: " + "; ".join(failed))
+    lost = [f"`{f.file.uri}`: {f.error}" for f in files if f.status is Status.FAILED]
+    if lost:
+        raise FatalError(f"{len(lost)} of {len(files)} files failed: " + "; ".join(lost))
     waiting = [f"`{f.file.uri}`: {f.reason}" for f in files if f.status is Status.WAITING]
     if waiting:
         raise QualityError(f"{len(waiting)} of {len(files)} files wait for a person: " + "; ".join(waiting))
