@@ -10,7 +10,7 @@ from pathlib import Path
 from forebay import events, registry
 from forebay.compressions._unpack import unpack
 from forebay.contracts import StageWriter, Tolerance
-from forebay.errors import FatalError, FileChangedError, RetryableError
+from forebay.errors import CorruptFileError, FatalError, FileChangedError, RetryableError
 from forebay.index import projection
 from forebay.kafka import topics
 from forebay.model import Column, Decision, FileRun, Snapshot, Stage, Status, Verdict
