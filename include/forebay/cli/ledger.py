@@ -1,4 +1,4 @@
-"""`forebay ledger show|verify|export|restore|accept`: what was published, the proof read again from the topic, and the ledger's care."""
+"""`forebay ledger show|verify|export|restore|accept|take`: what was published, the proof read again from the topic, and the ledger's care."""
 
 from __future__ import annotations
 
@@ -41,9 +41,15 @@ def show_(pipeline: PipelineArgument, root: ProjectOption = None, as_json: JsonO
         with ledger.opened(_context(root, pipeline)) as view:
             if as_json:
                 files, unfinished = (entry.to_json() for entry in view.entries()), ledger.unfinished(view)
-                write_streamed({"topic_id": view.topic_id, "files": files, "unfinished": unfinished})
+                write_streamed({"topic_id": view.topic_id, "owner": _owner(view), "files": files, "unfinished": unfinished})
             else:
                 _entries(out(), view.entries(), ledger.unfinished(view))
+
+
+def _owner(view: Any) -> Any:
+    """The topic and source that its latest record is of."""
+    found = view.owner()
+    return found.to_json() if found else None
 
 
 def _entries(console: Console, entries: Iterator[Any], unfinished: Iterator[dict[str, Any]]) -> None:
@@ -158,3 +164,22 @@ def accept(
         topic_id = ledger.accept(_context(root, pipeline), reason)
         words = f"topic `{topic_id}` is the ledger from now on" if topic_id else "there is no ledger: a new one may begin"
         show({"topic_id": topic_id, "reason": reason}, as_json, lambda console: console.print(Text(words)))
+
+
+@app.command("take")
+def take(
+    pipeline: PipelineArgument,
+    reason: Annotated[str, typer.Option("--reason", help="Why it is this project's; kept in the ledger.")],
+    root: ProjectOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Go on with a ledger that was written last for another topic or source: what is published stays where it is, what comes goes where the pipeline says."""
+    with exit_codes(as_json):
+        from forebay.cli.run import getuser
+        from forebay.verbs import ledger
+
+        if not reason.strip():
+            raise typer.BadParameter("say why (`--reason`)")
+        before = ledger.take(_context(root, pipeline), getuser(), reason)
+        words = f"taken over: it was written for topic `{before}`" if before else "it is this project's already: nothing was changed"
+        show({"taken": before is not None, "from_topic": before, "reason": reason}, as_json, lambda console: console.print(Text(words)))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from forebay.errors import LedgerError
-from forebay.kafka import client, topics
+from forebay.errors import LedgerError, PreflightError
+from forebay.kafka import client, owner, topics
 from forebay.kafka._findings import CALL, Finding, Level, Seen
 from forebay.kafka.guard import Guard
 from forebay.kafka.ledger import LedgerReader
@@ -35,8 +38,17 @@ def ledger(seen: Seen) -> Iterator[Finding]:
         else:
             guard.refuse_other(topic_id, lambda: client.connect_check(seen.config))
             yield Finding(Level.OK, "ledger", f"`{name}` was not used from here yet")
-    except LedgerError as error:
+        _whose(seen, topic_id if guard.known(topic_id) else None)
+    except (LedgerError, PreflightError) as error:
         yield Finding(Level.FAIL, "ledger", error.message)
+
+
+def _whose(seen: Seen, known: str | None) -> None:
+    """Raises `PreflightError` for another project's ledger. One never used from here is read into a copy that does not stay."""
+    with tempfile.TemporaryDirectory() as scratch:
+        keep = seen.keep if known else replace(seen.keep, folder=Path(scratch))
+        with contextlib.closing(LedgerReader(seen.config, seen.pipeline, keep=keep)) as reader:
+            owner.check(reader.look(), seen.pipeline, keep)
 
 
 def rights(seen: Seen) -> Iterator[Finding]:

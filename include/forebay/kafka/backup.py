@@ -144,7 +144,7 @@ def restore(config: client.Config, pipeline: Pipeline, source: Path, keep: Keep)
     topics.create_ledger(config, pipeline)
     with _held(config, pipeline, doing) as held:
         present = _compare(source, held, doing)
-        written = _write(config, pipeline, (r for r in _lines(source) if held.get(r[1]) is None))
+        written = write(config, pipeline, (r for r in _lines(source) if held.get(r[1]) is None))
         kept = len(held) - present
     topic_id = accept(config, pipeline, keep, f"restored from {source.name}")
     return Restored(written, present, kept, topic_id)
@@ -204,8 +204,8 @@ def _compare(source: Path, held: _Held, doing: str) -> int:
     return present
 
 
-def _write(config: client.Config, pipeline: Pipeline, records: Iterable[Record]) -> int:
-    """In transactions, each of a new producer (rule C1)."""
+def write(config: client.Config, pipeline: Pipeline, records: Iterable[Record]) -> int:
+    """Write records into the ledger topic, in transactions, each of a new producer (rule C1); returns how many. Raises `LedgerError`."""
     count, batch = 0, list[Record]()
     for record in records:
         batch.append(record)

@@ -10,14 +10,14 @@ import random
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from forebay import events
-from forebay.errors import BrokerUnavailableError, OutcomeUnknownError, ReconcileError
+from forebay.errors import BrokerUnavailableError, OutcomeUnknownError, PlanChangedError, ReconcileError
 from forebay.kafka import client, failpoints, failures, lanes, steps
 from forebay.kafka.entries import LANES, quarantine_partition_of
 from forebay.kafka.failures import Action, Failure
@@ -188,10 +188,25 @@ class Driver:
 
     def _ledger(self, reached: bool) -> steps.Ledger:
         view, job = self._reader.view, self._job
-        chunks = {n: entry.receipt.plan_hash for n, entry in view.of_file(job.fingerprint, job.generation).items()}
+        committed = view.of_file(job.fingerprint, job.generation)
+        self._refuse_other_topic(committed.values())
+        chunks = {n: entry.receipt.plan_hash for n, entry in committed.items()}
         moves, free = view.moves.get(job.lane, (0, False))
         complete = view.file(job.fingerprint, job.generation) is not None
         return steps.Ledger(time.monotonic(), chunks, complete, moves, free, reached)
+
+    def _refuse_other_topic(self, committed: Iterable[ChunkEntry]) -> None:
+        """What lies in another topic was published by another project of this name, or before this one moved: it is not ours to go on with.
+
+        Asked behind the barrier too, so that of two projects that begin the same content at once one sees what the other did.
+        """
+        topic = self._job.pipeline.topic.name
+        other = next((place.topic for entry in committed for place in entry.receipt.outputs if place.topic != topic), None)
+        if other:
+            raise PlanChangedError(
+                f"{self._job.doing}: it is published, or begun, in topic `{other}` and not in `{topic}` (publish it anew with `--generation new`)",
+                topic=other,
+            )
 
     def receipts(self) -> tuple[Receipt, ...]:
         """What the ledger says of the whole file; waits for the commit's markers, which come a moment after the commit."""

@@ -19,6 +19,8 @@ FILE = "FILE"
 LANES = 64
 """How many lanes a pipeline's files share. A constant of the protocol: two attempts at one file must meet in one transactional.id, whatever was set
 in between. A broker keeps some hundred bytes for each id, and one entry for each partition that it wrote to."""
+TAKEN = "forebay:owner"
+"""The uri of a completion record of no rows: a person took the ledger over (owner.py)."""
 
 Record = tuple[bytes, bytes, int, int]
 """Key, value, partition and offset of a ledger record."""
@@ -59,6 +61,14 @@ class _Lenient(Json):
 
 
 @dataclass(frozen=True, slots=True)
+class Owner(_Lenient):
+    """Which project a record is of: its data topic, and its source as `type:connection:path`. An empty `source`: an earlier version wrote none."""
+
+    topic: str
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Origin(_Lenient):
     """What the rows went through: the part of a ledger record that is the same for all chunks of an attempt."""
 
@@ -72,6 +82,7 @@ class Origin(_Lenient):
     ledger_partitions: int = 1
     code_version: str = ""
     lanes: int = 0  # `LANES` of the protocol that wrote it; 0: of an earlier version, whose lanes were a setting
+    owner: Owner | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +132,7 @@ class ChunkEntry(Json):
             "run": self.identity.to_json(),
             "code_version": o.code_version,
             "lanes": o.lanes,
+            "owner": o.owner.to_json() if o.owner else None,
             "started": self.started.isoformat(),
             "committed_attempt_at": self.attempted.isoformat(),
         }
@@ -179,6 +191,7 @@ def _origin(data: JsonDict) -> Origin:
         data["ledger_partitions"],
         data["code_version"],
         data.get("lanes", 0),
+        Owner.from_json(data["owner"]) if data.get("owner") else None,
     )
 
 

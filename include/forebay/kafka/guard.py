@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from forebay.errors import ConfigError, LedgerError
+from forebay.kafka.entries import Owner
 from forebay.model import Json, JsonDict
 from forebay.support.folders import private
 
@@ -31,12 +32,13 @@ class Keep:
 
     folder: Path
     place: str
+    root: str = ""  # the project's folder: a home that was copied with a project remembers another one
 
     @classmethod
-    def of(cls, home: Path, bootstrap: str | None) -> Keep:
+    def of(cls, home: Path, bootstrap: str | None, root: Path | None = None) -> Keep:
         """The folder in forebay's home; no bootstrap servers mean the embedded broker."""
         servers = ",".join(sorted(server.strip() for server in bootstrap.split(","))) if bootstrap else EMBEDDED
-        return cls(home / "ledger", servers)
+        return cls(home / "ledger", servers, str(root or ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,8 @@ class Known(Json):
     tails: dict[str, Tail] = field(default_factory=dict)
     low: dict[str, int] = field(default_factory=dict)
     accepted: str | None = None
+    owner: Owner | None = None  # whose it was when it was used last, by the project in `root`
+    root: str = ""
 
     def merged(self, other: Known) -> Known:
         """What two processes saw of the same ledger: per partition what lies further."""
@@ -72,7 +76,7 @@ class Known(Json):
         for p, tail in other.tails.items():
             if p not in tails or tails[p].offset < tail.offset:
                 tails[p] = tail
-        return replace(self, ends=ends, tails=tails)
+        return replace(self, ends=ends, tails=tails, owner=other.owner or self.owner, root=other.root or self.root)
 
 
 class Guard:
@@ -81,7 +85,7 @@ class Guard:
     def __init__(self, keep: Keep, pipeline: str) -> None:
         self.pipeline = pipeline
         self.folder = keep.folder
-        self._place = keep.place
+        self._place, self._root = keep.place, keep.root
         self._path = keep.folder / f"{pipeline}.json"
         self._known = self._load()
 
@@ -145,6 +149,11 @@ class Guard:
         found = self.known(topic_id)
         return found.low.get(str(partition), 0) if found else 0
 
+    def owner(self, topic_id: str) -> Owner | None:
+        """Whose the ledger was when this project, in this folder, used it last."""
+        found = self.known(topic_id)
+        return found.owner if found and found.root == self._root else None
+
     # remembering
 
     def saw(self, topic_id: str, ends: Mapping[int, int], tails: Mapping[int, Tail]) -> None:
@@ -155,6 +164,11 @@ class Guard:
         new = replace(found, ends={str(p): n for p, n in ends.items()}, tails={str(p): t for p, t in tails.items()})
         if found.merged(new) != found:
             self._save(new)
+
+    def owned(self, topic_id: str, owner: Owner) -> None:
+        """Remember whose a ledger is that this project uses."""
+        if found := self.known(topic_id):
+            self._save(replace(found, owner=owner, root=self._root))
 
     def accept(self, known: Known, reason: str) -> None:
         """Go on with this ledger as it is, by a person's decision; what was known of this cluster's ledger is kept as a note only."""

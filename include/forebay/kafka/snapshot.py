@@ -12,13 +12,14 @@ import json
 import re
 import sqlite3
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from forebay.kafka._copy import PACKED, PARTITION, Row, Snapshot, SnapshotLostError, delete, drop
-from forebay.kafka.entries import FILE, ChunkEntry, FileEntry, Record, key, lane_of
+from forebay.kafka.entries import FILE, TAKEN, ChunkEntry, FileEntry, Owner, Record, key, lane_of
 from forebay.kafka.guard import Tail
-from forebay.kafka.view import LedgerView, refuse_deleted
+from forebay.kafka.view import NEVER, LedgerView, attempted, owner_of, record_of, refuse_deleted
 from forebay.model import Receipt
 
 __all__ = ["Snapshot", "SnapshotLostError", "SnapshotView", "delete", "drop", "open_view"]
@@ -164,11 +165,26 @@ class SnapshotView:
         """All complete files, of each partition the latest last; some hundred in memory at a time."""
         place = -1
         while True:
-            found = list(self._values("place", "place > ? AND chunk IS NULL ORDER BY place LIMIT 500", place))
+            found = list(self._values("place", "place > ? AND chunk IS NULL AND uri IS NOT ? ORDER BY place LIMIT 500", place, TAKEN))
             if not found:
                 return
             yield from (FileEntry.from_json(json.loads(value)) for _, value in found)
             place = found[-1][0]
+
+    def _tails(self) -> list[ChunkEntry | FileEntry]:
+        """The last record of each partition."""
+        words = "place >= ? AND place < ? ORDER BY place DESC LIMIT 1"
+        found = [list(self._values("place", words, p * PARTITION, (p + 1) * PARTITION)) for p in range(self.partitions)]
+        return [record_of(value) for some in found for _, value in some]
+
+    def owner(self) -> Owner | None:
+        """Whose the latest record is; None where nothing tells."""
+        last = max(self._tails(), key=attempted, default=None)
+        return owner_of(last, self.receipts) if last else None
+
+    def latest(self) -> datetime:
+        """When the latest record's commit was attempted."""
+        return max(map(attempted, self._tails()), default=NEVER)
 
     def unfinished(self) -> Iterator[dict[int, ChunkEntry]]:
         """The chunks of each content that was begun and not completed."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from forebay.errors import LedgerError
-from forebay.kafka.entries import FILE, VERSION, ChunkEntry, FileEntry, Record, lane_of
+from forebay.kafka.entries import FILE, TAKEN, VERSION, ChunkEntry, FileEntry, Owner, Record, lane_of
 from forebay.model import JsonDict, Receipt
+
+NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 def refuse_deleted(pipeline: str, records: list[Record]) -> None:
@@ -22,6 +25,24 @@ def refuse_deleted(pipeline: str, records: list[Record]) -> None:
             )
 
 
+def record_of(value: bytes) -> ChunkEntry | FileEntry:
+    """What a record's value says."""
+    data = json.loads(value)
+    return FileEntry.from_json(data) if "completion" in data else ChunkEntry.from_json(data)
+
+
+def attempted(entry: ChunkEntry | FileEntry) -> datetime:
+    return entry.attempted
+
+
+def owner_of(entry: ChunkEntry | FileEntry, receipts: Callable[[str, int], tuple[Receipt, ...]]) -> Owner | None:
+    """Whose a record is. One of an earlier version does not say; its topic is the one that the rows went to (`receipts` tells a whole file's)."""
+    if entry.origin.owner:
+        return entry.origin.owner
+    own = (entry.receipt,) if isinstance(entry, ChunkEntry) else receipts(entry.fingerprint, entry.generation)
+    return next((Owner(place.topic) for receipt in own for place in receipt.outputs), None)
+
+
 @dataclass(frozen=True, slots=True)
 class LedgerView:
     """What a ledger holds, read up to some watermark, in the order it was committed."""
@@ -33,6 +54,7 @@ class LedgerView:
     chunks: dict[tuple[str, int], dict[int, ChunkEntry]] = field(default_factory=dict)
     files: dict[tuple[str, int], FileEntry] = field(default_factory=dict)
     moves: dict[int, tuple[int, bool]] = field(default_factory=dict)  # by lane: records so far, and whether the last one completes a file
+    tails: dict[int, bytes] = field(default_factory=dict)  # by partition: the last record's value
 
     def of_file(self, fingerprint: str, generation: int = 1) -> dict[int, ChunkEntry]:
         """The committed chunks of one generation of one content, by chunk number."""
@@ -80,7 +102,16 @@ class LedgerView:
 
     def entries(self) -> Iterator[FileEntry]:
         """All complete files, the latest last."""
-        return iter(self.files.values())
+        return (entry for entry in self.files.values() if entry.file.uri != TAKEN)
+
+    def owner(self) -> Owner | None:
+        """Whose the latest record is; None where nothing tells."""
+        last = max(map(record_of, self.tails.values()), key=attempted, default=None)
+        return owner_of(last, self.receipts) if last else None
+
+    def latest(self) -> datetime:
+        """When the latest record's commit was attempted."""
+        return max((attempted(record_of(value)) for value in self.tails.values()), default=NEVER)
 
     def unfinished(self) -> Iterator[dict[int, ChunkEntry]]:
         """The chunks of each content that was begun and not completed."""
@@ -89,7 +120,8 @@ class LedgerView:
     def add(self, records: list[Record]) -> None:
         """Take up some records of the topic."""
         refuse_deleted(self.pipeline, records)
-        for raw_key, value, _, _ in records:
+        for raw_key, value, partition, _ in records:
+            self.tails[partition] = value
             where = json.loads(raw_key)
             fingerprint, chunk = where["fp"], where["chunk"]
             lane = lane_of(fingerprint)

@@ -52,7 +52,7 @@ class Context:
         from forebay.kafka.guard import Keep
 
         given = self.connections.kafka(self.pipeline.publish.connection)
-        return Keep.of(self.project.home, str(given.get("bootstrap.servers") or "") if given is not None else None)
+        return Keep.of(self.project.home, str(given.get("bootstrap.servers") or "") if given is not None else None, self.project.root)
 
     @cached_property
     def cluster_id(self) -> str:

@@ -72,9 +72,9 @@ def open_ledger(ctx: Context) -> Iterator[Published]:
     """What is committed by now, waiting a moment for a commit whose markers are still being written.
 
     A transaction that a killed process left open is not waited for: what it hides is at worst looked at again, and publishing asks the
-    ledger itself, behind its barrier.
+    ledger itself, behind its barrier. Raises what reading it raises, and `PreflightError` when it is another project's.
     """
-    from forebay.kafka import ledger
+    from forebay.kafka import ledger, owner
 
     try:
         reader = ledger.LedgerReader(ctx.kafka, ctx.pipeline, keep=ctx.keep)
@@ -83,7 +83,9 @@ def open_ledger(ctx: Context) -> Iterator[Published]:
         return
     try:
         reader.read_to(reader.watermarks(), OPEN_TRANSACTION)
-        yield reader.look()
+        view = reader.look()
+        owner.check(view, ctx.pipeline, ctx.keep)
+        yield view
     finally:
         reader.close()
 

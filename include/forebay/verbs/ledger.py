@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forebay.errors import ReconcileError
-from forebay.kafka import backup, ledger, reader
+from forebay.kafka import backup, ledger, owner, reader
 from forebay.kafka.ledger import FileEntry
 from forebay.model import Json
 from forebay.verbs.context import Context
@@ -44,6 +44,12 @@ def restore(ctx: Context, source: Path) -> backup.Restored:
 def accept(ctx: Context, reason: str) -> str | None:
     """Go on with the ledger topic as it is; returns its id, None when there is none and a new one may begin."""
     return ledger.accept(ctx.kafka, ctx.pipeline, ctx.keep, reason)
+
+
+def take(ctx: Context, who: str, reason: str) -> str | None:
+    """Go on with a ledger that another project, or this one before a change, wrote last; returns its topic then, None when it is ours already."""
+    found = owner.take(ctx.kafka, ctx.pipeline, ctx.keep, who, reason)
+    return found.topic if found else None
 
 
 def opened(ctx: Context) -> AbstractContextManager[View]:

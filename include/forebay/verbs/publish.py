@@ -7,7 +7,7 @@ from typing import Any
 from forebay import __version__, events
 from forebay.errors import FatalError
 from forebay.index import projection
-from forebay.kafka import topics
+from forebay.kafka import owner, topics
 from forebay.kafka.ledger import Completion, Origin
 from forebay.kafka.publisher import PublishJob, publish_file
 from forebay.kafka.records import Headers
@@ -72,6 +72,7 @@ def _origin(ctx: Context, stage: Stage, verdict: Verdict | None) -> Origin:
         partition_count=p.topic.partitions,
         ledger_partitions=p.publish.ledger_partitions,
         code_version=__version__,
+        owner=owner.of(p),
     )
 
 

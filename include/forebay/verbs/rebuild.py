@@ -9,6 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from forebay.index import projection
+from forebay.kafka import owner
 from forebay.kafka.ledger import FileEntry
 from forebay.model import Decision, Fate, FileRun, Receipt, RunReport, Status, Window
 from forebay.verbs.context import Context
@@ -36,6 +37,7 @@ def rebuild(ctx: Context) -> int:
     runs: dict[str, RunReport] = {}
     replays: Replays = {}
     with opened(ctx) as view:
+        owner.check(view, ctx.pipeline, ctx.keep)
         projection.clear(url, ctx.pipeline.pipeline)
         entries = view.entries()
         while batch := list(islice(entries, BATCH)):

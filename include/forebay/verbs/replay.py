@@ -24,6 +24,7 @@ from forebay import __version__, events
 from forebay.errors import ConfigError, ForebayError, LedgerError, ReconcileError, RetryableError
 from forebay.index import projection
 from forebay.kafka import ledger as ledgers
+from forebay.kafka import owner as owners
 from forebay.kafka import reader, topics
 from forebay.kafka.ledger import Completion, FileEntry
 from forebay.kafka.publisher import PublishJob, publish_file
@@ -189,6 +190,7 @@ def _ledger(ctx: Context) -> Iterator[Any]:
     try:
         if not reading.read_to(reading.watermarks(), ledgers.READ_TIMEOUT):
             raise LedgerError(ledgers.blocked(reading.topic, ledgers.READ_TIMEOUT), topic=reading.topic)
+        owners.check(reading.view, ctx.pipeline, ctx.keep)
         yield reading.view
     finally:
         reading.close()
@@ -351,7 +353,9 @@ class _Publication:
             encode=lambda _: self._encode(first, rows),
             identity=self.identity,
             headers=self._headers(),
-            origin=replace(entry.origin, code_version=__version__, partition_count=ctx.pipeline.topic.partitions),
+            origin=replace(
+                entry.origin, code_version=__version__, partition_count=ctx.pipeline.topic.partitions, owner=owners.of(ctx.pipeline)
+            ),
             completion=Completion(self.reason, None, None, None, self.who, self.reason, run.window, told, self.at),
             max_message_bytes=topics.max_message_bytes(ctx.kafka, ctx.pipeline.topic.name),
             behind_barrier=lambda: self._still_open(fingerprint, set(rows.to_pylist())),
