@@ -6,20 +6,18 @@ should be (nearly all are) is only looked at, once, with a few comparisons of wh
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from forebay.errors import CorruptFileError
+from forebay.formats._encoding import refuse_other_mark, transcode
 
 if TYPE_CHECKING:
     import numpy as np
 
 _BLOCK = 1 << 20
 _LOOK = 1 << 18  # a block that is compared with something fits a core's cache together with the answer
-_MARKS = {codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +33,15 @@ class Text:
 def prepare(plain: Path, folder: Path, encoding: str, quote: str | None, uri: str) -> Text:
     """The file as UTF-8 with uniform line ends: `plain` itself if it is that, else a copy in `folder`.
 
-    Raises `CorruptFileError` if the bytes are not what `encoding` (utf-8, latin-1, utf-16) says. Single bad UTF-8 sequences are left for
+    Raises `CorruptFileError` as `refuse_other_mark` and `transcode` do. Single bad UTF-8 sequences are left for
     the parser, which sets their rows aside.
     """
     notes: list[str] = []
     path = plain
-    if encoding == "utf-8":
-        _refuse_other_mark(plain, uri)
-    else:
-        path = _transcode(plain, folder / "text", encoding, uri)
-        notes.append(f"decoded from {encoding}; raw text of rows set aside is UTF-8")
+    refuse_other_mark(plain, encoding, uri)
+    if encoding != "utf-8":
+        path = folder / "text"
+        notes += transcode(plain, path, encoding, uri)
     ends = _Ends.of(path)
     if not ends.uniform:
         path = _one_line_end(path, folder / "lines", quote)
@@ -52,29 +49,6 @@ def prepare(plain: Path, folder: Path, encoding: str, quote: str | None, uri: st
         if ends.changed_from(plain) and encoding == "utf-8":
             notes.append("line ends are mixed; CR and CRLF outside quotes were read as LF")
     return Text(path, ends.lines, ends.gaps, tuple(notes))
-
-
-def _refuse_other_mark(plain: Path, uri: str) -> None:
-    with plain.open("rb") as file:
-        head = file.read(4)
-    for mark, name in _MARKS.items():
-        if head.startswith(mark):
-            raise CorruptFileError(f"reading `{uri}`: it begins with a {name} byte order mark (set format.encoding: {name})", uri=uri)
-
-
-def _transcode(plain: Path, to: Path, encoding: str, uri: str) -> Path:
-    """Lone surrogates of UTF-16 become invalid UTF-8 on purpose: the parser then sets their row aside."""
-    decoder = codecs.getincrementaldecoder(encoding)("surrogatepass" if encoding == "utf-16" else "strict")
-    at = 0
-    with plain.open("rb") as source, to.open("wb") as sink:
-        try:
-            while block := source.read(_BLOCK):
-                sink.write(decoder.decode(block).encode("utf-8", "surrogatepass"))
-                at += len(block)
-            sink.write(decoder.decode(b"", final=True).encode("utf-8", "surrogatepass"))
-        except UnicodeError as error:
-            raise CorruptFileError(f"reading `{uri}`: it is not {encoding} from byte {at + 1} on ({error})", uri=uri) from error
-    return to
 
 
 def blocks(path: Path, size: int = _BLOCK) -> Iterator[bytes]:

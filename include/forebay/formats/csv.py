@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from forebay.config.types import parse
 from forebay.config.units import Size
 from forebay.contracts import Format, Settings, StageWriter
 from forebay.formats._duck import connect, scratch
+from forebay.formats._encoding import Encoding
 from forebay.formats._rules import ColumnRules
 from forebay.formats._text import prepare
 from forebay.model import Column, Snapshot, Stage
@@ -27,8 +27,9 @@ class CsvSettings(Settings):
     """What makes a quote inside quotes one; default: the quote itself, doubled."""
     header: bool = True
     """Whether the first record names the columns. They are matched by name, in any order. Without it, the schema's order is the file's."""
-    encoding: Literal["utf-8", "latin-1", "utf-16"] = "utf-8"
-    """Anything but utf-8 is decoded to a copy first."""
+    encoding: Encoding = "utf-8"
+    """A text codec of Python's: `windows-1252`, `latin-1`, `utf-16le`, `shift_jis`, `cp037` … Anything but utf-8 is decoded to a copy first. A byte that it does not
+    have sets its row aside, or refuses the file where the bytes behind would mean something else (`iso2022_jp`, `utf-7`)."""
     null_values: tuple[str, ...] = ("",)
     """Fields that mean null. In a string column a quoted one does not: `""` is an empty string there, and `"NA"` is NA."""
     quoted_nulls: bool = False
@@ -41,19 +42,6 @@ class CsvSettings(Settings):
     """How many quotes that are never closed cost their own row only; with more the file is refused."""
     max_record_bytes: Size = Field(default=2_000_000, ge=1024, le=1 << 28)
     """The longest record."""
-
-    @field_validator("encoding", mode="before")
-    @classmethod
-    def _usual_name(cls, value: object) -> object:
-        usual = {
-            "utf8": "utf-8",
-            "latin1": "latin-1",
-            "iso-8859-1": "latin-1",
-            "utf16": "utf-16",
-            "utf-16le": "utf-16",
-            "utf-16be": "utf-16",
-        }
-        return usual.get(value.lower(), value.lower()) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _distinct(self) -> CsvSettings:

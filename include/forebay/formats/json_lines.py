@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 from pydantic import Field
 
@@ -11,6 +10,7 @@ from forebay.config.types import parse
 from forebay.config.units import Size
 from forebay.contracts import Format, Settings, StageWriter
 from forebay.formats._duck import connect, scratch
+from forebay.formats._encoding import Encoding
 from forebay.formats._rules import ColumnRules
 from forebay.formats._text import prepare
 from forebay.model import Column, Snapshot, Stage
@@ -19,8 +19,9 @@ from forebay.model import Column, Snapshot, Stage
 class JsonLinesSettings(Settings):
     """How the file is written. Row numbers count lines that are not empty."""
 
-    encoding: Literal["utf-8", "latin-1", "utf-16"] = "utf-8"
-    """Anything but utf-8 is decoded to a copy first."""
+    encoding: Encoding = "utf-8"
+    """A text codec of Python's: `windows-1252`, `latin-1`, `utf-16le`, `shift_jis`, `cp037` … Anything but utf-8 is decoded to a copy first. A byte that it does not
+    have sets its row aside, or refuses the file where the bytes behind would mean something else (`iso2022_jp`, `utf-7`)."""
     loose_scalars: bool = False
     """Read numbers and words from strings (`"5"` in an int64), and keep numbers, true and false as text in string columns."""
     optional: tuple[str, ...] = ()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from forebay.compressions._unpack import unpack, unpack_head
+from forebay.formats._encoding import one_byte_lines
 
 BYTES = 64 << 20
 """Plain bytes that are read of a text, and bytes of typed values of a Parquet file, unless a caller says otherwise."""
@@ -33,12 +34,12 @@ def head(path: Path, format_type: str, config: Any, compression: str, into: Path
     encoding = str(getattr(config, "encoding", "utf-8"))
     quote = getattr(config, "quote", None) if format_type == "csv" else None
     cut = into / "head"
-    cut.write_bytes(_whole_records(plain.read_bytes(), "utf-16" if encoding == "utf-16" else "latin-1", quote))
+    cut.write_bytes(_whole_records(plain.read_bytes(), "latin-1" if one_byte_lines(encoding) else encoding, quote))
     return Sample(cut, whole=False)
 
 
 def _whole_records(data: bytes, encoding: str, quote: str | None) -> bytes:
-    """The bytes up to the last line end outside quotes; all of them if there is none. Line ends and quotes are ASCII, so that Latin 1 reads UTF-8 as well."""
+    """The bytes up to the last line end outside quotes; all of them if there is none. Where those are ASCII, Latin 1 reads every encoding, damaged bytes too."""
     text = data.decode(encoding, "ignore")
     quotes = text.count(quote) if quote else 0
     end = len(text)
