@@ -324,6 +324,7 @@ class Receipt(Json):
     quarantine: tuple[OffsetRange, ...]
     content_hash: str
     plan_hash: str
+    headers: str = ""  # the profile that its records carry; empty where an earlier version wrote it
 
 
 @dataclass(frozen=True, slots=True)
@@ -416,6 +417,7 @@ class FileRun(Json):
     error: str | None = None
     again: bool = False  # FAILED, but the same run may succeed later
     settled: str | None = None
+    headers: str = ""  # the profile that the published records carry, as the ledger says
     notes: tuple[str, ...] = ()  # what reading it had to say, drift included
 
     def but(self, **changes: Any) -> FileRun:

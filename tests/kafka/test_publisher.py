@@ -79,6 +79,23 @@ def test_a_row_that_is_neither_record_nor_quarantined_is_found() -> None:
         chunk_of([1, 3], [2], 3).check(1, (4, 6))
 
 
+@pytest.mark.parametrize(
+    ("sent", "aside", "said"),
+    [
+        ([1, 4], [2], "row 3 is neither"),  # a stranger from the next chunk instead
+        ([1, 1], [2], "records are not in the order"),
+        ([1, 2], [2], "row 3 is neither"),  # one both published and set aside
+        ([3, 1], [2], "records are not in the order"),
+        ([0, 3], [2], "row 1 is neither"),
+        ([2], [3, 1], "quarantined rows are not in the order"),
+        ([], [1, 2, 2**40], "row 3 is neither"),
+    ],
+)
+def test_the_right_count_of_the_wrong_rows_is_found(sent: list[int], aside: list[int], said: str) -> None:
+    with pytest.raises(ReconcileError, match=said):
+        chunk_of(sent, aside, 3).check(0, (1, 3))
+
+
 def test_content_hash_depends_on_order_and_on_what_became_of_each_row() -> None:
     known = hashlib.sha256(b"".join(n.to_bytes(8, "little") for n in (1, 3)) + b"quarantined" + (2).to_bytes(8, "little")).hexdigest()
     assert chunk_of([1, 3], [2], 3).content_hash == known

@@ -21,9 +21,11 @@ from forebay.contracts import Encoded, Serializer, Settings
 from forebay.errors import CorruptFileError, FatalError, ReconcileError
 from forebay.kafka.records import EncodedChunk
 from forebay.model import ChunkPlan, Column, Decision, RuleResult, Severity, Stage, Verdict
-from forebay.verbs import _quarantine
+from forebay.support import versions
+from forebay.verbs import _quarantine, encode, work
 from forebay.verbs._rows import StagedRows
 from forebay.verbs.encode import ChunkEncoder, compose_quarantine, plan_chunks
+from forebay.verbs.work import Work
 
 FP = "0123456789abcdef" * 4
 REJECTS = pa.schema(
@@ -305,6 +307,8 @@ class TestPlan:
         {"key": "name"},
         {"key": ["id", "name"]},
         {"topic": {"name": "t", "partitions": 6}},
+        {"topic": {"name": "u", "partitions": 5}},
+        {"record": {"headers": "none"}},
         {"format": {"type": "csv", "options": {"delimiter": ";"}}},
         {"record": {"value": {"type": "json", "options": {"nan": "null"}}}},
         {"publish": {"chunk": {"rows": 7}}},
@@ -317,11 +321,31 @@ class TestPlan:
         assert Made(tmp_path, numbered(20), pipeline(**change)).plan.plan_hash != base
 
     @pytest.mark.parametrize(
-        "change", [{"owner": "other"}, {"record": {"headers": "none"}}, {"topic": {"name": "t", "partitions": 5, "manage": "create"}}]
+        "change",
+        [
+            {"owner": "other"},
+            {"topic": {"name": "t", "partitions": 5, "manage": "create"}},
+            {"publish": {"lanes": 9}},
+            {"format": {"type": "csv", "options": {"delimiter": ","}}},  # the default, written down
+        ],
     )
     def test_the_hash_leaves_out_what_decides_no_record(self, tmp_path: Path, change: dict[str, Any]) -> None:
         base = Made(tmp_path, numbered(20), pipeline()).plan.plan_hash
         assert Made(tmp_path, numbered(20), pipeline(**change)).plan.plan_hash == base
+
+    @pytest.mark.parametrize("name", ["duckdb", "pyarrow", "numpy", "python"])
+    def test_the_hash_and_the_work_folder_name_the_libraries(self, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        def made() -> tuple[str, Path]:
+            return Made(tmp_path, numbered(20), pipeline()).plan.plan_hash, Work(tmp_path, {}).base
+
+        def other(*names: str) -> dict[str, str]:
+            return versions.libraries(*names) | {name: "0.0.1"}
+
+        before = made()
+        monkeypatch.setattr(encode, "libraries", other)
+        monkeypatch.setattr(work, "libraries", other)
+        after = made()
+        assert (before[0] != after[0], before[1] != after[1]) == (True, True)
 
     def test_the_hash_names_suite_decision_and_quarantined_rows(self, tmp_path: Path) -> None:
         verdict = make_verdict(tmp_path, {}, ("id", Severity.CRITICAL))

@@ -21,6 +21,7 @@ from forebay.kafka import client, topics
 from forebay.kafka.guard import Keep, now
 from forebay.kafka.ledger import READ_TIMEOUT, LedgerReader, accept, blocked
 from forebay.model import JsonDict
+from forebay.support import files
 
 if TYPE_CHECKING:
     from forebay.config.pipeline import Pipeline
@@ -71,9 +72,7 @@ def export(config: client.Config, pipeline: Pipeline, to: Path) -> int:
     try:
         with new.open("wb") as stream:
             count = _export(config, pipeline, stream.write)
-            stream.flush()
-            os.fsync(stream.fileno())
-        new.replace(to)
+        files.put(new, to)
     finally:
         new.unlink(missing_ok=True)
     return count

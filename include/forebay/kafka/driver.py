@@ -323,6 +323,7 @@ class Driver:
             quarantine=self._quarantine.all() if self._quarantine else (),
             content_hash=encoded.content_hash,
             plan_hash=job.plan.plan_hash,
+            headers=job.headers.profile,
         )
         self._own[chunk] = receipt
         origin = replace(job.origin, ledger_partitions=self._reader.view.partitions, lanes=LANES)

@@ -124,6 +124,7 @@ class ChunkEntry(Json):
             "quarantine": [x.to_json() for x in r.quarantine],
             "content_hash": r.content_hash,
             "plan_hash": r.plan_hash,
+            "headers": r.headers,
             "suite": {"name": o.suite, "hash": o.suite_hash},
             "schema": {"id": o.schema_id, "hash": o.schema_hash},
             "partitioner": o.partitioner,
@@ -171,6 +172,7 @@ def _receipt(data: JsonDict) -> Receipt:
         quarantine=tuple(OffsetRange.from_json(x) for x in data["quarantine"]),
         content_hash=data["content_hash"],
         plan_hash=data["plan_hash"],
+        headers=data.get("headers", ""),
     )
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from forebay.errors import ConfigError, LedgerError
 from forebay.kafka.entries import Owner
 from forebay.model import Json, JsonDict
+from forebay.support import files
 from forebay.support.folders import private
 
 VERSION = 1
@@ -239,11 +240,8 @@ class Guard:
     def _write(self, known: list[Known], accepted: list[JsonDict]) -> None:
         document = {"v": VERSION, "pipeline": self.pipeline, "ledgers": [k.to_json() for k in known], "accepted": accepted}
         new = self._path.with_suffix(f".{os.getpid()}.new")
-        with new.open("w", encoding="utf-8") as stream:
-            json.dump(document, stream, indent=1)
-            stream.flush()
-            os.fsync(stream.fileno())
-        new.replace(self._path)
+        new.write_text(json.dumps(document, indent=1), "utf-8")
+        files.put(new, self._path)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

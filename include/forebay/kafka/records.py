@@ -74,6 +74,24 @@ class EncodedChunk:
                 f"encoding chunk {chunk}: {self.rows_in} rows came in, {len(self.records)} are records and {len(self.quarantine)} quarantined "
                 "(a fault in forebay: a row would be lost)"
             )
+        self._check_rows(chunk)
+
+    def _check_rows(self, chunk: int) -> None:
+        """Which rows, not only how many: each of the chunk's once, the records in file order, and so the quarantined ones."""
+        import numpy as np
+
+        sent, aside = numbers(self.records.rows), numbers(self.quarantine.rows)
+        for what, rows in (("records", sent), ("quarantined rows", aside)):
+            if (np.diff(rows) <= 0).any():
+                raise ReconcileError(f"encoding chunk {chunk}: {what} are not in the order of the file (a fault in forebay)")
+        seen = np.zeros(self.rows_in + 1, np.bool_)
+        places = np.concatenate([sent, aside]) - self.first_row
+        seen[np.where((places < 0) | (places >= self.rows_in), self.rows_in, places)] = True
+        missing = np.flatnonzero(~seen[:-1])
+        if len(missing):  # as many rows as there are places: where one is twice, or a stranger, another is missing
+            raise ReconcileError(
+                f"encoding chunk {chunk}: row {self.first_row + missing[0]} is neither a record nor quarantined (a fault in forebay: it would be lost)"
+            )
 
     @property
     def content_hash(self) -> str:

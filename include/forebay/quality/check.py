@@ -20,6 +20,7 @@ from forebay.quality import suite as suites
 from forebay.quality import udf
 from forebay.quality._imports import great_expectations, quietly
 from forebay.quality.suite import Rule, Suite
+from forebay.support import files
 from forebay.support.folders import private
 from forebay.support.sql import OFFLINE, fenced, parquet, quoted
 
@@ -130,8 +131,7 @@ class _Run:
         path = into / "failing.parquet"
         draft = _failing_draft(into)
         self.engine.masks.write(places, draft)
-        draft.replace(path)
-        return path
+        return files.put(draft, path)
 
     def _places(self, result: Any) -> dict[Any, list[int]]:
         """Condition → positions of the rules that it belongs to."""
@@ -385,8 +385,7 @@ def shortened(value: Any) -> Any:
 def _write_json(data: Any, path: Path) -> Path:
     draft = path.with_name(f".{path.name}-{os.getpid()}")
     draft.write_text(json.dumps(finite(data), ensure_ascii=False, allow_nan=False, default=str), encoding="utf-8")
-    draft.replace(path)
-    return path
+    return files.put(draft, path)
 
 
 def finite(value: Any) -> Any:

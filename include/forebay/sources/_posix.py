@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from forebay.errors import FileChangedError, ForebayError, NotAuthorizedError, SourceUnavailableError
 from forebay.model import SourceFile
+from forebay.support import files
 
 _GONE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 _DENIED = {errno.EACCES, errno.EPERM}
@@ -128,7 +129,8 @@ def move_version(path: Path, folder: Path, file: SourceFile) -> Path:
 
 
 def _finish(path: Path, target: Path, file: SourceFile) -> Path:
-    """Delete the source, unless what lies there by now is a later delivery."""
+    """Delete the source, unless what lies there by now is a later delivery. The other name is on disk by then, whatever power cut comes."""
+    files.on_disk(target.parent)
     found = lstat(path)
     if found is None or is_version(found, file):
         unlink_version(path, file)

@@ -24,6 +24,9 @@ WINDOW_ROWS = 50_000
 SEVERITIES = (Severity.CRITICAL, Severity.WARNING, Severity.INFO)
 
 
+MADE_FOR = b"forebay.made_for"
+
+
 def schema() -> pa.Schema:
     """The columns of `quarantine.parquet`, sorted by `__row`.
 
@@ -48,6 +51,7 @@ def compose_quarantine(
     max_message_bytes: int = 1_000_000,
     header_bytes: int = 1024,
     latest: int | None = None,
+    made_for: str = "",
     limits: Limits = Limits(),  # noqa: B008
 ) -> int:
     """Write `into` (see `schema`) and return how many rows of the file are set aside.
@@ -55,7 +59,7 @@ def compose_quarantine(
     These are the stage's rejects; rows failing a rule of severity `quality.quarantine` or worse (none under `Decision.PUBLISH_ALL`); rows with
     a null part of the key; rows that the serializer refuses; rows whose record time Kafka cannot say, or that is after `latest` (milliseconds since the
     epoch); rows whose key, value and `header_bytes` exceed `max_message_bytes`.
-    An ordinary file pays one query that encodes nothing. The same stage, verdict and settings give the same bytes.
+    `made_for` names what else decides the list (`is_made_for`). An ordinary file pays one query that encodes nothing. The same stage, verdict and settings give the same bytes.
     """
     private(into.parent)
     with tempfile.TemporaryDirectory(dir=into.parent, prefix=".spill-") as spill, replace(limits, spill=Path(spill)).connect() as con:
@@ -65,7 +69,14 @@ def compose_quarantine(
             work.find_failing(verdict, pipeline.quality.quarantine)
         work.find_unfit()
         work.settle()
-        return work.write(into)
+        return work.write(into, made_for)
+
+
+def is_made_for(path: Path, made_for: str) -> bool:
+    """Whether the list is there, and was made for just that: in a topic that takes smaller records or other times, other rows are set aside."""
+    import pyarrow.parquet as pq
+
+    return path.exists() and (pq.read_metadata(path).metadata or {}).get(MADE_FOR) == made_for.encode()
 
 
 @dataclass(frozen=True)
@@ -155,7 +166,7 @@ class _Work:
             arg_min(rule, rank) as rule, string_agg(reason, '; ' order by rank) as reason from found group by __row"""
         )
 
-    def write(self, into: Path) -> int:
+    def write(self, into: Path, made_for: str) -> int:
         """Merge with the stage's rejects, in row order, some tens of MiB at a time."""
         import pyarrow.parquet as pq
 
@@ -167,14 +178,15 @@ class _Work:
         words = f"'reading column ' || array_to_string({about}, ', ') || ': a redacted value is not of its type'"
         reason = f"case when len({about}) > 0 then {words} else reason end" if hidden else "reason"
         draft, count = into.with_name(f".{into.name}.{os.getpid()}"), 0
-        with pq.ParquetWriter(draft, schema(), compression="zstd") as writer:
+        about = {MADE_FOR: made_for.encode()}
+        with pq.ParquetWriter(draft, schema().with_metadata(about), compression="zstd") as writer:
             for lo, hi in self._windows(sizes):
                 lines = self.con.sql(
                     f"""select a.__row, stage, columns, rule, reason, encode({rows.json([c.name for c in rows.stage.columns])}) as raw
                     from {rows.source} join aside a on a.__row = {rows.row} where {rows.row} between {lo} and {hi}
                     union all select __row, stage, columns, '', {reason}, raw from {rejects} where __row between {lo} and {hi} order by 1"""
                 ).to_arrow_table()
-                writer.write_table(lines.cast(schema()))
+                writer.write_table(lines.cast(schema()).replace_schema_metadata(about))
                 count += len(lines)
         draft.replace(into)
         return count

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from forebay import __version__
-from forebay.config.pipeline import Pipeline
+from forebay import __version__, registry
+from forebay.config.pipeline import FormatSection, Pipeline, Typed
+from forebay.contracts import Settings
 from forebay.errors import FatalError
 from forebay.kafka.records import EncodedChunk, Header, Quarantined, Records
 from forebay.model import ChunkPlan, Decision, Stage, Verdict
 from forebay.support.sql import parquet
+from forebay.support.versions import RECORDS, libraries
 from forebay.verbs._quarantine import compose_quarantine
 from forebay.verbs._rows import ROW, Limits, StagedRows
 from forebay.verbs.work import digest
@@ -105,20 +107,29 @@ def _parameters(
     record = pipeline.record
     return {
         "forebay": __version__,
+        "libraries": libraries(*RECORDS),
+        "topic": pipeline.topic.name,
+        "headers": record.headers,
         "compression": pipeline.source.compression,
-        "format": pipeline.format.model_dump(mode="json"),
+        "format": _settled("formats", pipeline.format),
         "columns": [[column.name, column.type] for column in stage.columns],
         "rows_per_chunk": per_chunk,
         "key": list(record.key),
-        "value": record.value.model_dump(mode="json"),
+        "value": _settled("serializers", record.value),
         "timestamp": record.timestamp,
-        "partitioner": record.partitioner.model_dump(mode="json"),
+        "partitioner": _settled("partitioners", record.partitioner),
         "partitions": pipeline.topic.partitions,
         "suite": verdict.suite_hash if verdict else None,
         "decision": decision.value,
         "quarantine": str(pipeline.quality.quarantine),
         "quarantined": _rows_hash(quarantine),
     }
+
+
+def _settled(kind: str, section: FormatSection | Typed) -> dict[str, Any]:
+    """A plug-in and all of its settings: a default that is written down is the same plan."""
+    config: Settings = registry.find(kind, section.type).Config(**section.options)
+    return {"type": section.type, **config.model_dump(mode="json")}
 
 
 def _rows_hash(quarantine: Path) -> str:

@@ -17,16 +17,18 @@ from forebay.model import Column, Decision, FileRun, Snapshot, Stage, Status, Ve
 from forebay.quality import suite as suites
 from forebay.quality._imports import ahead
 from forebay.quality.suite import Suite
+from forebay.support import files
 from forebay.support.folders import private
 from forebay.verbs._answers import asked
 from forebay.verbs._learnt import compare_with_history
 from forebay.verbs._notify import notify
+from forebay.verbs._quarantine import is_made_for
 from forebay.verbs._times import latest
 from forebay.verbs.context import Context
 from forebay.verbs.encode import compose_quarantine
 from forebay.verbs.gate import drift_words, gate, on_drift
 from forebay.verbs.isolation import failed
-from forebay.verbs.work import Work
+from forebay.verbs.work import Work, digest
 
 
 def inspect(ctx: Context, file: FileRun) -> FileRun:
@@ -138,13 +140,20 @@ def load(ctx: Context, file: FileRun) -> tuple[Work, Stage, Verdict | None]:
 
 
 def quarantine(ctx: Context, stage: Stage, verdict: Verdict | None, decision: Decision, work: Work, limit: int) -> Path:
-    """The list of rows set aside under that decision, made if it is not there. `limit`: the topic's largest record, in bytes."""
-    path = work.quarantine(decision)
-    if not path.exists():
+    """The list of rows set aside under that decision, made if it is not there for the topic as it is. `limit`: its largest record, in bytes."""
+    path, made_for = work.quarantine(decision), _decides(ctx, limit)
+    if not is_made_for(path, made_for):
         draft = path.with_name(f".{path.name}.{os.getpid()}")
-        compose_quarantine(stage, verdict, ctx.pipeline, decision, draft, max_message_bytes=limit, latest=latest(ctx))
-        draft.replace(path)
+        compose_quarantine(stage, verdict, ctx.pipeline, decision, draft, max_message_bytes=limit, latest=latest(ctx), made_for=made_for)
+        files.put(draft, path)
     return path
+
+
+def _decides(ctx: Context, limit: int) -> str:
+    """What decides which rows are set aside beside the work's settings: the topic, and the times that its records get."""
+    column = ctx.pipeline.record.timestamp
+    about = ("message.timestamp.type", "message.timestamp.after.max.ms") if column else ()
+    return digest({"limit": limit, "timestamp": column, "topic": {name: ctx.topic_settings.get(name) for name in about}})
 
 
 def _lines(path: Path) -> int:
@@ -202,7 +211,7 @@ def _refuse_without_key(ctx: Context, stage: Stage, snapshot: Snapshot) -> None:
 def _move(stage: Stage, draft: Path, to: Path) -> Stage:
     private(to)
     for path in (stage.rows, stage.rejects):
-        path.replace(to / path.name)
+        files.put(path, to / path.name)
     moved = stage.to_json() | {"rows": to / stage.rows.name, "rejects": to / stage.rejects.name}
     return Stage.from_json(moved)
 

@@ -87,13 +87,19 @@ def published(ctx: Context, file: FileRun, receipts: tuple[Receipt, ...]) -> Fil
     """The same file, PUBLISHED, with counts and offset ranges of its receipts, projected. Raises `FatalError` when they do not add up."""
     counts: dict[str, Any] = {name: sum(getattr(r, name) for r in receipts) for name in ("rows_in", "published", "quarantined")}
     outputs, aside = ranges(receipts, "outputs"), ranges(receipts, "quarantine")
-    done = file.but(status=Status.PUBLISHED, rejected=0, outputs=outputs, quarantine=aside, **counts)
+    done = file.but(status=Status.PUBLISHED, rejected=0, outputs=outputs, quarantine=aside, headers=_profile(receipts), **counts)
     if counts["rows_in"] != counts["published"] + counts["quarantined"]:
         raise FatalError(f"publishing `{file.file.uri}`: {counts} do not add up (a defect of forebay: keep the work folder `{file.work}`)")
     projection.project_receipts(ctx.project.index, file.pipeline, file.file.uri, file.run_id, receipts)
     projection.project_file(ctx.project.index, done)
     events.emit(events.FILE_PUBLISHED, uri=file.file.uri, published=done.published, quarantined=done.quarantined, chunks=len(receipts))
     return done
+
+
+def _profile(receipts: tuple[Receipt, ...]) -> str:
+    """The headers that all of a file's records carry, as the ledger says; empty where it does not."""
+    profiles = {receipt.headers for receipt in receipts}
+    return "none" if "none" in profiles else min(profiles, default="")
 
 
 def ranges(receipts: tuple[Receipt, ...], of: str) -> tuple[OffsetRange, ...]:

@@ -24,7 +24,8 @@ def reconcile(ctx: Context, file: FileRun) -> FileRun:
         )
     prefix = f"{(file.fingerprint or '')[:16]}:{file.generation}:"
     with reader.RangeReader(ctx.kafka) as reading:
-        data = reading.count(file.outputs, None if ctx.pipeline.record.headers == "none" else prefix)
+        carried = file.headers or ctx.pipeline.record.headers  # what they were published with, whatever the pipeline says now
+        data = reading.count(file.outputs, None if carried == "none" else prefix)
         aside = reading.count(file.quarantine, prefix)  # quarantine records carry their ids in every profile
     for seen in (*data, *aside):
         _compare(file, seen)

@@ -6,14 +6,14 @@
     WORK/SETTINGS/verdict/        failing.parquet, result.json, verdict.json
     WORK/SETTINGS/quarantine-DECISION.parquet
 
-SETTINGS is a hash of everything that decides how the file is read and checked, so an edited pipeline or suite never meets an old stage.
+SETTINGS is a hash of everything that decides how the file is read and checked, the versions of the libraries included, so an edited pipeline or suite
+never meets an old stage.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +21,9 @@ from typing import TypeVar
 
 from forebay import __version__
 from forebay.model import Decision, Json, JsonDict, Stage, Verdict
+from forebay.support import files
 from forebay.support.folders import private
+from forebay.support.versions import RECORDS, VERDICTS, libraries
 
 J = TypeVar("J", bound=Json)
 
@@ -42,7 +44,9 @@ class Work:
 
     @property
     def base(self) -> Path:
-        return self.folder / (self.left or digest({**self.settings, "forebay": __version__})[:12])
+        """Under `left`, or what the settings, this version and its libraries make."""
+        made_by = {"forebay": __version__, "libraries": libraries(*RECORDS, *VERDICTS)}
+        return self.folder / (self.left or digest({**self.settings, **made_by})[:12])
 
     @property
     def snapshot(self) -> Path:
@@ -98,6 +102,4 @@ def _load(kind: type[J], path: Path) -> J | None:
 
 def _save(value: Json, path: Path) -> None:
     private(path.parent)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(json.dumps(value.to_json(), ensure_ascii=False, indent=1, default=str), "utf-8")
-    draft.replace(path)
+    files.write(json.dumps(value.to_json(), ensure_ascii=False, indent=1, default=str), path)
