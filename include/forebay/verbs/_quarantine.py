@@ -178,15 +178,15 @@ class _Work:
         words = f"'reading column ' || array_to_string({about}, ', ') || ': a redacted value is not of its type'"
         reason = f"case when len({about}) > 0 then {words} else reason end" if hidden else "reason"
         draft, count = into.with_name(f".{into.name}.{os.getpid()}"), 0
-        about = {MADE_FOR: made_for.encode()}
-        with pq.ParquetWriter(draft, schema().with_metadata(about), compression="zstd") as writer:
+        named = {MADE_FOR: made_for.encode()}
+        with pq.ParquetWriter(draft, schema().with_metadata(named), compression="zstd") as writer:
             for lo, hi in self._windows(sizes):
                 lines = self.con.sql(
                     f"""select a.__row, stage, columns, rule, reason, encode({rows.json([c.name for c in rows.stage.columns])}) as raw
                     from {rows.source} join aside a on a.__row = {rows.row} where {rows.row} between {lo} and {hi}
                     union all select __row, stage, columns, '', {reason}, raw from {rejects} where __row between {lo} and {hi} order by 1"""
                 ).to_arrow_table()
-                writer.write_table(lines.cast(schema()).replace_schema_metadata(about))
+                writer.write_table(lines.cast(schema()).replace_schema_metadata(named))
                 count += len(lines)
         draft.replace(into)
         return count
