@@ -33,6 +33,24 @@ def spill(path: Path, parts: Iterable[Ints]) -> Ints:
     return np.memmap(path, dtype=np.int64, mode="r", shape=(count,)) if count else np.empty(0, np.int64)
 
 
+class Spill:
+    """An int64 array that grows in a file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = path.open("wb")
+        self.count = 0
+
+    def add(self, part: Ints) -> None:
+        self._file.write(np.ascontiguousarray(part, dtype=np.int64).data)
+        self.count += len(part)
+
+    def array(self) -> Ints:
+        """All of it, mapped; nothing can be added any more."""
+        self._file.close()
+        return np.memmap(self._path, dtype=np.int64, mode="r", shape=(self.count,)) if self.count else np.empty(0, np.int64)
+
+
 @dataclass(frozen=True)
 class Lines:
     """The lines of a text that count: `starts[i]` to `ends[i]`, line end excluded."""
