@@ -68,6 +68,7 @@ class Dialect:
     escape: bytes | None
     end: int = LF
     null_words: frozenset[bytes] = frozenset()
+    quoted_nulls: bool = False
     stand_ins: bytes = b""
     """Bytes that the file does not hold: for a delimiter, LF, CR and an escape that an escape made data, for an empty field, and for the delimiter of a copy."""
 
@@ -118,6 +119,18 @@ class Dialect:
         return stop - 1 if self.end == LF and stop > at and data[stop - 1] == CR else stop
 
     # ------------------------------------------------------------ records
+
+    def text(self, data: bytes, span: tuple[int, int]) -> bytes:
+        """What a field holds; nothing for a null word."""
+        held, quote, escape = data[slice(*span)], self.quote, self.escape
+        if quote is not None and held.startswith(quote):
+            held = held[1:-1]
+            if self.quoted_nulls and held in self.null_words:
+                return b""
+            return held.replace(quote * 2, quote) if escape is None else self._escaped.sub(rb"\1", held)
+        if held in self.null_words:
+            return b""
+        return self._escaped.sub(rb"\1", held) if quote is None and escape is not None else held
 
     def record(self, data: bytes, at: int, most: int, final: bool, width: int | None = None) -> Record | None:
         """The record that begins at `at`, of at most `most` bytes; None if more of the file is needed to tell (`final`: there is no more).
@@ -209,7 +222,7 @@ class _Walk:
         if dialect.quote is None and dialect.escape is not None:
             return self._escaping(at)
         behind = self._next(at, line[0])
-        self._keep(at, behind, behind - at)
+        self._keep(at, behind, 0 if data[at:behind] in dialect.null_words else behind - at)
         return behind
 
     def _keep(self, start: int, stop: int, value: int) -> None:
@@ -243,7 +256,9 @@ class _Walk:
     def _line_ends(self, at: int) -> bool:
         if self.data[at] == self.dialect.end:
             return True
-        return self.dialect.end == LF and self.data.startswith(b"\r\n", at) or (self.told and self.data[at:] == b"\r" and self.dialect.end == LF)
+        return (self.dialect.end == LF and self.data.startswith(b"\r\n", at)) or (
+            self.told and self.data[at:] == b"\r" and self.dialect.end == LF
+        )
 
     def _resume(self, line: tuple[int, int]) -> int | None:
         """A quote that is not closed properly: go on behind the lines that belong to it, or not at all."""
@@ -280,6 +295,8 @@ class _Walk:
 
     def _quoted_value(self, start: int, stop: int) -> int:
         dialect, data = self.dialect, self.data
+        if dialect.quoted_nulls and data[start:stop] in dialect.null_words:
+            return 0
         if dialect.escape is None:
             return stop - start - data.count((dialect.quote or b"") * 2, start, stop)
         escapes = 0
@@ -298,7 +315,7 @@ class _Walk:
         if behind < len(data) and data[behind] == dialect.end:
             behind = max(at, dialect._without_return(data, at, behind))
         text = data[at:behind]
-        size = len(text)
+        size = 0 if text in dialect.null_words else len(text)
         if text not in dialect.null_words:
             for escape in dialect._escaped.finditer(data, at, behind):
                 size -= 1

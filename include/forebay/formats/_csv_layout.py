@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forebay.errors import ConfigError, CorruptFileError
 from forebay.formats import _header, _staging
-from forebay.formats._csv_scan import Scan
-from forebay.formats._text import Text
+from forebay.formats._csv_dialect import Dialect
+from forebay.formats._csv_split import Part
 from forebay.model import Column, Drift
 
 if TYPE_CHECKING:
@@ -20,47 +21,52 @@ if TYPE_CHECKING:
 class Layout:
     """`names` are the file's columns, `wanted` the staged ones, each with its place among them (-1: it is missing).
 
-    `above` is how many physical lines come before the first record, `header` how many of those count (`_lines`).
+    `part` is where the records are. `skip` as in `_header.Head`.
     """
 
     names: tuple[str, ...]
-    scan: Scan
     wanted: tuple[tuple[str, int], ...]
-    above: int = 0
-    header: int = 0
+    part: Part
+    dialect: Dialect
+    skip: int
     drift: Drift = Drift()  # noqa: RUF009 a frozen value
+    notes: tuple[str, ...] = ()
 
 
-def layout(config: CsvSettings, text: Text, columns: tuple[Column, ...] | None, uri: str, may_lack: bool = False) -> Layout:
+def layout(config: CsvSettings, path: Path, columns: tuple[Column, ...] | None, uri: str, may_lack: bool = False) -> Layout:
     """Read the header and match it with the declared columns.
 
     Raises `CorruptFileError` if the header cannot be read, or lacks a declared column; `ConfigError` for names that cannot be staged.
     """
-    first = _header.first_record(text.path, config.delimiter, config.quote, config.escape, uri)
-    if not config.header:
-        return _without_header(config, text, columns, first, uri)
-    if first is None:
-        raise CorruptFileError(f"reading the header of `{uri}`: the file is empty, it has not even a header (ask for it again)", uri=uri)
-    if columns is None:
-        _check_all(first.names, uri)
-        wanted = tuple((name, i) for i, name in enumerate(first.names))
-        drift = Drift()
+    top = _header.head(path, config, uri)
+    end = _header.footer(path, top.begin, config.footer_lines, top.dialect.end)
+    part, skip = Part(path, top.begin, end), -1 if config.footer_lines else top.skip
+    drift = Drift()
+    if top.names is None:
+        if columns is not None:
+            names = tuple(column.name for column in columns)
+        else:
+            names = tuple(f"column{i + 1}" for i in range(_header.first_width(path, top.begin, top.dialect, config.max_record_bytes)))
+        wanted = tuple((name, i) for i, name in enumerate(names))
     else:
-        wanted, drift = _matched(first.names, columns, uri, may_lack)
+        names = top.names
+        if not names:
+            raise CorruptFileError(
+                f"reading the header of `{uri}`: the file is empty, it has not even a header (ask for it again)", uri=uri
+            )
+        if columns is None:
+            _check_all(names, uri)
+            wanted = tuple((name, i) for i, name in enumerate(names))
+        else:
+            wanted, drift = _matched(names, columns, uri, may_lack)
     _check_wanted(config, wanted, uri)
-    scan = _scan(config, text, len(first.names), first.skipped)
-    header = first.skipped + first.lines if scan.width == 1 else first.filled
-    return Layout(first.names, scan, wanted, first.skipped + first.lines, header, drift)
+    return Layout(names, wanted, part, top.dialect, skip, drift, (*top.notes, *_skipped(config)))
 
 
-def _without_header(config: CsvSettings, text: Text, columns: tuple[Column, ...] | None, first: _header.Header | None, uri: str) -> Layout:
-    if columns is not None:
-        names = tuple(column.name for column in columns)
-    else:
-        names = tuple(f"column{i + 1}" for i in range(len(first.names) if first else 1))
-    wanted = tuple((name, i) for i, name in enumerate(names))
-    _check_wanted(config, wanted, uri)
-    return Layout(names, _scan(config, text, len(names), 0), wanted)
+def _skipped(config: CsvSettings) -> list[str]:
+    counts = {"before the header": config.preamble_lines, "behind the header": config.extra_header_lines, "at the end": config.footer_lines}
+    told = [f"{lines} {where}" for where, lines in counts.items() if lines]
+    return [f"lines skipped, as the settings say: {', '.join(told)}"] if told else []
 
 
 def _matched(names: Sequence[str], columns: Sequence[Column], uri: str, may_lack: bool) -> tuple[tuple[tuple[str, int], ...], Drift]:
@@ -84,18 +90,3 @@ def _check_wanted(config: CsvSettings, wanted: Sequence[tuple[str, int]], uri: s
     stray = [name for name in config.columns if name not in names]
     if stray:
         raise ConfigError(f"reading `{uri}`: format.columns has rules for `{stray[0]}`, which is no column of it", uri=uri)
-
-
-def _scan(config: CsvSettings, text: Text, width: int, skip: int) -> Scan:
-    return Scan(
-        text.path,
-        width,
-        config.delimiter,
-        config.quote,
-        config.escape,
-        config.header,
-        skip,
-        config.null_values,
-        config.quoted_nulls,
-        config.max_record_bytes,
-    )

@@ -1,10 +1,13 @@
-"""One CSV file on its way to a stage: typed, mended where quotes are not closed, and every record accounted for."""
+"""One CSV file on its way to a stage: read as it is if it is clean, or the clean part of it, and every record and byte accounted for."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import csv
+import io
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,73 +15,175 @@ import numpy as np
 
 from forebay.config.types import Type
 from forebay.errors import CorruptFileError
-from forebay.formats import _csv_scan, _infer, _staging
+from forebay.formats import _csv_split, _infer, _staging, _witness
+from forebay.formats._csv_dialect import LF, Dialect
 from forebay.formats._csv_layout import Layout
-from forebay.formats._lines import Lines, Multiline
+from forebay.formats._csv_rejects import Rejects
+from forebay.formats._csv_source import Source
+from forebay.formats._csv_split import Found, Part, Splitter
 from forebay.formats._rules import STRICT
-from forebay.formats._text import Text
 from forebay.model import Snapshot, Stage
-from forebay.support.sql import literals
+from forebay.support.sql import literal, literals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import duckdb
-    import pyarrow as pa
 
     from forebay.formats.csv import CsvSettings
+
+_CONTROLS = bytes(b for b in (*range(0x1F, 0x0D, -1), 0x0C, 0x0B, *range(8, 0, -1)))
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The records of a file that are rows, as our own reading has them, and what is known of those that are not."""
+
+    found: Found
+    before: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    rejects: Path | None = None
 
 
 @dataclass
 class Reading:
     """The state of reading one file: its stage goes `into` one folder, and what is needed meanwhile into another.
 
-    `scan` is the text itself, or its mended copy.
+    `source` is the file itself, or the copy of its clean records.
     """
 
     config: CsvSettings
     connection: duckdb.DuckDBPyConnection
     into: Path
     folder: Path
-    text: Text
     layout: Layout
     uri: str
-    scan: _csv_scan.Scan = field(init=False)
-    mended: _csv_scan.Mended | None = None
-    misfits: float = 1.0
-    _lines: Lines | None = None
-    _turns: Iterator[int] = field(default_factory=count)
+    misfits: float
+    notes: list[str]
+    source: Source = field(init=False)
+    dialect: Dialect = field(init=False)
 
     def __post_init__(self) -> None:
-        self.scan = self.layout.scan
+        self.dialect = self.layout.dialect
+        self.source = self._source(
+            self.layout.part.path, self.dialect.delimiter, self.config.header, max(0, self.layout.skip), self._new_line()
+        )
 
     def stage(self, snapshot: Snapshot, types: Sequence[Type] | None, raw_bytes: int) -> Stage:
         """Read the file as those types, or as the narrowest that fit."""
-        cells = self._cells(types if types is not None else self._proposed())
-        typed, table = self._parse(cells)
-        if types is None and (failing := _staging.failing_columns(self.connection, typed)):
-            cells = self._cells(self._widened(cells, failing))
-            typed, table = self._parse(cells)
-        multiline, notes = self._account(typed, table)
-        refused, raw = _staging.Refused(np.empty(0, np.int64)), None
-        if table.num_rows or typed.bad:
-            lines, found = self.lines, _csv_scan.records(self.lines, table, multiline, self.layout.header)
-            self._check(found.count_lines(typed.readable))
-            at = self.mended.at if self.mended else set()
-            told = _csv_scan.rejects(lines, table, found, self.layout.names, at, self.config.max_record_bytes)
-            refused, raw = _staging.Refused(found.readable_before, told), lambda places: lines.raw(*found.lines(places))
+        rows, cells, typed = self._as_it_is(types) or self._split(types)
         inferred, drift = types is None, self.layout.drift
         if not inferred:
             retyped = _staging.retyped(self.connection, typed, cells, self.misfits, lambda names: self._types(names, None))
             drift = replace(drift, retyped=retyped)
+        refused = _staging.Refused(rows.before, rows.rejects)
+        notes = [*self.layout.notes, *self.notes, *self._told(rows.found)]
+        raw = self._raw(rows.found)
         return _staging.finish(self.connection, self.into, snapshot, cells, typed, refused, raw, raw_bytes, inferred, notes, drift)
 
-    @property
-    def lines(self) -> Lines:
-        """The lines of the text as it came (mended lines lie where they lay)."""
-        if self._lines is None:
-            self._lines = Lines.of(self.text.path, self.folder, self.scan.width == 1)
-        return self._lines
+    def _told(self, found: Found) -> list[str]:
+        notes = [f"empty lines skipped, not counted as rows: {found.gaps}"] if found.gaps else []
+        return notes + ([f"line ends inside quoted fields: {found.inner}"] if found.inner else [])
+
+    # ------------------------------------------------------------ two ways
+
+    def _as_it_is(self, types: Sequence[Type] | None) -> tuple[Rows, list[_staging.Cell], _staging.Typed] | None:
+        """The file read as it lies there; None if it is not clean, or our reading differs."""
+        import duckdb
+
+        if self.layout.skip < 0:
+            return None
+        with ThreadPoolExecutor(1) as pool:
+            looking = pool.submit(self._look)
+            try:
+                cells, typed = self._typed(types)
+            except duckdb.InvalidInputException:  # records that are none, or its own limits: we shall see
+                looking.result()
+                return None
+            found = looking.result()
+        if found is None or found.returns != (self.source.new_line == "\r\n") or self._parted(typed, found) is not None:
+            return None
+        return Rows(found), cells, typed
+
+    def _split(self, types: Sequence[Type] | None) -> tuple[Rows, list[_staging.Cell], _staging.Typed]:
+        """Our own parting of rows from other records, and the rows read from a copy.
+
+        Raises `CorruptFileError` if the copy is read otherwise than by ourselves, on several threads and on one.
+        """
+        rows = self._parting()
+        parted = None
+        for parallel in (True, False):
+            self.source = replace(self.source, parallel=parallel)
+            cells, typed = self._typed(types)
+            parted = self._parted(typed, rows.found)
+            if parted is None:
+                return rows, cells, typed
+        assert parted is not None
+        at = int(rows.found.starts[parted.place]) + 1 if parted.place < len(rows.found) else self.layout.part.end
+        raise CorruptFileError(
+            f"reading `{self.uri}`: it has {parted.expected} readable records by its bytes, and {parted.read} by the CSV reader, "
+            f"which part at byte {at} (nothing of it is published; report this)",
+            uri=self.uri,
+        )
+
+    def _look(self) -> Found | None:
+        return _csv_split.look(self.layout.part, self.dialect, len(self.layout.names), self.config.max_record_bytes, self.folder, self.uri)
+
+    def _parting(self) -> Rows:
+        part, dialect = self.layout.part, self.dialect
+        if len(dialect.delimiter) > 1 or (dialect.quote is None and dialect.escape) or len(self.layout.names) == 1:
+            self.dialect = dialect = replace(dialect, stand_ins=_unused(part, self.uri))
+        path = self.folder / "refused.parquet"
+        with Rejects(path, self.layout.names, self.config.max_record_bytes, dialect) as rejects:
+            splitter = Splitter(part, dialect, len(self.layout.names), self.config.max_record_bytes, self.folder, self.uri, rejects.add)
+            found, before = splitter.split()
+        most = self.config.max_unclosed_quotes
+        if most is not None and splitter.unclosed > most:
+            raise CorruptFileError(
+                f"reading `{self.uri}`: {splitter.unclosed} quotes are opened and never closed, more than {most} "
+                "(check format.quote and format.escape, or raise format.max_unclosed_quotes)",
+                uri=self.uri,
+            )
+        if splitter.mixed:
+            self.notes.append("line ends are mixed; CR LF outside quotes was read as LF")
+        self.source = self._source(splitter.path, splitter.separator, False, 0, "\n")
+        return Rows(found, before, path)
+
+    # ------------------------------------------------------------ DuckDB
+
+    def _new_line(self) -> str:
+        """The kind of the first line end; if others differ the file is not read as it is."""
+        with self.layout.part.path.open("rb") as file:
+            while line := file.readline(1 << 20):
+                if line.endswith(b"\n"):
+                    return "\r\n" if line.endswith(b"\r\n") else "\n"
+        return "\n"
+
+    def _source(self, path: Path, delimiter: bytes, header: bool, skip: int, new_line: str) -> Source:
+        config = self.config
+        quote, escape = config.quote, config.escape if config.quote else None
+        words, width = config.null_values, len(self.layout.names)
+        most = config.max_record_bytes
+        return Source(path, width, delimiter.decode(), quote, escape, header, skip, new_line, words, config.quoted_nulls, most)
+
+    def _typed(self, types: Sequence[Type] | None) -> tuple[list[_staging.Cell], _staging.Typed]:
+        """All rows of the source, typed as declared or as inferred from it."""
+        cells = self._cells(types if types is not None else self._proposed())
+        typed = self._copy(cells)
+        if types is None and (failing := _staging.failing_columns(self.connection, typed)):
+            cells = self._cells(self._widened(cells, failing))
+            typed = self._copy(cells)
+        return cells, typed
+
+    def _copy(self, cells: Sequence[_staging.Cell]) -> _staging.Typed:
+        texts = [self._restored(i) for i in range(self.source.width)]
+        line = f"concat({', chr(31), '.join([*texts, literal('')])})"  # of all columns: DuckDB does not look at those that nobody asks for
+        return _staging.copy(self.connection, _staging.select(cells, self.source.sql(), _staging.Besides(line=line)), self.folder)
+
+    def _restored(self, at: int) -> str:
+        """SQL: the text of a column, with what stands in for delimiters and the like put back."""
+        text, dialect = f"c{at}", self.dialect
+        for byte, own in zip(dialect.stand_ins, (dialect.delimiter, b"\n", b"\r", dialect.escape or b"", b""), strict=False):
+            if (dialect.quote is None and dialect.escape) or (not own and self.source.width == 1):
+                text = f"replace({text}, chr({byte}), {_characters(own)})"
+        return text
 
     def _cells(self, types: Sequence[Type]) -> list[_staging.Cell]:
         return [self._cell(name, at, type_) for (name, at), type_ in zip(self.layout.wanted, types, strict=True)]
@@ -88,12 +193,13 @@ class Reading:
         words = (*self.config.null_values, *(rules.null_values or ()))
         if at < 0:
             return _staging.text_cell(name, type_, "NULL::VARCHAR")
-        text = f"c{at}"
-        if self.config.trim if rules.trim is None else rules.trim:
+        text = self._restored(at)
+        trimmed = self.config.trim if rules.trim is None else rules.trim
+        if trimmed:
             text = f"trim({text}, ' ' || chr(9))"
         # DuckDB saw to unquoted words. Quotes make no difference in other columns than strings: there, '' needs no look, as it is no value
         typed = type_.kind != "string"
-        if words and (text != f"c{at}" or rules.null_values or (typed and set(words) != {""})):
+        if words and (trimmed or rules.null_values or (typed and set(words) != {""})):
             return _staging.text_cell(name, type_, f"CASE WHEN {text} IN ({literals(words)}) THEN NULL ELSE {text} END", rules)
         return _staging.text_cell(name, type_, text, rules, words if typed else ())
 
@@ -114,43 +220,55 @@ class Reading:
     def _types(self, names: Sequence[str], limit: int | None) -> list[Type | None]:
         cells = [self._cell(name, at, _infer.ORDER[0]) for name, at in self.layout.wanted if name in names]
         texts = [f"nullif({cell.text}, '')" if "" in cell.null_words else cell.text for cell in cells]
-        source = self.scan.source(next(self._turns))
-        return _infer.types(self.connection, texts, [self.config.columns.get(cell.name, STRICT) for cell in cells], source, limit)
+        rules = [self.config.columns.get(cell.name, STRICT) for cell in cells]
+        return _infer.types(self.connection, texts, rules, self.source.sql(), limit)
 
-    def _parse(self, cells: Sequence[_staging.Cell]) -> tuple[_staging.Typed, pa.Table]:
-        """The typed rows and the unreadable records, after as many passes as unclosed quotes make necessary."""
-        while True:
-            turn = next(self._turns)
-            left = sorted(set(range(self.scan.width)) - {at for _, at in self.layout.wanted})
-            # DuckDB does not look at columns that nobody asks for, and a bad one makes a bad record
-            rest = f"concat({', '.join(f'c{i}' for i in left)}) IS NULL" if left else None
-            typed = _staging.copy(self.connection, _staging.select(cells, self.scan.source(turn), _staging.Besides(rest=rest)), self.folder)
-            table = _csv_scan.refused(self.connection, turn, self.scan.width == 1, self.scan.quote)
-            if not table.num_rows:
-                return typed, table
-            unclosed = _csv_scan.unclosed(table, self.lines, self.mended.at if self.mended else set())
-            if not len(unclosed):
-                return typed, table
-            self.mended = self.mended or _csv_scan.Mended(self.lines, self.folder, self.config.max_unclosed_quotes, self.uri)
-            self.mended.blot(unclosed)
-            self.scan = replace(self.scan, path=self.mended.path)
+    # ------------------------------------------------------------ the witness
 
-    def _account(self, typed: _staging.Typed, table: pa.Table) -> tuple[Multiline, list[str]]:
-        """Which records have several lines, as far as that must be known, and notes on lines that are no records."""
-        notes = [*self.text.notes]
-        refused = int(np.sum(table["lines"].to_numpy())) if table.num_rows else 0
-        spare = self.text.lines - self.layout.above - typed.readable - refused
-        multiline, inside = Multiline.none(), spare
-        if spare > 0 and (self.text.gaps or table.num_rows or typed.bad):
-            multiline, inside = _csv_scan.multiline(self.connection, self.scan, self.folder, next(self._turns))
-        if spare > inside:
-            notes.append(f"empty lines skipped, not counted as rows: {spare - inside}")
-        if inside > 0:
-            notes.append(f"line ends inside quoted fields: {inside}")
-        return multiline, notes
+    def _parted(self, typed: _staging.Typed, found: Found) -> _witness.Parted | None:
+        separators = self.source.width
+        raw = self._raw(found)
+        return _witness.parted(
+            self.connection, typed.path, found.octets, separators, lambda places: [self._readings(text) for text in raw(places)]
+        )
 
-    def _check(self, lines: int) -> None:
-        """No reject without its own bytes: if the lines do not add up, nothing that is said of them can be trusted."""
-        if lines != len(self.lines.starts):
-            found = f"{len(self.lines.starts)} lines with text, but its records have {lines}"
-            raise CorruptFileError(f"reading `{self.uri}`: {found} (check format.quote and format.escape)", uri=self.uri)
+    def _readings(self, text: bytes) -> list[bytes]:
+        """What the fields of a record hold, by Python's csv module and by our own policy, where the two may differ."""
+        dialect, width = self.dialect, self.source.width
+        record = dialect.record(text, 0, len(text) + 1, True)
+        own = [dialect.text(text, span) for span in record.fields][:width] if record and text else [b""]
+        theirs = own
+        if dialect.doubled and len(dialect.delimiter) == 1 and dialect.end == LF and not any(dialect.null_words):
+            try:
+                [cells] = csv.reader(
+                    io.StringIO(text.decode(), newline=""), delimiter=dialect.delimiter.decode(), quotechar=self.config.quote, strict=True
+                )
+                theirs = [cell.encode() for cell in cells][:width]
+            except (csv.Error, ValueError):
+                pass
+        blank = any(b" " in cell for cell in own)
+        return [b"".join(cell + b"\x1f" for cell in cells) for cells in ([own, theirs] if blank else [theirs])]
+
+    def _raw(self, found: Found) -> Callable[[np.ndarray], list[bytes]]:
+        def raw(places: np.ndarray) -> list[bytes]:
+            with self.layout.part.path.open("rb") as file:
+                spans = zip(found.starts[places].tolist(), found.stops[places].tolist(), strict=True)
+                return [os.pread(file.fileno(), stop - start, start) for start, stop in spans]
+
+        return raw
+
+
+def _unused(part: Part, uri: str) -> bytes:
+    """Six control characters that the file does not hold. Raises `CorruptFileError` if it holds too many."""
+    left = bytearray(_CONTROLS)
+    with part.path.open("rb") as file:
+        while block := file.read(_csv_split.BLOCK):
+            left = bytearray(byte for byte in left if byte not in block)
+    if len(left) < 6:
+        raise CorruptFileError(f"reading `{uri}`: it holds nearly every control character (a file of text has few)", uri=uri)
+    return bytes(left[:6])
+
+
+def _characters(text: bytes) -> str:
+    """SQL: these characters."""
+    return "concat(" + ", ".join(f"chr({ord(sign)})" for sign in text.decode()) + ")" if text else literal("")

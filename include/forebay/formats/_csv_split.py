@@ -20,7 +20,7 @@ from forebay.formats._csv_dialect import CR, LF, Dialect, Fault, Record
 from forebay.formats._lines import Ints, Spill
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    pass
 
 BLOCK = 1 << 20
 
@@ -66,7 +66,8 @@ def _pieces(part: Part, most: int, uri: str) -> Iterator[tuple[bytes, bool, Any]
                 return
             if not used and len(data) > 4 * most + 4 * BLOCK:
                 raise CorruptFileError(
-                    f"reading `{uri}`: a line has more than {len(data)} bytes (check format.quote, or raise format.max_record_bytes)", uri=uri
+                    f"reading `{uri}`: a line has more than {len(data)} bytes (check format.quote, or raise format.max_record_bytes)",
+                    uri=uri,
                 )
             data = data[used:]
 
@@ -84,6 +85,25 @@ def _marks(data: Ints, what: bytes) -> Ints:
     for i, byte in enumerate(what[1:], 1):
         found = found[data[found + i] == byte]
     return found
+
+
+def _null_octets(data: Ints, quotes: Ints, dialect: Dialect, starts: Ints, stops: Ints) -> Ints | int:
+    """How many bytes of each record are null words: fields that a reader leaves no text of."""
+    total: Ints | int = 0
+    for word in dialect.null_words:
+        for told in (word, dialect.quote + word + dialect.quote) if dialect.quoted_nulls and dialect.quote else (word,):
+            places = _marks(data, told) if word else np.empty(0, np.int64)
+            record = np.searchsorted(starts, places, side="right") - 1
+            places, record = places[record >= 0], record[record >= 0]
+            first, last = starts[record], stops[record]
+            begins = (places == first) | ((places > first) & _is_at(data, places - len(dialect.delimiter), dialect.delimiter))
+            behind = places + len(told)
+            ends = (behind == last) | ((behind < last) & _is_at(data, behind, dialect.delimiter))
+            whole = begins & ends
+            if len(quotes):
+                whole &= (np.searchsorted(quotes, places) - np.searchsorted(quotes, starts)[record]) % 2 == 0
+            total = total + np.bincount(record[whole], minlength=len(starts)) * len(word)
+    return total
 
 
 def _is_at(data: Ints, places: Ints, what: bytes) -> Ints:
@@ -111,7 +131,9 @@ def look(part: Part, dialect: Dialect, width: int, most: int, folder: Path, uri:
         if found is None or (not found.used and (final or len(data) > most)):
             return None
         if found.used:
-            if (found.returns is not None and returns not in {None, found.returns}) or (len(found.stops) and int((found.stops - found.starts).max()) > most):
+            if (found.returns is not None and returns not in {None, found.returns}) or (
+                len(found.stops) and int((found.stops - found.starts).max()) > most
+            ):
                 return None
             returns = found.returns if found.returns is not None else returns
             kept = found.stops > found.starts if width > 1 else slice(None)
@@ -129,7 +151,7 @@ def look(part: Part, dialect: Dialect, width: int, most: int, folder: Path, uri:
 
 def _send(pieces: Iterator[tuple[bytes, bool, Any]], used: int) -> tuple[bytes, bool, Any]:
     try:
-        return pieces.send(used)  # type: ignore[attr-defined, no-any-return]  # it is a generator
+        return pieces.send(used)  # type: ignore[attr-defined]  # it is a generator
     except StopIteration:
         return b"", True, None
 
@@ -180,20 +202,32 @@ def _glance(text: bytes, final: bool, dialect: Dialect, width: int) -> _Glance |
     stops, returns = bounds, False if len(ends) else None
     if b"\r" in text:
         behind = (bounds > starts) & (data[np.maximum(bounds, 1) - 1] == CR)
-        if behind.any():
-            returns = True if len(ends) else None
-            if not behind[:-1].all() or not (behind[-1] or open_end):
-                return None
-            stops = bounds - behind
-        if text.count(b"\r", 0, used) > int(behind.sum()) and not _within(data[:used], quotes, stops[behind]):
+        if not _alike(behind, open_end) or (
+            text.count(b"\r", 0, used) > int(behind.sum()) and not _within(data[:used], quotes, (bounds - 1)[behind])
+        ):
             return None
+        returns = bool(behind.any()) if len(ends) else None
+        stops = bounds - behind
+    octets = _octets(data, quotes, pairs, dialect, width, starts, stops)
+    if width == 1 and quotes is not None and ((octets == 0) & (stops > starts)).any():
+        return None  # DuckDB reads `""` as an empty line there
+    return _Glance(starts, stops, octets, inner, returns, used)
+
+
+def _octets(data: Ints, quotes: Ints | None, pairs: Ints | None, dialect: Dialect, width: int, starts: Ints, stops: Ints) -> Ints:
+    """How many bytes of text each record holds, if it has as many fields as the file: `pairs` counts the doubled quotes before each."""
     octets = stops - starts - (width - 1) * len(dialect.delimiter)
     if quotes is not None and pairs is not None:
         first, last = np.searchsorted(quotes, starts), np.searchsorted(quotes, stops)
         octets -= last - first - (pairs[last] - pairs[first])
-        if width == 1 and ((octets == 0) & (stops > starts)).any():
-            return None  # DuckDB reads `""` as an empty line there
-    return _Glance(starts, stops, octets, inner, returns, used)
+    if any(dialect.null_words):
+        octets -= _null_octets(data, np.empty(0, np.int64) if quotes is None else quotes, dialect, starts, stops)
+    return octets
+
+
+def _alike(returns: Ints, open_end: bool) -> bool:
+    """Whether all line ends have a CR, or none; a last line without one has no say."""
+    return not returns.any() or bool(returns[:-1].all() and (returns[-1] or open_end))
 
 
 def _nothing() -> _Glance:
@@ -212,7 +246,9 @@ def _in_place(data: Ints, quotes: Ints, dialect: Dialect) -> bool:
     if not (_is_at(data, odd - len(dialect.delimiter), dialect.delimiter) | (odd == 0) | (data[odd - 1] == LF)).all():
         return False
     odd = closing[~np.append(doubled[1:], False)] + 1
-    at_end = (odd == len(data)) | _is_at(data, odd, b"\n") | _is_at(data, odd, b"\r\n") | ((odd == len(data) - 1) & _is_at(data, odd, b"\r"))
+    at_end = (
+        (odd == len(data)) | _is_at(data, odd, b"\n") | _is_at(data, odd, b"\r\n") | ((odd == len(data) - 1) & _is_at(data, odd, b"\r"))
+    )
     return bool((at_end | _is_at(data, odd, dialect.delimiter)).all())
 
 
@@ -261,7 +297,13 @@ class Splitter:
     gaps: int = 0
     inner: int = 0
     unclosed: int = 0
-    kinds: set[bool] = field(default_factory=set)
+    _returns: int = 0
+    _ended: int = 0
+
+    @property
+    def mixed(self) -> bool:
+        """Whether some rows end with CR LF, and some with LF."""
+        return 0 < self._returns < self._ended
 
     @property
     def path(self) -> Path:
@@ -293,7 +335,9 @@ class Splitter:
                 at += used
                 data, final, _ = _send(pieces, used)
         if at != self.part.end:
-            raise CorruptFileError(f"reading `{self.uri}`: of its {self.part.end} bytes {at} could be told apart (report this)", uri=self.uri)
+            raise CorruptFileError(
+                f"reading `{self.uri}`: of its {self.part.end} bytes {at} could be told apart (report this)", uri=self.uri
+            )
         found = Found(starts.array(), stops.array(), octets.array(), self.gaps, self.inner)
         return found, before.array()
 
@@ -314,6 +358,9 @@ class Splitter:
         ends = records.next[good] - 1
         open_end = (ends < records.stops[good]) | (text[np.minimum(ends, used - 1)] != self.dialect.end) if len(ends) else ends > 0
         closed = ends[~open_end]
+        if self.dialect.end == LF:
+            self._returns += int((closed > 0).sum() and (text[closed[closed > 0] - 1] == CR).sum())
+            self._ended += len(closed)
         mask[closed] = True
         text[closed] = LF
         for places, value in self._edits:
@@ -492,9 +539,16 @@ class _Block:
             owner.gaps += int(empty.sum())
             alone &= ~empty
         k = np.flatnonzero(alone)
-        parts.append((self.starts[k], self.stops[k], self.next[k], self.first[k], self.count[k] - self.pairs_first[k], self.other_first[k]) if lines else (k,) * 6)
+        parts.append(
+            (self.starts[k], self.stops[k], self.next[k], self.first[k], self.count[k] - self.pairs_first[k], self.other_first[k])
+            if lines
+            else (k,) * 6
+        )
         starts, stops, behind, nd, quotes, other = (np.concatenate(columns) for columns in zip(*parts, strict=True))
         octets = stops - starts - nd * size - quotes
+        if any(self.dialect.null_words) and len(starts):
+            order = np.argsort(starts, kind="stable")
+            octets[order] -= _null_octets(self.data, self.quotes, self.dialect, starts[order], stops[order])
         fault = np.where(other > 0, Fault.LINE_END, Fault.NONE).astype(np.uint8)
         column = np.full(len(starts), -1, np.int64)
         found = Records(starts, stops, behind, octets, fault, column, nd + 1)
@@ -513,7 +567,10 @@ class _Block:
         for _, record in special:
             if record.fault is Fault.NONE:
                 self._edit(record)
-        columns = [np.concatenate((getattr(found, name), more[:, n].astype(getattr(found, name).dtype))) for n, name in enumerate(Records.__slots__)]
+        columns = [
+            np.concatenate((getattr(found, name), more[:, n].astype(getattr(found, name).dtype)))
+            for n, name in enumerate(Records.__slots__)
+        ]
         return Records(*columns)
 
     def _edit(self, record: Record) -> None:

@@ -2,54 +2,179 @@
 
 from __future__ import annotations
 
-import csv
+import codecs
 import difflib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING
 
 from forebay.errors import CorruptFileError
+from forebay.formats._csv_dialect import CR, LF, Dialect, Fault, Record
 from forebay.model import Column
 
-_LONGEST = 1 << 24
-_SEPARATOR = "\x1f"
+if TYPE_CHECKING:
+    from forebay.formats.csv import CsvSettings
 
+_LONGEST = 1 << 24
+_ENDS = re.compile(rb"\r\n|\n|\r")
+_EXCEL = re.compile(rb"sep=([^\r\n]{1,4})(?:\r\n|\n|\r)")
+FAULTS = {
+    Fault.TEXT: "text follows a closing quote",
+    Fault.UNCLOSED: "a quote is opened and never closed",
+    Fault.LINE_END: "a line end of another kind stands in a field without quotes",
+    Fault.ESCAPE: "an escape stands before a letter, a digit or nothing",
+}
+"""What a fault of a field is, in words."""
 
 _PACKED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _DELIMITERS = (";", "\t", "|", ",")
 
 
 @dataclass(frozen=True, slots=True)
-class Header:
-    """The first record. `skipped` empty lines come before it; it takes `lines` lines, of which `filled` are not empty."""
+class Head:
+    """What stands before the first record: it begins at byte `begin`. `names` is None without a header, () if the file ends before it.
 
-    names: tuple[str, ...]
-    skipped: int = 0
-    lines: int = 0
-    filled: int = 0
-
-
-def first_record(path: Path, delimiter: str, quote: str | None, escape: str | None, uri: str) -> Header | None:
-    """The fields of the file's first record, or None if it has none.
-
-    Raises `CorruptFileError` if they cannot be read: without knowing its columns, no row of the file can be.
+    `dialect` is the settings', but for what the file says itself (`sep=;`, and how its lines end). `skip` empty lines come before a header of one line
+    and nothing else does, so that a reader of headers can find it; -1: it cannot.
     """
-    seen: list[str] = []
-    one = delimiter if len(delimiter) == 1 else _SEPARATOR  # Python's reader takes no longer ones
-    with path.open("rb") as file:
+
+    names: tuple[str, ...] | None
+    begin: int
+    dialect: Dialect
+    skip: int = 0
+    notes: tuple[str, ...] = ()
+
+
+def head(path: Path, config: CsvSettings, uri: str) -> Head:
+    """Read what stands before the first record.
+
+    Raises `CorruptFileError` if the header cannot be read: without knowing its columns, no row of the file can be.
+    """
+    size, length = path.stat().st_size, 1 << 16
+    while True:
+        with path.open("rb") as file:
+            data = file.read(length)
+        found = _Top(config, path, data, len(data) == size, uri).head()
+        if found is not None:
+            return found
+        if length >= _LONGEST:
+            raise CorruptFileError(f"reading the header of `{uri}`: it has more than {length} bytes (check format.quote)", uri=uri)
+        length *= 4
+
+
+@dataclass
+class _Top:
+    """The first bytes of a file (`final`: all of them)."""
+
+    config: CsvSettings
+    path: Path
+    data: bytes
+    final: bool
+    uri: str
+
+    def head(self) -> Head | None:
+        """None if it takes more bytes to tell."""
+        config, data = self.config, self.data
+        at = start = len(codecs.BOM_UTF8) if data.startswith(codecs.BOM_UTF8) else 0
+        dialect, notes = config.dialect(), []
+        if excel := _EXCEL.match(data, at):
+            dialect, at = replace(dialect, delimiter=excel[1]), excel.end()
+            notes.append(f"the first line names the delimiter (`sep=`): {excel[1].decode('utf-8', 'replace')!r} is taken")
+        end = self._end(at)
+        if end is None:
+            return None
+        dialect = replace(dialect, end=end)
+        above = self._below(dialect, at, config.preamble_lines)
+        if above is None:
+            return None
+        plain = at == start and not config.preamble_lines and not config.extra_header_lines and end == LF
+        if not config.header:
+            return Head(None, above, dialect, 0 if plain else -1, tuple(notes))
+        first, skip = above, 0
+        while first < len(data) and data[first] in b"\r\n":
+            skip += data[first] == end
+            first += 1
+        record = dialect.record(data, first, _LONGEST, self.final) if first < len(data) else None
+        if record is None:
+            return Head((), len(data), dialect, -1, tuple(notes)) if self.final else None
+        names = self._names(record, dialect)
+        begin = self._below(dialect, record.next, config.extra_header_lines)
+        one_line = data.find(b"\n", first, record.stop) < 0
+        return None if begin is None else Head(names, begin, dialect, skip if plain and one_line else -1, tuple(notes))
+
+    def _end(self, at: int) -> int | None:
+        """The last byte of a line end: that of the first one outside quotes."""
+        quote = self.config.quote.encode() if self.config.quote else None
+        for found in _ENDS.finditer(self.data, at):
+            if quote is None or self.data.count(quote, at, found.start()) % 2 == 0:
+                if found[0] == b"\r" and found.end() == len(self.data) and not self.final:
+                    return None
+                return CR if found[0] == b"\r" and found.end() < len(self.data) else LF
+        return LF if self.final or len(self.data) >= _LONGEST else None
+
+    def _below(self, dialect: Dialect, at: int, lines: int) -> int | None:
+        """Where so many lines end."""
+        for _ in range(lines):
+            line = dialect.line_stop(self.data, at, self.final)
+            if line is None:
+                return None
+            at = line[1]
+        return at
+
+    def _names(self, record: Record, dialect: Dialect) -> tuple[str, ...]:
+        doing = f"reading the header of `{self.uri}`"
+        packed = _packed(self.path)
+        if record.fault is not Fault.NONE or packed:
+            wrong = packed or f"{FAULTS[record.fault]} (check format.quote and format.encoding)"
+            raise CorruptFileError(f"{doing}: {wrong}", uri=self.uri)
         try:
-            lines = (line.replace(delimiter, one) for line in _kept(file, seen))
-            for fields in csv.reader(lines, strict=True, **_dialect(one, quote, escape)):
-                if fields:
-                    skipped = next(i for i, line in enumerate(seen) if line.strip("\r\n"))
-                    filled = sum(1 for line in seen if line.strip("\r\n"))
-                    return Header(tuple(name.replace(one, delimiter) for name in fields), skipped, len(seen) - skipped, filled)
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise CorruptFileError(
-                f"reading the header of `{uri}`: {_packed(path) or f'{error} (check format.quote and format.encoding)'}", uri=uri
-            ) from error
-    return None
+            names = [replace(dialect, null_words=frozenset()).text(self.data, span).decode() for span in record.fields]
+        except UnicodeDecodeError as error:
+            raise CorruptFileError(f"{doing}: {error} (check format.quote and format.encoding)", uri=self.uri) from error
+        return tuple(name.strip(" \t") for name in names) if self.config.trim else tuple(names)
+
+
+def first_width(path: Path, begin: int, dialect: Dialect, most: int) -> int:
+    """How many fields the first record has that can be read at all; 1 if none can."""
+    with path.open("rb") as file:
+        file.seek(begin)
+        data = file.read(_LONGEST)
+    at, final = 0, begin + len(data) == path.stat().st_size
+    while at < len(data):
+        record = dialect.record(data, at, most, final)
+        if record is None:
+            break
+        if record.fault is Fault.NONE and record.stop > at:
+            return len(record.fields)
+        at = record.next
+    return 1
+
+
+def footer(path: Path, begin: int, lines: int, end: int) -> int:
+    """Where the last lines with text begin, so many of them; empty lines behind them are theirs."""
+    size = path.stat().st_size
+    if not lines:
+        return size
+    with path.open("rb") as file:
+        length = 1 << 16
+        while True:
+            start = max(begin, size - length)
+            file.seek(start)
+            data = file.read(size - start)
+            stop = len(data.rstrip(b"\r\n"))
+            for _ in range(lines):
+                stop = data.rfind(end, 0, stop)
+                if stop < 0:
+                    break
+                kept = stop + 1
+                stop = len(data[:stop].rstrip(b"\r\n"))
+            else:
+                return start + kept
+            if start == begin:
+                return begin
+            length *= 4
 
 
 def _packed(path: Path) -> str | None:
@@ -60,19 +185,6 @@ def _packed(path: Path) -> str | None:
         if head.startswith(mark):
             return f"its bytes are packed by {name} (set source.compression: {name}, or let its name end as {name} files do)"
     return "it is a Parquet file (set format.type: parquet)" if head == b"PAR1" else None
-
-
-def _kept(file: BinaryIO, seen: list[str]) -> Iterator[str]:
-    """The lines that are read, kept in `seen`; decoded one by one, as bad bytes below the header are none of its business."""
-    while line := file.readline(_LONGEST):
-        seen.append(line.decode("utf-8" if seen else "utf-8-sig"))
-        yield seen[-1]
-
-
-def _dialect(delimiter: str, quote: str | None, escape: str | None) -> dict[str, Any]:
-    doubled = not escape or escape == quote
-    plain = {"delimiter": delimiter, "doublequote": doubled, "escapechar": None if doubled else escape}
-    return plain | ({"quotechar": quote} if quote else {"quoting": csv.QUOTE_NONE})
 
 
 def positions(header: Sequence[str], declared: Sequence[Column], uri: str) -> list[int]:

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 REASON, COLUMNS, RAW, REST = "__reason", "__columns", "__raw", "__rest"
 _WRONG = "__wrong"
-OWN = (REASON, COLUMNS, RAW, REST, _WRONG)
+LINE, OCTETS, PRINT = "__line", "__octets", "__print"
+OWN = (REASON, COLUMNS, RAW, REST, _WRONG, LINE, OCTETS, PRINT)
 _SEPARATOR = "chr(31)"
 # Uncompressed, with Parquet's second generation of encodings: the least CPU to write and to read again, at half the size of the text. Dictionaries
 # are for words that repeat: columns of more are given up early.
@@ -93,10 +94,12 @@ class Besides:
     raw: str | None = None
     rest: str | None = None
     wrong: str | None = None
+    line: str | None = None
+    """All text of a record, never null: its bytes are counted, and a print of it is kept, for a second witness (`_witness`)."""
 
     @property
     def columns(self) -> list[str]:
-        named = [(RAW, self.raw), (REST, self.rest), (_WRONG, self.wrong)]
+        named = [(RAW, self.raw), (REST, self.rest), (_WRONG, self.wrong), (LINE, self.line)]
         return [f"{sql} AS {name}" for name, sql in named if sql]
 
 
@@ -114,8 +117,14 @@ def select(cells: Sequence[Cell], source: str, besides: Besides = Besides()) -> 
     final.append(f"CASE WHEN {bad} THEN concat_ws({_SEPARATOR}, {', '.join(names or ['NULL'])}) END AS {COLUMNS}")
     final += [f"CASE WHEN {bad} THEN {RAW} END AS {RAW}"] if besides.raw else []
     final += [REST] if besides.rest else []
+    final += [f"CAST(strlen({LINE}) AS BIGINT) AS {OCTETS}", f"{print_of(LINE)} AS {PRINT}"] if besides.line else []
     inner = f"SELECT {', '.join(held + besides.columns)} FROM {source}"
     return f"SELECT {', '.join(final)} FROM (SELECT *, {', '.join(values)} FROM ({inner}))"
+
+
+def print_of(text: str) -> str:
+    """SQL: four bytes that tell a text from others."""
+    return f"CAST(hash({text}) & 4294967295 AS UINTEGER)"
 
 
 def _bad(cell: Cell, i: int) -> str:
@@ -177,10 +186,11 @@ def retyped(
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Unreadable records, in file order: `after[i]` is how many readable ones lie before record i; `table` has the columns of rejects."""
+    """Unreadable records, in file order: `after[i]` is how many readable ones lie before record i; `table` has the columns of rejects,
+    or is a Parquet file that has."""
 
     after: np.ndarray
-    table: pa.Table | None = None
+    table: pa.Table | Path | None = None
 
 
 Raw = Callable[["np.ndarray"], list[bytes]]
@@ -257,14 +267,20 @@ def _write_rejects(connection: duckdb.DuckDBPyConnection, to: Path, typed: Typed
     """Both kinds of rejects in one file, by row number."""
     import pyarrow.parquet as pq
 
+    if isinstance(refused.table, Path) and not typed.bad:
+        refused.table.replace(to)
+        return
     part = typed.path.with_name("rejects.parquet")
+    parts = parquet(part)
+    if isinstance(refused.table, Path):
+        parts = f"(SELECT * FROM {parts} UNION ALL SELECT * FROM {parquet(refused.table)})"
     with pq.ParquetWriter(part, rejects_schema()) as sink:
-        if refused.table is not None:
+        if refused.table is not None and not isinstance(refused.table, Path):
             sink.write_table(refused.table.cast(rejects_schema()))
         for table in _mistyped(connection, typed, raw):
             sink.write_table(table)
     with pq.ParquetWriter(to, rejects_schema()) as sink:
-        reader = connection.sql(f"SELECT * FROM {parquet(part)} ORDER BY {ROW}").to_arrow_reader(REJECTS_BATCH)
+        reader = connection.sql(f"SELECT * FROM {parts} ORDER BY {ROW}").to_arrow_reader(REJECTS_BATCH)
         for batch in reader:
             sink.write_batch(batch.cast(rejects_schema()))
 

@@ -30,18 +30,31 @@ class Text:
     notes: tuple[str, ...] = ()
 
 
-def prepare(plain: Path, folder: Path, encoding: str, quote: str | None, uri: str) -> Text:
-    """The file as UTF-8 with uniform line ends: `plain` itself if it is that, else a copy in `folder`.
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A file in UTF-8, its line ends as they came."""
+
+    path: Path
+    notes: tuple[str, ...] = ()
+
+
+def decoded(plain: Path, folder: Path, encoding: str, uri: str) -> Decoded:
+    """The file as UTF-8: `plain` itself, or a copy in `folder`.
 
     Raises `CorruptFileError` as `refuse_other_mark` and `transcode` do. Single bad UTF-8 sequences are left for
     the parser, which sets their rows aside.
     """
-    notes: list[str] = []
-    path = plain
     refuse_other_mark(plain, encoding, uri)
-    if encoding != "utf-8":
-        path = folder / "text"
-        notes += transcode(plain, path, encoding, uri)
+    if encoding == "utf-8":
+        return Decoded(plain)
+    notes = transcode(plain, folder / "text", encoding, uri)
+    return Decoded(folder / "text", tuple(notes))
+
+
+def prepare(plain: Path, folder: Path, encoding: str, quote: str | None, uri: str) -> Text:
+    """The file as UTF-8 with uniform line ends: `plain` itself if it is that, else a copy in `folder`. Raises as `decoded` does."""
+    found = decoded(plain, folder, encoding, uri)
+    path, notes = found.path, list(found.notes)
     ends = _Ends.of(path)
     if not ends.uniform:
         path = _one_line_end(path, folder / "lines", quote)

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from forebay.config.types import parse
 from forebay.config.units import Size
 from forebay.contracts import Format, Settings, StageWriter
+from forebay.formats._csv_dialect import Dialect
 from forebay.formats._duck import connect, scratch
 from forebay.formats._encoding import Encoding
 from forebay.formats._rules import ColumnRules
-from forebay.formats._text import prepare
+from forebay.formats._text import decoded
 from forebay.model import Column, Snapshot, Stage
+
+_WRITTEN_OUT = re.compile(r"\\t|\\x[0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}")
 
 
 class CsvSettings(Settings):
     """How the file is written. Row numbers count records: the header and empty lines (in files of several columns) are none."""
 
     delimiter: str = Field(default=",", min_length=1, max_length=4)
-    """What stands between two fields. Those too many at the end of a record, with nothing behind them, make no fields."""
+    """What stands between two fields; `'\\t'` is a tab, `'\\x01'` the byte 1. A first line `sep=;` names another. Those too many at the end of a record, with nothing behind them, make no fields."""
     quote: str | None = Field(default='"', min_length=1, max_length=1)
     """What stands around a field that holds delimiters, quotes or line ends; null: nothing does. Blanks outside the quotes are no data."""
     escape: str | None = Field(default=None, min_length=1, max_length=1)
-    """What makes a quote inside quotes one; default: the quote itself, doubled."""
+    """What makes the byte behind it data: a quote or itself inside quotes; with `quote: null` also a delimiter or a line end, anywhere.
+    Default: the quote itself, doubled. Before a letter or a digit it sets the row aside, unless the field is a null word (`\\N`)."""
     header: bool = True
     """Whether the first record names the columns. They are matched by name, in any order. Without it, the schema's order is the file's."""
     encoding: Encoding = "utf-8"
@@ -35,19 +40,56 @@ class CsvSettings(Settings):
     quoted_nulls: bool = False
     """Whether a quoted field can mean null in a string column, too."""
     trim: bool = False
-    """Take blanks and tabs off both ends of every field."""
+    """Take blanks and tabs off both ends of every field and of every word of the header."""
     columns: dict[str, ColumnRules] = {}
     """How single columns are read."""
-    max_unclosed_quotes: int = Field(default=100, ge=0)
-    """How many quotes that are never closed cost their own row only; with more the file is refused."""
+    preamble_lines: int = Field(default=0, ge=0, le=1000)
+    """How many lines before the header (or the first record) are skipped. They are named in the file's notes by their number only."""
+    extra_header_lines: int = Field(default=0, ge=0, le=1000)
+    """How many lines behind the header are skipped, such as units or types."""
+    footer_lines: int = Field(default=0, ge=0, le=1000)
+    """How many lines at the end are skipped, empty ones not counted."""
+    max_unclosed_quotes: int | None = Field(default=None, ge=0)
+    """With more quotes than that which are never closed the file is refused; null: each costs its own row, however many there are."""
     max_record_bytes: Size = Field(default=2_000_000, ge=1024, le=1 << 28)
     """The longest record."""
 
+    @field_validator("delimiter", "quote", "escape", mode="before")
+    @classmethod
+    def _written_out(cls, value: object) -> object:
+        """A backslash, a letter and digits, as YAML leaves them in single quotes."""
+        if not isinstance(value, str) or not _WRITTEN_OUT.fullmatch(value):
+            return value
+        return "\t" if value == r"\t" else chr(int(value[2:], 16))
+
+    @field_validator("delimiter")
+    @classmethod
+    def _no_line_end(cls, value: str) -> str:
+        if set(value) & set("\r\n"):
+            raise ValueError("delimiter: a line end cannot stand between two fields")
+        if len(value.encode()) > 4:
+            raise ValueError(f"delimiter: `{value}` has more than 4 bytes")
+        return value
+
+    @field_validator("quote", "escape")
+    @classmethod
+    def _one_byte(cls, value: str | None) -> str | None:
+        if value is not None and (not value.isascii() or value in "\r\n"):
+            raise ValueError(f"`{value}` is not one byte (an ASCII character other than a line end)")
+        return value
+
     @model_validator(mode="after")
     def _distinct(self) -> CsvSettings:
-        if self.delimiter in {self.quote, self.escape}:
+        if any(sign and sign in self.delimiter for sign in (self.quote, self.escape)):
             raise ValueError(f"delimiter, quote and escape: `{self.delimiter}` cannot be two of them")
         return self
+
+    def dialect(self) -> Dialect:
+        """How the file is written, in bytes."""
+        escape = self.escape if self.escape != self.quote else None
+        words = frozenset(word.encode() for word in self.null_values)
+        quote, quoted = self.quote.encode() if self.quote else None, self.quoted_nulls
+        return Dialect(self.delimiter.encode(), quote, escape.encode() if escape else None, null_words=words, quoted_nulls=quoted)
 
 
 class Csv(Format[CsvSettings]):
@@ -62,7 +104,7 @@ class Csv(Format[CsvSettings]):
         uri = snapshot.file.uri
         types = [parse(column.type) for column in columns] if columns is not None else None
         with scratch(into) as folder, connect(into, folder, uri) as connection:
-            text = prepare(plain, folder, self.config.encoding, self.config.quote, uri)
-            found = layout(self.config, text, columns, uri, into.tolerance.missing)
-            reading = Reading(self.config, connection, into.folder, folder, text, found, uri, misfits=into.tolerance.misfits)
+            text = decoded(plain, folder, self.config.encoding, uri)
+            found = layout(self.config, text.path, columns, uri, into.tolerance.missing)
+            reading = Reading(self.config, connection, into.folder, folder, found, uri, into.tolerance.misfits, list(text.notes))
             return reading.stage(snapshot, types, plain.stat().st_size)

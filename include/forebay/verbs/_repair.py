@@ -130,14 +130,13 @@ def _json_text(value: Any) -> str | None:
 def _header(ctx: Context, file: FileRun, work: Work, config: Any, names: list[str], scratch: Path) -> list[str]:
     """The file's own columns, in its own order."""
     from forebay.formats import _header as headers
-    from forebay.formats._text import prepare
+    from forebay.formats._text import decoded
 
     if not config.header:
         return names
     plain = unpack(work.snapshot, file.file.name, ctx.pipeline.source.compression, scratch / "plain")
-    text = prepare(plain, scratch, config.encoding, config.quote, file.file.uri)
-    found = headers.first_record(text.path, config.delimiter, config.quote, config.escape, file.file.uri)
-    return list(found.names) if found else []
+    text = decoded(plain, scratch, config.encoding, file.file.uri)
+    return list(headers.head(text.path, config, file.file.uri).names or ())
 
 
 def _write_raw(listed: Path, draft: Path, header: list[str], config: Any) -> bool:
@@ -152,7 +151,8 @@ def _write_raw(listed: Path, draft: Path, header: list[str], config: Any) -> boo
 
 
 def _split(config: Any, draft: Path, names: list[str]) -> Stage | None:
-    plain = config.model_copy(update={"columns": {}, "encoding": "utf-8", "header": True})
+    whole = {"preamble_lines": 0, "extra_header_lines": 0, "footer_lines": 0}
+    plain = config.model_copy(update={"columns": {}, "encoding": "utf-8", "header": True, **whole})
     columns = (Column(POSITION, "int64"), *(Column(name, "string") for name in names))
     return read_csv(plain, draft, columns, draft.parent / "split")
 
