@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from forebay.config import load, wild
+from forebay import registry
+from forebay.config import load, schema, wild, yaml_lines
 from forebay.config.home import Project
 from forebay.errors import ConfigError, SettingsError
 
@@ -323,3 +326,39 @@ def test_the_projects_own_pipelines_are_right() -> None:
     assert not found.faults
     assert not wild.faults(found, project)
     assert sorted(found.pipelines) == ["flights", "weather_json", "weather_parquet"]
+
+
+@pytest.mark.parametrize("place", ["path", "marker"])
+@pytest.mark.parametrize(
+    ("schedule", "known"),
+    [("", False), ("schedule: {}\n", False), ('schedule: {cron: "0 2 * * *"}\n', False), ('schedule: {cron: "0 * * * *"}\n', True)],
+)
+def test_an_hour_in_a_path_needs_runs_of_an_hour(project: Project, write: Write, good: str, place: str, schedule: str, known: bool) -> None:
+    source = next(line for line in good.splitlines() if line.startswith("source:"))
+    new = {"path": 'path: "drops/{{ hour }}/x.csv"', "marker": 'path: drops/x.csv, ready_when: {marker: "{{ hour }}"}'}[place]
+    path = write(changed(good, source, f"source: {{type: local, {new}}}") + schedule)
+    if known:
+        assert load.load_file(path, project).source
+    else:
+        assert ["no run is of a single hour" in fault and "write `*` for the hour" in fault for fault in faults(project, path)] == [True]
+
+
+@pytest.mark.parametrize("written", ["null", "~", '"null"', "", "quarantine", "string"])
+def test_yamls_own_null_is_the_word_where_null_is_a_word(project: Project, write: Write, good: str, written: str) -> None:
+    """The reference shows it without quotes."""
+    record = next(line for line in good.splitlines() if line.startswith("record:"))
+    path = write(changed(good, record, f"record: {{key: id, value: {{type: json, nan: {written}}}}}"))
+    plugin = registry.find("serializers", "json")
+    config = plugin.Config(**load.load_file(path, project).record.value.options)
+    assert config.nan == {"~": "null", "": "null", '"null"': "null"}.get(written, written)
+
+
+def test_every_word_of_the_reference_can_be_written_as_it_stands_there(project: Project, write: Write) -> None:
+    """YAML takes some words for something else (`null`, `off`, `on`); each word of a setting means itself without quotes."""
+    words = set(re.findall(r'"(?:enum|const)": (?:\[(.*?)\]|"(.*?)")', json.dumps(schema.json_schema())))
+    found = {word for listed, single in words for word in (json.loads(f"[{listed}]") if listed else [single])}
+    assert {"off", "never", "null", "none", "check"} <= found
+    document = yaml_lines.read(write("".join(f"w{n}: {word}\n" for n, word in enumerate(sorted(map(str, found - {None}))))))
+    assert [document.data[f"w{n}"] for n, word in enumerate(sorted(map(str, found - {None}))) if word != "null"] == sorted(
+        map(str, found - {None, "null"})
+    )

@@ -80,13 +80,27 @@ def all_faults(document: Document, project: Project) -> list[Found]:
 
 
 def _template(document: Document) -> Iterator[Found]:
-    place = ("source", "path")
-    template = document.at(*place)
-    if isinstance(template, str):
+    for place in (("source", "path"), ("source", "ready_when", "marker")):
+        template = document.at(*place)
+        if not isinstance(template, str):
+            continue
         try:
             paths.check(template)
         except ConfigError as error:
             yield place, error.message
+        else:
+            if paths.needs_hour(template) and not _by_the_hour(document):
+                yield (
+                    place,
+                    f"{reading(place)}: no run is of a single hour, `schedule` has none ({paths.NO_HOUR}, or a `cron` with several hours)",
+                )
+
+
+def _by_the_hour(document: Document) -> bool:
+    """Whether the schedule ticks more than once a day."""
+    cron = document.at("schedule", "cron")
+    fields = cron.split() if isinstance(cron, str) else []
+    return len(fields) > 1 and not fields[1].isdigit()
 
 
 def _compression(document: Document) -> Iterator[Found]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from datetime import date
+from datetime import date, timedelta
 
 from forebay.errors import ConfigError
 from forebay.model import Window
@@ -19,9 +19,24 @@ _PLACE = re.compile(r"\{\{(.*?)\}\}|\{\{|\}\}|\{%|%\}", re.DOTALL)
 
 
 def render(template: str, window: Window) -> str:
-    """`template` with every `{{ name }}` filled in from the window's start. Raises `ConfigError` for an unknown name or a stray brace."""
+    """`template` with every `{{ name }}` filled in from the window's start.
+
+    Raises `ConfigError` for an unknown name or a stray brace, and for an `hour` of a window that has more than one: its other hours would never be read.
+    """
+    if window.end - window.start > timedelta(hours=1) and needs_hour(template):
+        day = f"{window.start:%Y-%m-%d %H:%M} to {window.end:%Y-%m-%d %H:%M}"
+        raise ConfigError(f"filling in `{template}`: the window has several hours ({day}; {NO_HOUR})", template=template)
     values = {**_day_values(window.day), "ts": window.start.isoformat(), "hour": f"{window.start.hour:02d}"}
     return _fill(template, values)
+
+
+NO_HOUR = "write `*` for the hour"
+"""The way out of a path by the hour whose windows are longer."""
+
+
+def needs_hour(template: str) -> bool:
+    """Whether a path says an hour."""
+    return any(found[1] is not None and found[1].strip() == "hour" for found in _PLACE.finditer(template))
 
 
 def render_day(template: str, ds: str) -> str:

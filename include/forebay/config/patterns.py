@@ -55,7 +55,7 @@ def _tokens(pattern: str, alphabet: frozenset[str]) -> list[Token]:
 def _day(place: str) -> list[Token]:
     """What `{{ ds }}` may be: a sample day's text with every digit free."""
     start = datetime(2013, 1, 1, tzinfo=UTC)
-    text = paths.render(place, Window(start, start + timedelta(days=1)))
+    text = paths.render(place, Window(start, start + timedelta(hours=1)))
     return [(_DIGITS if char.isdigit() else frozenset(char), False) for char in text]
 
 

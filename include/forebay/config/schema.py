@@ -189,7 +189,7 @@ def _type(part: Schema | bool, defs: dict[str, Schema], path: tuple[str, ...]) -
     if "anyOf" in part:
         return " or ".join(dict.fromkeys(_type(option, defs, path) for option in part["anyOf"] if option.get("type") != "null"))
     if "enum" in part or "const" in part:
-        return ", ".join(_code(value) for value in part.get("enum", [part.get("const")]))
+        return ", ".join(_code(value) for value in part.get("enum", [part.get("const")]) if value is not None)
     return _plain_type(part, defs, path)
 
 

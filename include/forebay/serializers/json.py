@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import BeforeValidator, WithJsonSchema
 
 from forebay.contracts import Encoded, Serializer, Settings, SqlEncoding
 from forebay.serializers._text import text
@@ -14,10 +16,17 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+_Nan = Annotated[
+    Literal["quarantine", "null", "string"],
+    BeforeValidator(lambda value: "null" if value is None else value),  # YAML's own null is the word here
+    WithJsonSchema({"enum": ["quarantine", "null", "string", None]}),
+]
+
+
 class JsonConfig(Settings):
     """How values become JSON where JSON, or its readers, cannot hold them as they are."""
 
-    nan: Literal["quarantine", "null", "string"] = "quarantine"
+    nan: _Nan = "quarantine"
     """NaN and infinity, which JSON has no number for: set the row aside, write null, or write `"NaN"`, `"Infinity"`, `"-Infinity"`."""
     decimals: Literal["number", "string"] = "number"
     """Decimals as numbers (`1.10`, every digit of the scale), or as strings, for readers that make floats of numbers."""
