@@ -12,6 +12,7 @@ from forebay.errors import CorruptFileError, FatalError
 from forebay.formats import _header, _parquet_columns, _staging
 from forebay.formats._duck import connect, scratch
 from forebay.formats._parquet_types import STRING, Reading, own, readings
+from forebay.formats._parquet_witness import Stretch, Witness
 from forebay.formats._row_column import NAME as ROW
 from forebay.formats._types import to_arrow
 from forebay.model import Column, Drift, Retyped, Snapshot, Stage
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 GROUP_ROWS = 65_536
 """Rows of one row group of the stage, at most."""
 GROUP_BYTES = 64 << 20
+STRETCH_ROWS = 1 << 14
+"""Rows of the file's row groups that the stage keeps together, at least."""
 _BATCH_ROWS = 1 << 13
 _BATCH_CELLS = 1 << 20
 _BUFFERS = 32 << 20  # bytes of read buffers, for all columns together
@@ -43,10 +46,14 @@ class Parquet(Format[ParquetSettings]):
         with scratch(into) as folder, connect(into, folder, uri) as connection, _opened(plain, uri) as file:
             plan = readings(file, columns, into.tolerance.missing, uri)
             with _Writer(folder, plan) as writer:
-                for batch in _batches(file, plan, into.threads > 1):
-                    writer.write(batch, connection)
-            for name in ("rows.parquet", "rejects.parquet"):
-                (folder / name).replace(into.folder / name)
+                for groups in _stretches(file):
+                    for batch in _batches(file, plan, groups, into.threads > 1):
+                        writer.write(batch, connection)
+                    writer.end(groups)
+            rows, rejects = folder / "rows.parquet", folder / "rejects.parquet"
+            Witness(plain, rows, rejects, plan, uri).judge(writer.stretches, snapshot.fingerprint, connection)
+            for path in (rows, rejects):
+                path.replace(into.folder / path.name)
             added = tuple(_header.unknown(file.schema_arrow.names, columns)) if columns is not None else ()
         return Stage(
             snapshot.fingerprint,
@@ -84,10 +91,20 @@ def _opened(plain: Path, uri: str) -> Iterator[pq.ParquetFile]:
         raise CorruptFileError(f"reading `{uri}`: {words} (deliver it again, as flat Parquet that pyarrow can read)", uri=uri) from error
 
 
-def _batches(file: pq.ParquetFile, plan: Sequence[Reading], threads: bool) -> Iterator[pa.RecordBatch]:
+def _stretches(file: pq.ParquetFile) -> Iterator[range]:
+    """The row groups one by one, or, where they are small, some of them together."""
+    footer, start, rows = file.metadata, 0, 0
+    for group in range(footer.num_row_groups):
+        rows += footer.row_group(group).num_rows
+        if rows >= STRETCH_ROWS or group == footer.num_row_groups - 1:
+            yield range(start, group + 1)
+            start, rows = group + 1, 0
+
+
+def _batches(file: pq.ParquetFile, plan: Sequence[Reading], groups: range, threads: bool) -> Iterator[pa.RecordBatch]:
     names = [reading.name for reading in plan if not reading.missing]
     rows = max(1, min(_BATCH_ROWS, _BATCH_CELLS // len(names)))
-    return file.iter_batches(rows, columns=names, use_threads=threads)
+    return file.iter_batches(rows, row_groups=list(groups), columns=names, use_threads=threads)
 
 
 class _Writer:
@@ -112,6 +129,8 @@ class _Writer:
             store_decimal_as_integer=True,
         )
         self._bad = pq.ParquetWriter(folder / "rejects.parquet", _staging.rejects_schema())
+        self.stretches: list[Stretch] = []
+        self._groups = self._told = 0  # row groups written; rows set aside of the stretches that have ended
         self._pending: list[pa.RecordBatch] = []
         self._pending_rows = self._pending_bytes = 0
 
@@ -119,8 +138,6 @@ class _Writer:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        if exc[0] is None:
-            self._flush()
         self._good.close()
         self._bad.close()
 
@@ -141,6 +158,14 @@ class _Writer:
             self.rejected += len(aside)
             good = good.filter(typed.good)
         self._keep(good)
+
+    def end(self, groups: range) -> None:
+        """Those row groups of the file are read: what follows begins a row group of its own."""
+        self._flush()
+        last = self.stretches[-1] if self.stretches else Stretch(range(0), range(0), 0, 0, 0)
+        first, aside = last.first + last.rows, self.rejected - self._told
+        self.stretches.append(Stretch(groups, range(last.staged.stop, self._groups), first, self.rows - first, aside))
+        self._told = self.rejected
 
     def retyped(self, misfits: float) -> tuple[Retyped, ...]:
         """The columns of which no value fits, or more than a share of `misfits` does not."""
@@ -163,4 +188,5 @@ class _Writer:
 
         if self._pending:
             self._good.write_table(pa.Table.from_batches(self._pending), row_group_size=GROUP_ROWS)
+            self._groups += 1
         self._pending, self._pending_rows, self._pending_bytes = [], 0, 0

@@ -1,0 +1,288 @@
+"""The second witness of a Parquet file's staging: what the file says of itself, and what another reader finds in it, held against the stage.
+
+Pyarrow reads the file and writes the stage. Its footer is one witness: rows, nulls, least and greatest value of every column, stretch by stretch (a
+stretch is one row group or a few small ones). DuckDB is the other: it reads the file by itself and hashes each value with its row's number, as it
+does in the stage; so a row that is missing, doubled, moved or changed is found. It reads small files whole, and of large ones an eighth of
+the columns in every stretch, another eighth in the next: all of it would cost half of the staging once more.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from forebay.errors import CorruptFileError
+from forebay.formats._parquet_types import Reading, plain
+from forebay.formats._row_column import NAME as ROW
+from forebay.formats._types import to_arrow, to_duckdb
+from forebay.support.sql import parquet, quoted
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+WHOLE_CELLS = 1 << 21
+"""A file of no more cells is read whole by the second reader."""
+SHARE = 8
+MOST_STRETCHES = 64
+_TOGETHER = 1000  # columns in one statement
+_TICKS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
+_AGREED = "deliver it again, or write it anew: pyarrow.parquet.write_table(pyarrow.parquet.read_table(it), it)"
+
+
+@dataclass(slots=True)
+class Stretch:
+    """Some row groups of the file (`groups`), read after `first` rows, and the row groups of the stage that they became."""
+
+    groups: range
+    staged: range
+    first: int
+    rows: int
+    aside: int
+
+
+class Witness:
+    """Compares a file with its stage, `rows` and `rejects`. Raises `CorruptFileError` with both numbers and the place where they part."""
+
+    def __init__(self, plain_file: Path, rows: Path, rejects: Path, plan: Sequence[Reading], uri: str) -> None:
+        import pyarrow.parquet as pq
+
+        self.plan, self.uri = plan, uri
+        self.file, self.rows, self.rejects = plain_file, rows, rejects
+        self.source, self.stage = pq.read_metadata(plain_file), pq.read_metadata(rows)
+        self.names = self.source.schema.to_arrow_schema().names
+        self.aside = pq.read_metadata(rejects).num_rows
+
+    def judge(self, stretches: Sequence[Stretch], fingerprint: str, connection: duckdb.DuckDBPyConnection) -> None:
+        self.count(stretches)
+        self.read_again(stretches, fingerprint, connection)
+
+    # ------------------------------------------------------------ the footer
+
+    def count(self, stretches: Sequence[Stretch]) -> None:
+        """Rows in all and of each stretch, then nulls and ends of each of its columns."""
+        self._same("rows", self.source.num_rows, self.stage.num_rows + self.aside, "the file")
+        places = _places(self.source)
+        for stretch in stretches:
+            where = f"row groups {stretch.groups.start} to {stretch.groups.stop - 1}"
+            rows = sum(self.source.row_group(n).num_rows for n in stretch.groups)
+            self._same("rows", rows, sum(self.stage.row_group(n).num_rows for n in stretch.staged) + stretch.aside, where)
+            for at, reading in enumerate(self.plan):
+                if not reading.missing and reading.name in places:
+                    self._column(reading, stretch, places[reading.name], at, where)
+
+    def _column(self, reading: Reading, stretch: Stretch, source: int, stage: int, where: str) -> None:
+        told = [self.source.row_group(n).column(source).statistics for n in stretch.groups]
+        found = [self.stage.row_group(n).column(stage).statistics for n in stretch.staged]
+        where = f"column `{reading.name}` of {where}"
+        if all(one is not None and one.has_null_count for one in told):
+            nulls, has = sum(one.null_count for one in told), sum(one.null_count for one in found)
+            if not nulls - stretch.aside <= has <= nulls:
+                self._part("nulls", nulls, has, where)
+        says, is_ = _ends(told, plain(reading.found)), _ends(found, to_arrow(reading.type))
+        if says and is_ and _comparable(plain(reading.found), to_arrow(reading.type)):
+            for end, word in enumerate(("least", "greatest")):
+                if not _same_end(says[end], is_[end], not stretch.aside, least=not end):
+                    self._part(f"{word} value", "one", "another", where)  # values are not shown
+
+    def _same(self, what: str, told: int, found: int, where: str) -> None:
+        if told != found:
+            self._part(what, told, found, where)
+
+    def _part(self, what: str, told: Any, found: Any, where: str) -> None:
+        raise CorruptFileError(
+            f"reading `{self.uri}`: {what} of {where}: its footer says {told}, read are {found} ({_AGREED})", uri=self.uri
+        )
+
+    # ------------------------------------------------------------ another reader
+
+    def read_again(self, stretches: Sequence[Stretch], fingerprint: str, connection: duckdb.DuckDBPyConnection) -> None:
+        """Each value with its row's number, as DuckDB reads the file, against the stage. What DuckDB cannot read has the footer as its witness alone."""
+        import duckdb
+
+        try:
+            known = connection.execute(f"DESCRIBE SELECT * FROM {parquet(self.file)}").fetchall()
+            both = self._both(known)
+            for part in _parts(stretches, len(self.plan), self.source.num_rows):
+                chosen = [pair for n, pair in enumerate(both) if part.all or (n + part.number + int(fingerprint[:8], 16)) % SHARE == 0]
+                for start in range(0, len(chosen), _TOGETHER):
+                    self._compare(chosen[start : start + _TOGETHER], part, connection)
+        except (duckdb.InvalidInputException, duckdb.NotImplementedException, duckdb.BinderException):
+            return
+
+    def _both(self, known: Sequence[tuple[Any, ...]]) -> list[_Both]:
+        """The columns that both readers understand alike."""
+        names = list(self.names)
+        if len(known) != len(names):
+            return []
+        found = []
+        for reading in self.plan:
+            if reading.missing:
+                continue
+            name, sql, *_ = known[names.index(reading.name)]
+            if _alike(sql, reading):
+                found.append(_Both(reading.name, f"try_cast({quoted(name)} AS {to_duckdb(reading.type)})", quoted(reading.name)))
+        return found
+
+    def _compare(self, columns: Sequence[_Both], part: _Part, connection: duckdb.DuckDBPyConnection) -> None:
+        # hash(n, v) is an XOR of both hashes: without the outer one, rows that change places would cancel out
+        hashes = ", ".join(f"bit_xor(hash(hash(n, v{n})))" for n in range(len(columns)))
+        told, found = (connection.execute(f"SELECT count(*), {hashes} FROM {side}").fetchall()[0] for side in self._sides(columns, part))
+        if told[0] != found[0]:
+            self._differ("rows", part, f"{told[0]} and {found[0]}")
+        for place, column in enumerate(columns, 1):
+            if told[place] != found[place]:
+                one, other = self._sides([column], part)
+                both = f"{one} a FULL JOIN {other} b ON a.n = b.n"
+                sql = f"SELECT min(coalesce(a.n, b.n)) FROM {both} WHERE a.v0 IS DISTINCT FROM b.v0 OR a.n IS NULL OR b.n IS NULL"
+                self._differ(f"column `{column.name}`", part, f"first in row {connection.execute(sql).fetchall()[0][0]}")
+
+    def _differ(self, what: str, part: _Part, how: str) -> None:
+        raise CorruptFileError(
+            f"reading `{self.uri}`: two readers differ in {what} of rows {part.first + 1} to {part.last}: {how} ({_AGREED})", uri=self.uri
+        )
+
+    def _sides(self, columns: Sequence[_Both], part: _Part) -> tuple[str, str]:
+        """The part's rows in the file, but for those set aside, and in the stage: columns `v0`, `v1` … and the row's number `n`."""
+        held = ", ".join(f"{column.file} AS v{n}" for n, column in enumerate(columns))
+        staged = ", ".join(f"{column.stage} AS v{n}" for n, column in enumerate(columns))
+        aside = f" AND file_row_number + 1 NOT IN (SELECT {ROW} FROM {parquet(self.rejects)})" if self.aside else ""
+        file = parquet(self.file, file_row_number="true")
+        return (
+            f"(SELECT {held}, file_row_number + 1 AS n FROM {file} WHERE file_row_number BETWEEN {part.first} AND {part.last - 1}{aside})",
+            f"(SELECT {staged}, {ROW} AS n FROM {parquet(self.rows)} WHERE {ROW} BETWEEN {part.first + 1} AND {part.last})",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Both:
+    """A column and its value, in SQL, as DuckDB sees it in the file and in the stage."""
+
+    name: str
+    file: str
+    stage: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Rows behind `first` up to `last`, and whether all of their columns are compared."""
+
+    number: int
+    first: int
+    last: int
+    all: bool
+
+
+def _parts(stretches: Sequence[Stretch], columns: int, rows: int) -> Iterator[_Part]:
+    if not rows:
+        return
+    if rows * columns <= WHOLE_CELLS:
+        yield _Part(0, 0, rows, all=True)
+        return
+    together = -(-len(stretches) // MOST_STRETCHES)
+    for number, start in enumerate(range(0, len(stretches), together)):
+        last = stretches[min(start + together, len(stretches)) - 1]
+        yield _Part(number, stretches[start].first, last.first + last.rows, all=False)
+
+
+def _alike(sql: str, reading: Reading) -> bool:
+    """Whether DuckDB's type `sql` is the same kind of value as pyarrow's, and the stage's value follows from it by an exact cast."""
+    import pyarrow as pa
+    import pyarrow.types as t
+
+    found, kind = plain(reading.found), reading.type.kind
+    if isinstance(reading.found, pa.BaseExtensionType) and sql != "UUID":
+        return False
+    if t.is_integer(found) and sql.endswith(("INT", "INTEGER")):
+        return reading.type.is_integer
+    if t.is_decimal(found) and found.precision <= 38:
+        return sql == f"DECIMAL({found.precision},{found.scale})" == to_duckdb(reading.type)
+    alike = {
+        "VARCHAR": t.is_string(found) or t.is_large_string(found) or t.is_string_view(found),
+        "BLOB": t.is_binary(found) or t.is_large_binary(found) or t.is_fixed_size_binary(found),
+        "UUID": kind == "string",
+        "BOOLEAN": t.is_boolean(found),
+        "DATE": t.is_date(found),
+        "FLOAT": t.is_float32(found),
+        "DOUBLE": t.is_float64(found),
+        "TIME": t.is_time(found),
+        "TIMESTAMP": t.is_timestamp(found) and found.unit == "us",
+        "TIMESTAMP_MS": t.is_timestamp(found) and found.unit == "ms",
+        "TIMESTAMP WITH TIME ZONE": t.is_timestamp(found) and found.unit == "us",
+    }
+    own = {"VARCHAR": "string", "BLOB": "binary", "UUID": "string", "BOOLEAN": "bool", "DATE": "date", "TIME": "time"}
+    own |= {
+        "FLOAT": "float32",
+        "DOUBLE": "float64",
+        "TIMESTAMP": "timestamp",
+        "TIMESTAMP_MS": "timestamp",
+        "TIMESTAMP WITH TIME ZONE": "timestamp[tz]",
+    }
+    return bool(alike.get(sql)) and own[sql] == kind
+
+
+def _places(footer: pq.FileMetaData) -> dict[str, int]:
+    """Where each flat column's chunk lies in a row group."""
+    schema = footer.schema
+    columns = ((n, schema.column(n)) for n in range(len(schema)))
+    return {column.name: n for n, column in columns if column.path == column.name and column.max_repetition_level == 0}
+
+
+def _comparable(found: pa.DataType, staged: pa.DataType) -> bool:
+    import pyarrow.types as t
+
+    number = t.is_integer(found) or t.is_decimal(found) or t.is_duration(found)
+    if number:
+        return bool(t.is_integer(staged) or t.is_decimal(staged))
+    if t.is_large_string(found) or t.is_string_view(found) or t.is_string(found):
+        return bool(t.is_string(staged))
+    return bool((t.is_float32(found) or t.is_float64(found)) and t.is_floating(staged)) or (
+        not t.is_float16(found) and _kind(found) == _kind(staged)
+    )
+
+
+def _kind(found: pa.DataType) -> str:
+    word = str(found).split("[")[0]
+    return "binary" if "binary" in word else word.rstrip("0123456789")
+
+
+def _ends(told: Sequence[Any], found: pa.DataType) -> tuple[Any, Any] | None:
+    """Least and greatest value of some column chunks, as numbers or bytes; None if one has nothing to say that can be compared."""
+    known = [one for one in told if one is None or one.num_values]  # a chunk without values has no ends
+    if not known or any(one is None or not one.has_min_max for one in known):
+        return None
+    ends = [(_end(one.min_raw, found), _end(one.max_raw, found)) for one in known]
+    if any(end is None or (isinstance(end, float) and math.isnan(end)) for pair in ends for end in pair):
+        return None
+    return min(low for low, _ in ends), max(high for _, high in ends)
+
+
+def _end(raw: Any, found: pa.DataType) -> Any:
+    import pyarrow.types as t
+
+    if t.is_decimal(found):
+        whole = int.from_bytes(raw, "big", signed=True) if isinstance(raw, bytes) else raw
+        return Fraction(whole, 10**found.scale) if isinstance(whole, int) else None
+    if t.is_float16(found) or raw is None:
+        return None
+    if t.is_timestamp(found) or t.is_time(found):
+        return raw * _TICKS[found.unit] if isinstance(raw, int) else None
+    return raw % 2**found.bit_width if t.is_unsigned_integer(found) else raw
+
+
+def _same_end(told: Any, found: Any, exact: bool, least: bool) -> bool:
+    """Whether what was found is what the footer says. Writers may cut the ends of texts: then they are bounds, and shorter than what they bound."""
+    bounded = bool(told <= found if least else told >= found)
+    if type(told) is bytes and type(found) is bytes:
+        return told == found or (bounded and (not exact or _cut(told, found)))
+    return bounded if not exact else bool(told == found)
+
+
+def _cut(told: bytes, found: bytes) -> bool:
+    """Whether `told` may be `found` cut, its last character made greater."""
+    return len(told) < len(found) or (len(told) > 15 and told[: len(told) - 4] == found[: len(told) - 4])
