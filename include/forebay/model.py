@@ -439,7 +439,8 @@ class Plan(Json):
 
 @dataclass(frozen=True, slots=True)
 class RunReport(Json):
-    """A run as the index keeps it and `forebay run --json` prints it. `status` is the worst of its files' ends: done|blocked|failed."""
+    """A run as the index keeps it and `forebay run --json` prints it. `status` is running, or how it ended: the worst of its files' ends
+    (failed|blocked|rejected|done), `not ready` where its window was not complete, `interrupted` where its process was ended."""
 
     run_id: str
     pipeline: str

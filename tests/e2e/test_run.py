@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.support.kafka import Cluster, read_all
+from tests.support.processes import wait_until_stopped
 from tests.support.project import OrdersProject, orders
 
 pytestmark = pytest.mark.kafka
@@ -127,14 +130,60 @@ def test_a_file_that_cannot_be_read_fails_alone_and_stays(shop: OrdersProject, k
     assert "b.csv" in shop.forebay("files", shop.name).out
 
 
-def test_header_only_and_an_empty_folder_are_done_and_said(shop: OrdersProject, kafka: Cluster) -> None:
+def test_header_only_is_done_and_an_empty_folder_is_not_ready(shop: OrdersProject) -> None:
     nothing = shop.run()
-    assert (nothing.code, nothing.json["files"]) == (0, [])
+    assert (nothing.code, nothing.json["status"], nothing.json["files"]) == (4, "not ready", [])
+    [run] = shop.forebay("runs", "--json").json["runs"]
+    assert (run["status"], run["note"]) == ("not ready", "not ready: nothing matches `drops/2026-01-05/*.csv`")
     shop.drop(DAY, "a.csv", "id,customer,amount,day\n")
     empty = shop.run()
     assert empty.code == 0, empty.err
     assert empty.json["files"][0]["rows_in"] == 0
-    assert shop.run().json["files"][0]["fate"] == "already published"
+    again = shop.run()
+    assert (again.code, again.json["status"], again.json["files"][0]["fate"]) == (0, "done", "already published")
+
+
+def test_files_that_were_archived_since_leave_a_window_that_is_done(shop: OrdersProject) -> None:
+    pipeline = shop.root / "include/pipelines/orders.yaml"
+    pipeline.write_text(pipeline.read_text() + "settle: {type: archive, path: 'done/{{ ds }}/'}\n")
+    shop.drop(DAY, "a.csv", orders(1, 3))
+    assert shop.run().code == 0
+    again = shop.run()
+    assert (again.code, again.json["status"], again.json["files"]) == (0, "done", [])
+
+
+def test_a_window_that_needs_no_file_says_so(shop: OrdersProject) -> None:
+    pipeline = shop.root / "include/pipelines/orders.yaml"
+    pipeline.write_text(pipeline.read_text().replace("  path: drops", "  ready_when: {expect: {files: 0}}\n  path: drops"))
+    answer = shop.run()
+    assert (answer.code, answer.json["status"], answer.json["files"]) == (0, "done", [])
+
+
+def test_a_window_without_its_marker_is_not_ready(shop: OrdersProject) -> None:
+    pipeline = shop.root / "include/pipelines/orders.yaml"
+    pipeline.write_text(pipeline.read_text().replace("  path: drops", "  ready_when: {marker: _SUCCESS}\n  path: drops"))
+    shop.drop(DAY, "a.csv", orders(1, 3))
+    waiting = shop.run()
+    assert (waiting.code, waiting.json["status"]) == (4, "not ready")
+    shop.drop(DAY, "_SUCCESS", "")
+    assert (shop.run().code, shop.run().json["status"]) == (0, "done")
+
+
+def test_a_run_that_was_killed_is_told_as_interrupted_and_one_at_work_as_running(shop: OrdersProject) -> None:
+    """Killed before a chunk's commit; looked at while it lives (stopped), and when it is gone."""
+    shop.drop(DAY, "a.csv", orders(1, 10))
+    command = [sys.executable, "-m", "forebay.cli", "run", shop.name, "--date", DAY, "--json"]
+    environment = shop.environment(FOREBAY_FAILPOINT="after_flush:stop")
+    with subprocess.Popen(command, cwd=shop.root, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        wait_until_stopped(process.pid)
+        [run] = shop.forebay("runs", "--json").json["runs"]
+        assert run["status"] == "running"
+        process.kill()
+    [run] = shop.forebay("runs", "--json").json["runs"]
+    assert (run["status"], run["note"].partition(" (")[0]) == ("interrupted", "its process ended without a word")
+    assert run["ended"]
+    assert shop.run().code == 0
+    assert [found["status"] for found in shop.forebay("runs", "--json").json["runs"]] == ["done", "interrupted"]
 
 
 def test_many_chunks_and_no_headers(tmp_path: Path, kafka: Cluster, topic_name: str) -> None:

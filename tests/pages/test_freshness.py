@@ -7,7 +7,8 @@ from datetime import UTC, date, datetime
 import pytest
 
 from forebay.pages.freshness import due, late_hours, missing, watch
-from forebay.pages.values import Watch
+from forebay.pages.values import Night, State, Summary, Watch
+from forebay.pages.views import with_missing
 
 NIGHTLY = Watch(tuple(range(7)), 2, 0, "UTC", date(2013, 1, 1))
 WORKDAYS = Watch((0, 1, 2, 3, 4), 6, 30, "America/New_York", date(2013, 1, 1))
@@ -58,6 +59,14 @@ def test_a_hole_and_what_came_after_are_missing() -> None:
 @pytest.mark.parametrize(("now", "found"), [(at(7, 7), days(5)), (at(7, 8), days(5, 6))])
 def test_a_night_is_missing_only_when_its_grace_of_six_hours_is_over(now: datetime, found: list[date]) -> None:
     assert missing(NIGHTLY, days(4), FIRST, now) == found
+
+
+@pytest.mark.parametrize(("state", "files", "gap"), [(State.INCOMPLETE, 0, []), (State.OK, 1, days(3, 4))])
+def test_a_look_at_a_day_without_files_makes_no_other_night_missing(state: State, files: int, gap: list[date]) -> None:
+    """By hand, for the 2nd; the schedule's first night is the 5th. A file on the 2nd is the control: then the 3rd and 4th are a hole."""
+    nights = tuple(Night(date(2026, 1, n), now, files=held) for n, now, held in ((2, state, files), (5, State.OK, 1)))
+    told = with_missing(Summary("p", "o", "s", nights, first_run=at(6), watch=NIGHTLY), at(6, 12))
+    assert [night.day for night in told if night.state is State.MISSING] == gap
 
 
 def test_days_that_the_schedule_leaves_out_are_not_missing() -> None:

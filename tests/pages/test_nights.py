@@ -94,6 +94,9 @@ INCOMPLETE = file("b.csv", fate=Fate.INCOMPLETE, status=Status.SKIPPED, rows_in=
         ([file("_SUCCESS", fate=Fate.IGNORED, status=Status.SKIPPED)], "done", State.EMPTY, "why"),
         ([], "done", State.EMPTY, "why"),
         ([], "failed", State.FAILED, "why"),
+        ([], "interrupted", State.FAILED, "why"),
+        ([], "not ready", State.INCOMPLETE, "why"),
+        ([file()], "not ready", State.OK, ""),
     ],
 )
 def test_the_worst_counts(book: Book, files: list[FileRun], status: str, state: State, note: str) -> None:
@@ -102,7 +105,7 @@ def test_the_worst_counts(book: Book, files: list[FileRun], status: str, state: 
 
 
 def test_a_run_that_waited_for_files_in_vain_is_incomplete(book: Book) -> None:
-    night = book.run(note="not ready: 1 of 3 expected files are there").night()
+    night = book.run(status="not ready", note="not ready: 1 of 3 expected files are there").night()
     assert (night.state, night.note) == (State.INCOMPLETE, "not ready: 1 of 3 expected files are there")
 
 

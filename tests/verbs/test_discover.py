@@ -64,8 +64,8 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 def test_an_empty_window_says_what_was_looked_for(tmp_path: Path, ledger: Ledger) -> None:
     plan = look(tmp_path, ledger)
-    assert (plan.files, plan.ready) == ((), True)
-    assert plan.note == "nothing matches `drops/2013-01-02/*.csv` (window 2013-01-02T00:00:00+00:00 to 2013-01-03T00:00:00+00:00)"
+    assert (plan.files, plan.ready) == ((), False)
+    assert plan.note == "not ready: nothing matches `drops/2013-01-02/*.csv`"
 
 
 def test_new_files_come_in_order_of_their_uris_and_are_not_read(tmp_path: Path, drops: Path, ledger: Ledger, hashed: list[str]) -> None:

@@ -109,6 +109,32 @@ def test_a_budget_of_nothing_blocks_on_one_row() -> None:
     assert decided(pipeline(block_when={"quarantined_over": 0}), quarantined=1).decision is Decision.ASK
 
 
+@pytest.mark.parametrize(
+    ("rows", "aside", "settings", "words"),
+    [
+        (1, 1, {}, "all of its 1 rows would be quarantined"),
+        (3, 2, {}, None),
+        (1000, 500, {}, None),
+        (1000, 501, {}, "501 of 1000 rows would be quarantined: 50.1 %, the limit is 50 %"),
+        (18, 9, {}, None),
+        (17, 9, {}, None),
+        (19, 10, {}, "10 of 19 rows would be quarantined: 52.6 %, the limit is 50 %"),
+        (1000, 999, {"quarantined_over": "100%"}, None),
+        (1000, 1000, {"quarantined_over": "100%"}, None),
+        (1000, 1000, {"quarantined_count": 5000}, "1000 of 1000 rows would be quarantined: 100 %, the limit is 50 %"),
+        (4, 4, {"quarantined_count": 5}, "all of its 4 rows would be quarantined"),
+        (4, 4, {"quarantined_over": "99%"}, "4 of 4 rows would be quarantined: 100 %, the limit is 99 %"),
+        (0, 0, {}, None),
+    ],
+)
+def test_a_file_is_held_back_when_most_of_it_is_set_aside_and_always_when_all_is(
+    rows: int, aside: int, settings: dict[str, Any], words: str | None
+) -> None:
+    held = decided(pipeline(block_when=settings), of=stage(rows=rows), quarantined=aside)
+    assert (held.decision is Decision.ASK) == (words is not None)
+    assert words is None or held.reason.startswith(words)
+
+
 def test_an_empty_file_is_within_every_budget() -> None:
     assert decided(pipeline(block_when={"quarantined_over": 0}), of=stage(rows=0), quarantined=0).decision is Decision.PUBLISH
 

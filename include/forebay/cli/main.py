@@ -108,7 +108,7 @@ def _root(
     """Files in, Kafka records out, exactly once, with the proof kept.
 
     Exit codes: 0 done (or nothing to do), 1 failed, 2 wrong usage or configuration, 3 blocked by quality and waiting for a person,
-    4 could not reach something: trying again may help.
+    4 could not reach something, or the window is not ready: trying again may help.
     """
 
 

@@ -28,7 +28,7 @@ Runs = tuple[list[RunReport], ForebayError | None]
 """The windows that were run, in order, and what ended the rest."""
 
 _COUNTS = ("rows_in", "published", "quarantined", "rejected")
-_STYLES = {"done": "green", "failed": "bold red", "blocked": "yellow", "rejected": "yellow"}
+_STYLES = {"done": "green", "failed": "bold red", "not ready": "yellow", "blocked": "yellow", "rejected": "yellow"}
 
 
 @app.command("run")
@@ -141,7 +141,8 @@ def _run_all(ctx: Context, days: Iterable[date], extra: dict[str, Any]) -> Runs:
 
 
 def exit_code(runs: Iterable[RunReport]) -> int:
-    """0 when all is done; 1 when something failed, 4 when all that failed may succeed later; 3 when a file waits for a person or was rejected."""
+    """0 when all is done; 1 when something failed, 4 when all that failed may succeed later, or a window is not ready; 3 when a file waits for a person or
+    was rejected."""
     reports = list(runs)
     failed = [file for report in reports for file in report.files if file.status is Status.FAILED]
     if failed:
@@ -149,7 +150,9 @@ def exit_code(runs: Iterable[RunReport]) -> int:
     ends = {report.status for report in reports}
     if "failed" in ends:
         return FatalError.exit_code
-    return QualityError.exit_code if ends & {"blocked", "rejected"} else 0
+    if ends & {"blocked", "rejected"}:
+        return QualityError.exit_code
+    return RetryableError.exit_code if "not ready" in ends else 0
 
 
 def _document(done: list[RunReport], error: ForebayError | None, *, several: bool) -> dict[str, Any]:
@@ -191,7 +194,7 @@ def _print_run(console: Console, report: RunReport) -> None:
     style = _STYLES.get(report.status, "bold")
     console.print(f"[bold]{report.pipeline}[/] {report.window.day} [{style}]{report.status}[/]  [dim]{report.run_id}[/]")
     if not report.files:
-        console.print(f"  {report.note or 'nothing to do: no file matches'}", markup=False)
+        console.print(f"  {report.note or 'nothing to do'}", markup=False)
         return
     console.print(_table(report.files))
     for note in _notes(report):

@@ -28,8 +28,11 @@ def runs(
     """What happened, run by run."""
     with exit_codes(as_json):
         from forebay.index import queries
+        from forebay.verbs.alive import tell_interrupted
 
-        found = queries.runs(project(root).index, pipeline, limit)
+        here = project(root)
+        tell_interrupted(here)
+        found = queries.runs(here.index, pipeline, limit)
         show({"runs": found}, as_json, lambda console: _runs_table(console, found))
 
 

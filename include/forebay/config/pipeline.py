@@ -72,8 +72,8 @@ class Schedule(Settings):
 class Expect(Settings):
     """What must have come for a window to be ready."""
 
-    files: int = Field(ge=1)
-    """How many files match `path` when the window is complete."""
+    files: int = Field(ge=0)
+    """How many files match `path` when the window is complete; 0 where a window without files is nothing to wait for."""
 
 
 class ReadyWhen(Settings):
@@ -84,7 +84,7 @@ class ReadyWhen(Settings):
     quiet_for: Duration | None = None
     """A file is complete when it has not changed for this long."""
     expect: Expect | None = None
-    """What must have come."""
+    """What must have come; by default any file: a window without one is not ready."""
 
 
 class SourceSection(Settings):
@@ -151,6 +151,9 @@ class Budget(Settings):
 class BlockWhen(Budget):
     """When the file as a whole is held back."""
 
+    quarantined_over: Share | None = None
+    """Share of the file's rows that may be set aside. Without it: half of them, once ten are. A file whose rows are all set aside is held back whatever is set
+    here or left out, unless `100%` says that it may pass."""
     any_table_rule: Severity | None = Severity.CRITICAL
     """Severity from which a failed table rule blocks."""
 

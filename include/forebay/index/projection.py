@@ -31,6 +31,16 @@ def project_run(url: str, run: RunReport) -> None:
         _upsert(connection, "runs", [row])
 
 
+def end_run(url: str, pipeline: str, run_id: str, status: str, note: str) -> None:
+    """Say how a run ended that did not say so itself; one that did keeps its word."""
+    import sqlalchemy as sa
+
+    runs = table("runs")
+    running = (runs.c.pipeline == pipeline) & (runs.c.run_id == run_id) & (runs.c.status == "running")
+    with connected(url) as connection:
+        connection.execute(sa.update(runs).where(running).values(status=status, note=note, ended=datetime.now(UTC).isoformat()))
+
+
 def project_file(url: str, file: FileRun) -> None:
     """Insert or update what became of one file in one run."""
     with connected(url) as connection:

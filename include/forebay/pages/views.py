@@ -102,8 +102,9 @@ def with_missing(summary: Summary, now: datetime) -> tuple[Night, ...]:
     """The nights with those that have no run though the schedule promised them, by now, in order."""
     if not (summary.watch and summary.first_run):
         return summary.nights
-    known = [night.day for night in summary.nights]
-    gone = freshness.missing(summary.watch, known, summary.first_run, now)
+    known = {night.day for night in summary.nights}
+    found = [night.day for night in summary.nights if night.files]  # a look at a day without files says nothing of the nights around it
+    gone = [day for day in freshness.missing(summary.watch, found, summary.first_run, now) if day not in known]
     made = [Night(day, State.MISSING, note=f"due {freshness.due(summary.watch, day):%Y-%m-%d %H:%M %Z}, no run since") for day in gone]
     return tuple(sorted([*summary.nights, *made], key=lambda night: night.day))
 

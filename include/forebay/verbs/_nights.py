@@ -89,10 +89,10 @@ def judged(run: Row, files: list[Row], failed_rules: int, now: datetime) -> tupl
         told = [file["error"] or file["reason"] for file in files if file["status"] == status.value]
         if told:
             return state, _first(told)
-    if run["status"] == "failed":
+    if run["status"] in {"failed", "interrupted"}:
         return State.FAILED, run["note"] or ""
     waiting = [file["reason"] for file in files if file["fate"] == Fate.INCOMPLETE.value]
-    if waiting or (not files and (run["note"] or "").startswith("not ready")):
+    if waiting or (not files and run["status"] == "not ready"):
         return State.INCOMPLETE, _first(waiting) if waiting else run["note"]
     return _well(files, failed_rules), ("" if files else run["note"] or "")
 

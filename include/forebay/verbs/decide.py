@@ -14,6 +14,7 @@ from forebay.lineage.openlineage import lineage_run
 from forebay.model import Answer, FileRun, Identity, RunReport, Window
 from forebay.verbs import report as reporting
 from forebay.verbs._answers import not_settled_otherwise, take, told_of
+from forebay.verbs.alive import alive
 from forebay.verbs.context import Context
 from forebay.verbs.gate import answer
 from forebay.verbs.inspect import fetch, judges, work_of
@@ -78,6 +79,12 @@ def _run(ctx: Context, window: Window, files: list[FileRun], steward: Answer) ->
     note = f"decision on {len(files)} file(s) of run {', '.join(f'`{one}`' for one in origins)}"
     run = RunReport(run_id, ctx.pipeline.pipeline, window, "running", trigger=TRIGGER, note=note)
     identity = Identity(run_id, lineage_run(run.pipeline, run_id))
+    with alive(ctx.project, run):
+        return _decided(ctx, run, identity, files, steward)
+
+
+def _decided(ctx: Context, run: RunReport, identity: Identity, files: list[FileRun], steward: Answer) -> RunReport:
+    run_id = run.run_id
     reporting.begin(ctx, run, identity)
     try:
         done = tuple(_whole_way(ctx, file.but(run_id=run_id, follows=file.run_id), identity, steward) for file in files)

@@ -147,10 +147,12 @@ class Contract:
 def _lacks(source: Source, ready_when: ReadyWhen, look: _Look, known: Known) -> str | None:
     if ready_when.marker and not look.markers:
         return f"the marker `{look.marker}` is not there yet"
-    if ready_when.expect is None:
+    if ready_when.expect is None and look.files:
         return None
     gone = {uri for uri in known.ledger.uris() if source.matches(uri, look.pattern)}  # published, and archived or deleted since
     count = len(gone | {file.uri for file in look.files})
+    if ready_when.expect is None:
+        return None if count else f"nothing matches `{look.pattern}`"
     wanted = ready_when.expect.files
     return f"{count} of {wanted} expected files are there" if count < wanted else None
 
@@ -220,7 +222,7 @@ def _note(look: _Look, contract: Contract, window: Window) -> str | None:
     if contract.waits_for:
         return f"not ready: {contract.waits_for}"
     if not look.files:
-        return f"nothing matches `{look.pattern}` (window {window.start.isoformat()} to {window.end.isoformat()})"
+        return f"nothing new matches `{look.pattern}` (window {window.start.isoformat()} to {window.end.isoformat()})"
     wanted = contract.ready_when.expect
     if wanted and len(look.files) > wanted.files:
         return f"{len(look.files)} files are there, {wanted.files} were expected"

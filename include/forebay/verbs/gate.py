@@ -14,6 +14,11 @@ WARNING = "; WARNING: "
 GATE = "gate"
 """Who decided, when no person did."""
 
+HALF = 0.5
+"""The share of a file's rows that may be set aside where the pipeline says none."""
+FEW = 10
+"""So many rows must be set aside before that share counts: of three rows two may be bad."""
+
 _WORST_FIRST = list(Severity)
 _NAMED = 20  # columns that are named in words
 
@@ -21,12 +26,12 @@ _NAMED = 20  # columns that are named in words
 def gate(pipeline: Pipeline, file: FileRun, stage: Stage, verdict: Verdict | None, quarantined: int) -> FileRun:
     """The file with a decision and its reason; `quarantined` is how many of its rows would be set aside.
 
-    A file is held back when a failed table rule, the share or count of quarantined rows, a rule's own limit or a drifted schema says so: then a person is asked
+    A file is held back when a failed table rule, the share or count of quarantined rows (by default more than half, and always all of them), a rule's own limit or a drifted schema says so: then a person is asked
     (`WAITING`), or, with `steward.on: never`, it is rejected. All other files are published, without the rows set aside.
     """
     held = [
         *_table_rules(pipeline.quality.block_when, verdict),
-        *_budget(pipeline.quality.block_when, stage.rows_in, quarantined),
+        *_set_aside(pipeline.quality.block_when, stage.rows_in, quarantined),
         *_rule_limits(pipeline.quality.block_when, stage.rows_in, verdict),
         *_drift(on_drift(pipeline), stage.drift),
     ]
@@ -75,6 +80,16 @@ def _table_rules(block_when: BlockWhen, verdict: Verdict | None) -> Iterator[str
 def _observation(result: RuleResult) -> str:
     observed = "nothing" if result.observed is None else f"`{result.observed}`"
     return f"observed {observed}, expected `{result.expected}`"
+
+
+def _set_aside(block_when: BlockWhen, rows_in: int, quarantined: int) -> Iterator[str]:
+    """What the budget says of the rows set aside; without one, more than half of them; whatever it says, all of them, unless it allows just that."""
+    over = list(_budget(block_when, rows_in, quarantined))
+    if block_when.quarantined_over is None and quarantined >= FEW and quarantined > HALF * rows_in:
+        over += _budget(Budget(quarantined_over=HALF), rows_in, quarantined)
+    if not over and 0 < rows_in == quarantined and block_when.quarantined_over != 1:
+        over.append(f"all of its {rows_in} rows would be quarantined (`block_when: {{quarantined_over: 100%}}` lets such a file pass)")
+    yield from over
 
 
 def _budget(budget: Budget, rows_in: int, quarantined: int) -> Iterator[str]:

@@ -40,6 +40,7 @@ from forebay.verbs._repair import Origin, numbers_of, text_of
 from forebay.verbs._replay_check import judged
 from forebay.verbs._rows import ROW
 from forebay.verbs._times import latest
+from forebay.verbs.alive import alive
 from forebay.verbs.context import Context
 from forebay.verbs.encode import ChunkEncoder
 from forebay.verbs.inspect import columns_declared, work_of
@@ -292,6 +293,10 @@ class _Publication:
         run = RunReport(
             self.run_id, self.ctx.pipeline.pipeline, window, "running", self.at, trigger="replay", note=f"replay: {self.reason}"
         )
+        with alive(self.ctx.project, run):
+            return self._published(run)
+
+    def _published(self, run: RunReport) -> int:
         reporting.begin(self.ctx, run, self.identity)
         units: list[FileRun] = []
         try:

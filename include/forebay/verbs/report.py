@@ -12,6 +12,7 @@ from forebay.index import projection
 from forebay.lineage import emit, openlineage
 from forebay.lineage.facts import FileFacts, RunFacts
 from forebay.model import FileRun, Identity, RunReport, Status
+from forebay.verbs.alive import tell_interrupted
 from forebay.verbs.context import Context
 from forebay.verbs.inspect import work_of
 
@@ -19,7 +20,7 @@ _WORST = (("failed", Status.FAILED), ("blocked", Status.WAITING))
 
 
 def status_of(files: tuple[FileRun, ...]) -> str:
-    """The worst of the files' ends: `failed`, `blocked` (waiting for a person), `rejected` or `done`; a run with nothing to do is done."""
+    """The worst of the files' ends: `failed`, `blocked` (waiting for a person), `rejected` or `done`; where all files are published already it is done."""
     ends = {file.status for file in files}
     for name, status in _WORST:
         if status in ends:
@@ -29,16 +30,29 @@ def status_of(files: tuple[FileRun, ...]) -> str:
 
 def begin(ctx: Context, run: RunReport, identity: Identity, transport: dict[str, Any] | None = None) -> None:
     """Project the run's beginning and send the START event."""
+    tell_interrupted(ctx.project)
     projection.project_run(ctx.project.index, run)
     emit.send([openlineage.start(_facts(ctx, run, identity, None))], ctx.project.lineage, transport)
     events.emit(events.RUN_STARTED, run_id=run.run_id, pipeline=run.pipeline, day=run.window.day.isoformat())
 
 
 def report(
-    ctx: Context, run: RunReport, identity: Identity, error: str | None = None, transport: dict[str, Any] | None = None
+    ctx: Context,
+    run: RunReport,
+    identity: Identity,
+    error: str | None = None,
+    transport: dict[str, Any] | None = None,
+    *,
+    ready: bool = True,
+    interrupted: bool = False,
 ) -> RunReport:
-    """The run as it ended: projected into the index, told to lineage, its quality pages indexed."""
-    status = "failed" if error else status_of(run.files)
+    """The run as it ended: projected into the index, told to lineage, its quality pages indexed.
+
+    `ready`: whether its window was; one that was not is no `done` run, but `not ready`. `interrupted`: a person or the machine ended it.
+    """
+    status = ("interrupted" if interrupted else "failed") if error else status_of(run.files)
+    if status == "done" and not ready:
+        status = "not ready"
     done = dataclasses.replace(run, status=status, ended=datetime.now(UTC), note=run.note or error)
     projection.project_run(ctx.project.index, done)
     projection.project_files(ctx.project.index, done.files)

@@ -14,6 +14,7 @@ from forebay.lineage.openlineage import lineage_run
 from forebay.model import Answer, Decision, FileRun, Identity, RunReport, Status, Window
 from forebay.verbs import report as reporting
 from forebay.verbs._answers import take
+from forebay.verbs.alive import alive
 from forebay.verbs.context import Context
 from forebay.verbs.discover import GenerationRequest, discover, to_do
 from forebay.verbs.inspect import inspect
@@ -42,20 +43,22 @@ def run_window(
 ) -> RunReport:
     """Discover, inspect, gate, publish, reconcile, settle and report one window; returns the run as the index keeps it.
 
-    A file that fails does not stop the others; the run's status is the worst of them. Errors that concern the run as a whole (broker,
+    A file that fails does not stop the others; the run's status is the worst of them, and `not ready` where the window is not complete or has no file.
+    Errors that concern the run as a whole (broker,
     credentials, topics, index, a source that cannot be listed) are reported and raised.
     """
     run = RunReport(run_id or new_run_id(window), ctx.pipeline.pipeline, window, "running", trigger=trigger)
     identity = Identity(run.run_id, lineage_run(run.pipeline, run.run_id))
-    try:
-        prepare(ctx)
-        reporting.begin(ctx, run, identity)
-        plan = discover(ctx, window, run.run_id, generation=generation, keep_going=True)
-        files = tuple(_whole_way(ctx, file, identity, steward) for file in plan.files)
-    except BaseException as error:
-        _report_failure(ctx, run, identity, error)
-        raise
-    return reporting.report(ctx, dataclasses.replace(run, files=files, note=plan.note), identity)
+    with alive(ctx.project, run):
+        try:
+            prepare(ctx)
+            reporting.begin(ctx, run, identity)
+            plan = discover(ctx, window, run.run_id, generation=generation, keep_going=True)
+            files = tuple(_whole_way(ctx, file, identity, steward) for file in plan.files)
+        except BaseException as error:
+            _report_failure(ctx, run, identity, error)
+            raise
+        return reporting.report(ctx, dataclasses.replace(run, files=files, note=plan.note), identity, ready=plan.ready)
 
 
 def prepare(ctx: Context) -> None:
@@ -102,7 +105,7 @@ def _report_failure(ctx: Context, run: RunReport, identity: Identity, error: Bas
     """However a run ends, it does not stay `running`: an error of forebay's, one that nobody foresaw, or Ctrl-C."""
     words = error.message if isinstance(error, ForebayError) else f"the run was cut short by {type(error).__name__}"
     with contextlib.suppress(ForebayError):  # a broker that cannot be reached cannot name lineage's cluster: the first error is raised
-        reporting.report(ctx, run, identity, error=words)
+        reporting.report(ctx, run, identity, error=words, interrupted=not isinstance(error, Exception))
 
 
 def conclude(files: tuple[FileRun, ...]) -> None:
