@@ -381,6 +381,21 @@ class Answer(Json):
 
 
 @dataclass(frozen=True, slots=True)
+class Begun(Json):
+    """A content that was begun under a name and is not finished: its committed rows (`first_row` to `last_row`, as far as they go) are visible."""
+
+    fingerprint: str
+    generation: int
+    run_id: str  # that committed the last chunk of it
+    first_row: int
+    last_row: int
+    published: int
+    quarantined: int
+    outputs: tuple[OffsetRange, ...]
+    attempted: datetime  # when the last chunk was committed
+
+
+@dataclass(frozen=True, slots=True)
 class FileRun(Json):
     """What became of one file in one run: the value that the verbs pass on, Airflow carries in XCom and the index keeps.
 
@@ -399,6 +414,7 @@ class FileRun(Json):
     generation: int = 1
     supersedes: str | None = None  # fingerprint of the content this file had before
     duplicate_of: str | None = None  # uri under which the same bytes were published
+    left: tuple[Begun, ...] = ()  # contents of this name that stay half published, because this one came instead
     decision: Decision | None = None
     decided_by: str | None = None
     decision_reason: str | None = None

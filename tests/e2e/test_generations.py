@@ -107,3 +107,122 @@ def test_a_copy_under_another_name(shop: OrdersProject, kafka: Cluster) -> None:
     assert (told[copy]["fingerprint"], told[uri]["published"]) == (sha256(body), 20)
     traced = shop.forebay("trace", copy.removeprefix("file://"), "--json")
     assert traced.code == 0, traced.err
+
+
+# A name that goes back to what it was, or changes in mid-publish. Consumers are the judge: what do they see last?
+
+
+def seen_last(shop: OrdersProject, kafka: Cluster) -> list[tuple[str, int, int]]:
+    """(fingerprint, generation, row) of every record, in the order of the topic's one partition."""
+    found = []
+    for message in read_all(kafka.config, shop.name):
+        begins, generation, row = dict(message.headers())["ce_id"].decode().split(":")
+        found.append((begins, int(generation), int(row)))
+    return found
+
+
+@pytest.fixture
+def line(tmp_path: Path, kafka: Cluster, topic_name: str) -> OrdersProject:
+    """A topic of one partition, so that order is seen; chunks of ten rows."""
+    found = OrdersProject.make(tmp_path, f"orders-{topic_name[-8:]}", kafka.bootstrap, chunk=10)
+    yaml = found.root / "include/pipelines/orders.yaml"
+    yaml.write_text(yaml.read_text().replace("partitions: 3", "partitions: 1"))
+    return found
+
+
+@pytest.mark.parametrize("failpoint", ["after_flush@1", "after_commit@0"])
+def test_back_to_the_first_content_is_a_correction_through_a_kill(failpoint: str, line: OrdersProject, kafka: Cluster) -> None:
+    first, second = orders(1, 20), orders(31, 40)
+    for body in (first, second):
+        line.drop(DAY, "a.csv", body)
+        assert line.run().code == 0
+    line.drop(DAY, "a.csv", first)
+    assert line.run(DAY, FOREBAY_FAILPOINT=f"{failpoint}:kill9").code == -9
+    done = line.run()
+    assert done.code == 0, done.err
+    (file,) = done.json["files"]
+    assert (file["fate"], file["generation"], file["supersedes"], file["published"]) == ("changed content", 2, sha256(second), 20)
+    a, b = sha256(first)[:16], sha256(second)[:16]
+    rows = [(a, 1, n) for n in range(1, 21)] + [(b, 1, n) for n in range(1, 11)] + [(a, 2, n) for n in range(1, 21)]
+    assert seen_last(line, kafka) == rows
+    for _ in range(2):  # a delivery once more, a backfill of the night
+        line.drop(DAY, "a.csv", first)
+        again = line.run()
+        assert (again.code, again.json["files"][0]["fate"]) == (0, "already published")
+    assert seen_last(line, kafka) == rows
+    assert [(e["generation"], e["supersedes"]) for e in in_ledger(line)] == [(1, None), (1, sha256(first)), (2, sha256(second))]
+    assert line.forebay("ledger", "verify", line.name).code == 0
+
+
+def test_a_half_published_file_that_changes_is_superseded_and_its_half_is_told(line: OrdersProject, kafka: Cluster) -> None:
+    before, after = orders(1, 30), orders(41, 45)
+    path = line.drop(DAY, "a.csv", before)
+    assert line.run(DAY, FOREBAY_FAILPOINT="after_flush@1:kill9").code == -9
+    half = [(sha256(before)[:16], 1, n) for n in range(1, 11)]
+    assert seen_last(line, kafka) == half
+    line.drop(DAY, "a.csv", after)
+    done = line.run()
+    assert done.code == 0, done.err
+    (file,) = done.json["files"]
+    (left,) = file["left"]
+    assert (file["fate"], file["supersedes"]) == ("changed content", sha256(before))
+    offsets = [message.offset() for message in read_all(kafka.config, line.name)[:10]]
+    assert (left["first_row"], left["last_row"], left["published"]) == (1, 10, 10)
+    assert [(p["first"], p["last"]) for p in left["outputs"]] == [(offsets[0], offsets[-1])]
+    assert seen_last(line, kafka) == half + [(sha256(after)[:16], 1, n) for n in range(1, 6)]
+    words = "rows 1 to 10 stay visible"
+    for told in (line.forebay("files", line.name), line.forebay("trace", str(path))):
+        assert (told.code, words in told.out) == (0, True), told
+    traced = line.forebay("trace", line.name, "0", str(offsets[4]), "--json")
+    assert (traced.code, traced.json["row"], traced.json["fingerprint"]) == (0, 5, sha256(before)), traced.err
+    again = line.run()
+    assert (again.code, again.json["files"][0]["fate"], again.json["files"][0]["left"]) == (0, "already published", [])
+
+
+@pytest.mark.parametrize("policy", ["reject", "ignore"])
+def test_the_policy_holds_for_contents_that_come_back(policy: str, line: OrdersProject, kafka: Cluster) -> None:
+    first, second = orders(1, 20), orders(31, 40)
+    for body in (first, second):
+        line.drop(DAY, "a.csv", body)
+        assert line.run().code == 0
+    yaml = line.root / "include/pipelines/orders.yaml"
+    yaml.write_text(yaml.read_text().replace("  type: local\n", f"  type: local\n  changed_content: {policy}\n"))
+    line.drop(DAY, "a.csv", first)
+    for extra in ((), ("--generation", "new", "--reason", "please")):
+        (file,) = line.run(DAY, *extra).json["files"]
+        assert (file["fate"], file["published"]) == ("changed content", 0)
+        assert "as `changed_content` says" in file["reason"] and sha256(second)[:16] in file["reason"]
+    assert len(seen_last(line, kafka)) == 30
+
+
+def test_a_new_generation_of_a_copy_is_published_under_its_own_name(line: OrdersProject, kafka: Cluster) -> None:
+    body = orders(1, 5)
+    line.drop(DAY, "a.csv", body)
+    assert line.run().code == 0
+    copy = f"file://{line.drop(NEXT, 'b.csv', body)}"
+    assert line.run(NEXT).json["files"][0]["fate"] == "duplicate"
+    asked = ("--generation", "new", "--reason", "wanted under this name too")
+    assert line.run(NEXT, *asked, FOREBAY_FAILPOINT="after_flush:kill9").code == -9
+    done = line.run(NEXT, *asked)
+    (file,) = done.json["files"]
+    assert (done.code, file["published"], file["generation"]) == (0, 5, 2), done.err
+    assert "though the same bytes are published as" in file["reason"] and "wanted under this name too" in file["reason"]
+    begins = sha256(body)[:16]
+    assert seen_last(line, kafka) == [(begins, g, n) for g in (1, 2) for n in range(1, 6)]
+    assert [e["uri"] for e in in_ledger(line)][1] == copy
+    assert line.run(NEXT).json["files"][0]["fate"] == "already published"
+
+
+def test_a_file_begun_under_other_settings_is_published_anew_as_the_error_says(line: OrdersProject, kafka: Cluster) -> None:
+    body = orders(1, 20)
+    line.drop(DAY, "a.csv", body)
+    assert line.run(DAY, FOREBAY_FAILPOINT="after_flush@1:kill9").code == -9
+    yaml = line.root / "include/pipelines/orders.yaml"
+    yaml.write_text(yaml.read_text().replace("rows: 10}", "rows: 7}"))
+    refused = line.run()
+    assert (refused.code, "`--generation new`" in refused.json["files"][0]["reason"]) == (1, True), refused
+    done = line.run(DAY, "--generation", "new", "--reason", "other settings")
+    assert done.code == 0, done.err
+    begins = sha256(body)[:16]
+    assert seen_last(line, kafka) == [(begins, 1, n) for n in range(1, 11)] + [(begins, 2, n) for n in range(1, 21)]
+    assert line.run().json["files"][0]["fate"] == "already published"

@@ -10,8 +10,8 @@ from typing import Any
 from forebay.config.connections import EnvironmentConnections
 from forebay.config.home import Project
 from forebay.config.pipeline import Pipeline
-from forebay.kafka.ledger import Completion, FileEntry, LedgerView, Origin
-from forebay.model import Identity, SourceFile
+from forebay.kafka.ledger import ChunkEntry, Completion, FileEntry, LedgerView, Origin
+from forebay.model import Identity, OffsetRange, Receipt, SourceFile
 from forebay.verbs.context import Context
 
 
@@ -57,9 +57,16 @@ class Ledger:
             identity=Identity(run, "00000000-0000-0000-0000-000000000000"),
             attempted=at,
         )
-        self.begin(fingerprint, generation)
+        self.begin(file, content, generation, run=run)
         return fingerprint
 
-    def begin(self, fingerprint: str, generation: int) -> None:
-        """Say that a chunk of that generation is committed."""
-        self.view.chunks.setdefault((fingerprint, generation), {})
+    def begin(self, file: SourceFile, content: bytes, generation: int = 1, *, run: str = "run-1") -> str:
+        """Say that a chunk (its rows 1 to 5) of that generation is committed; returns the sha256."""
+        fingerprint = hashlib.sha256(content).hexdigest()
+        at = datetime(2013, 1, 3, 2, tzinfo=UTC) + timedelta(hours=len(self.view.files), minutes=len(self.view.chunks) - 30)
+        places = (OffsetRange("flights", 0, 3, 7, 5),)
+        receipt = Receipt(fingerprint, generation, 0, 2, 1, 5, 5, 5, 0, places, (), "", "")
+        identity = Identity(run, "00000000-0000-0000-0000-000000000000")
+        entry = ChunkEntry("flights", file, receipt, Origin(), identity, at, at)
+        self.view.chunks.setdefault((fingerprint, generation), {})[0] = entry
+        return fingerprint

@@ -121,15 +121,100 @@ def test_a_second_correction_supersedes_the_first(tmp_path: Path, drops: Path, l
     assert look(tmp_path, ledger).files[0].supersedes == second
 
 
-def test_going_back_to_published_bytes_is_told(tmp_path: Path, drops: Path, ledger: Ledger) -> None:
+@pytest.mark.parametrize(
+    ("policy", "status"), [("publish_as_correction", Status.DISCOVERED), ("reject", Status.REJECTED), ("ignore", Status.SKIPPED)]
+)
+def test_going_back_to_published_bytes_is_a_correction(policy: str, status: Status, tmp_path: Path, drops: Path, ledger: Ledger) -> None:
     put(drops, "a.csv", b"1")
-    ledger.publish(listed(tmp_path)[0], b"1")
-    later = ledger.publish(listed(tmp_path)[0], b"2", run="run-7")
-    (file,) = look(tmp_path, ledger).files
-    assert file.fate is Fate.PUBLISHED
-    assert file.reason.endswith(
-        f"; since then other bytes of this name (`{later[:16]}`) were published by run `run-7` at 2013-01-03 03:00:00 UTC"
-    )
+    file = listed(tmp_path)[0]
+    ledger.publish(file, b"1")
+    other = ledger.publish(file, b"2", run="run-7")
+    (back,) = look(tmp_path, ledger, changed_content=policy).files
+    assert (back.fate, back.status, back.generation, back.supersedes) == (Fate.CHANGED, status, 2, other)
+    assert back.reason.startswith(f"other bytes of this name (`{other[:16]}`) were published by run `run-7` at 2013-01-03 03:00:00 UTC")
+    ledger.publish(file, b"1", generation=2)  # then it is the latest
+    (again,) = look(tmp_path, ledger, changed_content=policy).files
+    assert (again.fate, again.generation) == (Fate.PUBLISHED, 2)
+    ledger.publish(file, b"2", generation=2)
+    (third,) = look(tmp_path, ledger, changed_content=policy).files
+    assert (third.fate, third.generation, third.supersedes) == (Fate.CHANGED, 3, other)
+
+
+def test_a_correction_that_was_cut_short_is_gone_on_with(tmp_path: Path, drops: Path, ledger: Ledger) -> None:
+    put(drops, "a.csv", b"1")
+    file = listed(tmp_path)[0]
+    ledger.publish(file, b"1")
+    other = ledger.publish(file, b"2")
+    ledger.begin(file, b"1", 2, run="run-8")
+    (back,) = look(tmp_path, ledger).files
+    assert (back.fate, back.generation, back.supersedes, back.left) == (Fate.CHANGED, 2, other, ())
+    assert "going on with generation 2" in back.reason
+
+
+def test_what_was_begun_before_the_latest_content_is_not_gone_on_with(tmp_path: Path, drops: Path, ledger: Ledger) -> None:
+    """Its rows that are visible lie before those of the other content: consumers would keep a mixture."""
+    put(drops, "a.csv", b"1")
+    file = listed(tmp_path)[0]
+    ledger.begin(file, b"1")
+    other = ledger.publish(file, b"2")
+    (back,) = look(tmp_path, ledger).files
+    assert (back.fate, back.generation, back.supersedes) == (Fate.CHANGED, 2, other)
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_a_half_published_content_is_superseded_and_said_to_stay_visible(known: bool, tmp_path: Path, drops: Path, ledger: Ledger) -> None:
+    put(drops, "a.csv", b"new")
+    file = listed(tmp_path)[0]
+    if known:
+        ledger.publish(file, b"0")
+    half = ledger.begin(file, b"1", run="run-8")
+    (changed,) = look(tmp_path, ledger).files
+    assert (changed.fate, changed.generation, changed.supersedes) == (Fate.CHANGED, 1, half)
+    (left,) = changed.left
+    assert (left.fingerprint, left.first_row, left.last_row, left.outputs[0].first, left.outputs[0].last) == (half, 1, 5, 3, 7)
+    assert "rows 1 to 5 stay visible (`flights` partition 0 offsets 3 to 7)" in changed.reason
+    ledger.publish(file, b"new")
+    (done,) = look(tmp_path, ledger).files
+    assert (done.fate, done.left) == (Fate.PUBLISHED, ())
+
+
+def test_back_to_the_latest_content_after_half_of_another_is_a_correction(tmp_path: Path, drops: Path, ledger: Ledger) -> None:
+    put(drops, "a.csv", b"1")
+    file = listed(tmp_path)[0]
+    ledger.publish(file, b"1")
+    half = ledger.begin(file, b"2")
+    (back,) = look(tmp_path, ledger).files
+    assert (back.fate, back.generation, back.supersedes, len(back.left)) == (Fate.CHANGED, 2, half, 1)
+
+
+def test_a_half_published_file_that_is_the_same_is_gone_on_with(tmp_path: Path, drops: Path, ledger: Ledger) -> None:
+    put(drops, "a.csv", b"1")
+    ledger.begin(listed(tmp_path)[0], b"1")
+    (same,) = look(tmp_path, ledger).files
+    assert (same.fate, same.generation, same.left, same.supersedes) == (Fate.NEW, 1, (), None)
+    (anew,) = look(tmp_path, ledger, GenerationRequest("other settings")).files
+    assert (anew.fate, anew.generation) == (Fate.NEW, 2)
+    assert "published anew as generation 2: other settings; generation 1, begun by run `run-1`, stays visible in part" in anew.reason
+
+
+def test_a_new_generation_of_a_duplicate_is_published_under_its_name(tmp_path: Path, drops: Path, ledger: Ledger) -> None:
+    put(drops, "a.csv", b"1")
+    put(drops, "b.csv", b"1")
+    first, copy = listed(tmp_path)
+    ledger.publish(first, b"1")
+    asked = GenerationRequest("the other name is needed")
+    _, duplicate = look(tmp_path, ledger).files
+    assert duplicate.fate is Fate.DUPLICATE
+    (drops / "a.csv").unlink()
+    (anew,) = look(tmp_path, ledger, asked, run_id="run-9").files
+    assert (anew.fate, anew.generation, anew.duplicate_of, anew.status) == (Fate.NEW, 2, first.uri, Status.DISCOVERED)
+    ledger.publish(copy, b"1", generation=2, run="run-9")
+    (same_run,) = look(tmp_path, ledger, asked, run_id="run-9").files
+    assert same_run.fate is Fate.PUBLISHED
+    put(drops, "a.csv", b"1")
+    both = look(tmp_path, ledger, asked, run_id="run-10").files
+    assert [file.fate for file in both] == [Fate.NEW, Fate.DUPLICATE]
+    assert both[1].reason == f"the same bytes as `{first.uri}` of this window"
 
 
 def test_the_same_bytes_under_another_name_are_a_duplicate(tmp_path: Path, drops: Path, ledger: Ledger, hashed: list[str]) -> None:
@@ -302,8 +387,8 @@ def test_a_repeated_request_of_the_same_run_publishes_nothing_twice(tmp_path: Pa
 @pytest.mark.parametrize("request_", [None, GenerationRequest("again")])
 def test_an_unfinished_generation_is_gone_on_with(request_: GenerationRequest | None, tmp_path: Path, drops: Path, ledger: Ledger) -> None:
     put(drops, "a.csv", b"1")
-    fingerprint = ledger.publish(listed(tmp_path)[0], b"1")
-    ledger.begin(fingerprint, 2)
+    ledger.publish(listed(tmp_path)[0], b"1")
+    ledger.begin(listed(tmp_path)[0], b"1", 2)
     (file,) = look(tmp_path, ledger, request_).files
     assert (file.fate, file.generation, file.status) == (Fate.NEW, 2, Status.DISCOVERED)
     assert file.reason.startswith("going on with generation 2: ")

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from forebay.cli.common import JsonOption, ProjectOption, day, error_document, exit_codes, plain, project, show, tell
 from forebay.cli.progress import follow
+from forebay.cli.runs import said
 from forebay.config.load import load_pipeline
 from forebay.errors import FatalError, ForebayError, QualityError, RetryableError
 from forebay.model import Answer, Decision, FileRun, RunReport, Status, Window
@@ -180,6 +181,9 @@ def _file_document(file: FileRun) -> dict[str, Any]:
         "fingerprint": file.fingerprint,
         "fate": file.fate.value,
         "reason": file.error or file.reason,
+        "generation": file.generation,
+        "supersedes": file.supersedes,
+        "left": [one.to_json() for one in file.left],
         **{name: getattr(file, name) for name in _COUNTS},
         "outputs": [{key: getattr(place, key) for key in keys} for place in file.outputs],
     }
@@ -237,8 +241,10 @@ def _where(file: FileRun) -> str:
 
 def _notes(report: RunReport) -> list[str]:
     """Why, for every file that did not simply pass; what is ready to be read; what the run as a whole has to say."""
-    plain = [file for file in report.files if file.status is Status.DONE and not file.quarantined]
-    notes = [f"{file.file.name}: {file.error or file.decision_reason or file.reason}" for file in report.files if file not in plain]
+    plain = [
+        file for file in report.files if file.status is Status.DONE and not (file.quarantined or file.supersedes or file.generation > 1)
+    ]
+    notes = [f"{file.file.name}: {said(file)}" for file in report.files if file not in plain]
     notes += [f"{file.file.name}: {note}" for file in report.files for note in file.notes]
     if any(file.quarantined for file in report.files):
         notes.append(f"rows set aside: forebay quarantine list {report.pipeline}")

@@ -70,6 +70,12 @@ def files(
         show({"files": [file.to_json() for file in found]}, as_json, lambda console: files_table(console, found))
 
 
+def said(file: FileRun) -> str:
+    """Why a file became what it became. Of rows that come again (a correction, a new generation, a replay) why they came, not how they were judged."""
+    again = file.replay or file.supersedes or file.generation > 1
+    return file.error or (None if again else file.decision_reason) or file.reason
+
+
 def files_table(console: Console, found: list[FileRun]) -> None:
     """Files, their fates and their rows, as a person reads them."""
     if not found:
@@ -81,6 +87,6 @@ def files_table(console: Console, found: list[FileRun]) -> None:
     table.add_column("why")
     for file in found:
         counts = [f"{n:,}" if n else "[dim]·[/]" for n in (file.rows_in, file.published, file.quarantined, file.rejected)]
-        why = Text(plain(file.error or (file.reason if file.replay else file.decision_reason) or file.reason))
+        why = Text(plain(said(file)))
         table.add_row(file.window.day.isoformat(), Text(plain(unquote(file.file.name))), file.fate.value, file.status.value, *counts, why)
     console.print(table)

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from forebay.cli.common import JsonOption, ProjectOption, exit_codes, plain, project, show
 from forebay.errors import ConfigError
-from forebay.model import FileRun
+from forebay.model import Begun, FileRun
 
 app = typer.Typer()
 
@@ -92,6 +92,12 @@ def _files(console: Console, found: list[tuple[FileRun, list[dict[str, Any]]]]) 
         console.print(_plain(f"{file.file.uri}  ({_what(file)}, {file.status})"), style="bold")
         content = f"sha256 {file.fingerprint}  generation {file.generation}  " if file.fingerprint else ""
         console.print(_plain(f"  {content}run {file.run_id}\n  {counts if file.rows_in else file.error or file.reason}"))
+        for one in file.left:
+            console.print(
+                _plain(
+                    f"  instead of {one.fingerprint[:16]}, whose rows {one.first_row:,} to {one.last_row:,} stay visible: {_places(one)}"
+                )
+            )
         table = Table("  topic", box=None, pad_edge=False, header_style="dim")
         for name in ("partition", "first", "last", "records", "chunk", "rows of the file"):
             table.add_column(name, justify="right")
@@ -100,6 +106,10 @@ def _files(console: Console, found: list[tuple[FileRun, list[dict[str, Any]]]]) 
             rows = file.replay.rows if file.replay else f"{r['first_row']:,} to {r['last_row']:,}"
             table.add_row(f"  {r['topic']}", *numbers, rows)
         console.print(table if ranges else "  nothing of it was published")
+
+
+def _places(one: Begun) -> str:
+    return ", ".join(f"{p.topic} {p.partition}: {p.first}-{p.last}" for p in one.outputs) or "none of them published"
 
 
 def _what(file: FileRun) -> str:

@@ -107,9 +107,10 @@ def _error(job: PublishJob, end: steps.Finish) -> ForebayError:
     ledger = job.pipeline.ledger_topic
     match end.outcome:
         case Outcome.PLAN_CHANGED:
+            anew = "" if job.generation > 1 else ", or publish it anew with `--generation new`, which repeats the committed part"
             return PlanChangedError(
                 f"{where}: part of it is committed under another plan than `{job.plan.plan_hash[:16]}` "
-                "(go back to the settings and the version it was begun with, or publish it anew as a new generation, which repeats the committed part)"
+                f"(go back to the settings and the version it was begun with{anew})"
             )
         case Outcome.LEDGER_HOLE:
             return LedgerError(

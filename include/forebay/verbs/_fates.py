@@ -1,14 +1,19 @@
-"""What the ledger says of one listed file."""
+"""What the ledger says of one listed file.
+
+A name has a history: contents that were published from it, in their order, and contents that were begun and not finished. What lies there now is held
+against the latest of them. The same as the latest is published already, or is gone on with; anything else is a correction, also a content that the
+name had before: consumers have seen others since.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from forebay.contracts import Source
-from forebay.model import Fate, Identity, SourceFile
+from forebay.model import Begun, Fate, Identity, Receipt, SourceFile
 
 
 class Entry(Protocol):
@@ -53,6 +58,14 @@ class Published(Protocol):
         """Generations of which a chunk is committed, complete or not."""
         ...
 
+    def receipts(self, fingerprint: str, generation: int = 1) -> tuple[Receipt, ...]:
+        """What the chunks of one generation became."""
+        ...
+
+    def unfinished(self) -> Iterator[dict[int, Any]]:
+        """The chunks (by number) of each content and generation that was begun and not completed."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
@@ -71,6 +84,7 @@ class Sight:
     generation: int = 1
     supersedes: str | None = None
     duplicate_of: str | None = None
+    left: tuple[Begun, ...] = ()
 
 
 class Known:
@@ -80,6 +94,7 @@ class Known:
         self.ledger = ledger
         self._by_uri: dict[str, list[Entry]] = {}
         self._by_fingerprint: dict[str, list[Entry]] = {}
+        self._begun: dict[str, list[Begun]] | None = None
 
     def by_uri(self, uri: str) -> list[Entry]:
         """Complete files published from that uri."""
@@ -93,9 +108,85 @@ class Known:
             self._by_fingerprint[fingerprint] = _by_time(self.ledger.by_fingerprint(fingerprint))
         return self._by_fingerprint[fingerprint]
 
+    def begun(self, uri: str) -> list[Begun]:
+        """Contents of that uri that were begun and not finished."""
+        if self._begun is None:
+            self._begun = {}
+            for chunks in self.ledger.unfinished():
+                self._begun.setdefault(chunks[min(chunks)].file.uri, []).append(_begun(chunks))
+        return sorted(self._begun.get(uri, []), key=lambda one: one.attempted)
+
+
+def _begun(chunks: dict[int, Any]) -> Begun:
+    entries = [chunks[n] for n in sorted(chunks)]
+    receipts = [entry.receipt for entry in entries]
+    last = max(entries, key=lambda entry: entry.attempted)
+    return Begun(
+        fingerprint=receipts[0].fingerprint,
+        generation=receipts[0].generation,
+        run_id=last.identity.run_id,
+        first_row=receipts[0].first_row,
+        last_row=receipts[-1].last_row,
+        published=sum(receipt.published for receipt in receipts),
+        quarantined=sum(receipt.quarantined for receipt in receipts),
+        outputs=tuple(place for receipt in receipts for place in receipt.outputs),
+        attempted=last.attempted,
+    )
+
 
 def _by_time(entries: Iterable[Entry]) -> list[Entry]:
     return sorted(entries, key=lambda entry: entry.attempted)
+
+
+@dataclass(frozen=True)
+class _History:
+    """What the ledger knows of one name, and of one content. `begun` are contents of the name, begun since its latest complete one."""
+
+    uri: str
+    fingerprint: str
+    latest: Entry | None
+    begun: tuple[Begun, ...]
+    twins: list[Entry] = field(default_factory=list)
+    started: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, file: SourceFile, fingerprint: str, known: Known) -> _History:
+        earlier = known.by_uri(file.uri)
+        latest = earlier[-1] if earlier else None
+        begun = tuple(one for one in known.begun(file.uri) if latest is None or one.attempted > latest.attempted)
+        return cls(file.uri, fingerprint, latest, begun, known.by_fingerprint(fingerprint), known.ledger.started(fingerprint))
+
+    @property
+    def open(self) -> Begun | None:
+        """This content, if it was what the name had last, and is not finished: it is gone on with."""
+        last = self.begun[-1] if self.begun else None
+        return last if last and last.fingerprint == self.fingerprint else None
+
+    @property
+    def left(self) -> tuple[Begun, ...]:
+        """What was begun of this name and will never be finished, now that this content lies there."""
+        return tuple(one for one in self.begun if one != self.open)
+
+    @property
+    def supersedes(self) -> str | None:
+        """The content that this one comes instead of: what consumers saw last of the name; None for the same content."""
+        seen = [self.latest.fingerprint] if self.latest else []
+        seen += [one.fingerprint for one in self.left]
+        others = [one for one in seen if one != self.fingerprint]
+        return others[-1] if others else None
+
+    @property
+    def next(self) -> int:
+        """The generation to publish it as."""
+        if self.open:
+            return self.open.generation
+        return max([0, *self.started, *(entry.generation for entry in self.twins)]) + 1
+
+    @property
+    def elsewhere(self) -> Entry | None:
+        """The first publication of these bytes, if they were only ever published, and begun, under other names."""
+        own = self.open or any(entry.file.uri == self.uri for entry in self.twins)
+        return self.twins[0] if self.twins and not own else None
 
 
 def fate_of(source: Source, file: SourceFile, known: Known, *, hash_it: bool, request: GenerationRequest | None, run_id: str) -> Sight:
@@ -106,48 +197,82 @@ def fate_of(source: Source, file: SourceFile, known: Known, *, hash_it: bool, re
     earlier = known.by_uri(file.uri)
     same = next((entry for entry in reversed(earlier) if source.same_version(file, entry.file)), None)
     if same:
-        return _published(same.fingerprint, file, known, request, run_id)
-    if not (earlier or hash_it or known.ledger.has_size(file.size)):
+        return _by_bytes(_History.of(file, same.fingerprint, known), request, run_id)
+    if not (earlier or hash_it or known.ledger.has_size(file.size) or known.begun(file.uri)):
         return Sight(Fate.NEW, "never seen before")
-    return _by_bytes(source.fingerprint(file), file, earlier, known, request, run_id)
+    return _by_bytes(_History.of(file, source.fingerprint(file), known), request, run_id)
 
 
-def _by_bytes(
-    fingerprint: str, file: SourceFile, earlier: list[Entry], known: Known, request: GenerationRequest | None, run_id: str
-) -> Sight:
-    twins = known.by_fingerprint(fingerprint)
-    if any(entry.file.uri == file.uri for entry in twins):
-        return _published(fingerprint, file, known, request, run_id)
-    if twins:
-        first = twins[0]
-        return Sight(Fate.DUPLICATE, f"the same bytes {_when(first)}, as `{first.file.uri}`", fingerprint, duplicate_of=first.file.uri)
-    if earlier:
-        last = earlier[-1]
-        reason = f"other bytes of this name (`{last.fingerprint[:16]}`) {_when(last)}"
-        return Sight(Fate.CHANGED, reason, fingerprint, supersedes=last.fingerprint)
-    return Sight(Fate.NEW, "never seen before", fingerprint)
+def _by_bytes(has: _History, request: GenerationRequest | None, run_id: str) -> Sight:
+    first = has.elsewhere
+    if first and request is None:
+        reason = f"the same bytes {_when(first)}, as `{first.file.uri}`{_since(has)}"
+        return Sight(Fate.DUPLICATE, reason, has.fingerprint, duplicate_of=first.file.uri, left=has.left)
+    if has.supersedes:
+        return _correction(has)
+    if has.latest:
+        return _published(has, request, run_id)
+    return _new(has, request)
 
 
-def _published(fingerprint: str, file: SourceFile, known: Known, request: GenerationRequest | None, run_id: str) -> Sight:
-    """The bytes are in the ledger under this name: nothing to do, unless a person asked for a new generation or one was left unfinished."""
-    entries = known.by_fingerprint(fingerprint)
-    last = max(entries, key=lambda entry: entry.generation)
-    sight = Sight(Fate.PUBLISHED, f"the same bytes {_when(last)}{_since(last, file, known)}", fingerprint, last.generation)
-    open_one = max(known.ledger.started(fingerprint), default=0)
+def _correction(has: _History) -> Sight:
+    told = [f"other bytes of this name (`{has.latest.fingerprint[:16]}`) {_when(has.latest)}"] if has.latest else []
+    told = told if has.latest and has.latest.fingerprint != has.fingerprint else []
+    told += map(_left, has.left)
+    if has.next > 1:
+        told.append(f"{'going on with' if has.open else 'these bytes were there before: they become'} generation {has.next}")
+    first = has.elsewhere
+    return Sight(Fate.CHANGED, "; ".join(told), has.fingerprint, has.next, has.supersedes, first.file.uri if first else None, left=has.left)
+
+
+def _left(one: Begun) -> str:
+    places = ", ".join(f"`{p.topic}` partition {p.partition} offsets {p.first} to {p.last}" for p in one.outputs[:3])
+    more = f" and {len(one.outputs) - 3} more ranges" if len(one.outputs) > 3 else ""
+    return (
+        f"other bytes of this name (`{one.fingerprint[:16]}`) were begun by run `{one.run_id}` and not finished, and their rows "
+        f"{one.first_row} to {one.last_row} stay visible ({places}{more})"
+    )
+
+
+def _published(has: _History, request: GenerationRequest | None, run_id: str) -> Sight:
+    """The bytes are what the ledger has last under this name: nothing to do, unless a person asked for a new generation or one was left unfinished."""
+    last = max(has.twins, key=lambda entry: entry.generation)
+    sight = Sight(Fate.PUBLISHED, f"the same bytes {_when(last)}", has.fingerprint, last.generation)
+    open_one = max(has.started, default=0)
     if open_one > last.generation:
         reason = request.reason if request else "an earlier run left it unfinished"
         return replace(sight, fate=Fate.NEW, generation=open_one, reason=f"going on with generation {open_one}: {reason}")
     if request is None or last.identity.run_id == run_id:
         return sight
-    reason = f"published anew as generation {last.generation + 1}: {request.reason}"
-    return replace(sight, fate=Fate.NEW, generation=last.generation + 1, reason=reason)
+    return _anew(replace(sight, generation=has.next), request)
 
 
-def _since(entry: Entry, file: SourceFile, known: Known) -> str:
-    latest = (known.by_uri(file.uri) or [entry])[-1]
-    if latest.fingerprint == entry.fingerprint:
-        return ""
-    return f"; since then other bytes of this name (`{latest.fingerprint[:16]}`) {_when(latest)}"
+def _new(has: _History, request: GenerationRequest | None) -> Sight:
+    """Nothing is complete under this name. What is begun of these bytes, under whatever name, is gone on with, or left as it is for a new generation."""
+    first, begun = has.elsewhere, max(has.started, default=0)
+    if request and first:
+        return _anew(Sight(Fate.NEW, "", has.fingerprint, has.next, duplicate_of=first.file.uri), request)
+    if request and begun == 1:
+        return _anew(Sight(Fate.NEW, "", has.fingerprint, 2, left=has.begun), request)
+    return Sight(Fate.NEW, "an earlier run left it unfinished" if begun else "never seen before", has.fingerprint, max(begun, 1))
+
+
+def _anew(sight: Sight, request: GenerationRequest) -> Sight:
+    left = "".join(f"; generation {one.generation}, begun by run `{one.run_id}`, stays visible in part" for one in sight.left)
+    copy = f", though the same bytes are published as `{sight.duplicate_of}`" if sight.duplicate_of else ""
+    reason = f"published anew as generation {sight.generation}{copy}: {request.reason}{left}"
+    return replace(sight, fate=Fate.NEW, reason=reason)
+
+
+def _since(has: _History) -> str:
+    """Of a copy: what its name had published before, which stays as it is."""
+    left = "".join(f"; {_left(one)}" for one in has.left)
+    if has.latest is None:
+        return left
+    stays = (
+        f"; what this name had before (`{has.latest.fingerprint[:16]}`) stays published (`--generation new` publishes these bytes instead)"
+    )
+    return stays + left
 
 
 def _when(entry: Entry) -> str:

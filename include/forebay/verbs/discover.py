@@ -13,6 +13,7 @@ from forebay.config import paths
 from forebay.config.pipeline import ReadyWhen
 from forebay.contracts import Source
 from forebay.errors import FileChangedError, RetryableError, TopicMissingError
+from forebay.index import projection
 from forebay.model import Fate, FileRun, Plan, SourceFile, Status, Window
 from forebay.verbs._fates import GenerationRequest, Known, Published, Sight, fate_of
 from forebay.verbs.context import Context
@@ -60,11 +61,20 @@ def discover(
                     raise
                 unknown = _run(ctx, window, run_id, file, Sight(Fate.INCOMPLETE, "its bytes could not be looked at"))
                 seen.append(failed(unknown, error))
+        _index_left(ctx, ledger, seen)
     files = tuple(sorted(seen, key=lambda run: run.file.uri))
     for run in files:
         events.emit(events.FILE_SEEN, uri=run.file.uri, fate=run.fate.value, reason=run.reason)
     ready = contract.waits_for is None and not any(run.fate is Fate.INCOMPLETE and run.status is not Status.FAILED for run in files)
     return Plan(run_id, ctx.pipeline.pipeline, window, files, _note(look, contract, window), ready)
+
+
+def _index_left(ctx: Context, ledger: Published, seen: list[FileRun]) -> None:
+    """What stays half published is visible: its records can be traced."""
+    for run in seen:
+        for one in run.left:
+            receipts = ledger.receipts(one.fingerprint, one.generation)
+            projection.project_receipts(ctx.project.index, run.pipeline, run.file.uri, one.run_id, receipts)
 
 
 @contextmanager
@@ -202,6 +212,7 @@ def _run(ctx: Context, window: Window, run_id: str, file: SourceFile, sight: Sig
         generation=sight.generation,
         supersedes=sight.supersedes,
         duplicate_of=sight.duplicate_of,
+        left=sight.left,
     )
 
 

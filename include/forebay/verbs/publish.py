@@ -77,7 +77,7 @@ def _origin(ctx: Context, stage: Stage, verdict: Verdict | None) -> Origin:
 
 
 def _completion(file: FileRun) -> Completion:
-    reason = file.reason if file.generation > 1 else None
+    reason = file.reason if file.generation > 1 or file.left else None
     decision = file.decision.value if file.decision else None
     who = (decision, file.decided_by, file.decision_reason)
     return Completion(reason, file.supersedes, file.duplicate_of, *who, file.window, decided_at=file.decided_at)
