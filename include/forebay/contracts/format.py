@@ -18,11 +18,12 @@ class Tolerance:
     """How far a file's columns may differ from the expected ones and still be read.
 
     `missing`: expected columns may be missing, and are null then. `misfits`: the share of a column's values that may be of another type before
-    the column counts as retyped, or, where types are inferred, before it gets a wider type. At 1, only a column without any fitting value is retyped.
+    the column counts as retyped, or, where types are inferred, before it gets a wider type. None: a column is retyped when none of its values
+    fits, and an inferred type fits them all.
     """
 
     missing: bool = False
-    misfits: float = 1.0
+    misfits: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

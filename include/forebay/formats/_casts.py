@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from forebay.config.types import Type
 from forebay.errors import ConfigError
-from forebay.formats._rules import ColumnRules
+from forebay.formats._rules import STRICT, ColumnRules
 from forebay.formats._types import to_duckdb
 from forebay.support.sql import literal, literals
 
@@ -59,9 +59,22 @@ def _bool(text: str, rules: ColumnRules) -> str:
 def _number(text: str, type_: Type, rules: ColumnRules) -> str:
     plain = _plain_number(text, rules)
     if type_.is_integer:
-        cast = f"try_cast({plain} AS {to_duckdb(type_)})"
-        return f"CASE WHEN CAST({cast} AS VARCHAR) = {plain} THEN {cast} END"
+        return _integer(plain, type_)
     return _decimal(plain, type_) if type_.kind == "decimal" else _float(plain, type_, rules)
+
+
+def _integer(text: str, type_: Type) -> str:
+    """`1001.0` is 1001: a column with nulls was made of floats on its way. Digits behind the point must be zeros."""
+    cast = f"try_cast({text} AS {to_duckdb(type_)})"
+    whole = rf"regexp_extract({text}, '^(0|-?[1-9][0-9]*)\.0+$', 1)"
+    return f"CASE WHEN CAST({cast} AS VARCHAR) = {text} THEN {cast} WHEN ends_with({text}, '0') THEN try_cast(nullif({whole}, '') AS {to_duckdb(type_)}) END"
+
+
+def strict_integer(text: str, type_: Type, rules: ColumnRules = STRICT) -> str:
+    """SQL: the integer that is written as one, without a point; for types that nobody declared."""
+    plain = _plain_number(text, rules)
+    cast = f"try_cast({plain} AS {to_duckdb(type_)})"
+    return f"CASE WHEN CAST({cast} AS VARCHAR) = {plain} THEN {cast} END"
 
 
 def _plain_number(text: str, rules: ColumnRules) -> str:

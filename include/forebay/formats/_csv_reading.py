@@ -55,7 +55,7 @@ class Reading:
     folder: Path
     layout: Layout
     uri: str
-    misfits: float
+    misfits: float | None
     notes: list[str]
     source: Source = field(init=False)
     dialect: Dialect = field(init=False)

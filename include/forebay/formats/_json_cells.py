@@ -1,7 +1,12 @@
 """The values of JSON objects as text, one DuckDB expression a column.
 
-DuckDB extracts tokens: strings in their quotes, numbers as text, except that numbers with a point or an exponent went through a double.
-Where a line holds more digits than a double keeps, the number's own text is searched in the line and must be the same double.
+DuckDB extracts tokens: strings in their quotes, numbers as text. Its parser reads more than JSON, takes the first of two keys, and numbers with
+a point or an exponent went through a double. So a line's tokens count only if the line shows that nothing of this matters:
+
+* plain: its quotes are as many as those of the tokens that were found and of their keys, and it has no `\\u`. Then it has these keys, each once,
+  and nothing else with a key or a string in it. If digits are at stake and it has no backslash, a number's own text stands behind its key.
+* regular: it is strictly JSON, its keys are distinct, and no digits are at stake.
+* any other line is read by `_json_text`.
 """
 
 from __future__ import annotations
@@ -10,44 +15,77 @@ from collections.abc import Sequence
 
 from forebay.config.types import Type
 from forebay.formats import _casts
+from forebay.formats._json_split import BACKSLASH, CARE, CLOSER, ESCAPE
 from forebay.formats._rules import STRICT, ColumnRules
 from forebay.formats._staging import Besides, Cell
 from forebay.support.sql import literal
 
+EXACT = "exact_members"
+"""The function of a line that `_json_reading` registers: the fault (or null), the line's keys as JSON (or null), and a token for each key."""
 NUMBERS = "('-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9')"
-# DuckDB's parser lets a comma before the last brace pass. A line that ends in a string and braces has none.
-_TRAILING_COMMA = r"""ends_with(line, ',}') OR (NOT ends_with(line, '"}') AND regexp_matches(line, ',\s*[}\s]*$'))"""
-# Every key that is written compactly has one `":`; strings can only hold `\":`. So as many of them as tokens were found, and no blank behind
-# a quote, mean that the object has these keys, each once. Any other line is looked at closely.
-_PLAIN = r"""j IS NOT NULL AND list_count(x) > 0 AND (strlen(line) - strlen(replace(line, '":', ''))) = 2 * list_count(x)
-AND NOT regexp_matches(line, '"\s')"""
-# More digits than a double surely keeps (15), or nearly so with a point among them; or so near to zero that a double may be zero.
-_LONG = "regexp_matches(line, '[0-9.]{16,}|[eE]-[0-9]{3}')"
-_KEYS = "CASE WHEN plain OR j IS NULL THEN NULL ELSE array_to_string(json_keys(j), chr(31)) END"
-_WRONG_LINE = """CASE WHEN plain THEN NULL WHEN j IS NULL THEN 'not a JSON object: the text is malformed'
-WHEN json_type(j) <> 'OBJECT' THEN concat('not a JSON object: ', left(line, 80))
-WHEN len(json_keys(j)) <> len(list_distinct(json_keys(j))) THEN 'a key is there twice' END"""
+_IN_STRING = r'''"(?:[^"\\]|\\.)*"'''
+# Outside of strings, what is valid to DuckDB and no JSON has a comma before a closing bracket, or letters that only NaN and Infinity have.
+_STRICT = rf"(?:[^\",nNiI]|null|{_IN_STRING}|,[ \t\r\n]*(?:[^ \t\r\n\]}}\",nNiI]|null|{_IN_STRING}))*"
+_LF = "chr(10)"  # no token has one: JSON must escape it
 # Stands before the token of a value that is no string where one must be: JSON text never decodes to it by accident.
 _NO_STRING = "\x01\x00not a string\x00"
 
 
-def source(lines: str, keys: Sequence[str], real: bool = False) -> str:
-    """SQL of a table with `line`, `j` (the line as JSON, null if it is none) and `x` (a list of tokens, in the order of `keys`).
+def source(lines: str, keys: Sequence[str], texts: bool = False) -> str:
+    """SQL of a table with `line`, `row`, `octets`, `j` (the line as JSON, null if it is none), `x` (a list of tokens, in the order of `keys`), `rest` (all
+    keys as JSON, null where they are among `keys`) and `wrong` (why the line is no row).
 
-    `plain` says that a line has these keys and no others, each once; `long` (if `real`) that numbers of it may be short of digits.
+    `texts`: numbers are wanted as text, too. `close` says that the numbers of `x` may be short of digits, and that their text stands behind their keys.
     """
     pointers = ", ".join(literal(_pointer(key)) for key in keys)
-    valid = f"CASE WHEN json_valid(line) AND NOT ({_TRAILING_COMMA}) THEN CAST(line AS JSON) END"
-    parsed = f"SELECT line, {valid} AS j FROM (SELECT c0 AS line FROM {lines} WHERE c0 IS NOT NULL)"
-    tokens = f"SELECT line, j, CAST(json_extract(j, [{pointers}]::VARCHAR[]) AS VARCHAR[]) AS x FROM ({parsed})"
-    return f"(SELECT line, j, x, {_PLAIN} AS plain, {_LONG if real else 'false'} AS long FROM ({tokens}))"
+    read = f"SELECT *, TRY_CAST(line AS JSON) AS j FROM {lines}"
+    tokens = f"SELECT *, CAST(json_extract(j, [{pointers}]::VARCHAR[]) AS VARCHAR[]) AS x0 FROM ({read})"
+    joined = f"SELECT *, coalesce(array_to_string(x0, {_LF}), '') AS cat FROM ({tokens})"
+    signs = f"SELECT *, {_plain()} AS plain, {_risky(texts)} AS risky FROM ({joined})"
+    ways = f"SELECT *, plain AND risky AND flags & {BACKSLASH} = 0 AS close, {_regular()} AS regular FROM ({signs})"
+    closely = f"CASE WHEN NOT (plain AND (NOT risky OR close)) AND NOT regular THEN {EXACT}(line) END"
+    exact = f"SELECT *, {closely} AS e FROM ({ways})"
+    rest = "CASE WHEN e IS NOT NULL THEN e[2] WHEN NOT plain THEN CAST(to_json(json_keys(j)) AS VARCHAR) END"
+    found = "CASE WHEN e IS NULL THEN x0 ELSE e[3:] END"
+    return f"(SELECT line, row, octets, j, {found} AS x, close, {rest} AS rest, e[1] AS wrong FROM ({exact}))"
+
+
+def _plain() -> str:
+    """CASE, unlike AND, does not evaluate what it need not."""
+    quotes = "2 * list_count(x0) + strlen(cat) - strlen(replace(cat, '\"', ''))"
+    known = f"j IS NOT NULL AND list_count(x0) > 0 AND quotes = {quotes} AND flags & {ESCAPE} = 0"
+    return f"CASE WHEN NOT ({known}) THEN false WHEN flags & {CLOSER} = 0 THEN true ELSE {_strict()} END"
+
+
+def _risky(texts: bool) -> str:
+    """Whether a number among the tokens may be short of digits; of texts, any number with a point is."""
+    number, point = r"(?:^|\n)(?:-?[0-9]+[.e]|0(?:\n|$))", r"(?:^|\n)-?[0-9]+[.e]"
+    any_point = f"regexp_matches(cat, {literal(point)})" if texts else "false"
+    return f"CASE WHEN flags & {CARE} <> 0 THEN regexp_matches(cat, {literal(number)}) ELSE {any_point} END"
+
+
+def _regular() -> str:
+    distinct = "len(json_keys(j)) = len(list_distinct(json_keys(j)))"
+    return f"CASE WHEN plain OR risky OR j IS NULL THEN false WHEN json_type(j) = 'OBJECT' THEN {_strict()} AND {distinct} ELSE false END"
+
+
+def _strict() -> str:
+    return f"regexp_full_match(line, {literal(_STRICT)})"
+
+
+def objects(lines: str, keys: Sequence[str] = ()) -> str:
+    """SQL of a table with `keys` and `x` (a list of tokens, in the order of `keys`) of each line that is a JSON object, whatever else is wrong with it."""
+    pointers = ", ".join(literal(_pointer(key)) for key in keys)
+    read = f"SELECT *, TRY_CAST(line AS JSON) AS j FROM {lines}"
+    tokens = f"CAST(json_extract(j, [{pointers}]::VARCHAR[]) AS VARCHAR[])"
+    return f"(SELECT json_keys(j) AS keys, {tokens} AS x FROM ({read}) WHERE CASE WHEN json_type(j) = 'OBJECT' THEN {_strict()} ELSE false END)"
 
 
 def _pointer(key: str) -> str:
     return "/" + key.replace("~", "~0").replace("/", "~1")
 
 
-BESIDES = Besides(raw="line", rest=_KEYS, wrong=_WRONG_LINE)
+BESIDES = Besides(raw="line", rest="rest", wrong="wrong", kept={"__number": "row", "__size": "octets"}, lengths="__text")
 """What is taken from a line besides its columns."""
 
 
@@ -70,15 +108,15 @@ def _text(token: str, name: str, type_: Type, loose: bool) -> str:
     """SQL: the token's text as the type's cast wants it. Tokens that cannot be of the type are left to fail there, quotes and all."""
     string = f"WHEN starts_with({token}, '\"') THEN {_unquoted(token)}"
     if loose:
-        nested = f"starts_with({token}, '{{') OR starts_with({token}, '[')"
-        marked = f"WHEN {nested} THEN concat({literal(_NO_STRING)}, {token})"
-        return f"CASE WHEN {token} = 'null' THEN NULL {string} {marked} ELSE {_exact(token, name)} END"
-    if type_.is_integer or type_.kind == "bool":
+        other = f"regexp_matches({token}, '^(?:[{{\\[nNiI]|-[nNiI])')"  # objects, lists, NaN and Infinity; null has gone before
+        marked = f"WHEN {other} THEN concat({literal(_NO_STRING)}, {token})" if type_.kind == "string" else ""
+        return f"CASE WHEN {token} = 'null' THEN NULL {string} {marked} ELSE {_own(token, name)} END"
+    if type_.kind == "bool":
         return f"nullif({token}, 'null')"
-    if type_.is_float:
-        return f"CASE WHEN {token} <> 'null' THEN {_exact(token, name)} END"
+    if type_.is_integer or type_.is_float:
+        return f"CASE WHEN {token} <> 'null' THEN {_own(token, name)} END"
     if type_.kind == "decimal":
-        return f"CASE WHEN {token} = 'null' THEN NULL {string} ELSE {_exact(token, name)} END"
+        return f"CASE WHEN {token} = 'null' THEN NULL {string} ELSE {_own(token, name, plain=True)} END"
     return f"CASE {string} WHEN {token} <> 'null' THEN concat({literal(_NO_STRING)}, {token}) END"
 
 
@@ -87,10 +125,16 @@ def _unquoted(token: str) -> str:
     return f"CASE WHEN contains({token}, '\\') THEN {escaped} ELSE substr({token}, 2, length({token}) - 2) END"
 
 
-def _exact(token: str, name: str) -> str:
-    """The number's own text where its token may be short of digits; something that is no number if that text cannot be found for sure."""
+def _own(token: str, name: str, plain: bool = False) -> str:
+    """The number's own text where its token may be short of digits; something that is no number if that text is not the same number.
+
+    `plain`: a number with an exponent is wanted without it. Its token is that, and exact, as long as the number has no more than 15 digits.
+    """
     key = "".join(c if (c.isalnum() and c.isascii()) or c == "_" else rf"\x{{{ord(c):x}}}" for c in name)
     pattern = f'"{key}"' + r"\s*:\s*(-?[0-9][-+.0-9eE]*)"
     found = f"regexp_extract(line, {literal(pattern)}, 1)"
     same = f"CASE WHEN try_cast({found} AS DOUBLE) = try_cast({token} AS DOUBLE) THEN {found} ELSE concat('about ', {token}) END"
-    return f"CASE WHEN long AND contains({token}, '.') THEN {same} ELSE {token} END"
+    if plain:
+        same = f"CASE WHEN strlen({found}) <= 15 AND regexp_matches({found}, '[eE][-+]?[0-9]{{1,2}}$') THEN {token} ELSE {same} END"
+    passed = f"({token} = '0' OR regexp_matches({token}, '^-?[0-9]+[.e]'))"  # through a double
+    return f"CASE WHEN close AND {passed} THEN {same} ELSE {token} END"

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from decimal import Decimal
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from forebay.config.types import Type
 from forebay.contracts import Tolerance
 from forebay.errors import ConfigError, CorruptFileError
-from forebay.formats import _csv_scan, _json_cells, _staging
-from forebay.formats._casts import value
-from forebay.formats._lines import Lines, Multiline
+from forebay.formats import _json_cells, _json_text, _json_witness, _staging
+from forebay.formats._casts import strict_integer
+from forebay.formats._json_split import Splitter
 from forebay.formats._rules import STRICT
-from forebay.formats._text import Text
 from forebay.model import Drift, Snapshot, Stage
 from forebay.support.sql import parquet
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
 
     from forebay.formats.json_lines import JsonLinesSettings
 
-_NO_BYTE_OF_JSON = "\x01"  # a control character, which JSON must escape: a line has one field
+MOST_NAMES = 1_000  # keys that are told
+NESTED = Type("nested")
+"""What values are called that are all objects or lists; no column has this type."""
 
 
 @dataclass
@@ -37,9 +40,10 @@ class Reading:
     connection: duckdb.DuckDBPyConnection
     into: Path
     folder: Path
-    text: Text
+    text: Path
     uri: str
     tolerance: Tolerance
+    notes: tuple[str, ...] = ()
     _turns: Iterator[int] = field(default_factory=count)
 
     def stage(self, snapshot: Snapshot, types: Mapping[str, Type] | None, raw_bytes: int) -> Stage:
@@ -48,19 +52,54 @@ class Reading:
         _staging.check_names(list(declared), self.uri)
         self._check_rules(declared)
         cells = [self._cell(name, i, type_) for i, (name, type_) in enumerate(declared.items())]
-        turn = next(self._turns)
-        real = self.config.loose_scalars or any(type_.is_float or type_.kind == "decimal" for type_ in declared.values())
-        source = _json_cells.source(self._scan().source(turn), list(declared), real)
-        statement = _staging.select(cells, source, _json_cells.BESIDES)
-        typed = _staging.copy(self.connection, statement, self.folder)
-        refused = self._refused(turn)
+        self._register(declared)
+        typed, split = self._typed(cells)
+        refused = _staging.Refused(split.after, split.refused)
         drift = self._drift(typed, cells, declared) if types is not None else Drift()
-        notes = [*self.text.notes, *self._notes(typed, refused)]
+        notes = [*self.notes, *self._notes(split, declared)]
         inferred = types is None
         return _staging.finish(self.connection, self.into, snapshot, cells, typed, refused, None, raw_bytes, inferred, notes, drift)
 
-    def _scan(self) -> _csv_scan.Scan:
-        return _csv_scan.Scan(self.text.path, 1, _NO_BYTE_OF_JSON, None, record_bytes=self.config.max_record_bytes)
+    def _typed(self, cells: Sequence[_staging.Cell]) -> tuple[_staging.Typed, Splitter]:
+        """The typed records, which a second witness holds against the file. If they differ, it is read once more on one thread.
+
+        Raises `CorruptFileError` if they still do.
+        """
+        typed, split = self._read(cells)
+        told = _json_witness.difference(self.connection, typed, split, cells)
+        if told:
+            self.connection.execute("SET threads = 1")
+            typed, split = self._read(cells)
+            told = _json_witness.difference(self.connection, typed, split, cells)
+        if told:
+            way_out = "this is a fault of forebay or of its parser: report it with the file; nothing of it was published"
+            raise CorruptFileError(f"reading `{self.uri}`: what was read is not what the file holds: {told} ({way_out})", uri=self.uri)
+        return typed, split
+
+    def _read(self, cells: Sequence[_staging.Cell]) -> tuple[_staging.Typed, Splitter]:
+        with self._lines() as (lines, split):
+            source = _json_cells.source(lines, [cell.name for cell in cells], self.config.loose_scalars)
+            return _staging.copy(self.connection, _staging.select(cells, source, _json_cells.BESIDES), self.folder), split
+
+    @contextmanager
+    def _lines(self) -> Iterator[tuple[str, Splitter]]:
+        """The name of a table with the file's lines, and what is known of them once it was read."""
+        turn = next(self._turns)
+        name = f"lines_{turn}"
+        split = Splitter(self.text, self.folder / f"refused_{turn}.parquet", self.config.max_record_bytes)
+        self.connection.register(name, split.reader)
+        try:
+            yield name, split
+        finally:
+            self.connection.unregister(name)
+
+    def _register(self, types: Mapping[str, Type]) -> None:
+        """Make the exact reader of single lines known to DuckDB."""
+        from duckdb.func import PythonUDFType
+
+        not_numbers = any(rules.allow_nan for rules in self.config.columns.values())
+        read = _reader(types, not_numbers)
+        self.connection.create_function(_json_cells.EXACT, read, ["VARCHAR"], "VARCHAR[]", type=PythonUDFType.ARROW)
 
     def _cell(self, name: str, i: int, type_: Type) -> _staging.Cell:
         return _json_cells.cell(name, i, type_, self.config.columns.get(name, STRICT), self.config.loose_scalars)
@@ -70,24 +109,16 @@ class Reading:
         if stray:
             raise ConfigError(f"reading `{self.uri}`: the format has rules for `{stray[0]}`, which is no column of it", uri=self.uri)
 
-    def _refused(self, turn: int) -> _staging.Refused:
-        """Lines that are no text: not UTF-8, or too long."""
-        table = _csv_scan.refused(self.connection, turn, single=True)
-        if not table.num_rows:
-            return _staging.Refused(np.empty(0, np.int64))
-        lines = Lines.of(self.text.path, self.folder, empty=False)
-        found = _csv_scan.records(lines, table, Multiline.none(), 0)
-        told = _csv_scan.rejects(lines, table, found, (), set(), self.config.max_record_bytes)
-        return _staging.Refused(found.readable_before, told)
-
     def _drift(self, typed: _staging.Typed, cells: Sequence[_staging.Cell], declared: Mapping[str, Type]) -> Drift:
         retyped = _staging.retyped(self.connection, typed, cells, self.tolerance.misfits, self._kinds)
         return Drift(self._added(typed, declared), self._missing(typed, declared), retyped)
 
     def _added(self, typed: _staging.Typed, declared: Mapping[str, Type]) -> tuple[str, ...]:
         """Keys that are not expected."""
-        keys = f"SELECT DISTINCT unnest(string_split({_staging.REST}, chr(31))) FROM {parquet(typed.path)}"
-        found = self.connection.execute(f"{keys} WHERE {_staging.REST} <> '' AND {_staging.REASON} IS NULL ORDER BY 1").fetchall()
+        keys = f"SELECT DISTINCT unnest(from_json({_staging.REST}, '[\"VARCHAR\"]')) AS key FROM {parquet(typed.path)}"
+        where = f"{_staging.REST} IS NOT NULL AND {_staging.REASON} IS NULL"
+        known = len(declared)
+        found = self.connection.execute(f"{keys} WHERE {where} ORDER BY 1 LIMIT {known + MOST_NAMES}").fetchall()
         return tuple(key for (key,) in found if key not in declared)
 
     def _missing(self, typed: _staging.Typed, declared: Mapping[str, Type]) -> tuple[str, ...]:
@@ -95,11 +126,10 @@ class Reading:
         empty = [name for name in self._empty_columns(typed, declared) if name not in self.config.optional]
         if not empty:
             return ()
-        source = _json_cells.source(self._scan().source(next(self._turns)), empty)
         counts = ", ".join(f"count(x[{i + 1}])" for i in range(len(empty)))
-        [(objects, *found)] = self.connection.execute(
-            f"SELECT count(*) FILTER (json_type(j) = 'OBJECT'), {counts} FROM {source}"
-        ).fetchall()
+        with self._lines() as (lines, _):
+            asked = f"SELECT count(*), {counts} FROM {_json_cells.objects(lines, empty)}"
+            [(objects, *found)] = self.connection.execute(asked).fetchall()
         missing = tuple(name for name, lines in zip(empty, found, strict=True) if not lines) if objects else ()
         if missing and not self.tolerance.missing:
             names = ", ".join(f"`{name}`" for name in missing)
@@ -112,48 +142,87 @@ class Reading:
         [row] = self.connection.execute(f"SELECT {counts} FROM {parquet(typed.path)}").fetchall()
         return [name for name, values in zip(declared, row, strict=True) if not values]
 
-    def _notes(self, typed: _staging.Typed, refused: _staging.Refused) -> list[str]:
-        skipped = self.text.lines - typed.readable - len(refused.after)
-        return [f"empty lines skipped, not counted as rows: {skipped}"] if skipped > 0 else []
+    def _notes(self, split: Splitter, declared: Mapping[str, Type]) -> Iterator[str]:
+        if split.returns:
+            yield "lines end with CR"
+        if split.blank:
+            yield f"empty lines skipped, not counted as rows: {split.blank}"
 
     def _inferred(self) -> dict[str, Type]:
-        """A type for every key of the file: those of the first object in its order, then the others by name."""
-        source = _json_cells.source(self._scan().source(next(self._turns)), ())
-        objects = f"SELECT json_keys(j) AS keys FROM {source} WHERE json_type(j) = 'OBJECT'"
-        first = self.connection.execute(f"{objects} LIMIT 1").fetchall()
-        others = self.connection.execute(f"SELECT DISTINCT unnest(keys) AS key FROM ({objects}) ORDER BY 1").fetchall()
-        names = list(dict.fromkeys([*(first[0][0] if first else ()), *(key for (key,) in others)]))
+        """A type for every key of the file that has a name: those of the first object in its order, then the others by name."""
+        with self._lines() as (lines, _):
+            found = f"SELECT keys FROM {_json_cells.objects(lines)} LIMIT 1"
+            first = self.connection.execute(found).fetchall()
+        with self._lines() as (lines, _):
+            found = f"SELECT DISTINCT unnest(keys) AS key FROM {_json_cells.objects(lines)} ORDER BY 1"
+            others = self.connection.execute(found).fetchall()
+        names = list(dict.fromkeys(name for name in (*(first[0][0] if first else ()), *(key for (key,) in others)) if name))
         if not names:
             raise CorruptFileError(
                 f"reading `{self.uri}`: it has no line with a JSON object to infer columns from (declare them)", uri=self.uri
             )
-        return dict(zip(names, self._kinds(names), strict=True))
-
-    def _kinds(self, names: Sequence[str]) -> list[Type]:
-        source = _json_cells.source(self._scan().source(next(self._turns)), names)
-        counts = ", ".join(sql for i in range(len(names)) for sql in _counts(f"x[{i + 1}]"))
-        [row] = self.connection.execute(f"SELECT {counts} FROM {source}").fetchall()
-        width = len(row) // len(names)
-        return [self._kind(name, row[i * width : (i + 1) * width]) for i, name in enumerate(names)]
-
-    def _kind(self, name: str, counts: Sequence[int]) -> Type:
-        strings, words, numbers, integers, nested = counts
-        if nested and not (strings or words or numbers):
+        kinds = dict(zip(names, self._kinds(names), strict=True))
+        nested = [f"`{name}`" for name, kind in kinds.items() if kind == NESTED]
+        if nested:
             raise CorruptFileError(
-                f"reading `{self.uri}`: the values of `{name}` are objects or lists (declare the columns to be read, without it)",
+                f"reading `{self.uri}`: the values of {', '.join(nested)} are objects or lists (declare the columns to be read, without them)",
                 uri=self.uri,
             )
-        if strings:
+        return kinds
+
+    def _kinds(self, names: Sequence[str]) -> list[Type]:
+        counts = ", ".join(sql for i in range(len(names)) for sql in _counts(f"x[{i + 1}]"))
+        with self._lines() as (lines, _):
+            [row] = self.connection.execute(f"SELECT {counts} FROM {_json_cells.objects(lines, names)}").fetchall()
+        width = len(row) // len(names)
+        return [self._kind(row[i * width : (i + 1) * width]) for i in range(len(names))]
+
+    def _kind(self, counts: Sequence[int]) -> Type:
+        """The type of the most general kind of values, or of that kind which all but a few (`Tolerance.misfits`) are of."""
+        strings, words, numbers, integers, nested = counts
+        if nested and not (strings or words or numbers):
+            return NESTED
+        least = (1 - (self.tolerance.misfits or 0)) * (strings + words + numbers + nested)
+        if strings and not max(words, numbers) >= least > 0:
             return Type("string")
-        if numbers:
+        if numbers and (numbers >= least or not words >= least):
             return Type("int64" if integers == numbers else "float64")
         return Type("bool" if words else "string")
+
+
+def _reader(types: Mapping[str, Type], not_numbers: bool) -> Callable[[pa.ChunkedArray], pa.Array]:
+    """`_json_cells.EXACT`, for those keys."""
+    import pyarrow as pa
+
+    names = list(types)
+    columns, decimals = set(names), {name for name, type_ in types.items() if type_.kind == "decimal"}
+
+    def read(line: str) -> list[str | None]:
+        try:
+            found = dict(_json_text.members(line, not_numbers))
+        except _json_text.NotJson as error:
+            return [str(error), None, *[None] * len(names)]
+        if not not_numbers and (strange := [name for name in found if found[name] in _json_text.NOT_NUMBERS and name not in columns]):
+            return [f"{found[strange[0]]} is no JSON", None, *[None] * len(names)]
+        unknown = json.dumps(list(found)) if found.keys() - columns else None
+        tokens = (found.get(name) for name in names)
+        return [None, unknown, *(_plain(token) if name in decimals else token for name, token in zip(names, tokens, strict=True))]
+
+    return lambda lines: pa.array([read(line) for line in lines.to_pylist()], pa.list_(pa.string()))
+
+
+def _plain(token: str | None) -> str | None:
+    """A number of at most 15 characters without its exponent; anything else as it is."""
+    if token is None or token[0] not in "-0123456789" or len(token) > 15 or "e" not in token.lower():
+        return token
+    exponent = int(token.lower().split("e")[1])
+    return format(Decimal(token), "f") if abs(exponent) < 40 else token
 
 
 def _counts(token: str) -> list[str]:
     """SQL: how many tokens are strings, true or false, numbers, numbers that are int64, and nested."""
     first = f"substr({token}, 1, 1)"
-    integer = value(token, Type("int64"), STRICT)
+    integer = strict_integer(token, Type("int64"))
     return [
         f"count(*) FILTER ({first} = '\"')",
         f"count(*) FILTER ({first} IN ('t', 'f'))",

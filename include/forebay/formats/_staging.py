@@ -6,8 +6,8 @@ file order, with two helper columns that are null for good rows. Only if some ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,10 +96,14 @@ class Besides:
     wrong: str | None = None
     line: str | None = None
     """All text of a record, never null: its bytes are counted, and a print of it is kept, for a second witness (`_witness`)."""
+    kept: Mapping[str, str] = field(default_factory=dict)
+    """Columns for a second witness, by name."""
+    lengths: str | None = None
+    """The name of another one: the bytes of the record's strings."""
 
     @property
     def columns(self) -> list[str]:
-        named = [(RAW, self.raw), (REST, self.rest), (_WRONG, self.wrong), (LINE, self.line)]
+        named = [(RAW, self.raw), (REST, self.rest), (_WRONG, self.wrong), (LINE, self.line), *self.kept.items()]
         return [f"{sql} AS {name}" for name, sql in named if sql]
 
 
@@ -118,6 +122,10 @@ def select(cells: Sequence[Cell], source: str, besides: Besides = Besides()) -> 
     final += [f"CASE WHEN {bad} THEN {RAW} END AS {RAW}"] if besides.raw else []
     final += [REST] if besides.rest else []
     final += [f"CAST(strlen({LINE}) AS BIGINT) AS {OCTETS}", f"{print_of(LINE)} AS {PRINT}"] if besides.line else []
+    final += list(besides.kept)
+    if besides.lengths:
+        texts = [f"coalesce(strlen(v{i}), 0)" for i, cell in enumerate(cells) if cell.type.kind == "string"]
+        final.append(f"{' + '.join(texts) or '0'} AS {besides.lengths}")
     inner = f"SELECT {', '.join(held + besides.columns)} FROM {source}"
     return f"SELECT {', '.join(final)} FROM (SELECT *, {', '.join(values)} FROM ({inner}))"
 
@@ -166,10 +174,11 @@ def retyped(
     connection: duckdb.DuckDBPyConnection,
     typed: Typed,
     cells: Sequence[Cell],
-    misfits: float,
+    misfits: float | None,
     types: Callable[[list[str]], Sequence[Type | None]],
 ) -> tuple[Retyped, ...]:
     """The columns of which no value fits, or more than a share of `misfits` does not; `types` names the types that columns have in the file."""
+    share = 1.0 if misfits is None else misfits
     if not typed.bad:
         return ()
     names = f"SELECT unnest(string_split({COLUMNS}, {_SEPARATOR})) AS name FROM {parquet(typed.path)} WHERE {REASON} IS NOT NULL"
@@ -179,7 +188,7 @@ def retyped(
         return ()
     counts = ", ".join(f"count({quoted(cell.name)})" for cell in found)
     [fitting] = connection.execute(f"SELECT {counts} FROM {parquet(typed.path)}").fetchall()
-    over = [cell for cell, fit in zip(found, fitting, strict=True) if not fit or bad[cell.name] > misfits * (bad[cell.name] + fit)]
+    over = [cell for cell, fit in zip(found, fitting, strict=True) if not fit or bad[cell.name] > share * (bad[cell.name] + fit)]
     new = types([cell.name for cell in over]) if over else ()
     return tuple(Retyped(cell.name, str(cell.type), str(type_ or STRING)) for cell, type_ in zip(over, new, strict=True))
 
@@ -290,7 +299,7 @@ def _mistyped(connection: duckdb.DuckDBPyConnection, typed: Typed, raw: Raw | No
 
     if not typed.bad:
         return
-    text = "NULL::BLOB" if raw else f"encode({RAW})"
+    text = "NULL::BLOB" if raw else f"encode(regexp_replace({RAW}, '\\r?\\n?$', ''))"
     names = f"CASE WHEN {COLUMNS} = '' THEN [] ELSE string_split({COLUMNS}, {_SEPARATOR}) END"
     query = (
         f"SELECT {ROW}, CASE WHEN {COLUMNS} = '' THEN 'parse' ELSE 'schema' END AS stage, {names} AS columns, {REASON} AS reason, {text} AS raw, "

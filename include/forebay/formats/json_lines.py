@@ -12,7 +12,7 @@ from forebay.contracts import Format, Settings, StageWriter
 from forebay.formats._duck import connect, scratch
 from forebay.formats._encoding import Encoding
 from forebay.formats._rules import ColumnRules
-from forebay.formats._text import prepare
+from forebay.formats._text import decoded
 from forebay.model import Column, Snapshot, Stage
 
 
@@ -39,10 +39,12 @@ class JsonLines(Format[JsonLinesSettings]):
 
     def read(self, snapshot: Snapshot, plain: Path, columns: tuple[Column, ...] | None, into: StageWriter) -> Stage:
         from forebay.formats._json_reading import Reading
+        from forebay.formats._json_shape import refuse_other_shapes
 
         uri = snapshot.file.uri
         types = {column.name: parse(column.type) for column in columns} if columns is not None else None
         with scratch(into) as folder, connect(into, folder, uri) as connection:
-            text = prepare(plain, folder, self.config.encoding, None, uri)
-            reading = Reading(self.config, connection, into.folder, folder, text, uri, into.tolerance)
+            text = decoded(plain, folder, self.config.encoding, uri)
+            refuse_other_shapes(text.path, uri)
+            reading = Reading(self.config, connection, into.folder, folder, text.path, uri, into.tolerance, text.notes)
             return reading.stage(snapshot, types, plain.stat().st_size)

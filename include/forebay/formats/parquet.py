@@ -167,10 +167,11 @@ class _Writer:
         self.stretches.append(Stretch(groups, range(last.staged.stop, self._groups), first, self.rows - first, aside))
         self._told = self.rejected
 
-    def retyped(self, misfits: float) -> tuple[Retyped, ...]:
+    def retyped(self, misfits: float | None) -> tuple[Retyped, ...]:
         """The columns of which no value fits, or more than a share of `misfits` does not."""
+        share = 1.0 if misfits is None else misfits
         counts = zip(self.plan, self.bad, self.fitting, strict=True)
-        over = [reading for reading, bad, fit in counts if bad and (not fit or bad > misfits * (bad + fit))]
+        over = [reading for reading, bad, fit in counts if bad and (not fit or bad > share * (bad + fit))]
         return tuple(Retyped(r.name, str(r.type), str(own(r.found, r.logical) or STRING)) for r in over)
 
     def _keep(self, batch: pa.RecordBatch) -> None:

@@ -1,0 +1,130 @@
+"""A second witness of JSON lines: what was staged is held against the file's bytes, in ways that do not share the parser.
+
+Each typed record carries the number and the length that the splitter gave its line: the numbers must be those of all lines, in order, each once; the
+strings of each record must be as long in the file that was written as they were when they were read; and the values of some lines, those at the
+limits of blocks among them, are read again by `_json_text` and Python and must be the same.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, time
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from forebay.formats import _staging
+from forebay.formats._json_split import Splitter
+from forebay.formats._json_text import NotJson, members
+from forebay.formats._lines import row_numbers
+from forebay.support.sql import parquet, quoted
+
+if TYPE_CHECKING:
+    import duckdb
+
+NUMBER, SIZE, TEXT = "__number", "__size", "__text"
+SAMPLES = 200
+"""How many lines are read again."""
+
+
+def difference(connection: duckdb.DuckDBPyConnection, typed: _staging.Typed, split: Splitter, cells: Sequence[_staging.Cell]) -> str | None:
+    """The first difference between the typed records and the lines of the file, in words; None: there is none."""
+    return _by_place(typed, split) or _by_length(connection, typed, cells) or _by_value(connection, typed, split, cells)
+
+
+def _by_place(typed: _staging.Typed, split: Splitter) -> str | None:
+    import pyarrow.parquet as pq
+
+    wanted = split.rows - len(split.after)
+    if typed.readable != wanted:
+        counts = f"{wanted} lines with text were counted, {typed.readable} were read"
+    else:
+        counts = f"{wanted} lines were counted and read, but not in order"
+    first = octets = 0
+    with pq.ParquetFile(typed.path) as file:
+        for batch in file.iter_batches(columns=[NUMBER, SIZE]):
+            numbers = batch.column(0).to_numpy()
+            expected = row_numbers(split.after, first, len(numbers))
+            if len(at := np.flatnonzero(numbers != expected)):
+                return f"{counts}; they part at line {int(expected[at[0]])}"
+            first += len(numbers)
+            octets += int(batch.column(1).to_numpy().sum())
+    if typed.readable != wanted:
+        return f"{counts}; they part at line {int(row_numbers(split.after, first, 1)[0])}"
+    return None if octets == split.handed else f"{split.handed} bytes were counted, {octets} were read"
+
+
+def _by_length(connection: duckdb.DuckDBPyConnection, typed: _staging.Typed, cells: Sequence[_staging.Cell]) -> str | None:
+    texts = [cell.name for cell in cells if cell.type.kind == "string"]
+    if not texts:
+        return None
+    lengths = " + ".join(f"coalesce(strlen({quoted(name)}), 0)" for name in texts)
+    asked = f"SELECT count(*), min({NUMBER}) FROM {parquet(typed.path)} WHERE {_staging.REASON} IS NULL AND {TEXT} <> {lengths}"
+    [(count, first)] = connection.execute(asked).fetchall()
+    return f"the strings of {count} lines are not as long as they were; the first is line {first}" if count else None
+
+
+def _by_value(connection: duckdb.DuckDBPyConnection, typed: _staging.Typed, split: Splitter, cells: Sequence[_staging.Cell]) -> str | None:
+    chosen = split.sample(SAMPLES)
+    plain = [cell for cell in cells if cell.type.kind in _SAME]
+    if not chosen or not plain:
+        return None
+    names = ", ".join([NUMBER, *(quoted(cell.name) for cell in plain)])
+    rows = ", ".join(map(str, chosen))
+    asked = f"SELECT {names} FROM {parquet(typed.path)} WHERE {NUMBER} IN ({rows}) AND {_staging.REASON} IS NULL"
+    for number, *values in connection.execute(asked).fetchall():
+        try:
+            own = dict(members(chosen[number], not_numbers=True))
+        except NotJson:
+            return f"line {number} is no JSON and was read"
+        for cell, held in zip(plain, values, strict=True):
+            token = own.get(cell.name, "null")
+            if not _SAME[cell.type.kind](token, held):
+                return f"column `{cell.name}` of line {number} is not what the line says"
+    return None
+
+
+def _text(token: str, held: Any) -> bool:
+    return held is None if token == "null" else held == (json.loads(token) if token[0] == '"' else token)
+
+
+def _number(token: str, held: Any) -> bool:
+    if token == "null" or held is None:
+        return (token == "null") == (held is None)
+    try:
+        return Decimal(token.strip('"')) == Decimal(held)
+    except InvalidOperation:
+        return True  # written as the column's settings allow: thousands, another point
+
+
+def _float(token: str, held: Any) -> bool:
+    if token == "null" or held is None:
+        return (token == "null") == (held is None)
+    try:
+        return math.isnan(held) or float(token.strip('"')) == held
+    except ValueError:
+        return True
+
+
+def _moment(kind: type[date | datetime | time]) -> Any:
+    def same(token: str, held: Any) -> bool:
+        if token == "null" or held is None:
+            return (token == "null") == (held is None)
+        try:
+            return bool(kind.fromisoformat(json.loads(token)) == held)
+        except (ValueError, TypeError):
+            return True  # written in the format of the column
+
+    return same
+
+
+_INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "decimal")
+_SAME: Mapping[str, Any] = (
+    dict.fromkeys(_INTEGERS, _number)
+    | {"string": _text, "float64": _float}
+    | {"date": _moment(date), "time": _moment(time), "timestamp": _moment(datetime)}
+)
+"""Whether a value is what its token says, by kind of type."""
