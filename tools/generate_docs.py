@@ -1,10 +1,10 @@
-"""Writes what is generated from the models: include/schemas/pipeline.schema.json and docs/pipeline-reference.md (`make docs`)."""
+"""Writes what is generated from the models: include/schemas/pipeline.schema.json docs/pipeline-reference.md and docs/changed-settings.md (`make docs`)."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from forebay.config import schema
+from forebay.config import changes, schema
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -14,6 +14,7 @@ def generated() -> dict[Path, str]:
     return {
         Path("include/schemas/pipeline.schema.json"): schema.json_schema_text(),
         Path("docs/pipeline-reference.md"): schema.reference(),
+        Path("docs/changed-settings.md"): changes.page(),
     }
 
 

@@ -87,7 +87,7 @@ def base(name: str) -> dict[str, Any]:
         "schema": {"columns": {"id": "int64", "name": "string", "day": "date"}},
         "quality": {"suite": "rows", "steward": {"on": "block"}},
         "record": {"key": ["id"], "value": {"type": "json"}, "headers": "standard"},
-        "topic": {"name": name, "partitions": 2, "manage": "create"},
+        "topic": {"name": name, "partitions": 2, "manage": "create", "config": {"retention.ms": -1}},
         "publish": {"transaction_timeout": "10s", "chunk": {"rows": 100}},
         "settle": {"type": "keep"},
     }

@@ -17,6 +17,7 @@ from tests.simulation.world import Clock, Coordinator, Partition
 
 SETTLED = 300.0  # seconds after the last fault in which everything must have come to its end
 FATED = (*STEPS, "Abort", "Abort")  # few attempts come to an abort
+RESTLESS = 0.3  # share of histories in which settings are changed
 MOMENTS = ("before", "after", "during")
 
 
@@ -28,6 +29,7 @@ class Options:
     publication: Callable[[Task, Protections], Any] = Publication
     verification: bool = True  # KIP-890 part 1
     change_plan: float = 0.1  # how often attempts come with different plans
+    fixed_ids: bool = True  # a file's transactional.id hangs on nothing that can be set; else it moves with a setting, as it did once
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +66,13 @@ class History:
         self.pace = 0.2 * 50.0 ** random()  # seconds that a chunk's rows take at most, sometimes more than the timeout
         self.doom = (0.3, 0.6, 0.9)[int(random() * 3)]  # how many attempts meet a fate
         self.close_aborts, self.snapshot = seed % 3 == 0, seed % 2 == 0
+        self.settings = Random(f"settings/{seed}").random  # of its own: whether settings change shifts nothing else of a history
+        self.restless = self.settings() < RESTLESS
         self.topics = [*(Partition(f"data-{n}", self.clock) for n in range(DATA)), Partition("quarantine", self.clock)]
         self.ledger = Partition("ledger", self.clock)
         self.files = self._files()
         self.checker = Checker(self.files, self.topics, self.ledger)
+        self.known_plans: dict[int, list[Plan]] = {file.number: [] for file in self.files}
         self.workers = [worker for file in self.files for worker in self._workers(file)]
         self._plan_strangers()
         if random() < 0.3:
@@ -89,6 +94,7 @@ class History:
         """Two or three places where the file's task runs: a schedule and a backfill, or a first copy that Airflow lost sight of."""
         random = self.random
         plans = self._plans(file)
+        self.known_plans[file.number] += plans
         workers = []
         for n in range(2 + int(random() * 2) if file.number == 0 else 1):
             plan = plans[int(random() * len(plans))]
@@ -138,6 +144,26 @@ class History:
         moment = MOMENTS[int(random() * (2 if step in LOCAL else 3))]
         return Fate(kind, step, 1 + int(5 * random() ** 3), moment, seconds)
 
+    def change_settings(self, worker: Worker) -> None:
+        """Between two attempts somebody edits the pipeline: how many files work at once, or what decides how the file is cut."""
+        random = self.settings
+        if not self.restless or self.clock.now >= self.quiet or random() >= 0.5:
+            return
+        if random() < 0.7:
+            worker.setting = int(random() * 64)
+            self.network.count("settings", "changed, of no effect on identity")
+        else:
+            number = worker.file.number
+            plan = plan_of(worker.file, f"R{len(self.known_plans[number])}", 1 + int(random() * 4), frozenset())
+            self.known_plans[number].append(plan)
+            worker.plan = plan
+            self.network.count("settings", "changed, to another plan")
+        self.said(worker.name, f"settings changed: plan {worker.plan.name}, setting {worker.setting}")
+
+    def id_of(self, worker: Worker) -> str:
+        """The transactional.id that an attempt publishes under."""
+        return f"lane{worker.file.lane}" + ("" if self.options.fixed_ids else f"/{worker.setting}")
+
     def attempt_ended(self, worker: Worker) -> None:
         """What Airflow and its operators do: try again until an attempt succeeds, with the plan that the file was begun with."""
         outcome = worker.outcomes[-1]
@@ -152,7 +178,7 @@ class History:
 
     def _begun_with(self, worker: Worker) -> Plan:
         name = next(e.plan for _, e in self.ledger.committed() if e.file == worker.file.number)
-        return next(w.plan for w in self.workers if w.file is worker.file and w.plan.name == name)
+        return next(plan for plan in self.known_plans[worker.file.number] if plan.name == name)
 
     # playing it
 

@@ -122,6 +122,7 @@ CONTROLS: dict[str, Options] = {
     "C4 off: plan changes go unchecked": Options(Protections(check_plan=False), change_plan=0.5),
     "the ledger is not asked": Options(Protections(ask_ledger=False)),
     **{f"mutant: {name}": Options(publication=mutant) for name, mutant in MUTANTS.items()},
+    "ids move with a setting": Options(fixed_ids=False),
     "brokers without KIP-890 (before 3.6)": Options(verification=False),
 }
 HARM = {"C4 off: plan changes go unchecked": ("I1", "I2")}  # the ledger's hole would be noticed first; wanted is the wrong row

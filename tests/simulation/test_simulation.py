@@ -139,6 +139,15 @@ def test_the_promise_holds_for_five_hundred_seeds() -> None:
     assert found.commits > 1000
 
 
+def test_settings_change_between_attempts_and_the_promise_holds() -> None:
+    """Of both kinds: those that decide no record, and those that are another plan. Their control is `ids move with a setting`."""
+    found = run.tally(range(2_000_000, 2_000_600))
+    assert found.violations == []
+    assert found.counts["settings", "changed, of no effect on identity"] > 30
+    assert found.counts["settings", "changed, to another plan"] > 10
+    assert "plan changed" in found.outcomes
+
+
 @pytest.mark.parametrize("control", run.CONTROLS)
 def test_every_control_is_found_out(control: str) -> None:
     found = run.detect(control, BUDGET)

@@ -44,7 +44,8 @@ class Worker:
         self.history, self.name, self.file, self.plan = history, name, file, plan
         self.clock, self.coordinator, self.network = history.clock, history.coordinator, history.network
         self.ledger = history.ledger
-        self.tid = f"lane{file.lane}"
+        self.setting = 4  # of the kind that decides no record
+        self.tid = history.id_of(self)
         self.message_timeout = history.message_timeout
         self.token = 0
         self.step = "start"
@@ -93,6 +94,9 @@ class Worker:
         """Begin the next attempt, in a new process."""
         self.attempts += 1
         self.token += 1
+        if self.attempts > 1:
+            self.history.change_settings(self)
+            self.tid = self.history.id_of(self)
         self.stopped_until = 0.0
         self.fate = self.history.fate()
         self._process = self._attempt()

@@ -82,7 +82,7 @@ EFFECTS: dict[str, tuple[Effect, str]] = {
     "record.timestamp": (Effect.PLAN, "decides the records' times"),
     "record.partitioner.type": (Effect.PLAN, f"decides the records' partitions, {_OTHER_PLUGIN}"),
     "record.partitioner.options": (Effect.PLAN, "decides the records' partitions; a default that is written down is no change"),
-    "topic.name": (Effect.PLAN, "half of the file would lie in each topic"),
+    "topic.name": (Effect.REFUSED, "half of the file would lie in each topic; a ledger that is taken over (`forebay ledger take`) refuses it as another plan"),
     "topic.partitions": (Effect.REFUSED, "keys would go elsewhere: the topic's own count counts"),
     "topic.replication": (Effect.NONE, "used when the topic is made"),
     "topic.config": (Effect.NONE, "used when the topic is made; a lower `max.message.bytes` of the topic itself is another plan if it sets other rows aside"),
