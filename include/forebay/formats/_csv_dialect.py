@@ -12,7 +12,7 @@ RFC 4180, and where it is silent:
 - Text behind a closing quote sets the record aside; it goes on to the next delimiter and is read to its end.
 - A quote is never closed if no quote of the following lines, as far as a record may be long, closes it properly: the next one that is not doubled has
   text behind it. Then its first line is the record, and the next line is a record of its own.
-- What belongs to a broken record is not taken for a row: if the next quote of the following lines cannot open a field, and closes one properly or
+- What belongs to a broken record is not taken for a row: if the next quote of the lines behind the one where the fault is cannot open a field, and closes one properly or
   stands in the very next line, or no line before it has as many columns as the file, then the record goes on to there.
 - An escape makes the next byte data. Before a letter or a digit it means different things to different writers (`\\n`), so that sets the record aside,
   unless the whole field is a null word (`\\N`). With quotes, it is one within quotes only; without, everywhere, line ends included.
@@ -232,7 +232,8 @@ class _Walk:
     def _quoted(self, start: int, line: tuple[int, int]) -> int | None:
         dialect, data = self.dialect, self.data
         closing = dialect._closing.match(data, start + 1, self.limit)
-        if closing is None or (closing.end() == self.limit and not self.told):
+        cut = closing is not None and closing.end() == self.limit
+        if closing is None or (cut and (not self.told or (dialect.doubled and data.startswith(dialect.quote or b"", self.limit)))):
             if not self.told:
                 return None
             self._blame(Fault.UNCLOSED)
@@ -240,7 +241,7 @@ class _Walk:
         stop = behind = closing.end()
         while data[behind : behind + 1] == dialect.blanks and behind < self.limit:
             behind += 1
-        if behind >= self.limit and not self.told:
+        if self._hidden(behind):
             return None
         if behind >= len(data) or data.startswith(dialect.delimiter, behind) or self._line_ends(behind):
             self._keep(start, stop, self._quoted_value(start + 1, stop - 1))
@@ -253,6 +254,10 @@ class _Walk:
         self._keep(start, behind, behind - start)
         return behind
 
+    def _hidden(self, at: int) -> bool:
+        """Whether what stands there may go on behind the data: a line end of two bytes, or a delimiter of several."""
+        return (at >= self.limit and not self.told) or (not self.final and at + max(2, len(self.dialect.delimiter)) > len(self.data))
+
     def _line_ends(self, at: int) -> bool:
         if self.data[at] == self.dialect.end:
             return True
@@ -262,7 +267,7 @@ class _Walk:
 
     def _resume(self, line: tuple[int, int]) -> int | None:
         """A quote that is not closed properly: go on behind the lines that belong to it, or not at all."""
-        goes_on = self._fragment(self.first, open_=True)
+        goes_on = self._fragment(line, open_=True)
         if not goes_on:
             return None if goes_on is None else -1
         last = self.dialect.line_stop(self.data, goes_on, self.final)
@@ -285,6 +290,8 @@ class _Walk:
         behind = found + 1
         while data[behind : behind + 1] == self.dialect.blanks and behind < self.limit:
             behind += 1
+        if self._hidden(behind):
+            return None
         closes = behind >= len(data) or data.startswith(self.dialect.delimiter, behind) or self._line_ends(behind)
         return found + 1 if closes or start == line[1] or not self._has_row(line[1], start) else 0
 

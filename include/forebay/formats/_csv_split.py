@@ -587,6 +587,8 @@ class _Block:
     def _judge(self, records: Records, used: int) -> None:
         """Find what else is wrong, and leave out the delimiters that make no fields."""
         width, size, delimiter = self.owner.width, len(self.dialect.delimiter), self.dialect.delimiter
+        records.fault[records.stops - records.starts > self.owner.most] = Fault.LONG
+        self._decode(records, used)
         over = np.flatnonzero((records.columns > width) & (records.fault == Fault.NONE))
         if len(over):
             surplus = records.columns[over] - width
@@ -604,8 +606,6 @@ class _Block:
         if width == 1:
             wrong &= records.columns > 1
         records.fault[wrong] = Fault.COLUMNS
-        records.fault[records.stops - records.starts > self.owner.most] = Fault.LONG
-        self._decode(records, used)
         if size > 1:
             self._separate(used)
         if width == 1:
