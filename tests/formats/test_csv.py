@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from forebay.errors import ConfigError, CorruptFileError
 from forebay.formats.csv import Csv
 from forebay.model import Column, Stage
-from tests.contracts.formats import COLUMNS, FormatContract, Rows, rejects, rows, staged
+from tests.contracts.formats import COLUMNS, FormatContract, Rows, WitnessContract, rejects, rows, staged
 
 AB = (Column("a", "int64"), Column("b", "string"))
 
@@ -28,7 +28,9 @@ def summary(stage: Stage) -> list[tuple[int, str, bytes]]:
     return [(reject["__row"], reject["stage"], reject["raw"]) for reject in rejects(stage)]
 
 
-class TestCsv(FormatContract):
+class TestCsv(FormatContract, WitnessContract):
+    text_column = "c1"
+
     def make_format(self) -> Csv:
         return Csv(Csv.Config())
 

@@ -18,7 +18,26 @@ from forebay.model import Column
 from tests.contracts.formats import rejects, rows, staged
 from tests.formats.csv_oracle import Oracle
 
-PIECES = [b"a", b"bc", b"1", b" ", b'"', b'""', b",", b"\n", b"\r\n", b"\r", b'"\n', b'\n"', b',"', b'",', b"\xc3\xa9", b"\xff", b'" ', b"x,y"]
+PIECES = [
+    b"a",
+    b"bc",
+    b"1",
+    b" ",
+    b'"',
+    b'""',
+    b",",
+    b"\n",
+    b"\r\n",
+    b"\r",
+    b'"\n',
+    b'\n"',
+    b',"',
+    b'",',
+    b"\xc3\xa9",
+    b"\xff",
+    b'" ',
+    b"x,y",
+]
 
 
 def soup(chance: random.Random, pieces: int) -> bytes:
@@ -89,9 +108,7 @@ def test_the_splitter_and_the_oracle_agree_on_any_soup(block: int, width: int, t
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_the_splitter_and_the_oracle_agree_on_files_of_some_bad_records(
-    end: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_splitter_and_the_oracle_agree_on_files_of_some_bad_records(end: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     chance = random.Random(end)
     seen = 0
     for _ in range(100):

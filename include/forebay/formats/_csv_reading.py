@@ -246,8 +246,9 @@ class Reading:
                 theirs = [cell.encode() for cell in cells][:width]
             except (csv.Error, ValueError):
                 pass
-        blank = any(b" " in cell for cell in own)
-        return [b"".join(cell + b"\x1f" for cell in cells) for cells in ([own, theirs] if blank else [theirs])]
+        quote = dialect.quote or b""
+        blanks = b" " + quote in text or quote + b" " in text  # outside quotes they are no data to us alone
+        return [b"".join(cell + b"\x1f" for cell in cells) for cells in ([own, theirs] if blanks else [theirs])]
 
     def _raw(self, found: Found) -> Callable[[np.ndarray], list[bytes]]:
         def raw(places: np.ndarray) -> list[bytes]:
