@@ -56,7 +56,7 @@ def test_a_task_dies_with_its_supervisor(guarded: bool, dies: bool) -> None:
     try:
         supervisor.kill()
         supervisor.wait(10)
-        assert gone(task, 5 if dies else 1) is dies
+        assert gone(task, 60 if dies else 1) is dies
     finally:
         if not gone(task, 0):
             os.kill(task, signal.SIGKILL)
@@ -95,7 +95,7 @@ def holder(folder: Path, works: bool = False) -> Iterator[subprocess.Popen[str]]
 def test_a_lane_is_waited_for_and_freed_by_the_holders_death(tmp_path: Path) -> None:
     with holder(tmp_path) as other:
         with guard.only_one(tmp_path, "forebay.birds.1", 60) as waited:
-            assert waited < 0.1, "another lane is free"
+            assert waited < 10, "another lane is free"
         killer = subprocess.Popen([sys.executable, "-c", f"import time, os; time.sleep(0.5); os.kill({other.pid}, 9)"])
         with guard.only_one(tmp_path, "forebay.birds.0", 60, poll=0.02) as waited:
             assert waited > 0.3
@@ -106,13 +106,15 @@ def test_a_holder_that_stands_still_is_not_waited_for_for_ever(tmp_path: Path, c
     with holder(tmp_path) as other:
         other.send_signal(signal.SIGSTOP)
         with guard.only_one(tmp_path, "forebay.birds.0", 1, poll=0.02) as waited:
-            assert 0.9 < waited < 20
+            assert 0.9 < waited < 40
     assert "has committed nothing for 1 s" in caplog.text
 
 
 def test_one_that_works_is(tmp_path: Path) -> None:
     with holder(tmp_path, works=True) as other:
-        killer = subprocess.Popen([sys.executable, "-c", f"import time, os; time.sleep(3); os.kill({other.pid}, 9)"])
-        with guard.only_one(tmp_path, "forebay.birds.0", 1, poll=0.02) as waited:
-            assert waited > 2.5
+        killer = subprocess.Popen([sys.executable, "-c", f"import time, os; time.sleep(5); os.kill({other.pid}, 9)"])
+        with guard.only_one(
+            tmp_path, "forebay.birds.0", 3, poll=0.02
+        ) as waited:  # a busy machine may keep the holder from work for a second
+            assert waited > 4.5
         killer.wait()

@@ -144,8 +144,9 @@ def test_two_threads_of_one_process_give_one_broker(tmp_path) -> None:
 @pytest.mark.kafka
 def test_it_outlives_its_starter_and_ctrl_c_in_its_terminal(tmp_path) -> None:
     home = tmp_path / "home"
-    code = (
-        "import sys, time; from pathlib import Path; from forebay.kafka import broker\n"
+    code = (  # a job in the background, as CI's may be, ignores SIGINT, and so would all that it starts
+        "import signal, sys, time; from pathlib import Path; from forebay.kafka import broker\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "print(broker.ensure(Path(sys.argv[1]), Path(sys.argv[2])), flush=True); time.sleep(60)"
     )
     starter = subprocess.Popen(
@@ -159,7 +160,7 @@ def test_it_outlives_its_starter_and_ctrl_c_in_its_terminal(tmp_path) -> None:
         assert starter.stdout is not None
         bootstrap = starter.stdout.readline().strip()
         os.killpg(starter.pid, signal.SIGINT)  # what a terminal does on Ctrl-C: to the whole group
-        starter.communicate(timeout=30)
+        starter.communicate(timeout=50)
         found = broker.status(home)
         assert found is not None
         assert found.bootstrap == bootstrap

@@ -64,7 +64,7 @@ def test_a_wrong_password_is_said_at_once(kafka) -> None:
     began = time.monotonic()
     with pytest.raises(NotAuthorizedError):
         cluster.describe(kafka.sasl("bob", "wrong"))
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 10
 
 
 @pytest.mark.kafka

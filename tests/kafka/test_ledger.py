@@ -144,7 +144,7 @@ def test_an_empty_ledger_is_read_at_once(kafka: Cluster) -> None:
     view = read(kafka.config, pipeline)
     assert (view.chunks, view.partitions) == ({}, 2)
     assert len(view.topic_id) > 10
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15
 
 
 @pytest.mark.kafka

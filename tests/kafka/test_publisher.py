@@ -329,7 +329,7 @@ def test_wrong_credentials_are_said_within_seconds(kafka: Cluster) -> None:
     began = time.monotonic()
     with pytest.raises(NotAuthorizedError):
         publish_file(make_job(kafka.sasl("bob", "wrong"), pipeline, 1, 1))
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 20
 
 
 @pytest.mark.kafka

@@ -143,7 +143,7 @@ def test_data_docs_can_be_read_by_keyboard(browser: Any, docs: dict[str, str]) -
     page.wait_for_url("**/orders/index.html")
     page.get_by_role("link", name="2026-01-05/").press("Enter")
     page.wait_for_url("**/2026-01-05/**")
-    assert page.get_by_role("heading", level=2, name="Failed rules").is_visible()
+    page.get_by_role("heading", level=2, name="Failed rules").wait_for()
     sizes = page.evaluate("[...document.querySelectorAll('h1, h2, h3')].map(e => parseFloat(getComputedStyle(e).fontSize))")
     assert min(sizes) >= page.evaluate("parseFloat(getComputedStyle(document.body).fontSize)")
 
@@ -160,7 +160,7 @@ def test_strokes_of_the_year_can_be_told_apart_and_lead_to_the_calendar(browser:
     assert len(fills) >= 3 and "rgb(0, 0, 0)" not in fills  # black is what a state without a colour would have
     page.get_by_role("link", name="orders Oct 2026:").click()
     page.wait_for_url("**/orders/index.html#calendar")
-    assert page.get_by_role("heading", name="Calendar").is_visible()
+    page.get_by_role("heading", name="Calendar").wait_for()
 
 
 @pytest.mark.parametrize("name", ["index", "pipeline", "attacked", "mended"])
@@ -225,4 +225,4 @@ def test_pages_say_the_same_without_scripts(browser: Any, addresses: dict[str, s
     page.goto(addresses["pipeline"])
     assert page.get_by_role("row").count() > 50
     page.get_by_text("What the signs mean").click()
-    assert page.get_by_text("expected by the schedule, but there was no run").is_visible()
+    page.get_by_text("expected by the schedule, but there was no run").wait_for()

@@ -93,7 +93,7 @@ def test_stop_ends_orphans_of_this_home_and_of_no_other(local: Airflow, tmp_path
         assert local.stop(grace=1) is True
         assert not psutil.pid_exists(ours.pid)
         assert not psutil.pid_exists(deaf.pid)
-        assert 1 < time.monotonic() - began < 6
+        assert 1 < time.monotonic() - began < 40
         assert psutil.Process(others.pid).status() != psutil.STATUS_ZOMBIE
     finally:
         for child in (ours, deaf, others):
