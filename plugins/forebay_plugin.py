@@ -1,4 +1,4 @@
-"""Registers forebay's pages with Airflow. Imported in every component and in each task's process, so it imports nothing but Airflow's base class."""
+"""Registers forebay's pages and its timetable with Airflow. Imported in every component and in each task's process, so it imports nothing but Airflow's base class."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from airflow.plugins_manager import AirflowPlugin
 
 
 class ForebayPlugin(AirflowPlugin):
-    """Quality reports in the navigation; served under `/forebay` to users who may read DAG runs."""
+    """Quality reports in the navigation, served under `/forebay` to users who may read DAG runs; and the timetable of nights."""
 
     name = "forebay"
     external_views = [
@@ -28,3 +28,10 @@ class ForebayPlugin(AirflowPlugin):
         from forebay_airflow.views.reports import make_app
 
         return [{"app": make_app(), "url_prefix": "/forebay", "name": "forebay"}]
+
+    @property
+    def timetables(self) -> list[type[Any]]:
+        """Asked for when a DAG is written to or read from the database."""
+        from forebay_airflow.nights import Nights
+
+        return [Nights]

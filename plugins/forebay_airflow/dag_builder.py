@@ -1,10 +1,13 @@
 """One DAG per pipeline. Its tasks are the verbs:
 
-    discover ─▶ inspect[unit] ─▶ gate ─▶ (steward) ─▶ select ─▶ publish[lanes] ─▶ reconcile ─▶ settle ─▶ report
+    discover ─▶ inspect[unit] ─▶ gate ─▶ select ─▶ publish[lanes] ─▶ reconcile ─▶ settle ─▶ report
+                                   └──▶ (steward ─▶ decide) ──────────────────────────────┘
 
-A file that fails makes its task red and costs no other file its way: `gate`, `reconcile` and `settle` run when what is before them is done,
-however it ended. `settle` fails if any file of the run did not come to a good end, so the run is failed then. `report` is a teardown: it
-runs always and does not decide the run's state.
+Files that passed go their way at once; `decide` takes those that were held back the rest of theirs, when their question is answered.
+
+A file that fails makes its task red and costs no other file its way: `gate`, `reconcile`, `settle` and `decide` run when what is before them is done,
+however it ended. `settle` fails if any file of the run did not come to a good end, and `decide` if one that was held back did not, so the run is failed
+then. `report` is a teardown: it runs always and does not decide the run's state.
 """
 
 from __future__ import annotations
@@ -16,13 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import pendulum
-from airflow.sdk import DAG, Asset, BaseSensorOperator, CronDataIntervalTimetable, Param, PokeReturnValue, TriggerRule, task
+from airflow.sdk import DAG, Asset, BaseSensorOperator, Param, PokeReturnValue, TriggerRule, task
 
 from forebay.config.home import Project
 from forebay.config.load import load_all
 from forebay.config.pipeline import Pipeline
 from forebay.errors import SettingsError
-from forebay_airflow import ask, notify, steward, translate
+from forebay_airflow import ask, nights, notify, steward, translate
 from forebay_airflow.tasks import Steps
 
 INSPECT_POOL, PUBLISH_POOL = "forebay_inspect", "forebay_publish"
@@ -69,7 +72,7 @@ def build(pipeline: Pipeline, here: Project) -> DAG:
     """The DAG of one pipeline."""
     with DAG(
         dag_id=pipeline.pipeline,
-        schedule=_timetable(pipeline),
+        schedule=nights.timetable(pipeline),
         description=pipeline.description or f"{pipeline.source.path} to the topic {pipeline.topic.name}",
         doc_md=_doc(pipeline),
         start_date=_moment(pipeline, pipeline.schedule.start if pipeline.schedule else "2013-01-01"),
@@ -92,14 +95,16 @@ def _tasks(steps: Steps) -> None:
     inspect = task(task_id="inspect", pool=INSPECT_POOL)(steps.inspect).expand(unit=discover.output)
     gate = task.branch(task_id="gate", trigger_rule=TriggerRule.ALL_DONE)(steps.gate)()
     ask = _steward(steps)
-    select = task(task_id="select", trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)(steps.select)()
+    decide = task(task_id="decide", pool=PUBLISH_POOL, trigger_rule=TriggerRule.ALL_DONE, outlets=[asset(pipeline)])(steps.decide)()
+    select = task(task_id="select")(steps.select)()
     publish = task(task_id="publish", pool=PUBLISH_POOL, max_active_tis_per_dag=lanes)(steps.publish).expand(unit=select)
     reconcile = task(task_id="reconcile", trigger_rule=TriggerRule.ALL_DONE, outlets=[asset(pipeline)])(steps.reconcile)()
     settle = task(task_id="settle", trigger_rule=TriggerRule.ALL_DONE)(steps.settle)()
     report = task(task_id="report")(steps.report)().as_teardown()
-    inspect >> gate >> [ask, select]
-    ask >> select
-    publish >> reconcile >> settle >> report
+    inspect >> gate >> [select, ask, decide]
+    ask >> decide
+    publish >> reconcile >> settle
+    [settle, decide] >> report
 
 
 def _steward(steps: Steps) -> ask.StewardOperator:
@@ -149,14 +154,10 @@ def _params() -> dict[str, Param]:
             title="Generation",
             description="`new` deliberately publishes content again that was published before; consumers see both.",
         ),
-        "reason": Param("", type="string", title="Reason", description="Why; required for a new generation, kept in the ledger."),
+        "reason": Param(
+            None, type=["null", "string"], title="Reason", description="Why; needed for a new generation only, and kept in the ledger then."
+        ),
     }
-
-
-def _timetable(pipeline: Pipeline) -> CronDataIntervalTimetable | None:
-    """A data interval between two ticks, with a logical date, so that `airflow backfill create` works."""
-    schedule = pipeline.schedule
-    return CronDataIntervalTimetable(schedule.cron, timezone=schedule.timezone) if schedule else None
 
 
 def _moment(pipeline: Pipeline, day: str, at: time = time.min) -> pendulum.DateTime:

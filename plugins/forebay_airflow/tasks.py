@@ -33,7 +33,7 @@ PUBLISH_BYTES = 256 << 20
 _UNITS = 500  # Airflow maps over at most [core] max_map_length (1024) items
 
 _MAPPED_BY = {"inspect": "discover", "publish": "select"}
-_ORDER = ("discover", "inspect", "select", "publish", "reconcile", "settle")
+_ORDER = ("discover", "inspect", "select", "publish", "reconcile", "settle", "decide")
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Steps:
         with told() as airflow:
             ctx, run = self.context, airflow["dag_run"]
             prepare(ctx)
-            window = translate.window_of(airflow, self.pipeline.timezone)
+            window = translate.window_of(airflow, self.pipeline)
             plan = discover(ctx, window, run.run_id, generation=self._generation(airflow))
             if waiting := translate.waits_for(plan):
                 _wait(translate.trigger(run), waiting)
@@ -74,17 +74,19 @@ class Steps:
 
         self._each(translate.read(unit), inspect)
 
-    def gate(self) -> str:
-        """Whom to ask next: the steward if a file is held back, else nobody."""
+    def gate(self) -> list[str]:
+        """Files that passed go on; the steward is asked about those that are held back, if there are any."""
         from forebay.verbs.decide import before, told_of
 
         airflow = get_current_context()
         if not _discovered(airflow):
             raise AirflowSkipException("discover did not finish")
         held = _held(airflow)
+        if not held:
+            return ["select"]
         earlier = {file.file.uri: told_of(one) for file in held if (one := before(self.project, file))}
         airflow["ti"].xcom_push("question", steward.question(held, self.project.reports, notify.interface(), earlier))
-        return "steward" if held else "select"
+        return ["select", "steward", "decide"]
 
     def asked(self, airflow: Any, until: datetime) -> None:
         """Note where the answer is expected, and until when (`forebay waiting`)."""
@@ -97,39 +99,48 @@ class Steps:
                 projection.project_question(self.project.index, file.but(question=question))
 
     def select(self) -> list[Documents]:
-        """The files to publish, grouped so that no two units share a lane; the steward's answer is written into those it was asked about.
-
-        A file that was published meanwhile, in another run or before this question was cleared and asked again, is FAILED unless the answer is the same:
-        what consumers have seen cannot be rejected.
-        """
-        from forebay.verbs.decide import take
-
-        with told() as airflow:
-            said = steward.answer(airflow["ti"].xcom_pull(task_ids="steward"))
-            ctx = self.context
-
-            def decided(file: FileRun) -> FileRun:
-                return take(ctx, file, said) if said and file.decision is Decision.ASK else file
-
-            files, again = translate.each(latest(airflow, "inspect"), decided)
-            if again:
-                raise again
-            airflow["ti"].xcom_push("others", translate.dump(f for f in files if not _to_publish(f)))
-            return [translate.dump(unit) for unit in self.by_lane([f for f in files if _to_publish(f)])]
+        """The files to publish now, grouped so that no two units share a lane."""
+        airflow = get_current_context()
+        files = [file for file in latest(airflow, "inspect") if not _waits(file)]
+        airflow["ti"].xcom_push("others", translate.dump(f for f in files if not _to_publish(f)))
+        return [translate.dump(unit) for unit in self.by_lane([f for f in files if _to_publish(f)])]
 
     def publish(self, unit: Documents) -> None:
         """One transaction per chunk of each file. Dies with its supervisor, and waits while another process of this machine has its lane."""
+        guard.die_with_parent()
+        self._each(translate.read(unit), self._publish)
+
+    def _publish(self, ctx: Context, file: FileRun) -> FileRun:
         from forebay.verbs.publish import publish
 
+        patience = 5 * self.pipeline.publish.transaction_timeout.total_seconds()
+        with guard.only_one(self.project.home / "locks", self.pipeline.transactional_id(self.lane(file)), patience):
+            return publish(ctx, file, translate.identity(get_current_context()))
+
+    def decide(self, *, outlet_events: Any = None) -> None:
+        """The rest of the way of the files that were held back, by the first answer to their question; fails if any of them comes to no good end.
+
+        The answer is taken right before the file is published: one that came after another (`forebay decide`) makes its file FAILED, unless it says the same.
+        """
+        from forebay.verbs.decide import carried_out, not_settled_otherwise, take
+        from forebay.verbs.reconcile import reconcile
+        from forebay.verbs.settle import settle
+
         guard.die_with_parent()
-        who = translate.identity(get_current_context())
-        locks, patience = self.project.home / "locks", 5 * self.pipeline.publish.transaction_timeout.total_seconds()
+        airflow = get_current_context()
+        held, said = _held(airflow), steward.answer(airflow["ti"].xcom_pull(task_ids="steward"))
+        if not held:
+            raise AirflowSkipException("nobody was asked")
 
         def one(ctx: Context, file: FileRun) -> FileRun:
-            with guard.only_one(locks, self.pipeline.transactional_id(self.lane(file)), patience):
-                return publish(ctx, file, who)
+            if said is None:
+                raise FatalError("its question has no answer (see the `steward` task; clear it to ask again)", uri=file.file.uri)
+            decided = take(ctx, file, said)
+            published = not_settled_otherwise(ctx, carried_out(ctx, decided) or self._publish(ctx, decided))
+            return settle(ctx, reconcile(ctx, published) if published.status is Status.PUBLISHED else published)
 
-        self._each(translate.read(unit), one)
+        done = self._each(held, one)
+        _announce(airflow, [file for file in done if file.published])
 
     def reconcile(self, *, outlet_events: Any = None) -> None:
         """Re-read what was published and compare it with the ledger; then the topic's asset is updated. Skipped when nothing was published."""
@@ -140,12 +151,10 @@ class Steps:
         if not published:
             raise AirflowSkipException("nothing was published in this run")
         self._each(published, reconcile)
-        for event in _outlets(airflow):
-            event.extra = {"run_id": airflow["dag_run"].run_id, "files": len(published), "records": sum(f.published for f in published)}
-            event.add_partitions([published[0].window.day.isoformat()])
+        _announce(airflow, published)
 
     def settle(self) -> None:
-        """Archive, delete or keep each file; fails if any file of the run did not come to a good end."""
+        """Archive, delete or keep each file but those that wait; fails if any of them did not come to a good end."""
         from forebay.verbs.run import conclude
         from forebay.verbs.settle import settle
 
@@ -155,7 +164,8 @@ class Steps:
         with told() as airflow:
             if not _discovered(airflow):
                 raise AirflowFailException("settling: discover did not finish (see its log, then clear it)")
-            settled = translate.unfinished(self._each(latest(airflow, "reconcile"), one))
+            passed = [file for file in latest(airflow, "reconcile") if not _waits(file)]
+            settled = translate.unfinished(self._each(passed, one))
             airflow["ti"].xcom_push("return_value", translate.dump(settled))
             conclude(settled)
 
@@ -164,7 +174,7 @@ class Steps:
         from forebay.verbs import report as reporting
 
         with told() as airflow:
-            files = translate.unfinished(latest(airflow, "settle")) if _discovered(airflow) else ()
+            files = translate.unfinished(latest(airflow, "decide")) if _discovered(airflow) else ()
             errors = [e for task in _ORDER for e in _flat(airflow["ti"].xcom_pull(task_ids=task, key="error"))]
             error = None if _discovered(airflow) else (errors[0] if errors else "discover failed (see its log)")
             run = self._report(airflow, files)
@@ -212,7 +222,7 @@ class Steps:
 
     def _report(self, airflow: Any, files: tuple[FileRun, ...]) -> RunReport:
         run = airflow["dag_run"]
-        window = translate.window_of(airflow, self.pipeline.timezone)
+        window = translate.window_of(airflow, self.pipeline)
         note = airflow["ti"].xcom_pull(task_ids="discover", key="note")
         return RunReport(
             run.run_id,
@@ -241,14 +251,15 @@ def latest(airflow: Any, through: str) -> list[FileRun]:
     """Every file of the run as the last task that had it left it, in the order of discovery.
 
     Only tasks up to `through` count: what later ones said before the run was cleared still lies in XCom. So do instances that the run no
-    longer has; a mapped task is read as far as its units go.
+    longer has; a mapped task is read as far as its units go, and `decide`, which may be skipped now, is believed of files that wait.
     """
-    ti, found = airflow["ti"], {}
+    ti, found = airflow["ti"], dict[str, FileRun]()
     for task in _ORDER[: _ORDER.index(through) + 1]:
         said = [ti.xcom_pull(task_ids=task, key="others")] if task in _MAPPED_BY.values() else []
         said.append(_mapped(ti, task) if task in _MAPPED_BY else ti.xcom_pull(task_ids=task))
         for file in translate.read(said):
-            found[file.file.uri] = file
+            if task != "decide" or _waits(found.get(file.file.uri)):
+                found[file.file.uri] = file
     return list(found.values())
 
 
@@ -265,7 +276,12 @@ def _wait(trigger: str, what: str) -> None:
 
 
 def _held(airflow: Any) -> list[FileRun]:
-    return [file for file in latest(airflow, "inspect") if file.decision is Decision.ASK]
+    return [file for file in latest(airflow, "inspect") if _waits(file)]
+
+
+def _waits(file: FileRun | None) -> bool:
+    """Whether it is held back for the steward. What settles without it leaves its word as the gate has given it."""
+    return file is not None and file.status is Status.WAITING
 
 
 def _to_publish(file: FileRun) -> bool:
@@ -276,8 +292,12 @@ def _discovered(airflow: Any) -> bool:
     return airflow["ti"].xcom_pull(task_ids="discover") is not None
 
 
-def _outlets(airflow: Any) -> list[Any]:
-    return [airflow["outlet_events"][asset] for asset in airflow["task"].outlets]
+def _announce(airflow: Any, published: list[FileRun]) -> None:
+    """Update the topic's asset, for whom it concerns downstream."""
+    for asset in airflow["task"].outlets if published else ():
+        event = airflow["outlet_events"][asset]
+        event.extra = {"run_id": airflow["dag_run"].run_id, "files": len(published), "records": sum(f.published for f in published)}
+        event.add_partitions([published[0].window.day.isoformat()])
 
 
 def _flat(value: Any) -> list[str]:

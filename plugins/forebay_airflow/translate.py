@@ -6,14 +6,15 @@ import json
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
 
+from forebay.config.pipeline import Pipeline
 from forebay.errors import ForebayError, RetryableError
 from forebay.lineage.openlineage import lineage_run
 from forebay.model import Fate, FileRun, Identity, Plan, Status, Window
 from forebay.verbs.isolation import failed, own
+from forebay_airflow import nights
 
 CURRENT, NEW = "current", "new"
 """Values of the param `generation`: what is published stays, or it is deliberately published again."""
@@ -31,27 +32,13 @@ def retry_policy() -> ExceptionRetryPolicy:
     return ExceptionRetryPolicy(rules=[RetryRule(exception=[*_HOPELESS], action=RetryAction.FAIL, reason=reason)])
 
 
-def window(start: datetime | None, end: datetime | None, run_after: datetime, zone: str) -> Window:
-    """The run's data interval in the pipeline's zone, so that `window.day` is the local date of its start.
-
-    A run without an interval (by hand without a schedule, or on an asset) covers the local day of its date.
-    """
-    tz = ZoneInfo(zone)
-    begin = (start or run_after).astimezone(tz)
-    if start is None or end is None or end <= start:
-        return Window.of_day(begin.date(), zone)
-    return Window(_plain(begin), _plain(end.astimezone(tz)))
-
-
-def _plain(moment: datetime) -> datetime:
-    """A plain `datetime`: Airflow's are pendulum's, whose ISO text and pickles need pendulum."""
-    return datetime.fromtimestamp(moment.timestamp(), moment.tzinfo)
-
-
-def window_of(context: Any, zone: str) -> Window:
-    """The window of the run that a task context belongs to."""
+def window_of(context: Any, pipeline: Pipeline) -> Window:
+    """The window of the run that a task context belongs to, by its logical date alone. Raises `ConfigError` when a person gave it another data interval."""
     run = context["dag_run"]
-    return window(run.data_interval_start, run.data_interval_end, run.run_after, zone)
+    moment = run.logical_date or run.run_after
+    if trigger(run) == "manual" and run.data_interval_start is not None:
+        nights.refuse_other_interval(pipeline, moment, run.run_after, (run.data_interval_start, run.data_interval_end))
+    return nights.window(pipeline, moment)
 
 
 def identity(context: Any) -> Identity:
@@ -74,7 +61,8 @@ def trigger(run: Any) -> str:
 
 
 def started(run: Any) -> datetime:
-    return _plain((run.start_date or run.run_after).astimezone(UTC))
+    """A plain `datetime`: Airflow's are pendulum's, whose ISO text and pickles need pendulum."""
+    return datetime.fromtimestamp((run.start_date or run.run_after).timestamp(), UTC)
 
 
 def each(files: Iterable[FileRun], verb: Callable[[FileRun], FileRun], *, hide: bool = False) -> tuple[list[FileRun], Exception | None]:

@@ -70,19 +70,31 @@ def test_the_shape(dag: Any) -> None:
         "inspect": {"discover"},
         "gate": {"inspect"},
         "steward": {"gate"},
-        "select": {"gate", "steward"},
+        "decide": {"gate", "steward"},
+        "select": {"gate"},
         "publish": {"select"},
         "reconcile": {"publish"},
         "settle": {"reconcile"},
-        "report": {"settle"},
+        "report": {"settle", "decide"},
     }
 
 
+def test_what_passed_waits_for_no_answer(dag: Any) -> None:
+    for task in ("select", "publish", "reconcile", "settle"):
+        assert {"steward", "decide"} & {t.task_id for t in dag.task_dict[task].get_flat_relatives(upstream=True)} == set()
+
+
+def test_a_reason_is_asked_for_and_not_required(dag: Any) -> None:
+    """Airflow's dialogs require what has no null among its types (its form, 3.3.2)."""
+    reason = dag.params.get_param("reason")
+    assert (reason.value, reason.schema["type"]) == (None, ["null", "string"])
+    assert dag.params.validate() == {"generation": "current", "reason": None}
+
+
 def test_one_files_failure_stops_no_other_and_a_skipped_task_stops_nothing(dag: Any) -> None:
-    """`all_done_min_one_success` would not do: it skips when anything before it was skipped (tried with 3.3.2)."""
+    """`all_done_min_one_success` would not do: it skips when anything before it was skipped (tried with 3.3.2). What the gate skips stays skipped."""
     rules = {task.task_id: task.trigger_rule.value for task in dag.tasks}
-    assert rules["gate"] == rules["reconcile"] == rules["settle"] == "all_done"
-    assert rules["select"] == "none_failed_min_one_success"
+    assert rules["gate"] == rules["reconcile"] == rules["settle"] == rules["decide"] == "all_done"
 
 
 def test_the_report_is_a_teardown_that_hides_no_failure(dag: Any) -> None:
@@ -97,7 +109,7 @@ def test_owner_tags_retries_and_pools(dag: Any) -> None:
     assert {task.owner for task in dag.tasks} == {"zoo"}
     assert all(task.retries >= 2 for task in dag.tasks)
     assert dag.task_dict["inspect"].pool == "forebay_inspect"
-    assert dag.task_dict["publish"].pool == "forebay_publish"
+    assert dag.task_dict["publish"].pool == dag.task_dict["decide"].pool == "forebay_publish"
     assert dag.task_dict["publish"].max_active_tis_per_dag == 4
     assert dag.max_active_runs == 2
     assert dag.catchup is False
@@ -113,9 +125,9 @@ def _policy(task: Any) -> Any:
 
 
 def test_the_schedule_has_a_data_interval_and_a_logical_date(dag: Any) -> None:
-    from airflow.sdk import CronDataIntervalTimetable
+    from forebay_airflow.nights import Nights
 
-    assert isinstance(dag.timetable, CronDataIntervalTimetable)
+    assert isinstance(dag.timetable, Nights)
     assert str(dag.timezone) == "America/New_York"
 
 

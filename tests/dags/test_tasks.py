@@ -93,6 +93,24 @@ def test_what_an_earlier_attempt_left_in_xcom_does_not_count() -> None:
     assert states(airflow, "reconcile") == {"a": Status.SKIPPED}
 
 
+def test_decide_is_believed_of_files_that_wait() -> None:
+    """Airflow skips it in a run that is run again and holds nothing back now: what it said before still lies in XCom."""
+    a, b = file("a"), file("b")
+    held = b.but(status=Status.WAITING, decision=Decision.ASK)
+    airflow = context(
+        discover=[[a, b]],
+        inspect_0=[a.but(status=Status.INSPECTED), held],
+        select=[[a]],
+        publish_0=[a.but(status=Status.PUBLISHED)],
+        settle=[a.but(status=Status.DONE)],
+        decide=[b.but(status=Status.REJECTED)],
+    )
+    assert states(airflow, "settle") == {"a": Status.DONE, "b": Status.WAITING}
+    assert states(airflow, "decide") == {"a": Status.DONE, "b": Status.REJECTED}
+    again = context(discover=[], discover_others=[b.but(status=Status.SKIPPED)], decide=[b.but(status=Status.DONE)])
+    assert states(again, "decide") == {"b": Status.SKIPPED}
+
+
 @pytest.fixture
 def steps(tmp_path: Path) -> Any:
     from forebay.config.home import Project
@@ -126,7 +144,7 @@ def test_large_ones_have_a_task_for_each_lane_and_no_two_tasks_share_a_lane(step
 def test_a_new_generation_needs_a_reason(steps: Any) -> None:
     from forebay.errors import ConfigError
 
-    assert steps._generation({"params": {"generation": "current", "reason": ""}}) is None
+    assert steps._generation({"params": {"generation": "current", "reason": None}}) is None
     assert steps._generation({"params": {"generation": "new", "reason": " wrong rates "}}).reason == "wrong rates"
     with pytest.raises(ConfigError, match="reason"):
-        steps._generation({"params": {"generation": "new", "reason": "  "}})
+        steps._generation({"params": {"generation": "new", "reason": None}})

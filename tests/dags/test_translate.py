@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import pickle
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from types import SimpleNamespace
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -25,50 +24,52 @@ def utc(*parts: int) -> datetime:
     return datetime(*parts, tzinfo=UTC)  # type: ignore[misc]
 
 
-class TestWindow:
-    def test_a_night_in_new_york(self) -> None:
-        from forebay_airflow.translate import window
+@pytest.fixture
+def birds(make_project: Any) -> Any:
+    """A pipeline whose schedule ticks at 02:00 in New York."""
+    from forebay.config.home import Project
+    from forebay.config.load import load_pipeline
+    from tests.dags.conftest import MINIMAL
 
-        found = window(utc(2013, 1, 1, 7), utc(2013, 1, 2, 7), utc(2013, 1, 2, 7), NEW_YORK)
-        assert found.day == date(2013, 1, 1)
-        assert found.start == datetime(2013, 1, 1, 2, tzinfo=ZoneInfo(NEW_YORK))
-        assert found.end - found.start == timedelta(days=1)
+    return load_pipeline(Project.find(make_project(birds=MINIMAL.format(name="birds"))), "birds")
 
-    def test_the_day_is_local_where_utc_is_a_day_ahead(self) -> None:
-        from forebay_airflow.translate import window
 
-        found = window(utc(2013, 1, 2, 3), utc(2013, 1, 3, 3), utc(2013, 1, 3, 3), NEW_YORK)  # 22:00 in New York
-        assert found.day == date(2013, 1, 1)
+def run(logical: datetime | None, run_after: datetime, interval: tuple[Any, Any] = (None, None), kind: str = "manual") -> dict[str, Any]:
+    start, end = interval
+    return {
+        "dag_run": SimpleNamespace(
+            logical_date=logical,
+            run_after=run_after,
+            data_interval_start=start,
+            data_interval_end=end,
+            run_type=SimpleNamespace(value=kind),
+        )
+    }
 
-    def test_the_day_is_local_where_utc_is_a_day_behind(self) -> None:
-        from forebay_airflow.translate import window
 
-        found = window(utc(2013, 1, 1, 17), utc(2013, 1, 2, 17), utc(2013, 1, 2, 17), "Asia/Tokyo")  # 02:00 in Tokyo
-        assert found.day == date(2013, 1, 2)
+def test_the_window_is_that_of_the_logical_date(birds: Any) -> None:
+    from forebay_airflow.translate import window_of
 
-    def test_a_day_of_23_hours(self) -> None:
-        from forebay_airflow.translate import window
+    now, nine = utc(2026, 1, 1, 12), Window.of_day(date(2013, 1, 9), NEW_YORK)
+    inferred, of_now = (utc(2013, 1, 9, 7), utc(2013, 1, 10, 7)), (utc(2026, 1, 1, 7), utc(2026, 1, 2, 7))
+    assert window_of(run(utc(2013, 1, 9), now, inferred), birds) == nine
+    assert window_of(run(utc(2013, 1, 9), now, of_now), birds) == nine, "as `airflow dags trigger --logical-date` infers it"
+    assert window_of(run(utc(2013, 1, 9, 7), utc(2013, 1, 10, 7), inferred, "scheduled"), birds) == nine
 
-        found = window(utc(2013, 3, 10, 5), utc(2013, 3, 11, 4), utc(2013, 3, 11, 4), NEW_YORK)  # midnight to midnight, clocks go forward
-        assert found == Window.of_day(date(2013, 3, 10), NEW_YORK)
-        assert found.day == date(2013, 3, 10)
 
-    @pytest.mark.parametrize("end", [None, utc(2013, 1, 2, 3)])
-    def test_a_run_without_an_interval_covers_the_local_day_of_its_date(self, end: datetime | None) -> None:
-        from forebay_airflow.translate import window
+def test_a_run_without_a_date_is_of_the_day_on_which_it_was_started(birds: Any) -> None:
+    from forebay_airflow.translate import window_of
 
-        start = None if end is None else end
-        assert window(start, end, utc(2013, 1, 2, 3), NEW_YORK) == Window.of_day(date(2013, 1, 1), NEW_YORK)
+    assert window_of(run(None, utc(2026, 1, 1, 12)), birds).day == date(2026, 1, 1)
+    assert window_of(run(None, utc(2026, 1, 1, 4)), birds).day == date(2025, 12, 31), "it is 23:00 in New York"
 
-    def test_airflows_pendulum_becomes_plain(self) -> None:
-        import pendulum
 
-        from forebay_airflow.translate import window
+def test_a_data_interval_that_was_typed_is_refused(birds: Any) -> None:
+    """Airflow's dialog offers it; it would be accepted and do nothing."""
+    from forebay_airflow.translate import window_of
 
-        start = pendulum.datetime(2013, 1, 1, 7, tz="UTC")
-        found = window(start, start.add(days=1), start, NEW_YORK)
-        assert type(found.start) is datetime
-        assert Window.from_json(pickle.loads(pickle.dumps(found)).to_json()).start == found.start
+    with pytest.raises(errors.ConfigError, match="was given by hand"):
+        window_of(run(utc(2013, 1, 9), utc(2026, 1, 1, 12), (utc(2013, 1, 1), utc(2013, 2, 1))), birds)
 
 
 def test_identity_is_of_this_try_and_the_lineage_run_of_the_dag_run() -> None:

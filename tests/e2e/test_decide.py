@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -220,22 +221,46 @@ def test_two_answers_at_once(shop: OrdersProject, kafka: Cluster) -> None:
     assert any("has answered it in the command line" in text for text in told["--publish" if codes["--publish"] else "--reject"])
 
 
-def test_control_without_the_first_answer_a_rejected_file_goes_out(
-    shop: OrdersProject, kafka: Cluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The protection switched off: the answer is not kept, and what bob rejected is published by ann's answer in the other run that asked."""
+@pytest.fixture
+def ctx(shop: OrdersProject, kafka: Cluster, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The project as a task of Airflow has it."""
     from forebay.config.home import Project
     from forebay.config.load import load_pipeline
-    from forebay.errors import FatalError
-    from forebay.model import Identity, Status
     from forebay.verbs.context import Context
-    from forebay.verbs.decide import take
-    from forebay.verbs.publish import publish
 
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", kafka.bootstrap)
     where = Project.find(shop.root)
-    ctx = Context.of(load_pipeline(where, shop.name), where)
-    [file] = queries.waiting(where.index, shop.name)
+    return Context.of(load_pipeline(where, shop.name), where)
+
+
+def test_the_same_answer_elsewhere_finds_it_done_though_source_and_stage_are_gone(shop: OrdersProject, ctx: Any, kafka: Cluster) -> None:
+    """Airflow's run asks on while the command answers, publishes and settles; then somebody gives the same answer there, or the time is up."""
+    from forebay.verbs.decide import carried_out, take
+
+    [file] = queries.waiting(ctx.project.index, shop.name)
+    assert carried_out(ctx, take(ctx, file, Answer(Decision.PUBLISH, "bob", "known refunds", AT))) is None
+    assert decide(shop, "--publish").code == 0
+    shutil.rmtree(shop.root / ".forebay/work")
+    (shop.root / "drops" / DAY / "a.csv").unlink()
+    for late in (
+        Answer(Decision.PUBLISH, "ann", "seen", AT, "Airflow"),
+        Answer(Decision.REJECT, "nobody in time", "", AT, "Airflow", person=False),
+    ):
+        done = carried_out(ctx, take(ctx, file, late))
+        assert (done.published, done.quarantined, done.decided_by, done.decision_reason) == (70, 30, "bob", "known refunds")
+    assert ids(shop, kafka) == list(range(31, 101))
+
+
+def test_control_without_the_first_answer_a_rejected_file_goes_out(
+    shop: OrdersProject, ctx: Any, kafka: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The protection switched off: the answer is not kept, and what bob rejected is published by ann's answer in the other run that asked."""
+    from forebay.errors import FatalError
+    from forebay.model import Identity, Status
+    from forebay.verbs.decide import take
+    from forebay.verbs.publish import publish
+
+    [file] = queries.waiting(ctx.project.index, shop.name)
     assert decide(shop, "--reject").code == 0
     ann = Answer(Decision.PUBLISH, "ann", "seen", AT, "Airflow")
     with pytest.raises(FatalError, match="the first answer stands"):

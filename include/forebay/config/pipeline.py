@@ -34,7 +34,10 @@ def _is_zone(name: str) -> bool:
 
 
 class Schedule(Settings):
-    """When a run starts. Its data interval is the time between two ticks, so a nightly run reads yesterday's files."""
+    """When a run starts. With one tick a day a run is about a whole day of the zone, that of the tick before it: a nightly run reads yesterday's files.
+
+    With several ticks a day each run covers the time between two.
+    """
 
     cron: str = "0 2 * * *"
     """A cron expression of five fields."""

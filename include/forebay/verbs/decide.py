@@ -11,19 +11,20 @@ from forebay.config.home import Project
 from forebay.errors import ConfigError, FatalError, FileChangedError, ForebayError
 from forebay.index import answers, projection, queries
 from forebay.lineage.openlineage import lineage_run
-from forebay.model import Answer, FileRun, Identity, RunReport, Window
+from forebay.model import Answer, FileRun, Identity, RunReport, Status, Window
 from forebay.verbs import report as reporting
 from forebay.verbs._answers import not_settled_otherwise, take, told_of
 from forebay.verbs.alive import alive
 from forebay.verbs.context import Context
 from forebay.verbs.gate import answer
 from forebay.verbs.inspect import fetch, judges, work_of
-from forebay.verbs.publish import publish
+from forebay.verbs.publish import publish, published
 from forebay.verbs.reconcile import reconcile
 from forebay.verbs.run import Step, prepare, walk
 from forebay.verbs.settle import settle
+from forebay.verbs.take_up import receipts_of
 
-__all__ = ["TRIGGER", "before", "decide", "given", "new_run_id", "take", "told_of", "waiting"]
+__all__ = ["TRIGGER", "before", "carried_out", "decide", "given", "new_run_id", "not_settled_otherwise", "take", "told_of", "waiting"]
 
 TRIGGER = "decision"
 
@@ -66,6 +67,14 @@ def _nothing_waits(ctx: Context, name: str | None) -> ForebayError:
     if done:
         return FatalError(f"{here} any more; " + "; ".join(f"`{uri}`: {told_of(one)}" for uri, one in done))
     return ConfigError(f"{here} (forebay waiting lists those that do)")
+
+
+def carried_out(ctx: Context, file: FileRun) -> FileRun | None:
+    """A decided file, PUBLISHED, if the ledger has all of it: the same was answered elsewhere, and done there. Neither source nor stage is asked for, which may be gone."""
+    if file.status is not Status.INSPECTED:
+        return None
+    receipts = receipts_of(ctx, file.fingerprint or "", file.generation)
+    return published(ctx, file, receipts) if receipts else None
 
 
 def new_run_id(window: Window) -> str:

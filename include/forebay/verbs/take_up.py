@@ -29,10 +29,11 @@ def take_up(ctx: Context, file: FileRun) -> FileRun | None:
     left = left.but(file=file.file)  # the same bytes, where they lie now
     if left.status is Status.RECONCILED:
         return left
-    receipts = _receipts(ctx, file.fingerprint, file.generation)
+    receipts = receipts_of(ctx, file.fingerprint, file.generation)
     return reconcile(ctx, published(ctx, left, receipts)) if receipts else None
 
 
-def _receipts(ctx: Context, fingerprint: str, generation: int) -> tuple[Receipt, ...]:
+def receipts_of(ctx: Context, fingerprint: str, generation: int) -> tuple[Receipt, ...]:
+    """The ledger's receipts of a content that is published to its end; none of one that is not."""
     with opened(ctx) as view:
         return view.receipts(fingerprint, generation) if view.file(fingerprint, generation) else ()

@@ -22,6 +22,7 @@ PIPELINES = (
     "two-backfills",
     "scheduler-killed",
     "machine-killed",
+    "by-hand",
 )
 SETTINGS = {
     # a task that says nothing for so long is taken for dead, and its next try begins (60 s at home, 300 s by default)
@@ -67,6 +68,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory, kafka: Cluster) -> Iterator[La
     write_pipeline(project, "steward", STEWARD)
     write_pipeline(project, "untold", STEWARD)
     write_pipeline(project, "hasty", STEWARD)
+    write_pipeline(project, "contested", STEWARD)
     write_pipeline(project, "impatient", ("timeout: 10m", "timeout: 20s"))
     (project / "birdcall.py").write_text(NOTIFIER, "utf-8")
     settings = {"KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap, "FOREBAY_CACHE": str(CACHE), "FOREBAY_FAILPOINT": FAILPOINT}

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import subprocess
 import sys
 import time
@@ -20,7 +19,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import psutil
-import pytest
 
 from airflow_home import Airflow
 from tests.chaos.checker import Anomaly, Expectation, check, compare
@@ -30,7 +28,6 @@ from tests.support.kafka import CACHE, Cluster, create_topic
 Found = TypeVar("Found")
 NIGHT = date(2013, 1, 1)
 CHUNK = 200
-LONG = pytest.mark.skipif("FOREBAY_LONG" not in os.environ, reason="a minute or more; FOREBAY_LONG=1 runs it too")
 FAILPOINT = "mid_produce@1:sleep=4"
 """A file of more than one chunk is published with a pause in the middle of its second: there is time to do harm."""
 
@@ -186,9 +183,13 @@ class Trial:
         found += [Anomaly("aborted-read", "I3", f"{len(strangers)} records of no file")] if strangers else []
         return found + compare(live, final) + [a for want in self.wanted for a in check(want, final, complete)]
 
+    def records(self) -> list[Any]:
+        """What consumers see by now, and the ledger's records."""
+        return list(read(self.lab.kafka.config, self.topics))
+
     def visible(self) -> int:
         """Records that consumers see by now, data and quarantine."""
-        return sum(record.topic != "ledger" for record in read(self.lab.kafka.config, self.topics))
+        return sum(record.topic != "ledger" for record in self.records())
 
     def close(self) -> None:
         self.watcher.close()

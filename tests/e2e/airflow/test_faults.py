@@ -21,7 +21,7 @@ import pytest
 
 from airflow_home import AirflowError
 from tests.chaos.checker import Anomaly
-from tests.e2e.airflow.lab import LONG, NIGHT, Lab, Trial, gone, until
+from tests.e2e.airflow.lab import NIGHT, Lab, Trial, gone, until
 
 pytestmark = [pytest.mark.airflow, pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -53,8 +53,7 @@ def body(test: str, pipeline: str) -> Callable[[Body], Body]:
 
 @pytest.fixture(scope="module")
 def trials(lab: Lab, request: pytest.FixtureRequest) -> Iterator[dict[str, Future[Outcome]]]:
-    here = [item for item in request.session.items if item.path == request.path and item.name in TRIALS]
-    names = [item.name for item in here if not any(mark.args[0] for mark in item.iter_markers("skipif"))]
+    names = [item.name for item in request.session.items if item.path == request.path and item.name in TRIALS]
 
     def run(pipeline: str, function: Body) -> Outcome:
         trial = lab.trial(pipeline)
@@ -137,7 +136,7 @@ def zombie(trial: Trial) -> Outcome:
     return Outcome(state, trial.anomalies(), {"both": both, "died": died, "tries": trial.tries(run), "failures": trial.failures(run)})
 
 
-@LONG
+@pytest.mark.long
 def test_a_first_try_that_wakes_after_its_second_has_published_changes_nothing(outcome: Outcome) -> None:
     """It held its lane's lock and an open transaction; the second try waits for as long as a transaction may take, then fences it."""
     assert outcome.facts["both"]
@@ -236,7 +235,7 @@ def marked_failed(trial: Trial) -> Outcome:
     return completed(trial, run, first=first, marked=marked, torn=torn, before=before)
 
 
-@LONG
+@pytest.mark.long
 def test_a_failed_publish_marked_as_success_publishes_nothing_and_clearing_it_does(outcome: Outcome) -> None:
     assert outcome.facts["first"] == "failed"
     assert outcome.facts["marked"] == "failed", outcome.facts
@@ -340,7 +339,7 @@ def test_a_scheduler_that_is_killed_and_started_again_ends_the_run(trials: Any, 
     assert seen.anomalies == []
 
 
-@LONG
+@pytest.mark.long
 @pytest.mark.parametrize("trial", ["machine-killed"], indirect=True)
 def test_a_scheduler_that_is_killed_with_all_of_its_tasks_ends_the_run_when_it_is_back(trials: Any, trial: Trial) -> None:
     """As when its container or machine goes: executor, supervisors and tasks at once."""

@@ -6,15 +6,16 @@ import json
 import urllib.error
 import urllib.request
 from collections import Counter
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from airflow_home import Airflow
 from tests.e2e.airflow.lab import NIGHT as FIRST
-from tests.e2e.airflow.lab import Lab
+from tests.e2e.airflow.lab import Lab, Trial
 from tests.support.kafka import Cluster, read_all
 
 pytestmark = [pytest.mark.airflow, pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(400)]
@@ -87,7 +88,7 @@ def test_a_backfill_of_three_nights_publishes_every_row_once(airflow: Airflow, k
     assert set(found) == expected(range(3))
     assert set(found.values()) == {1}
     assert states(airflow, three_nights[0]) == {
-        "discover": "success", "inspect[0]": "success", "gate": "success", "steward": "skipped", "select": "success",
+        "discover": "success", "inspect[0]": "success", "gate": "success", "steward": "skipped", "decide": "skipped", "select": "success",
         "publish[0]": "success", "reconcile": "success", "settle": "success", "report": "success"}  # fmt: skip
 
 
@@ -98,8 +99,32 @@ def test_a_schedule_that_has_ended_starts_nothing_by_itself(airflow: Airflow, th
 
 def test_the_window_is_the_local_night(airflow: Airflow, three_nights: list[str]) -> None:
     (first, *_) = airflow.xcom("birds", three_nights[0], "settle")
-    assert first["window"]["start"] == "2013-01-01T02:00:00-05:00"
+    assert first["window"]["start"] == "2013-01-01T00:00:00-05:00"
     assert "/drops/birds/2013-01-01/" in first["file"]["uri"]
+
+
+@pytest.mark.parametrize("trial", ["by-hand"], indirect=True)
+def test_a_run_by_hand_is_of_the_night_that_is_its_date_and_a_backfill_leaves_no_night_out(trial: Trial) -> None:
+    """Around the day on which the clocks go forward. At the schedule's own moment of the night a later backfill of missing runs leaves the night to the run by hand."""
+    new_york, change = ZoneInfo("America/New_York"), date(2013, 3, 10)
+    days = [change + timedelta(days=n) for n in (-1, 0, 1)]
+    for day in days:
+        trial.drop("EWR", 40, day)
+    autumn = date(2013, 11, 3)
+    trial.drop("JFK", 40, autumn)
+    by_hand = {
+        change: trial.airflow.trigger(trial.name, logical_date=datetime(2013, 3, 10, 2, tzinfo=new_york)),
+        autumn: trial.airflow.trigger(trial.name, logical_date=datetime(2013, 11, 3, tzinfo=UTC)),
+    }
+    assert trial.ended(list(by_hand.values())) == "success"
+    for day, run in by_hand.items():
+        assert run.startswith(f"manual__{day}__")
+        (file,) = trial.files(run).values()
+        assert (file["window"]["start"][:10], file["status"]) == (day.isoformat(), "done")
+    missing = trial.backfill(days[0], days[-1])
+    assert missing == ["backfill__2013-03-09T00:00:00+00:00", "backfill__2013-03-11T00:00:00+00:00"]
+    assert trial.ended(missing) == "success"
+    assert trial.anomalies() == []
 
 
 def test_the_same_night_again_publishes_nothing(airflow: Airflow, kafka: Cluster, three_nights: list[str]) -> None:
