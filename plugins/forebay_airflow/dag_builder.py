@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from datetime import date, time, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -75,8 +75,7 @@ def build(pipeline: Pipeline, here: Project) -> DAG:
         schedule=nights.timetable(pipeline),
         description=pipeline.description or f"{pipeline.source.path} to the topic {pipeline.topic.name}",
         doc_md=_doc(pipeline),
-        start_date=_moment(pipeline, pipeline.schedule.start if pipeline.schedule else "2013-01-01"),
-        end_date=_moment(pipeline, pipeline.schedule.end, time.max) if pipeline.schedule and pipeline.schedule.end else None,
+        start_date=pendulum.datetime(1970, 1, 1, tz=pipeline.timezone),  # the timetable knows which days runs may cover
         catchup=False,
         max_active_runs=2,
         tags={"forebay", *pipeline.tags},
@@ -158,11 +157,6 @@ def _params() -> dict[str, Param]:
             None, type=["null", "string"], title="Reason", description="Why; needed for a new generation only, and kept in the ledger then."
         ),
     }
-
-
-def _moment(pipeline: Pipeline, day: str, at: time = time.min) -> pendulum.DateTime:
-    first = date.fromisoformat(day)
-    return pendulum.datetime(first.year, first.month, first.day, at.hour, at.minute, at.second, tz=pipeline.timezone)
 
 
 def _doc(pipeline: Pipeline) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import pendulum
+from airflow._shared.timezones.timezone import parse_timezone
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
 from airflow.timetables.interval import CronDataIntervalTimetable
 
@@ -32,13 +33,25 @@ _SECOND = timedelta(seconds=1)
 
 def timetable(pipeline: Pipeline) -> Nights | None:
     """The pipeline's timetable; None without a schedule."""
-    return Nights(pipeline.schedule.cron, pipeline.schedule.timezone) if pipeline.schedule else None
+    schedule = pipeline.schedule
+    return Nights(schedule.cron, schedule.timezone, schedule.start, schedule.end) if schedule else None
 
 
 def window(pipeline: Pipeline, moment: datetime) -> Window:
-    """What a run of this moment covers: its logical date, or when it was started if it has none."""
+    """What a run of this moment covers: its logical date, or when it was started if it has none.
+
+    Raises `ConfigError` for a day that `schedule.start` or `end` excludes.
+    """
     table = timetable(pipeline)
-    return table.window(moment) if table else Window.of_day(moment.astimezone(ZoneInfo(pipeline.timezone)).date(), pipeline.timezone)
+    if table is None:
+        return Window.of_day(moment.astimezone(ZoneInfo(pipeline.timezone)).date(), pipeline.timezone)
+    found = table.window(moment)
+    if not table.covers(found.day):
+        bounds = f"from {table.first}" + (f" to {table.last}" if table.last else "")
+        raise ConfigError(
+            f"starting the run of {found.day}: the schedule covers days {bounds} (`schedule.start` and `end` of the pipeline)"
+        )
+    return found
 
 
 def refuse_other_interval(pipeline: Pipeline, moment: datetime, run_after: datetime, given: tuple[datetime, datetime]) -> None:
@@ -57,6 +70,23 @@ def refuse_other_interval(pipeline: Pipeline, moment: datetime, run_after: datet
 
 class Nights(CronDataIntervalTimetable):
     """Airflow's own timetable of data intervals, but for runs by hand, the bounds of a backfill, run ids, and the days on which clocks change."""
+
+    def __init__(self, cron: str, timezone: Any, first: str = "1970-01-01", last: str | None = None) -> None:
+        """`first` and `last`: the days (ISO) that runs may cover. They are no start and end dates of the DAG: outside of those Airflow makes runs by hand
+        that have no tasks, and are green.
+        """
+        super().__init__(cron, timezone)
+        self.first, self.last = first, last
+
+    @classmethod
+    def deserialize(cls, data: dict[str, Any]) -> Nights:
+        return cls(data["expression"], parse_timezone(data["timezone"]), data["first"], data["last"])
+
+    def serialize(self) -> dict[str, Any]:
+        return super().serialize() | {"first": self.first, "last": self.last}
+
+    def covers(self, day: date) -> bool:
+        return self.first <= day.isoformat() <= (self.last or "9999")
 
     def night(self, moment: datetime) -> date:
         """The day that a run of this moment is about: its date in the schedule's zone.
@@ -95,7 +125,7 @@ class Nights(CronDataIntervalTimetable):
     def next_dagrun_info(self, *, last_automated_data_interval: DataInterval | None, restriction: TimeRestriction) -> DagRunInfo | None:
         if restriction.catchup:  # a backfill: forebay's DAGs never catch up by themselves
             restriction = self._whole_days(restriction)
-        info = self._after(last_automated_data_interval, restriction)
+        info = self._after(last_automated_data_interval, self._within(restriction))
         if info is None or info.data_interval is None or not restriction.catchup:
             return info
         start = info.data_interval.start
@@ -150,6 +180,14 @@ class Nights(CronDataIntervalTimetable):
         if last is not None and (self.nightly or _is_date(last)):
             last = _midnight(self._bound(last) + timedelta(days=1), self._zone) - _SECOND
         return TimeRestriction(first, last, restriction.catchup)
+
+    def _within(self, restriction: TimeRestriction) -> TimeRestriction:
+        """No day before the first one, none behind the last."""
+        begin, end = _midnight(date.fromisoformat(self.first), self._zone), restriction.latest
+        if self.last:
+            over = _midnight(date.fromisoformat(self.last) + timedelta(days=1), self._zone) - _SECOND
+            end = min(end, over) if end else over
+        return TimeRestriction(max(restriction.earliest or begin, begin), end, restriction.catchup)
 
     def _bound(self, moment: datetime) -> date:
         return moment.astimezone(UTC).date() if _is_date(moment) else self._day(moment)

@@ -150,6 +150,8 @@ def test_run_ids_name_the_night() -> None:
 
 def test_several_ticks_a_day_are_windows_between_ticks() -> None:
     """By hand the one that holds the moment; plain dates of a backfill are whole days; the hour that comes twice has two windows."""
+    from forebay.config.paths import render
+
     table = nights("0 * * * *")
     found = table.window(pendulum(local(date(2013, 1, 9), NEW_YORK, 5, 30)))
     assert (found.start, found.end) == (local(date(2013, 1, 9), NEW_YORK, 5), local(date(2013, 1, 9), NEW_YORK, 6))
@@ -158,6 +160,7 @@ def test_several_ticks_a_day_are_windows_between_ticks() -> None:
         windows = [table.window(info.logical_date) for info in backfilled(table, plain, plain)]
         assert len(windows) == hours
         assert {window.day for window in windows} == {day}
+        assert len({render("{{ ds }}/{{ hour }}", window) for window in windows}) == min(hours, 24)
         assert [a.end.astimezone(UTC) for a in windows[:-1]] == [b.start.astimezone(UTC) for b in windows[1:]]
 
 
@@ -171,6 +174,18 @@ def test_a_night_is_not_scheduled_again_when_its_tick_moves() -> None:
         assert table.night(info.logical_date) == date(2013, 1, 10), cron
 
 
+def test_days_before_the_first_and_behind_the_last_are_never_scheduled_nor_backfilled() -> None:
+    from airflow.timetables.base import TimeRestriction
+
+    from forebay_airflow.nights import Nights
+
+    table = Nights("0 2 * * *", NEW_YORK, "2013-01-05", "2013-01-07")
+    found = backfilled(table, datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 1, 31, tzinfo=UTC))
+    assert [table.night(info.logical_date) for info in found] == days(date(2013, 1, 5), date(2013, 1, 7))
+    free = TimeRestriction(pendulum(datetime(1970, 1, 1, tzinfo=UTC)), None, catchup=False)
+    assert table.next_dagrun_info(last_automated_data_interval=None, restriction=free) is None
+
+
 def test_it_is_registered_and_survives_serialisation(monkeypatch: pytest.MonkeyPatch) -> None:
     from airflow import plugins_manager
     from airflow.serialization.decoders import decode_timetable
@@ -182,6 +197,8 @@ def test_it_is_registered_and_survives_serialisation(monkeypatch: pytest.MonkeyP
     again = decode_timetable(encode_timetable(nights()))
     assert type(again) is Nights
     assert again == nights()
+    bounded = Nights("0 2 * * *", NEW_YORK, "2013-01-05", "2013-01-07")
+    assert decode_timetable(encode_timetable(bounded)).serialize() == bounded.serialize()
     assert again.summary == "0 2 * * *"
 
 

@@ -64,6 +64,19 @@ def test_a_run_without_a_date_is_of_the_day_on_which_it_was_started(birds: Any) 
     assert window_of(run(None, utc(2026, 1, 1, 4)), birds).day == date(2025, 12, 31), "it is 23:00 in New York"
 
 
+@pytest.mark.parametrize("day", [date(2012, 12, 31), date(2014, 1, 1)])
+def test_a_day_that_the_schedule_excludes_is_refused(make_project: Any, day: date) -> None:
+    from forebay.config.home import Project
+    from forebay.config.load import load_pipeline
+    from forebay_airflow.translate import window_of
+    from tests.dags.conftest import MINIMAL
+
+    text = MINIMAL.format(name="birds").replace("zone: America/New_York", "zone: America/New_York, end: 2013-12-31")
+    birds = load_pipeline(Project.find(make_project(birds=text)), "birds")
+    with pytest.raises(errors.ConfigError, match="covers days from 2013-01-01 to 2013-12-31"):
+        window_of(run(utc(day.year, day.month, day.day), utc(2026, 1, 1, 12)), birds)
+
+
 def test_a_data_interval_that_was_typed_is_refused(birds: Any) -> None:
     """Airflow's dialog offers it; it would be accepted and do nothing."""
     from forebay_airflow.translate import window_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from datetime import date, timedelta
+from datetime import date
 
 from forebay.errors import ConfigError
 from forebay.model import Window
@@ -23,7 +23,8 @@ def render(template: str, window: Window) -> str:
 
     Raises `ConfigError` for an unknown name or a stray brace, and for an `hour` of a window that has more than one: its other hours would never be read.
     """
-    if window.end - window.start > timedelta(hours=1) and needs_hour(template):
+    seconds = window.end.timestamp() - window.start.timestamp()  # of one zone, they would be subtracted as clocks show them
+    if seconds > 3600 and needs_hour(template):
         day = f"{window.start:%Y-%m-%d %H:%M} to {window.end:%Y-%m-%d %H:%M}"
         raise ConfigError(f"filling in `{template}`: the window has several hours ({day}; {NO_HOUR})", template=template)
     values = {**_day_values(window.day), "ts": window.start.isoformat(), "hour": f"{window.start.hour:02d}"}

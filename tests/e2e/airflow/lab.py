@@ -206,7 +206,7 @@ def gone(process: psutil.Process, within: float) -> bool:
     return True
 
 
-def until(look: Callable[[], Found | None], otherwise: str, timeout: float = 120, pause: float = 0.25) -> Found:
+def until(look: Callable[[], Found | None], otherwise: str, timeout: float = 300, pause: float = 0.25) -> Found:
     end = time.monotonic() + timeout
     while not (found := look()):
         assert time.monotonic() < end, otherwise
