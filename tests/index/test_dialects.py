@@ -11,9 +11,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from forebay.index import projection, queries
+from forebay.index import answers, projection, queries
 from forebay.index.tables import metadata
-from forebay.model import RunReport
+from forebay.model import Answer, Decision, RunReport
 from tests.support.nouns import file_run, receipt, verdict
 
 SQLITE_ONLY = ("PRAGMA", "OR REPLACE", "OR IGNORE", "AUTOINCREMENT", "WITHOUT ROWID", "GLOB", "STRFTIME", "JULIANDAY", "JSON_EXTRACT")
@@ -54,6 +54,7 @@ def said(monkeypatch: pytest.MonkeyPatch) -> Said:
 
     monkeypatch.setattr(projection, "connected", connected)
     monkeypatch.setattr(queries, "connected", connected)
+    monkeypatch.setattr(answers, "connected", connected)
     return found
 
 
@@ -84,4 +85,12 @@ def test_questions(said: Said) -> None:
     queries.sketches("pg", "flights", "2013-01-02", "a")
     queries.counted("pg", "flights", "2013-01-02")
     assert len(said.words) >= 5
+    assert not [w for w in said.words for only in SQLITE_ONLY if only in w.upper()]
+
+
+def test_answers(said: Said) -> None:
+    """The first one stands by `do nothing`: the statement is the protection."""
+    answers.first("pg", file_run(), Answer(Decision.REJECT, "ann", "why", datetime.now(UTC)))
+    answers.last("pg", "flights")
+    assert [w for w in said.words if w.endswith("ON CONFLICT (pipeline, fingerprint, generation, question) DO NOTHING")]
     assert not [w for w in said.words for only in SQLITE_ONLY if only in w.upper()]
