@@ -101,14 +101,14 @@ def test_a_year_of_runs_by_hand(cron: str, zone: str) -> None:
 
 
 @pytest.mark.parametrize(("zone", "day"), [*FORWARD.items(), *BACK.items()])
-def test_the_days_of_the_clock_change_by_hand_at_each_minute(zone: str, day: date) -> None:
+def test_the_days_of_the_clock_change_by_hand_at_any_time(zone: str, day: date) -> None:
     """Airflow's own interval was of a wrong day for 23 hours of the day on which the clocks go forward."""
     table, moment = nights(zone=zone), local(day, zone).astimezone(UTC)
     while moment.astimezone(ZoneInfo(zone)).date() == day:
         wanted = moment.date() if (moment.hour, moment.minute) == (0, 0) else day
         assert table.window(pendulum(moment)) == Window.of_day(wanted, zone), moment
         assert table.night(table.infer_manual_data_interval(run_after=pendulum(moment)).start) == wanted
-        moment += timedelta(minutes=1)
+        moment += timedelta(minutes=10)
 
 
 @pytest.mark.parametrize(("zone", "day"), [*FORWARD.items(), *BACK.items()])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -136,6 +137,18 @@ def test_what_is_published_in_part_cannot_be_rejected(tmp_path: Path, kafka: Clu
     assert "a part of it is published already" in refused.out
     assert decide(shop, "--publish").code == 0
     assert ids(shop, kafka) == list(range(31, 101))
+
+
+def test_the_command_that_is_named_decides_that_file_and_no_other(shop: OrdersProject, kafka: Cluster) -> None:
+    """The end of the one's uri is the end of the other's."""
+    shop.drop(DAY, "aa.csv", orders(201, 210) + BAD)
+    assert shop.run().code == 3
+    named = {file["uri"].rpartition("/")[2]: file["answer_at"] for file in waiting(shop)}
+    assert set(named) == {"a.csv", "aa.csv"}
+    words = shlex.split(named["a.csv"].replace("--publish|--publish-all|--reject", "--reject"))[1:]
+    assert shop.forebay(*words).code == 0
+    assert [file["uri"].rpartition("/")[2] for file in waiting(shop)] == ["aa.csv"]
+    assert ids(shop, kafka) == []
 
 
 # ---- the first answer stands

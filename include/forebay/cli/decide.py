@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -61,8 +60,8 @@ def _document(one: Waiting) -> dict[str, Any]:
 
 
 def _command(file: FileRun) -> str:
-    name = shlex.quote(file.file.name)
-    return f'forebay decide {file.pipeline} --file {name} --publish|--publish-all|--reject --reason "…"'
+    """By the content: the end of a uri may be another file's too."""
+    return f'forebay decide {file.pipeline} --file {(file.fingerprint or "")[:16]} --publish|--publish-all|--reject --reason "…"'
 
 
 def _print(console: Console, found: list[Waiting]) -> None:

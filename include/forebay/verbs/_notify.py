@@ -14,7 +14,7 @@ from forebay.verbs.context import Context
 from forebay.verbs.gate import WARNING
 
 _WAYS_OUT = {
-    "waiting": 'forebay decide {pipeline} --file "{name}" --publish|--publish-all|--reject --reason "…"',
+    "waiting": 'forebay decide {pipeline} --file {content} --publish|--publish-all|--reject --reason "…"',
     "rejected": 'forebay files {pipeline} --file "{name}"',
     "over_budget": 'forebay quarantine show {pipeline} --file "{name}"',
     "failed": 'forebay files {pipeline} --file "{name}"',
@@ -43,7 +43,7 @@ def notice(pipeline: Pipeline, file: FileRun, event: str) -> Notice:
         rows_in=file.rows_in,
         quarantined=file.quarantined,
         rejected=file.rejected,
-        way_out=_WAYS_OUT[event].format(pipeline=pipeline.pipeline, name=file.file.name),
+        way_out=_WAYS_OUT[event].format(pipeline=pipeline.pipeline, name=file.file.name, content=(file.fingerprint or "")[:16]),
     )
 
 
