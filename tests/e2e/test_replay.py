@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.kafka import Cluster, read_all
+from tests.support.kafka import Cluster, delete_records, read_all
 from tests.support.processes import wait_until_stopped
 from tests.support.project import OrdersProject, orders
 
@@ -220,3 +221,77 @@ def test_many_units_and_no_headers(tmp_path: Path, kafka: Cluster, topic_name: s
     rebuild(ctx)
     [file] = files_with(project, shop.name)
     assert (file.quarantined, replayed(project, file)) == (5, 5)
+
+
+# Records that are gone from the quarantine topic
+
+
+def expire(shop: OrdersProject, kafka: Cluster) -> None:
+    """Nothing is left of the quarantine topic, as when its retention has taken all."""
+    topic = f"forebay.{shop.name}.quarantine"
+    ends = {m.partition(): m.offset() + 1 for m in read_all(kafka.config, topic)}
+    delete_records(kafka.config, topic, ends)
+    assert not read_all(kafka.config, topic)
+
+
+@pytest.mark.parametrize("work", [True, False])
+def test_rows_are_repaired_when_their_records_are_gone(shop: OrdersProject, kafka: Cluster, work: bool) -> None:
+    """By their list on this machine; without that by the edited file, within what the ledger counts."""
+    path = edited(shop, export(shop), {10: {"amount": "10.50"}, 30: {"amount": "5.00"}})
+    expire(shop, kafka)
+    if not work:
+        shutil.rmtree(shop.root / ".forebay/work")
+    before = published(shop, kafka)
+    done = replay(shop, path)
+    [told] = done.json["files"]
+    assert (done.code, told["published"]) == (0, 2), done.err
+    assert ("their list on this machine" if work else "the edited file alone") in told["note"]
+    after = published(shop, kafka)
+    assert sorted(after[key]["id"] for key in after.keys() - before.keys()) == [10, 30]
+    assert replay(shop, path).json["files"][0]["already"] == 2
+    assert published(shop, kafka) == after
+    verified = shop.forebay("ledger", "verify", shop.name)
+    assert (verified.code, "5 more records have expired, not been lost" in verified.out) == (0, True), verified.out
+
+
+@pytest.mark.parametrize("work", [True, False])
+def test_rows_that_were_published_are_refused_when_the_records_are_gone(shop: OrdersProject, kafka: Cluster, work: bool) -> None:
+    rows = export(shop)
+    whole = {int(row["__row"]): {} for row in rows}
+    path = edited(shop, [*rows, rows[0] | {"__row": "50"}], whole | {50: {"amount": "1.00"}})
+    expire(shop, kafka)
+    if not work:
+        shutil.rmtree(shop.root / ".forebay/work")
+    before = published(shop, kafka)
+    refused = replay(shop, path)
+    assert refused.code == 2, refused
+    assert ("row 50 of" if work else "it names 6 of the rows 1 to 100") in refused.err
+    assert published(shop, kafka) == before
+
+
+def test_the_quarantine_topic_keeps_its_rows_for_a_time_of_its_own(shop: OrdersProject, kafka: Cluster) -> None:
+    """Ninety days unless the pipeline says otherwise; one that keeps them for less is told by run and doctor, until either gives way."""
+    from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+
+    topic, admin = f"forebay.{shop.name}.quarantine", kafka.admin()
+
+    def retention() -> str:
+        resource = ConfigResource(ResourceType.TOPIC, topic)
+        return str(admin.describe_configs([resource])[resource].result(30)["retention.ms"].value)
+
+    def doctor() -> list[str]:
+        found = shop.forebay("doctor", "--json").json["pipelines"][0]["findings"]
+        return [f["what"] for f in found if f["check"] == "quarantine topic" and "keeps rows" in f["what"]]
+
+    day = 86_400_000
+    assert retention() == str(90 * day)
+    assert doctor() == []
+    entry = ConfigEntry("retention.ms", str(7 * day), incremental_operation=AlterConfigOpType.SET)
+    for future in admin.incremental_alter_configs([ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])]).values():
+        future.result(30)
+    assert doctor() == [f"`{topic}` keeps rows for 7 days, the pipeline says 90 days"]
+    assert "keeps rows for 7 days, the pipeline says 90 days" in shop.run().err
+    yaml = shop.root / "include/pipelines/orders.yaml"
+    yaml.write_text(yaml.read_text().replace("manage: create", "manage: create, quarantine_retention: 7d"))
+    assert doctor() == []
+    assert "keeps rows" not in shop.run().err

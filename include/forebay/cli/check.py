@@ -18,6 +18,7 @@ from forebay.config import hints, load, types, wild
 from forebay.config.connections import EnvironmentConnections
 from forebay.config.home import Project
 from forebay.config.load import Loaded, PipelineFile
+from forebay.config.pipeline import COMPACTED
 from forebay.errors import ConfigError, Fault, SettingsError
 from forebay.model import Column
 from forebay.support.folders import private
@@ -37,7 +38,13 @@ class Checked:
 
     def to_json(self) -> dict[str, Any]:
         faults = [{"path": f.path, "line": f.line, "message": f.message} for f in self.faults]
-        return {"path": self.file.label, "pipeline": self.file.name, "ok": not self.faults, "faults": faults}
+        return {"path": self.file.label, "pipeline": self.file.name, "ok": not self.faults, "faults": faults, "notes": self.notes}
+
+    @property
+    def notes(self) -> list[str]:
+        """What is right, and should be known."""
+        compacted = self.file.pipeline is not None and self.file.pipeline.topic.compacted
+        return [f"topic.config: `cleanup.policy` has `compact`: {COMPACTED}"] if compacted else []
 
 
 @app.command("check")
@@ -149,6 +156,8 @@ def _print(console: Console, found: list[Checked]) -> None:
         console.print(f"[green]ok[/]     {one.file.label}" if not one.faults else f"[bold red]faults[/] {one.file.label}")
         for fault in one.faults:
             console.print(f"       {plain(str(fault))}", markup=False)
+        for note in one.notes:
+            console.print(f"       {plain(note)}", markup=False)
     console.print(_summary(found))
 
 

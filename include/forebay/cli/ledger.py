@@ -100,12 +100,16 @@ class _Count:
     contents: int = 0
     records: int = 0
     wrong: int = 0
+    expired: int = 0
+    compacted: int = 0
 
     def each(self, proofs: Iterator[Any]) -> Iterator[Any]:
         for proof in proofs:
             self.contents += 1
             self.records += proof.found
             self.wrong += proof.problem is not None
+            self.expired += proof.expired
+            self.compacted += proof.compacted
             yield proof
 
 
@@ -114,6 +118,10 @@ def _proofs(console: Console, proofs: Iterator[Any], count: _Count) -> None:
         if proof.problem:
             console.print(Text(f"DIFFERS {plain(proof.uri)} generation {proof.generation}: {proof.problem}"))
     console.print(f"{count.contents} contents, {count.records:,} records read again, {count.wrong} differ from the ledger")
+    if count.expired:
+        console.print(f"{count.expired:,} more records have expired, not been lost: the topic's retention has taken them")
+    if count.compacted:
+        console.print(f"{count.compacted:,} more records are gone from a compacted topic: it keeps the last record of each key")
 
 
 @app.command("export")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from datetime import date
+from datetime import date, timedelta
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
@@ -302,6 +302,28 @@ class TopicSection(Settings):
     """Topic settings of Kafka (`min.insync.replicas: 2`), used when the topic is made."""
     manage: Literal["check", "create", "off"] = "check"
     """`check`: topics must exist and fit. `create`: missing ones are made. `off`: nobody looks."""
+    quarantine_retention: Duration | Literal["forever"] = Field(default="90d", validate_default=True, union_mode="left_to_right")
+    """How long the quarantine topic keeps rows set aside (`90d`), or `forever`; it is made so. One that keeps them for less time is said, by each run and by
+    `forebay doctor`."""
+
+    @field_validator("quarantine_retention")
+    @classmethod
+    def _for_a_while(cls, value: timedelta | Literal["forever"]) -> timedelta | Literal["forever"]:
+        if value != "forever" and value < timedelta(hours=1):
+            raise ValueError("rows set aside would be gone before anybody sees them (at least `1h`, or `forever`)")
+        return value
+
+    @property
+    def compacted(self) -> bool:
+        """Whether `config` says that the topic forgets older records of a key."""
+        return "compact" in str(self.config.get("cleanup.policy", ""))
+
+
+COMPACTED = (
+    "of each key only the last record stays: a consumer who comes late sees the last row of a key, `forebay ledger verify` can prove only what is left, "
+    "and rows of one key in one file are as one"
+)
+"""What `cleanup.policy: compact` of a data topic means."""
 
 
 class ChunkSection(Settings):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from forebay.config.pipeline import COMPACTED
 from forebay.errors import NotAuthorizedError
 from forebay.kafka import client, topics
 from forebay.kafka._findings import Finding, Level, Seen
@@ -12,7 +13,7 @@ from forebay.kafka._findings import Finding, Level, Seen
 if TYPE_CHECKING:
     from forebay.config.pipeline import Pipeline
 
-DAY = 86_400_000  # milliseconds
+DAY = topics.DAY
 
 
 def check(seen: Seen) -> Iterator[Finding]:
@@ -80,10 +81,22 @@ def _settings(seen: Seen, topic: topics.Topic, found: dict[str, str], copies: in
     if topic.purpose == "ledger":
         yield from _forgets(name, found)
     if topic.purpose == "data":
+        yield from _compacted(seen.pipeline, name, found)
         yield from _times(seen.pipeline, name, found)
+    if topic.purpose == "quarantine" and (short := topics.too_short(seen.pipeline, found)):
+        yield Finding(Level.WARN, check, short[0], "rows set aside may be gone before they are repaired", short[1])
     if int(found.get("max.message.bytes") or topics.DEFAULT_MAX_MESSAGE_BYTES) < 65_536:
         yield Finding(Level.WARN, check, f"`{name}` takes records of at most {found['max.message.bytes']} bytes",
                       "larger rows are quarantined", "raise `max.message.bytes`")  # fmt: skip
+
+
+def _compacted(pipeline: Pipeline, name: str, found: dict[str, str]) -> Iterator[Finding]:
+    if "compact" in found.get("cleanup.policy", "delete"):
+        said = pipeline.topic.compacted
+        yield Finding(
+            Level.OK if said else Level.WARN, "data topic", f"`{name}` has `cleanup.policy={found['cleanup.policy']}`: {COMPACTED}",
+            "" if said else "whoever reads later finds fewer rows than the ledger counts", "" if said else "set it to `delete`, or say so in `topic.config`",
+        )  # fmt: skip
 
 
 def _forgets(name: str, found: dict[str, str]) -> Iterator[Finding]:

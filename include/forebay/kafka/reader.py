@@ -54,6 +54,7 @@ class RangeCount:
     found: int
     foreign: int
     rows: np.ndarray | None
+    expired: bool = False  # the log now begins behind the range's first offset: what was found is what is left
 
     @property
     def missing(self) -> int:
@@ -70,6 +71,7 @@ class _Cursor:
     """Where reading stands in one partition."""
 
     ranges: list[OffsetRange]
+    low: int = 0  # where the log begins
     next: int = 0  # position in `ranges`
     found: int = 0
     foreign: int = 0
@@ -115,30 +117,31 @@ class RangeReader:
     def close(self) -> None:
         self._consumer.close()
 
-    def count(self, ranges: Sequence[OffsetRange], ids: str | None = None) -> tuple[RangeCount, ...]:
+    def count(self, ranges: Sequence[OffsetRange], ids: str | None = None, *, left: bool = False) -> tuple[RangeCount, ...]:
         """What the ranges hold, in their order. They are those of one file, so they never overlap within a partition.
 
         `ids` is what the `ce_id` of the file's records begins with (`{fp16}:{generation}:`); None counts without headers. A range whose
-        offsets are not known (`first` < 0) counts nothing.
+        offsets are not known (`first` < 0) counts nothing. Of ranges that have expired, `left` counts what is left.
 
-        Raises `ReconcileError` when a range has expired, reaches beyond the log's end or overlaps another; `TopicMissingError`;
+        Raises `ReconcileError` when a range has expired (without `left`), reaches beyond the log's end or overlaps another; `TopicMissingError`;
         `RetryableError` when an open transaction, or a silent broker, held reading up for longer than `patience`.
         """
         counts: dict[OffsetRange, RangeCount] = {}
         known = [r for r in ranges if r.first >= 0 and r.last >= r.first]
         for topic in sorted({r.topic for r in known}):
             cursors = _cursors([r for r in known if r.topic == topic])
-            self._check_watermarks(topic, cursors)
+            self._check_watermarks(topic, cursors, left)
             self._read(topic, cursors, ids.encode() if ids is not None else None)
             counts |= {count.range: count for cursor in cursors.values() for count in cursor.counts}
         return tuple(counts.get(r) or RangeCount(r, 0, 0, None) for r in ranges)
 
-    def _check_watermarks(self, topic: str, cursors: dict[int, _Cursor]) -> None:
+    def _check_watermarks(self, topic: str, cursors: dict[int, _Cursor], left: bool) -> None:
         lows, highs = self._watermarks(topic, cursors, earliest=True), self._watermarks(topic, cursors, earliest=False)
         for partition, cursor in cursors.items():
             first, last = cursor.ranges[0].first, cursor.ranges[-1].last
             where = {"topic": topic, "partition": partition}
-            if lows[partition] > first:
+            cursor.low = lows[partition]
+            if lows[partition] > first and not left:
                 raise ReconcileError(
                     f"re-reading `{topic}` partition {partition}: offsets {first} to {min(last, lows[partition] - 1)} have expired, not been "
                     f"lost: the topic now begins at {lows[partition]} (its retention is over; reconcile sooner, or raise retention.ms or "
@@ -167,7 +170,7 @@ class RangeReader:
         pending = dict(cursors)
         with client.translate(f"re-reading `{topic}`", self._errors, topic=topic):
             self._consumer.list_topics(topic, _CONNECTING)  # else librdkafka learns the leaders at its next tick, up to a second later
-        self._consumer.assign([TopicPartition(topic, p, c.ranges[0].first) for p, c in cursors.items()])
+        self._consumer.assign([TopicPartition(topic, p, max(c.low, c.ranges[0].first)) for p, c in cursors.items()])
         heard = time.monotonic()
         try:
             while pending:
@@ -333,5 +336,5 @@ def _close(cursor: _Cursor, at: int, with_rows: bool) -> None:
         if not with_rows:
             found, foreign = min(found, current.count), max(0, found - current.count)
         rows = np.concatenate([np.empty(0, np.int64), *cursor.rows]) if with_rows else None
-        cursor.counts.append(RangeCount(current, found, foreign, rows))
+        cursor.counts.append(RangeCount(current, found, foreign, rows, expired=current.first < cursor.low))
         cursor.next, cursor.found, cursor.foreign, cursor.rows = cursor.next + 1, 0, 0, []

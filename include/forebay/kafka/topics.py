@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from forebay.errors import LedgerError, PreflightError, TopicMissingError
+from forebay import events
+from forebay.errors import LedgerError, NotAuthorizedError, PreflightError, TopicMissingError
 from forebay.kafka import client
 from forebay.kafka.client import Asker
 
 if TYPE_CHECKING:
     from forebay.config.pipeline import Pipeline
 
+DAY = 86_400_000  # milliseconds
 TIMEOUT = 10.0  # seconds after which a question to the brokers is not asked again
 DEFAULT_MAX_MESSAGE_BYTES = 1_048_588
 LEDGER_CONFIG = {"cleanup.policy": "compact", "retention.ms": "-1", "min.cleanable.dirty.ratio": "0.5"}
@@ -37,8 +40,15 @@ def wanted(pipeline: Pipeline) -> tuple[Topic, Topic, Topic]:
     return (
         Topic(section.name, section.partitions, section.replication, config, "data"),
         Topic(pipeline.ledger_topic, pipeline.publish.ledger_partitions, section.replication, LEDGER_CONFIG | durable, "ledger"),
-        Topic(pipeline.quarantine_topic, None, section.replication, durable, "quarantine"),
+        Topic(pipeline.quarantine_topic, None, section.replication, kept(pipeline) | durable, "quarantine"),
     )
+
+
+def kept(pipeline: Pipeline) -> dict[str, str]:
+    """How long the quarantine topic keeps its records, as Kafka's settings."""
+    keep = pipeline.topic.quarantine_retention
+    milliseconds = -1 if keep == "forever" else int(keep.total_seconds() * 1000)
+    return {"cleanup.policy": "delete", "retention.ms": str(milliseconds)}
 
 
 def _text(value: Any) -> str:
@@ -63,6 +73,8 @@ def ensure(config: client.Config, pipeline: Pipeline) -> None:
                 raise _other_count(topic, found[topic.name])
         if pipeline.ledger_topic in found:
             _check_ledger(asker, pipeline.ledger_topic)
+        if pipeline.quarantine_topic in found:
+            _check_quarantine(asker, pipeline)
         if len(found) < len(wanted(pipeline)):
             _wait_until_known(asker, wanted(pipeline))
 
@@ -130,6 +142,14 @@ def settings_of(config: client.Config, topic: str) -> dict[str, str]:
         return settings(asker, topic)
 
 
+def compacted(config: client.Config, topic: str) -> bool:
+    """Whether a topic forgets older records of a key (`cleanup.policy` has `compact`). Not known without the right to see settings: then False."""
+    try:
+        return "compact" in (settings_of(config, topic).get("cleanup.policy") or "")
+    except NotAuthorizedError:
+        return False
+
+
 def create_ledger(config: client.Config, pipeline: Pipeline) -> None:
     """Make the ledger topic if there is none, whatever `topic.manage` says: a person asked for it."""
     asker = asking(config)
@@ -148,6 +168,26 @@ def _check_ledger(asker: Asker, topic: str) -> None:
             "(alter the topic; a ledger that forgets publishes everything again)",
             topic=topic,
         )
+
+
+def _check_quarantine(asker: Asker, pipeline: Pipeline) -> None:
+    """Say where rows set aside are kept for less time than the pipeline says. Nobody is stopped by it, nor where settings may not be seen."""
+    with contextlib.suppress(NotAuthorizedError):
+        if short := too_short(pipeline, settings(asker, pipeline.quarantine_topic)):
+            events.emit(events.QUARANTINE_SHORT, level=30, topic=pipeline.quarantine_topic, message=f"{short[0]} ({short[1]})")
+
+
+def too_short(pipeline: Pipeline, found: dict[str, str]) -> tuple[str, str] | None:
+    """What is wrong with how long a quarantine topic of these settings keeps its records, and the way out; None when it is long enough."""
+    name, wanted = pipeline.quarantine_topic, int(kept(pipeline)["retention.ms"])
+    way_out = f"alter it to `retention.ms={wanted}`, or say in `topic.quarantine_retention` what it has"
+    has = int(found.get("retention.ms") or -1)
+    if "delete" in found.get("cleanup.policy", "delete") and has >= 0 and (wanted < 0 or has < wanted):
+        said = "forever" if wanted < 0 else f"{wanted / DAY:g} days"
+        return f"`{name}` keeps rows for {has / DAY:g} days, the pipeline says {said}", way_out
+    if "compact" in found.get("cleanup.policy", "delete"):
+        return f"`{name}` is compacted and forgets older rows of a key", "alter it to `cleanup.policy=delete`"
+    return None
 
 
 def max_message_bytes(config: client.Config, topic: str) -> int:

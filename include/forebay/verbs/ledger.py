@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forebay.errors import ReconcileError
-from forebay.kafka import backup, ledger, owner, reader
+from forebay.kafka import backup, ledger, owner, reader, topics
 from forebay.kafka.ledger import FileEntry
 from forebay.model import Json
 from forebay.verbs.context import Context
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Proof(Json):
-    """One published content, and whether its offset ranges hold exactly its records."""
+    """One published content, and whether its offset ranges hold exactly its records, as far as the topic keeps them.
+
+    `published + quarantined == found + expired + compacted` where there is no `problem`.
+    """
 
     uri: str
     fingerprint: str
@@ -29,6 +33,8 @@ class Proof(Json):
     quarantined: int
     found: int
     problem: str | None = None
+    expired: int = 0  # records that the topic's retention has taken
+    compacted: int = 0  # records that are gone from a compacted topic, where later ones of their keys stay
 
 
 def export(ctx: Context, to: Path) -> int:
@@ -72,25 +78,29 @@ def unfinished(view: View) -> Iterator[dict[str, Any]]:
 def verify(ctx: Context, view: View) -> Iterator[Proof]:
     """Read every range of every complete content again under read_committed and count."""
     with reader.RangeReader(ctx.kafka) as reading:
+        compacted = functools.cache(lambda topic: topics.compacted(ctx.kafka, topic))
         for entry in view.entries():
-            yield _prove(reading, view, entry)
+            yield _prove(reading, view, entry, compacted)
 
 
-def _prove(reading: reader.RangeReader, view: View, entry: FileEntry) -> Proof:
+def _prove(reading: reader.RangeReader, view: View, entry: FileEntry, compacted: Callable[[str], bool]) -> Proof:
     receipts = view.receipts(entry.fingerprint, entry.generation)
     data = [place for receipt in receipts for place in receipt.outputs]
     aside = [place for receipt in receipts for place in receipt.quarantine]
     proof = (entry.file.uri, entry.fingerprint, entry.generation, entry.published, entry.quarantined)
     try:
-        counts = reading.count([*data, *aside])
+        counts = reading.count([*data, *aside], left=True)
     except ReconcileError as error:
         return Proof(*proof, found=0, problem=error.message)
     found = sum(count.found for count in counts)
-    short = next((count for count in counts if count.missing and count.range.complete), None)
+    missing = [count for count in counts if count.missing and count.range.complete]
+    expired = sum(count.missing for count in missing if count.expired)
+    forgotten = sum(count.missing for count in missing if not count.expired and compacted(count.range.topic))
+    short = next((count for count in missing if not count.expired and not compacted(count.range.topic)), None)
     problem = None
     if short:
         where = f"`{short.range.topic}` partition {short.range.partition} offsets {short.range.first} to {short.range.last}"
         problem = f"{where}: {short.found} records, the ledger says {short.range.count}"
     elif sum(r.rows_in for r in receipts) != entry.rows_in:
         problem = f"its chunks count {sum(r.rows_in for r in receipts)} rows, its completion record {entry.rows_in}"
-    return Proof(*proof, found=found, problem=problem)
+    return Proof(*proof, found=found, problem=problem, expired=expired, compacted=forgotten)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from forebay import events
 from forebay.errors import ReconcileError
 from forebay.index import projection
-from forebay.kafka import reader
+from forebay.kafka import reader, topics
 from forebay.model import FileRun, Status
 from forebay.verbs.context import Context
 
@@ -27,11 +27,16 @@ def reconcile(ctx: Context, file: FileRun) -> FileRun:
         carried = file.headers or ctx.pipeline.record.headers  # what they were published with, whatever the pipeline says now
         data = reading.count(file.outputs, None if carried == "none" else prefix)
         aside = reading.count(file.quarantine, prefix)  # quarantine records carry their ids in every profile
-    for seen in (*data, *aside):
-        _compare(file, seen)
-    _each_row_once(file, (*data, *aside))
+    counts = (*data, *aside)
+    gone = _compacted(ctx, counts)
+    for seen in counts:
+        if seen not in gone:
+            _compare(file, seen)
+    _each_row_once(file, counts, all_there=not gone)
     _sums(file)
-    done = file.but(status=Status.RECONCILED)
+    missing = sum(seen.missing for seen in gone)
+    note = f"{missing} of its records are gone already: the topic is compacted and keeps the last record of each key"
+    done = file.but(status=Status.RECONCILED, notes=(*file.notes, note) if gone else file.notes)
     projection.project_file(ctx.project.index, done)
     events.emit(
         events.FILE_RECONCILED,
@@ -40,6 +45,13 @@ def reconcile(ctx: Context, file: FileRun) -> FileRun:
         ranges=len(file.outputs) + len(file.quarantine),
     )
     return done
+
+
+def _compacted(ctx: Context, counts: tuple[reader.RangeCount, ...]) -> tuple[reader.RangeCount, ...]:
+    """Ranges that lack records because their topic is compacted; asked only where some are missing."""
+    short = [seen for seen in counts if seen.missing and seen.range.complete]
+    forgets = {topic: topics.compacted(ctx.kafka, topic) for topic in {seen.range.topic for seen in short}}
+    return tuple(seen for seen in short if forgets[seen.range.topic])
 
 
 def _compare(file: FileRun, seen: reader.RangeCount) -> None:
@@ -55,7 +67,7 @@ def _compare(file: FileRun, seen: reader.RangeCount) -> None:
         )
 
 
-def _each_row_once(file: FileRun, counts: tuple[reader.RangeCount, ...]) -> None:
+def _each_row_once(file: FileRun, counts: tuple[reader.RangeCount, ...], *, all_there: bool = True) -> None:
     """By the ids in the headers: every row of the file is one record or one quarantined record, in file order within a partition."""
     import numpy as np
 
@@ -76,7 +88,7 @@ def _each_row_once(file: FileRun, counts: tuple[reader.RangeCount, ...]) -> None
             )
         found[rows] = True
     missing = np.flatnonzero(~found[1:]) + 1
-    if len(missing):
+    if len(missing) and all_there:
         raise ReconcileError(f"reconciling `{file.file.uri}` row {missing[0]} and {len(missing) - 1} more: no record of it is visible")
 
 

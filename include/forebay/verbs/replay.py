@@ -30,7 +30,22 @@ from forebay.kafka.ledger import Completion, FileEntry
 from forebay.kafka.publisher import PublishJob, publish_file
 from forebay.kafka.records import EncodedChunk, Headers
 from forebay.lineage.openlineage import lineage_run
-from forebay.model import ChunkPlan, Column, Decision, Fate, FileRun, Identity, Json, Replay, RunReport, SourceFile, Stage, Status, Window
+from forebay.model import (
+    ChunkPlan,
+    Column,
+    Decision,
+    Fate,
+    FileRun,
+    Identity,
+    Json,
+    Receipt,
+    Replay,
+    RunReport,
+    SourceFile,
+    Stage,
+    Status,
+    Window,
+)
 from forebay.support.folders import private
 from forebay.verbs import _repair
 from forebay.verbs import report as reporting
@@ -137,8 +152,8 @@ def _one_origin(ctx: Context, origin: Origin, rows: pa.Table, source: _Source, w
     import pyarrow.compute as pc
 
     at = datetime.now(UTC)
-    entry, aside, done = _known(ctx, origin, source.path)
     numbers = rows["__row"].to_pylist()
+    entry, aside, done, known_by = _known(ctx, origin, source.path, set(numbers))
     strangers = sorted(set(numbers) - aside)
     if strangers:
         raise ConfigError(
@@ -149,8 +164,8 @@ def _one_origin(ctx: Context, origin: Origin, rows: pa.Table, source: _Source, w
     if not len(left):
         return told
     with _scratch(ctx) as folder:
-        stage, still, note = _judge(ctx, entry, left, len(aside), source.path, folder)
-        told = replace(told, still=still, note=note)
+        stage, still, note = _judge(ctx, entry, left, source.path, folder)
+        told = replace(told, still=still, note="; ".join(filter(None, (known_by, note))) or None)
         if not stage.rows_in:
             return told
         publication = _Publication(ctx, entry, stage, source, who, reason, folder, at)
@@ -167,8 +182,8 @@ def _scratch(ctx: Context) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _known(ctx: Context, origin: Origin, path: Path) -> tuple[FileEntry, set[int], set[int]]:
-    """The origin's completion record, its quarantined rows as the broker has them, and those that were replayed."""
+def _known(ctx: Context, origin: Origin, path: Path, edited: set[int]) -> tuple[FileEntry, set[int], set[int], str | None]:
+    """The origin's completion record, its quarantined rows, those that were replayed, and, where the broker no longer has the rows, by what they are known."""
     with _ledger(ctx) as view:
         found = [entry for entry in view.by_fingerprint(origin.fingerprint) if entry.generation == origin.generation]
         if not found:
@@ -176,12 +191,58 @@ def _known(ctx: Context, origin: Origin, path: Path) -> tuple[FileEntry, set[int
                 f"replaying `{path}`: generation {origin.generation} of content `{origin.fingerprint[:16]}` was never published by"
                 f" `{ctx.pipeline.pipeline}` (only rows of published files can be replayed)"
             )
-        places = ranges(view.receipts(origin.fingerprint, origin.generation), "quarantine")
+        receipts = view.receipts(origin.fingerprint, origin.generation)
         done = replayed_rows(view, found[0])
+    entry = found[0]
+    aside = _on_topic(ctx, origin, receipts)
+    if len(aside) == entry.quarantined:
+        return entry, aside, done, None
+    listed = work_of(ctx, entry.fingerprint).with_list(_then(entry), entry.quarantined)
+    if listed is not None:
+        known_by = "the quarantine topic no longer has these rows: which were set aside is known from their list on this machine"
+        return entry, _listed_rows(listed.quarantine(_then(entry))), done, known_by
+    _refuse_too_many(entry, receipts, edited | done, path)
+    known_by = (
+        "neither the quarantine topic nor this machine has these rows any more: which they are is known from the edited file alone, within what "
+        "the ledger counts"
+    )
+    return entry, edited | aside, done, known_by
+
+
+def _on_topic(ctx: Context, origin: Origin, receipts: tuple[Receipt, ...]) -> set[int]:
+    """The rows whose quarantine records are still there."""
     with reader.RangeReader(ctx.kafka) as reading:
-        counts = reading.count(places, f"{origin.fingerprint[:16]}:{origin.generation}:")
-    aside = {int(row) for count in counts if count.rows is not None for row in count.rows}
-    return found[0], aside, done
+        try:
+            counts = reading.count(ranges(receipts, "quarantine"), f"{origin.fingerprint[:16]}:{origin.generation}:", left=True)
+        except ReconcileError:  # the topic was made anew since
+            return set()
+    return {int(row) for count in counts if count.rows is not None for row in count.rows}
+
+
+def _then(entry: FileEntry) -> Decision:
+    """The decision under which a content was published."""
+    return Decision.PUBLISH_ALL if entry.completion.decision == Decision.PUBLISH_ALL.value else Decision.PUBLISH
+
+
+def _listed_rows(path: Path) -> set[int]:
+    import pyarrow.parquet as pq
+
+    return set(pq.read_table(path, columns=[ROW])[ROW].to_pylist())
+
+
+def _refuse_too_many(entry: FileEntry, receipts: tuple[Receipt, ...], rows: set[int], path: Path) -> None:
+    """The ledger counts how many rows of each chunk were set aside. Raises `ConfigError` for a file that names more."""
+    left = set(rows)
+    for chunk in receipts:
+        inside = {row for row in left if chunk.first_row <= row <= chunk.last_row}
+        left -= inside
+        if len(inside) > chunk.quarantined:
+            raise ConfigError(
+                f"replaying `{path}`: it names {len(inside)} of the rows {chunk.first_row} to {chunk.last_row} of `{entry.file.uri}`, of which"
+                f" {chunk.quarantined} were quarantined (take out those that were published)"
+            )
+    if left:
+        raise ConfigError(f"replaying `{path}`: `{entry.file.uri}` has no row {min(left)} (correct `__row`)")
 
 
 @contextlib.contextmanager
@@ -210,21 +271,18 @@ def replayed_rows(view: Any, entry: FileEntry, but: str | None = None) -> set[in
 # ---------------------------------------------------------------- what passes now
 
 
-def _judge(
-    ctx: Context, entry: FileEntry, rows: pa.Table, aside_then: int, path: Path, folder: Path
-) -> tuple[Stage, tuple[Still, ...], str | None]:
+def _judge(ctx: Context, entry: FileEntry, rows: pa.Table, path: Path, folder: Path) -> tuple[Stage, tuple[Still, ...], str | None]:
     """The rows that pass as a stage whose `__row` is their place in it (`origin_row` is beside it), and those that do not.
 
-    `aside_then`: how many rows the origin set aside, by which its list is known even when the suite has changed since.
+    The origin's list is known by how many rows it set aside, even when the suite has changed since.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    everything = entry.completion.decision == Decision.PUBLISH_ALL.value
-    then = Decision.PUBLISH_ALL if everything else Decision.PUBLISH
+    then = _then(entry)
     origin_work = work_of(ctx, entry.fingerprint)
-    origin_work = origin_work.with_list(then, aside_then) or origin_work
+    origin_work = origin_work.with_list(then, entry.quarantined) or origin_work
     origin = origin_work.stage()
     columns = columns_declared(ctx) or (origin.columns if origin else None)
     if columns is None:
@@ -395,6 +453,8 @@ class _Publication:
             counts = reading.count(file.outputs, ids)
         found = sorted(int(row) for count in counts if count.rows is not None for row in count.rows)
         short = next((c for c in counts if c.range.complete and c.found != c.range.count), None)
+        if short and short.missing and topics.compacted(self.ctx.kafka, short.range.topic):
+            return  # its records are replaced already by later ones of their keys
         if short or file.published != file.rows_in or (ids and all(c.range.complete for c in counts) and found != rows.to_pylist()):
             raise ReconcileError(
                 f"reconciling the replay of `{self.entry.file.uri}`: {len(rows)} rows were sent, the topic shows {sum(c.found for c in counts)}"
