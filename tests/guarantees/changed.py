@@ -57,6 +57,7 @@ CHANGES: dict[str, Any] = {
     "topic.replication": 3,
     "topic.config": {"retention.ms": 123_456_789},
     "topic.manage": "off",
+    "topic.quarantine_retention": "30d",
     "publish.connection": "sister",
     "publish.lanes": 9,
     "publish.chunk.rows": 70,

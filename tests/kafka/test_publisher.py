@@ -351,3 +351,12 @@ def test_two_files_of_one_lane_share_a_ledger(kafka: Cluster) -> None:
     assert [len(chunks) for chunks in view.chunks.values()] == [3, 3]
     own = made.read(kafka.config, job.pipeline, job.fingerprint)
     assert list(own.chunks) == [(job.fingerprint, 1)]
+
+
+def test_repaired_rows_bear_the_numbers_of_their_origin_and_no_others() -> None:
+    """A replay's records are rows 1 to n of its plan, and bear other numbers: exactly those that it names."""
+    repaired = dataclasses.replace(chunk_of([10, 30], [], 2), places=pa.array([10, 30], pa.int64()))
+    repaired.check(0, (1, 2))
+    for others in ([10, 31], [9, 30], [30, 40]):
+        with pytest.raises(ReconcileError, match="is neither a record nor quarantined"):
+            dataclasses.replace(repaired, places=pa.array(others, pa.int64())).check(0, (1, 2))

@@ -87,6 +87,7 @@ EFFECTS: dict[str, tuple[Effect, str]] = {
     "topic.replication": (Effect.NONE, "used when the topic is made"),
     "topic.config": (Effect.NONE, "used when the topic is made; a lower `max.message.bytes` of the topic itself is another plan if it sets other rows aside"),
     "topic.manage": (Effect.NONE, ""),
+    "topic.quarantine_retention": (Effect.NONE, "used when the quarantine topic is made"),
     "publish.connection": (Effect.NONE, "as long as it leads to the same cluster; another cluster has another ledger: there the file is a new one"),
     "publish.lanes": (Effect.NONE, "what fences a file's publishers is a function of its bytes"),
     "publish.chunk.rows": (Effect.PLAN, "where the file is cut"),

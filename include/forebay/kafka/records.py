@@ -55,13 +55,17 @@ class Quarantined:
 
 @dataclass(frozen=True, slots=True)
 class EncodedChunk:
-    """All rows of one chunk, each either a record or quarantined: `rows_in == len(records) + len(quarantine)`."""
+    """All rows of one chunk, each either a record or quarantined: `rows_in == len(records) + len(quarantine)`.
+
+    `places`: the row numbers that the records bear, in order, where these are not the plan's own (repaired rows bear those of their origin).
+    """
 
     first_row: int
     last_row: int
     rows_in: int
     records: Records
     quarantine: Quarantined
+    places: pa.Int64Array | None = None
 
     def check(self, chunk: int, bounds: tuple[int, int]) -> None:
         """Nothing is lost between reading and producing. Raises `ReconcileError`."""
@@ -86,6 +90,10 @@ class EncodedChunk:
                 raise ReconcileError(f"encoding chunk {chunk}: {what} are not in the order of the file (a fault in forebay)")
         seen = np.zeros(self.rows_in + 1, np.bool_)
         places = np.concatenate([sent, aside]) - self.first_row
+        if self.places is not None:
+            own = numbers(self.places)
+            at = np.minimum(np.searchsorted(own, sent), len(own) - 1)
+            places = np.where(own[at] == sent, at, -1)
         seen[np.where((places < 0) | (places >= self.rows_in), self.rows_in, places)] = True
         missing = np.flatnonzero(~seen[:-1])
         if len(missing):  # as many rows as there are places: where one is twice, or a stranger, another is missing

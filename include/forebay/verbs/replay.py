@@ -430,7 +430,8 @@ class _Publication:
         whole = ChunkPlan(len(self.rows), UNIT_ROWS, "")
         with ChunkEncoder(self.stage, None, self.ctx.pipeline, whole, self.nothing) as encoder:
             found = encoder.encode_chunk(first // UNIT_ROWS)
-        return replace(found, first_row=1, last_row=len(rows), records=replace(found.records, rows=rows))
+        found.check(first // UNIT_ROWS, whole.bounds(first // UNIT_ROWS))
+        return replace(found, first_row=1, last_row=len(rows), records=replace(found.records, rows=rows), places=rows)
 
     def _headers(self) -> Headers:
         entry, record = self.entry, self.ctx.pipeline.record
