@@ -217,6 +217,23 @@ def test_a_new_generation_of_a_duplicate_is_published_under_its_name(tmp_path: P
     assert both[1].reason == f"the same bytes as `{first.uri}` of this window"
 
 
+def test_a_copy_that_replaces_what_its_name_had_is_published_when_asked_for(tmp_path: Path, drops: Path, ledger: Ledger) -> None:
+    put(drops, "a.csv", b"1")
+    put(drops, "b.csv", b"2")
+    first, second = listed(tmp_path)
+    ledger.publish(first, b"1")
+    before = ledger.publish(second, b"2")
+    (drops / "a.csv").unlink()
+    put(drops, "b.csv", b"1", age=60)
+    (copy,) = look(tmp_path, ledger).files
+    assert (copy.fate, copy.duplicate_of) == (Fate.DUPLICATE, first.uri)
+    stays = f"; what this name had before (`{before[:16]}`) stays published (`--generation new` publishes these bytes instead)"
+    assert copy.reason.endswith(stays)
+    (asked,) = look(tmp_path, ledger, GenerationRequest("b is what counts")).files
+    assert (asked.fate, asked.generation, asked.supersedes, asked.duplicate_of) == (Fate.CHANGED, 2, before, first.uri)
+    assert "b is what counts" in asked.reason
+
+
 def test_the_same_bytes_under_another_name_are_a_duplicate(tmp_path: Path, drops: Path, ledger: Ledger, hashed: list[str]) -> None:
     put(drops, "a.csv", b"1")
     first = listed(tmp_path)[0]

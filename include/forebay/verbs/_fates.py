@@ -209,18 +209,20 @@ def _by_bytes(has: _History, request: GenerationRequest | None, run_id: str) -> 
         reason = f"the same bytes {_when(first)}, as `{first.file.uri}`{_since(has)}"
         return Sight(Fate.DUPLICATE, reason, has.fingerprint, duplicate_of=first.file.uri, left=has.left)
     if has.supersedes:
-        return _correction(has)
+        return _correction(has, request)
     if has.latest:
         return _published(has, request, run_id)
     return _new(has, request)
 
 
-def _correction(has: _History) -> Sight:
-    told = [f"other bytes of this name (`{has.latest.fingerprint[:16]}`) {_when(has.latest)}"] if has.latest else []
-    told = told if has.latest and has.latest.fingerprint != has.fingerprint else []
-    told += map(_left, has.left)
+def _correction(has: _History, request: GenerationRequest | None) -> Sight:
+    told = [_left(one) for one in has.left]
+    if has.latest and has.latest.fingerprint != has.fingerprint:
+        told.insert(0, f"other bytes of this name (`{has.latest.fingerprint[:16]}`) {_when(has.latest)}")
     if has.next > 1:
-        told.append(f"{'going on with' if has.open else 'these bytes were there before: they become'} generation {has.next}")
+        told.append(f"{'going on with' if has.open else 'these bytes are in the ledger already: they become'} generation {has.next}")
+    if request:
+        told.append(request.reason)
     first = has.elsewhere
     return Sight(Fate.CHANGED, "; ".join(told), has.fingerprint, has.next, has.supersedes, first.file.uri if first else None, left=has.left)
 
