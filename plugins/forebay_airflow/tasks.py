@@ -21,6 +21,7 @@ from forebay.config.pipeline import Pipeline
 from forebay.errors import ConfigError, FatalError, ForebayError
 from forebay.model import Decision, FileRun, RunReport, Status
 from forebay.verbs.context import Context
+from forebay.verbs.hidden import shown
 from forebay_airflow import guard, notify, steward, translate
 from forebay_airflow.connections import AirflowConnections
 
@@ -199,7 +200,7 @@ class Steps:
         """The verb on every file. What became of them is handed on even if this task fails then, for a retry or for a file that failed here."""
         with told() as airflow:
             ctx = self.context
-            done, again = translate.each(files, lambda file: verb(ctx, file), hide=bool(self.pipeline.quality.redact))
+            done, again = translate.each(files, lambda file: verb(ctx, file), known=shown(self.pipeline))
             airflow["ti"].xcom_push("return_value", translate.dump(done))
             if again:
                 raise again

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -65,10 +65,12 @@ def started(run: Any) -> datetime:
     return datetime.fromtimestamp((run.start_date or run.run_after).timestamp(), UTC)
 
 
-def each(files: Iterable[FileRun], verb: Callable[[FileRun], FileRun], *, hide: bool = False) -> tuple[list[FileRun], Exception | None]:
+def each(
+    files: Iterable[FileRun], verb: Callable[[FileRun], FileRun], *, known: Collection[str] | None = None
+) -> tuple[list[FileRun], Exception | None]:
     """The verb on every file, and the error that the task must end with once it has handed the files on. A file's own error ends that file only.
 
-    An error that may succeed later is the file's `error` until the retry. One that is the run's leaves it and the files behind it as they were. `hide`
+    An error that may succeed later is the file's `error` until the retry. One that is the run's leaves it and the files behind it as they were. `known`
     as in `own`.
     """
     done: list[FileRun] = []
@@ -79,7 +81,7 @@ def each(files: Iterable[FileRun], verb: Callable[[FileRun], FileRun], *, hide: 
             done.append(verb(file))
         except Exception as error:
             try:
-                told = own(error, file, hide=hide)
+                told = own(error, file, known=known)
             except ForebayError as of_the_run:
                 return [*done, file, *todo], of_the_run
             if isinstance(told, RetryableError):

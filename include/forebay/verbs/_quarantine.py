@@ -79,6 +79,11 @@ def is_made_for(path: Path, made_for: str) -> bool:
     return path.exists() and (pq.read_metadata(path).metadata or {}).get(MADE_FOR) == made_for.encode()
 
 
+_WITHOUT_VALUES = """case when len(columns) > 0 then 'reading column ' || array_to_string(columns, ', ') || ': a value is not of its type (redacted)'
+    else regexp_extract(reason, '^[A-Za-z0-9 ,;-]*[A-Za-z,;-]') || ' (redacted)' end"""
+"""Why a row could not be read where there are redacted columns: nobody knows which value lies where in such a row, so none is quoted."""
+
+
 @dataclass(frozen=True)
 class _Work:
     """One composition. `room` is how many bytes key and value of a record may have together. No reason shows a value of the columns `redact`. `latest` as
@@ -173,10 +178,7 @@ class _Work:
         rows, rejects = self.rows, f"{parquet(self.rows.stage.rejects)}"
         sizes = f"""select {rows.row} as __row, {rows.octets()} as octets from {rows.source} where {rows.row} in (select __row from aside)
             union all select __row, octet_length(raw) from {rejects}"""
-        hidden = ", ".join(map(literal, self.redact))
-        about = f"list_filter(columns, lambda c: c in ({hidden}))"
-        words = f"'reading column ' || array_to_string({about}, ', ') || ': a redacted value is not of its type'"
-        reason = f"case when len({about}) > 0 then {words} else reason end" if hidden else "reason"
+        reason = _WITHOUT_VALUES if self.redact else "reason"
         draft, count = into.with_name(f".{into.name}.{os.getpid()}"), 0
         named = {MADE_FOR: made_for.encode()}
         with pq.ParquetWriter(draft, schema().with_metadata(named), compression="zstd") as writer:

@@ -27,6 +27,7 @@ from forebay.verbs._times import latest
 from forebay.verbs.context import Context
 from forebay.verbs.encode import compose_quarantine
 from forebay.verbs.gate import drift_words, gate, on_drift
+from forebay.verbs.hidden import shown
 from forebay.verbs.isolation import failed
 from forebay.verbs.work import Work, digest
 
@@ -42,7 +43,7 @@ def inspect(ctx: Context, file: FileRun) -> FileRun:
     except RetryableError:
         raise
     except Exception as error:
-        inspected = failed(file, error, hide=bool(ctx.pipeline.quality.redact))
+        inspected = failed(file, error, known=shown(ctx.pipeline))
     projection.project_file(ctx.project.index, inspected)
     notify(ctx, inspected)
     return inspected
@@ -183,6 +184,7 @@ def _stage(ctx: Context, snapshot: Snapshot, work: Work) -> Stage:
         writer = StageWriter(draft, tolerance=Tolerance(missing=on_drift(ctx.pipeline).missing == "warn"))
         stage = plugin(plugin.Config(**section.options)).read(snapshot, plain, columns_declared(ctx), writer)
         _refuse_without_key(ctx, stage, snapshot)
+        refuse_unplaced(ctx, stage, snapshot)
         (draft / "plain").unlink(missing_ok=True)
         final = _move(stage, draft, work.stage_folder)
     finally:
@@ -206,6 +208,16 @@ def _refuse_without_key(ctx: Context, stage: Stage, snapshot: Snapshot) -> None:
     if missing:
         uri = snapshot.file.uri
         raise CorruptFileError(f"reading `{uri}`: it lacks {', '.join(missing)} of `record.key` (ask for it again with its key)", uri=uri)
+
+
+def refuse_unplaced(ctx: Context, stage: Stage, snapshot: Snapshot) -> None:
+    """Raise `CorruptFileError` if the columns are inferred and a redacted one is not among them: where its values lie nobody knows, and the names of the
+    file's columns may be values themselves."""
+    there, uri = {column.name for column in stage.columns}, snapshot.file.uri
+    unplaced = [f"`{name}`" for name in ctx.pipeline.quality.redact if stage.inferred and name not in there]
+    if unplaced:
+        way_out = "declare the columns under `schema`, or ask for it again with a header"
+        raise CorruptFileError(f"reading `{uri}`: it lacks {', '.join(unplaced)} of `quality.redact` ({way_out})", uri=uri)
 
 
 def _move(stage: Stage, draft: Path, to: Path) -> Stage:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import logging
 import traceback
+from collections.abc import Collection
 
 from forebay import events
 from forebay.errors import (
@@ -27,6 +28,7 @@ from forebay.errors import (
     UnknownPluginError,
 )
 from forebay.model import FileRun, Status
+from forebay.verbs.hidden import without_values
 
 _OF_THE_RUN = (
     BrokerUnavailableError,
@@ -43,26 +45,26 @@ _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM, errno.EMFILE,
 _log = logging.getLogger("forebay")
 
 
-def own(error: Exception, file: FileRun, *, hide: bool = False) -> ForebayError:
+def own(error: Exception, file: FileRun, *, known: Collection[str] | None = None) -> ForebayError:
     """The error as this file's own: a `RetryableError` where trying again may help. Raises the error itself if it is the run's.
 
-    An error that nobody foresaw is told by its type and words (`hide`: without the words, which may hold values of the file); where it came from is in
-    the log.
+    An error that nobody foresaw is told by its type and words; where it came from is in the log. Where there are redacted columns, `known` are the words that
+    may be quoted (`hidden.shown`), and no other text of the file is in the error.
     """
     if isinstance(error, ForebayError):
         if _of_the_run(error):
             raise error
-        return error
-    uri, what = file.file.uri, _told(error, hide)
+        return without_values(error, known)
+    uri, what = file.file.uri, _told(error, known is not None)
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _NO_ROOM):
         return OutOfResourcesError(f"working on `{uri}`: {what} (make room for it, or raise what limits it, and try again)", uri=uri)
     _log.error("working on `%s`: %s\n%s", uri, what, "".join(traceback.format_tb(error.__traceback__)))
     return FatalError(f"working on `{uri}`: {what} (not foreseen: report it with the log, which FOREBAY_LOG=ERROR shows)", uri=uri)
 
 
-def failed(file: FileRun, error: Exception, *, hide: bool = False) -> FileRun:
+def failed(file: FileRun, error: Exception, *, known: Collection[str] | None = None) -> FileRun:
     """The file FAILED by that error (`again` where trying again may help), as events tell it. Raises the error if it is the run's."""
-    told = own(error, file, hide=hide)
+    told = own(error, file, known=known)
     events.emit(events.FILE_FAILED, level=logging.ERROR, uri=file.file.uri, error=told.message)
     return file.but(status=Status.FAILED, error=told.message, again=isinstance(told, RetryableError))
 

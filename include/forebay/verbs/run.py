@@ -17,6 +17,7 @@ from forebay.verbs._answers import take
 from forebay.verbs.alive import alive
 from forebay.verbs.context import Context
 from forebay.verbs.discover import GenerationRequest, discover, to_do
+from forebay.verbs.hidden import shown
 from forebay.verbs.inspect import inspect
 from forebay.verbs.isolation import failed
 from forebay.verbs.publish import publish
@@ -89,7 +90,7 @@ def walk(ctx: Context, file: FileRun, steps: Iterable[Step]) -> FileRun:
         for step in steps:
             file = step(file)
     except Exception as error:
-        file = failed(file, error, hide=bool(ctx.pipeline.quality.redact))
+        file = failed(file, error, known=shown(ctx.pipeline))
     projection.project_file(ctx.project.index, file)
     return file
 

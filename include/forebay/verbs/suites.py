@@ -21,7 +21,8 @@ from forebay.support.folders import private
 from forebay.support.sql import OFFLINE, parquet
 from forebay.verbs import _sample
 from forebay.verbs.context import Context
-from forebay.verbs.inspect import columns_declared
+from forebay.verbs.hidden import hiding
+from forebay.verbs.inspect import columns_declared, refuse_unplaced
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ def propose(ctx: Context, path: Path, name: str, most: int = _sample.BYTES) -> J
     """A suite for review, from the first `most` bytes of a file read as the pipeline reads its files. Raises `CorruptFileError`, `ConfigError`."""
     from forebay.quality import propose as proposing
 
-    with _staged(ctx, path, most) as (stage, _, whole):
+    with hiding(ctx.pipeline), _staged(ctx, path, most) as (stage, _, whole):
         return proposing.suite(name, stage, ctx.pipeline.record.key, path.name, ctx.pipeline.quality.redact, whole=whole)
 
 
@@ -58,7 +59,7 @@ def attempt(ctx: Context, path: Path, limit: int = 20) -> Tried:
     from forebay.quality.check import check
 
     suite = suites.load(ctx.project.expectations / f"{name}.json")
-    with _staged(ctx, path) as (stage, folder, _):
+    with hiding(ctx.pipeline), _staged(ctx, path) as (stage, folder, _):
         hidden = ctx.pipeline.quality.redact
         verdict = check(stage, suite, folder / "verdict", run_name=f"{ctx.pipeline.pipeline}/{path.name}", redact=hidden)
         failed = [at for at, result in enumerate(verdict.results) if not result.success]
@@ -83,6 +84,7 @@ def _staged(ctx: Context, path: Path, most: int | None = None) -> Iterator[tuple
             sample = _sample.head(path, ctx.pipeline.format.type, config, packing, folder, most)
         (folder / "stage").mkdir()
         stage = plugin(config).read(snapshot, sample.path, columns_declared(ctx), StageWriter(folder / "stage"))
+        refuse_unplaced(ctx, stage, snapshot)
         yield stage, folder, sample.whole
     finally:
         shutil.rmtree(folder, ignore_errors=True)
