@@ -29,6 +29,8 @@ LEDGER_READ = "ledger.read"
 LEDGER_ADOPTED = "ledger.adopted"
 QUARANTINE_SHORT = "quarantine.short"
 PAGES_FAILED = "pages.failed"
+WORK_PRUNED = "work.pruned"
+PRUNE_FAILED = "prune.failed"
 NOTICE_SENT = "notice.sent"
 NOTICE_FAILED = "notice.failed"
 

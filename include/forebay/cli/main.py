@@ -38,6 +38,7 @@ COMMANDS = {
     "doctor": Entry("doctor", "Can exactly once be kept here? Brokers, topics, rights, ledger, disk."),
     "cluster": Entry("cluster", "Brokers, controller, leaders, replicas, in-sync."),
     "consumers": Entry("cluster", "Which group has consumed which run."),
+    "prune": Entry("prune", "Remove work folders of settled files, and what killed processes left."),
     "index": Entry("index", "Rebuild the index from the ledger and the stored verdicts."),
     "broker": Entry("broker", "The embedded broker: start, stop, status, env."),
 }

@@ -6,7 +6,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from forebay.config.units import size
 from forebay.errors import ConfigError
+
+LEAST_MEMORY = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +59,29 @@ class Project:
     @property
     def report_days(self) -> int:
         """For how many days reports keep values of rows (`FOREBAY_REPORT_DAYS`, default 400). Raises `ConfigError` if it is no such number."""
-        text = os.environ.get("FOREBAY_REPORT_DAYS") or "400"
-        if not text.isdigit() or int(text) == 0:
-            raise ConfigError(f"reading FOREBAY_REPORT_DAYS: `{text}` is not a number of days (write it like 90)")
-        return int(text)
+        return _days("FOREBAY_REPORT_DAYS", "400")
+
+    @property
+    def repair_days(self) -> int:
+        """For how many days work folders keep what mends rows set aside (`FOREBAY_REPAIR_DAYS`, default 90). Raises `ConfigError` if it is no such number."""
+        return _days("FOREBAY_REPAIR_DAYS", "90")
+
+    @property
+    def memory(self) -> int:
+        """Bytes that reading and checking a file may hold (`FOREBAY_MEMORY`, default 512MiB). Raises `ConfigError` if it is no such size."""
+        text = os.environ.get("FOREBAY_MEMORY") or "512MiB"
+        try:
+            found = size(text)
+        except ValueError as error:
+            raise ConfigError(f"reading FOREBAY_MEMORY: {error}") from None
+        if found < LEAST_MEMORY:
+            raise ConfigError(f"reading FOREBAY_MEMORY: `{text}` is less than 64MiB (write it like 2GiB)")
+        return found
+
+    @property
+    def check_memory(self) -> int:
+        """Of `memory`, what DuckDB may hold in a check: Great Expectations' own objects need the rest."""
+        return self.memory // 8 * 7
 
     @property
     def lineage(self) -> Path:
@@ -73,3 +95,10 @@ class Project:
     def cache(self) -> Path:
         """Downloads that any home may share (Kafka's jars): `FOREBAY_CACHE`, default `ROOT/.cache/forebay`."""
         return Path(os.environ.get("FOREBAY_CACHE") or self.root / ".cache" / "forebay")
+
+
+def _days(name: str, default: str) -> int:
+    text = os.environ.get(name) or default
+    if not text.isdigit() or int(text) == 0:
+        raise ConfigError(f"reading {name}: `{text}` is not a number of days (write it like 90)")
+    return int(text)

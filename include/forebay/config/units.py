@@ -23,7 +23,8 @@ def _duration(value: Any) -> Any:
     return value if isinstance(value, timedelta) else timedelta(seconds=_quantity(value, _SECONDS, "60s"))
 
 
-def _size(value: Any) -> Any:
+def size(value: Any) -> int:
+    """Bytes of `128MiB`. Raises `ValueError` for what is no such quantity."""
     return int(_quantity(value, _BYTES, "128MiB"))
 
 
@@ -50,7 +51,7 @@ def _as_text(schema_example: str) -> WithJsonSchema:
 
 
 Duration = Annotated[timedelta, BeforeValidator(_duration), PlainSerializer(lambda d: f"{d.total_seconds():g}s"), _as_text("60s")]
-Size = Annotated[int, BeforeValidator(_size), _as_text("128MiB")]
+Size = Annotated[int, BeforeValidator(size), _as_text("128MiB")]
 Share = Annotated[float, BeforeValidator(_share), _as_text("1%")]
 Limit = Annotated[int | float, BeforeValidator(_limit), _as_text("1%")]
 """How many rows: a count (int) or a share of all (float)."""

@@ -6,6 +6,8 @@ is checked against its text. The cheap comparison comes first; `CASE` evaluates 
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from forebay.config.types import Type
 from forebay.errors import ConfigError
 from forebay.formats._rules import STRICT, ColumnRules
@@ -17,6 +19,7 @@ _CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6}0*)?)?"
 _OFFSET = r"(Z|[-+](0[0-9]|1[0-8])(:?[0-5][0-9])?)"
 _BASE64 = r"([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
 _DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_EXAMPLE = datetime(2026, 1, 5, 10, 0, 0, 500_000)
 _HINTS = {
     "date": "such as 2026-01-05",
     "time": "such as 10:00:00.5, with at most 6 decimals",
@@ -41,8 +44,10 @@ def value(text: str, type_: Type, rules: ColumnRules) -> str:
     return _formatted(text, type_, rules.format) if rules.format else _iso(text, type_)
 
 
-def fault(text: str, type_: Type, name: str, hint: str = "") -> str:
-    """SQL: why `text` is no value of the type, in words."""
+def fault(text: str, type_: Type, name: str, hint: str = "", rules: ColumnRules = STRICT) -> str:
+    """SQL: why `text` is no value of the type, in words, with a value that would be one."""
+    if rules.format and type_.kind in {"date", "time", "timestamp"}:
+        hint = f" such as {_EXAMPLE.strftime(rules.format)}, as `format` says"
     hint = hint or (f" {_HINTS[type_.kind]}" if type_.kind in _HINTS else "")
     shown = f"CASE WHEN length({text}) > 80 THEN left({text}, 80) || '…' ELSE {text} END"
     return f"concat({literal(f'column `{name}`: `')}, {shown}, {literal(f'` is not {type_}{hint}')})"

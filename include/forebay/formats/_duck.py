@@ -43,7 +43,9 @@ def connect(writer: StageWriter, folder: Path, uri: str) -> Iterator[duckdb.Duck
             connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
             yield connection
     except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
-        raise FatalError(f"reading `{uri}`: {_first_line(error)} (give the stage more memory, or its disk more room)", uri=uri) from error
+        raise FatalError(
+            f"reading `{uri}`: {_first_line(error)} (set FOREBAY_MEMORY, such as 2GiB, or give the home's disk more room)", uri=uri
+        ) from error
     except (duckdb.ProgrammingError, duckdb.NotSupportedError) as error:
         if not isinstance(error, duckdb.InvalidInputException):
             raise  # a statement of ours is wrong: not the file's fault

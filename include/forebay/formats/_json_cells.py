@@ -99,7 +99,7 @@ def cell(name: str, i: int, type_: Type, rules: ColumnRules, loose: bool) -> Cel
         return _casts.value(text, type_, rules)
 
     def fault(text: str) -> str:
-        return _casts.fault(f"replace({text}, {literal(_NO_STRING)}, '')", type_, name, " of JSON" if type_.kind == "string" else "")
+        return _casts.fault(f"replace({text}, {literal(_NO_STRING)}, '')", type_, name, " of JSON" if type_.kind == "string" else "", rules)
 
     return Cell(name, type_, _text(f"x[{i + 1}]", name, type_, loose), value, fault)
 

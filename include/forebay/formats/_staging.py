@@ -64,7 +64,7 @@ def text_cell(name: str, type_: Type, text: str, rules: ColumnRules = STRICT, nu
         return _casts.value(held, type_, rules)
 
     def fault(held: str) -> str:
-        return _casts.fault(held, type_, name)
+        return _casts.fault(held, type_, name, rules=rules)
 
     return Cell(name, type_, text, value, fault, null_words, whole=type_.kind == "string")
 

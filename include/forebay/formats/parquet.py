@@ -83,10 +83,10 @@ def _opened(plain: Path, uri: str) -> Iterator[pq.ParquetFile]:
         with pq.ParquetFile(plain, pre_buffer=False, buffer_size=buffer, page_checksum_verification=True) as file:
             yield file
     except pa.ArrowMemoryError as error:
-        raise FatalError(f"reading `{uri}`: {error} (give the stage more memory)", uri=uri) from error
+        raise FatalError(f"reading `{uri}`: {error} (set FOREBAY_MEMORY, such as 2GiB)", uri=uri) from error
     except (pa.ArrowException, OSError, EOFError) as error:
         if getattr(error, "errno", None):
-            raise FatalError(f"reading `{uri}`: {error} (give the stage's disk more room)", uri=uri) from error
+            raise FatalError(f"reading `{uri}`: {error} (give the home's disk more room)", uri=uri) from error
         words = str(error).strip().split("\n", 1)[0]
         raise CorruptFileError(f"reading `{uri}`: {words} (deliver it again, as flat Parquet that pyarrow can read)", uri=uri) from error
 

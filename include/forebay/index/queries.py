@@ -55,6 +55,25 @@ def waiting(url: str, pipeline: str | None = None, name: str | None = None) -> l
     return [FileRun.from_json(row["document"]) for row in _rows(url, query)]
 
 
+def settled(url: str, pipeline: str, fingerprint: str | None = None) -> dict[str, int]:
+    """Contents with nothing left to do, each with its most rows set aside in any run. Of each file, and each of its generations, the last word counts that is
+    not of a run which found it published already."""
+    import sqlalchemy as sa
+
+    f = table("files")
+    query = sa.select(f.c.fingerprint, f.c.uri, f.c.generation, f.c.status, f.c.quarantined).where(f.c.pipeline == pipeline)
+    query = query.where(f.c.fingerprint == fingerprint if fingerprint else f.c.fingerprint.is_not(None)).order_by(f.c.updated)
+    last: dict[str, dict[tuple[str, int], str]] = {}
+    aside: dict[str, int] = {}
+    for row in _rows(url, query):
+        content = last.setdefault(row["fingerprint"], {})
+        aside[row["fingerprint"]] = max(aside.get(row["fingerprint"], 0), row["quarantined"] or 0)
+        if row["status"] != Status.SKIPPED.value:
+            content[row["uri"], row["generation"]] = row["status"]
+    ends = {Status.DONE.value, Status.REJECTED.value}
+    return {content: aside[content] for content, words in last.items() if ends.issuperset(words.values())}
+
+
 def unproved(url: str, pipeline: str, fingerprint: str, generation: int) -> FileRun | None:
     """What a run began with this content and did not finish, as far as it came; None when there is none, or when some run did finish."""
     import sqlalchemy as sa

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import os
@@ -13,6 +14,9 @@ from forebay.support.folders import private
 if TYPE_CHECKING:
     from openlineage.client import OpenLineageClient
     from openlineage.client.event_v2 import RunEvent
+
+MOST = 64 << 20
+"""Bytes of a file of events: then it becomes `events.1.jsonl`, in place of the one before, and a new one begins."""
 
 _log = logging.getLogger("forebay.lineage")
 
@@ -38,8 +42,12 @@ def _line(event: RunEvent) -> str:
 
 def _append(file: Path, lines: list[str]) -> None:
     private(file.parent)
-    with file.open("a", encoding="utf-8") as stream:
-        stream.write("".join(f"{line}\n" for line in lines))
+    with (file.parent / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two that turn the page at once would lose the older one
+        if file.exists() and file.stat().st_size >= MOST:
+            file.replace(file.with_name(f"{file.stem}.1{file.suffix}"))
+        with file.open("a", encoding="utf-8") as stream:
+            stream.write("".join(f"{line}\n" for line in lines))
 
 
 def _client(transport: dict[str, Any] | None) -> OpenLineageClient | None:
@@ -59,10 +67,24 @@ def _deliver(client: OpenLineageClient, lines: list[str], waiting: Path) -> bool
             client.transport.emit(_Raw(json.loads(line)))  # type: ignore[arg-type]
         except Exception as error:  # whatever a transport raises: lineage is an export, the ledger is the truth
             _log.warning("sending lineage: %s events wait in %s: %s", len(todo) - sent, waiting, error)
-            waiting.write_text("".join(f"{rest}\n" for rest in todo[sent:]), "utf-8")
+            waiting.write_text("".join(f"{rest}\n" for rest in _youngest(todo[sent:])), "utf-8")
             return False
     waiting.unlink(missing_ok=True)
     return True
+
+
+def _youngest(lines: list[str]) -> list[str]:
+    """The last of them, `MOST` bytes at most: a sink that never comes back must not fill the disk. All are in the file beside."""
+    size, kept = 0, list[str]()
+    for line in reversed(lines):
+        size += len(line.encode()) + 1
+        if size > MOST:
+            _log.warning(
+                "sending lineage: the oldest %s events that wait are given up, they are in the file of events", len(lines) - len(kept)
+            )
+            break
+        kept.append(line)
+    return kept[::-1]
 
 
 class _Raw(dict[str, Any]):

@@ -38,7 +38,7 @@ SHOWN = 5
 TEXT = 200
 RESULT_FORMAT = {"result_format": "SUMMARY", "partial_unexpected_count": SAMPLES, "unexpected_index_column_names": ["__row"]}
 
-_MORE_ROOM = "give forebay more memory, or its work folder more disk"
+_MORE_ROOM = "set FOREBAY_MEMORY, such as 2GiB, or give the home's disk more room"
 
 _lock = threading.RLock()  # Great Expectations keeps one context per process: concurrent runs read each other's batches
 

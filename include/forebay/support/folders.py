@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 OWNER_ONLY = 0o700
@@ -16,3 +17,12 @@ def private(folder: Path) -> Path:
             private(folder.parent)
         folder.mkdir(mode=OWNER_ONLY, exist_ok=True)
     return folder
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files of a folder; what vanishes meanwhile counts as nothing, and links are not followed."""
+    total = 0
+    for one in (path, *path.rglob("*")):
+        with contextlib.suppress(FileNotFoundError):
+            total += 0 if one.is_symlink() or not one.is_file() else one.stat().st_size
+    return total

@@ -8,7 +8,7 @@ from pathlib import Path
 from forebay.errors import BrokerUnavailableError
 from forebay.kafka import checkup
 from forebay.kafka.checkup import Finding, Level
-from forebay.support.folders import OTHERS
+from forebay.support.folders import OTHERS, size_of
 from forebay.verbs.context import Context
 
 __all__ = ["Finding", "Level", "doctor", "exit_code"]
@@ -18,7 +18,7 @@ LITTLE, NOTHING = 2 * 1024**3, 100 * 1024**2  # bytes
 
 def doctor(ctx: Context) -> tuple[Finding, ...]:
     """Everything that was looked at for one pipeline; changes and starts nothing."""
-    here = (_room(ctx.project.home), *_owner(ctx.project.home))
+    here = (_room(ctx.project.home), *_use(ctx.project.home), *_owner(ctx.project.home))
     try:
         config = ctx.kafka
     except BrokerUnavailableError as error:
@@ -35,6 +35,15 @@ def _room(home: Path) -> Finding:
         return Finding(Level.OK, "disk", what)
     level = Level.FAIL if free < NOTHING else Level.WARN
     return Finding(level, "disk", what, "each file is copied and staged there before it is published", "make room, or set FOREBAY_HOME")
+
+
+def _use(home: Path) -> tuple[Finding, ...]:
+    """What the home holds, folder by folder, the largest first."""
+    if not home.is_dir():
+        return ()
+    sizes = {folder.name: size_of(folder) for folder in home.iterdir() if folder.is_dir() and not folder.is_symlink()}
+    parts = [f"{name} {size / 1024**2:,.1f} MiB" for name, size in sorted(sizes.items(), key=lambda pair: -pair[1]) if size]
+    return (Finding(Level.OK, "disk use", f"{sum(sizes.values()) / 1024**2:,.1f} MiB in `{home}`: {', '.join(parts) or 'nothing yet'}"),)
 
 
 def _owner(home: Path) -> tuple[Finding, ...]:

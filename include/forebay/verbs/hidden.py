@@ -10,10 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from forebay.config.pipeline import Pipeline
 from forebay.errors import ConfigError, CorruptFileError, FatalError, ForebayError
+from forebay.model import Stage
 from forebay.quality.redact import MARK
 
 _QUOTED = re.compile(r"`([^`]*)`")
@@ -63,6 +65,13 @@ def _is_known(value: Any, known: Collection[str]) -> bool:
     if isinstance(value, int | float | None):
         return True
     return all(str(one) in known for one in value) if isinstance(value, tuple | list) else str(value) in known
+
+
+def without_names(stage: Stage, pipeline: Pipeline) -> Stage:
+    """The stage, whose drift does not tell the names of columns that the pipeline does not know: a value may stand in a header."""
+    if shown(pipeline) is None:
+        return stage
+    return replace(stage, drift=replace(stage.drift, added=tuple(MARK for _ in stage.drift.added)))
 
 
 @contextmanager

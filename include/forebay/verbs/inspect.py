@@ -27,8 +27,9 @@ from forebay.verbs._times import latest
 from forebay.verbs.context import Context
 from forebay.verbs.encode import compose_quarantine
 from forebay.verbs.gate import drift_words, gate, on_drift
-from forebay.verbs.hidden import shown
+from forebay.verbs.hidden import shown, without_names
 from forebay.verbs.isolation import failed
+from forebay.verbs.prune import in_use
 from forebay.verbs.work import Work, digest
 
 
@@ -38,13 +39,14 @@ def inspect(ctx: Context, file: FileRun) -> FileRun:
     A file that cannot be read as what the pipeline says, that changed while it was read, or that holds what nobody foresaw is FAILED with the
     error's words, stays where it is, and does not stop the others. Raises what ends the run (`isolation.py`), and what may succeed later.
     """
-    try:
-        inspected = asked(ctx, _inspect(ctx, file))
-    except RetryableError:
-        raise
-    except Exception as error:
-        inspected = failed(file, error, known=shown(ctx.pipeline))
-    projection.project_file(ctx.project.index, inspected)
+    with in_use(ctx.project, ctx.pipeline.pipeline):  # until the index says that it is under way
+        try:
+            inspected = asked(ctx, _inspect(ctx, file))
+        except RetryableError:
+            raise
+        except Exception as error:
+            inspected = failed(file, error, known=shown(ctx.pipeline))
+        projection.project_file(ctx.project.index, inspected)
     notify(ctx, inspected)
     return inspected
 
@@ -181,12 +183,12 @@ def _stage(ctx: Context, snapshot: Snapshot, work: Work) -> Stage:
     private(draft)
     try:
         plain = unpack(snapshot.path, snapshot.file.name, ctx.pipeline.source.compression, draft / "plain")
-        writer = StageWriter(draft, tolerance=Tolerance(missing=on_drift(ctx.pipeline).missing == "warn"))
+        writer = StageWriter(draft, ctx.project.memory, tolerance=Tolerance(missing=on_drift(ctx.pipeline).missing == "warn"))
         stage = plugin(plugin.Config(**section.options)).read(snapshot, plain, columns_declared(ctx), writer)
         _refuse_without_key(ctx, stage, snapshot)
         refuse_unplaced(ctx, stage, snapshot)
         (draft / "plain").unlink(missing_ok=True)
-        final = _move(stage, draft, work.stage_folder)
+        final = _move(without_names(stage, ctx.pipeline), draft, work.stage_folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     work.save_stage(final)
@@ -196,7 +198,7 @@ def _stage(ctx: Context, snapshot: Snapshot, work: Work) -> Stage:
         rows=final.rows_in,
         rejected=final.rows_rejected,
         columns=len(final.columns),
-        inferred=[f"{column.name} {column.type}" for column in final.columns] if final.inferred else [],
+        inferred=[f"{column.name} {column.type}" for column in final.columns] if final.inferred and not ctx.pipeline.quality.redact else [],
         notes=[*final.notes, *drift_words(final.drift).values()],
     )
     return final
@@ -241,6 +243,15 @@ def _verdict(ctx: Context, file: FileRun, stage: Stage, suite: Suite | None, wor
 
         name = f"{ctx.pipeline.pipeline}/{file.window.day}/{file.file.name}"
         pages, hidden = ctx.project.reports / "data_docs", ctx.pipeline.quality.redact
-        verdict = check(stage, suite, work.verdict_folder, run_name=name, docs=pages, learnt=learnt, redact=hidden)
+        verdict = check(
+            stage,
+            suite,
+            work.verdict_folder,
+            run_name=name,
+            docs=pages,
+            learnt=learnt,
+            redact=hidden,
+            memory_limit=ctx.project.check_memory,
+        )
     work.save_verdict(verdict)
     return verdict

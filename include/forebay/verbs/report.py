@@ -15,6 +15,7 @@ from forebay.model import FileRun, Identity, RunReport, Status
 from forebay.verbs.alive import tell_interrupted
 from forebay.verbs.context import Context
 from forebay.verbs.inspect import work_of
+from forebay.verbs.prune import prune_quietly
 
 _WORST = (("failed", Status.FAILED), ("blocked", Status.WAITING))
 
@@ -61,6 +62,7 @@ def report(
     emit.send([openlineage.end(facts)], ctx.project.lineage, transport)
     _index_docs(ctx, done)
     _quality_pages(ctx, done)
+    prune_quietly(ctx)
     events.emit(events.RUN_ENDED, run_id=run.run_id, pipeline=run.pipeline, status=status, files=len(done.files))
     return done
 
@@ -72,7 +74,12 @@ def _quality_pages(ctx: Context, run: RunReport) -> None:
     try:
         history.write(ctx, [run.window.day])
     except Exception as error:
-        events.emit(events.PAGES_FAILED, level=logging.WARNING, pipeline=run.pipeline, error=f"{type(error).__name__}: {error}")
+        events.emit(
+            events.PAGES_FAILED,
+            level=logging.WARNING,
+            pipeline=run.pipeline,
+            error=type(error).__name__ if ctx.pipeline.quality.redact else f"{type(error).__name__}: {error}",
+        )
 
 
 def _facts(ctx: Context, run: RunReport, identity: Identity, error: str | None) -> RunFacts:

@@ -61,7 +61,14 @@ def attempt(ctx: Context, path: Path, limit: int = 20) -> Tried:
     suite = suites.load(ctx.project.expectations / f"{name}.json")
     with hiding(ctx.pipeline), _staged(ctx, path) as (stage, folder, _):
         hidden = ctx.pipeline.quality.redact
-        verdict = check(stage, suite, folder / "verdict", run_name=f"{ctx.pipeline.pipeline}/{path.name}", redact=hidden)
+        verdict = check(
+            stage,
+            suite,
+            folder / "verdict",
+            run_name=f"{ctx.pipeline.pipeline}/{path.name}",
+            redact=hidden,
+            memory_limit=ctx.project.check_memory,
+        )
         failed = [at for at, result in enumerate(verdict.results) if not result.success]
         failing, rows = _failing(stage, verdict.failing, failed, limit, hidden)
     return Tried(suite.name, stage.rows_in, stage.rows_rejected, verdict.results, failing, rows)
@@ -83,7 +90,7 @@ def _staged(ctx: Context, path: Path, most: int | None = None) -> Iterator[tuple
         else:
             sample = _sample.head(path, ctx.pipeline.format.type, config, packing, folder, most)
         (folder / "stage").mkdir()
-        stage = plugin(config).read(snapshot, sample.path, columns_declared(ctx), StageWriter(folder / "stage"))
+        stage = plugin(config).read(snapshot, sample.path, columns_declared(ctx), StageWriter(folder / "stage", ctx.project.memory))
         refuse_unplaced(ctx, stage, snapshot)
         yield stage, folder, sample.whole
     finally:

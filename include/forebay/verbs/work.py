@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -84,10 +83,6 @@ class Work:
 
     def save_verdict(self, verdict: Verdict) -> None:
         _save(verdict, self.verdict_folder / "verdict.json")
-
-    def clear(self) -> None:
-        """Remove everything of this content (after it is settled: what is worth keeping is in ledger, index and reports)."""
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def _rows(path: Path) -> int:
