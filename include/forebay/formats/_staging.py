@@ -279,15 +279,17 @@ def _write_rejects(connection: duckdb.DuckDBPyConnection, to: Path, typed: Typed
     if isinstance(refused.table, Path) and not typed.bad:
         refused.table.replace(to)
         return
-    part = typed.path.with_name("rejects.parquet")
-    parts = parquet(part)
-    if isinstance(refused.table, Path):
-        parts = f"(SELECT * FROM {parts} UNION ALL SELECT * FROM {parquet(refused.table)})"
+    part = typed.path.with_name("rejects.parquet") if refused.table is not None else to
     with pq.ParquetWriter(part, rejects_schema()) as sink:
         if refused.table is not None and not isinstance(refused.table, Path):
             sink.write_table(refused.table.cast(rejects_schema()))
         for table in _mistyped(connection, typed, raw):
             sink.write_table(table)
+    if refused.table is None:
+        return  # of one kind, and in file order
+    parts = parquet(part)
+    if isinstance(refused.table, Path):
+        parts = f"(SELECT * FROM {parts} UNION ALL SELECT * FROM {parquet(refused.table)})"
     with pq.ParquetWriter(to, rejects_schema()) as sink:
         reader = connection.sql(f"SELECT * FROM {parts} ORDER BY {ROW}").to_arrow_reader(REJECTS_BATCH)
         for batch in reader:
@@ -303,8 +305,8 @@ def _mistyped(connection: duckdb.DuckDBPyConnection, typed: Typed, raw: Raw | No
     names = f"CASE WHEN {COLUMNS} = '' THEN [] ELSE string_split({COLUMNS}, {_SEPARATOR}) END"
     query = (
         f"SELECT {ROW}, CASE WHEN {COLUMNS} = '' THEN 'parse' ELSE 'schema' END AS stage, {names} AS columns, {REASON} AS reason, {text} AS raw, "
-        f"file_row_number AS place FROM {parquet(typed.path, file_row_number='true')} WHERE {REASON} IS NOT NULL ORDER BY {ROW}"
-    )
+        f"file_row_number AS place FROM {parquet(typed.path, file_row_number='true')} WHERE {REASON} IS NOT NULL"
+    )  # DuckDB keeps the file's order, which is that of the rows
     for batch in connection.sql(query).to_arrow_reader(REJECTS_BATCH):
         table = pa.table(batch)
         if raw:
