@@ -4,6 +4,12 @@ from __future__ import annotations
 
 ELSEWHERE = [
     (
+        "43",
+        "every field of the pipeline model changed between a kill and the retry; ids of earlier versions",
+        "`tests/guarantees/test_changed_settings.py`: `test_the_command_killed_at_one_of_three_files_and_each_setting_changed_alone`, "
+        "`tests/guarantees/test_lanes_changed.py`: `test_a_zombie_of_an_earlier_version_is_fenced_whatever_its_lanes_were`",
+    ),
+    (
         "1–13",
         "under a real Airflow: kill -9 of the publish task, of its supervisor, of the scheduler, of all of them; a second try beside a first one that "
         "lives, stopped or unheard",

@@ -47,6 +47,7 @@ MATRIX = {
     40: "rights removed, credentials expired in mid-run",
     41: "row too large, key null or huge, too many headers",
     42: "lineage sink down, slow, answering 500",
+    43: "settings changed in mid-file: beside a zombie, and between kills",
 }
 
 

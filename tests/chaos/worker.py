@@ -25,11 +25,12 @@ import pyarrow as pa
 from forebay import events
 from forebay.errors import ForebayError
 from forebay.kafka import client, failpoints, topics
+from forebay.kafka.guard import Keep
 from forebay.kafka.publisher import publish_file
 from forebay.kafka.records import EncodedChunk
 from forebay.kafka.steps import Protections
 from tests.chaos.readers import value_of
-from tests.guarantees.worker import encode, make_job, make_pipeline
+from tests.guarantees.worker import as_earlier_versions, encode, make_job, make_pipeline
 
 DEFAULTS: dict[str, Any] = {
     "rows": 900,
@@ -49,6 +50,8 @@ DEFAULTS: dict[str, Any] = {
     "generation": 1,
     "headers": "minimal",
     "clock": "",
+    "earlier": False,
+    "home": "",
 }
 
 
@@ -74,6 +77,8 @@ def publish(job: dict[str, Any]) -> dict[str, Any]:
     """Publish the file that `job` describes; how many chunks and records the ledger has of it now."""
     config = {"bootstrap.servers": job["bootstrap"]} | job["config"]
     pipeline = make_pipeline(job["pipeline"], job["partitions"], job["timeout"], job["lanes"])
+    if job["earlier"]:
+        as_earlier_versions()
     if job["manage"] == "create":
         client.connect_check(config)
         topics.ensure(config, pipeline)
@@ -92,6 +97,7 @@ def publish(job: dict[str, Any]) -> dict[str, Any]:
         plan_hash=f"chaos-{job['chunk']}",
         generation=job["generation"],
         follow_for=job["follow"],
+        keep=Keep.of(Path(job["home"]), job["bootstrap"]) if job["home"] else None,
     )
     made = replace(made, encode=lambda n: rows_of(job, *made.plan.bounds(n)))
     receipts = publish_file(made, Protections(barrier=job["barrier"], **dict.fromkeys(job["off"], False)))

@@ -197,6 +197,15 @@ def test_the_other_way_out_a_new_generation_publishes_each_row_once_under_the_ne
     assert ids == Counter([f"1:{n}" for n in range(1, 101)] + [f"2:{n}" for n in range(1, ROWS + 1)])
 
 
+def test_a_source_that_is_edited_and_edited_back_is_the_same_project(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    document = begun(night, monkeypatch)
+    assert done(night.run(changed(document, "source.path")))
+    report = night.run(document)
+    assert isinstance(report, RunReport), words(report)
+    assert report.status == "done"
+    assert night.ids(night.name) == once(night.name)
+
+
 @pytest.mark.parametrize("library", ["duckdb", "pyarrow"])
 def test_another_version_of_a_library_is_refused_in_mid_file(night: Night, library: str, monkeypatch: pytest.MonkeyPatch) -> None:
     document = begun(night, monkeypatch)

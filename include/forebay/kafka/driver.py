@@ -370,6 +370,8 @@ class Driver:
         failpoints.soon("during_commit", effect.chunk)
         self._producer.commit_transaction(CALL)
         failpoints.hit("after_commit", effect.chunk)
+        if owner := self._job.origin.owner:
+            self._reader.owned_by(owner)
         receipt = self._own[effect.chunk]
         fields = {"published": receipt.published, "quarantined": receipt.quarantined, "of": receipt.of}
         events.emit(events.CHUNK_COMMITTED, uri=self._job.file.uri, chunk=effect.chunk, **fields)

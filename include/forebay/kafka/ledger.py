@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from forebay import events
 from forebay.errors import BrokerUnavailableError, ConfigError, LedgerError, TopicMissingError
 from forebay.kafka import client
-from forebay.kafka.entries import FILE, VERSION, ChunkEntry, Completion, FileEntry, Origin, Record, dump, key, lane_of, partition_of
+from forebay.kafka.entries import FILE, VERSION, ChunkEntry, Completion, FileEntry, Origin, Owner, Record, dump, key, lane_of, partition_of
 from forebay.kafka.guard import Guard, Keep, Known, Tail, now
 from forebay.kafka.view import LedgerView
 
@@ -95,6 +95,11 @@ class LedgerReader:
             if found:
                 return found
         return LedgerView(name, self._count, self._topic_id, self._only)
+
+    def owned_by(self, owner: Owner) -> None:
+        """Remember whose the ledger is, now that a record of this project says so: a source edited here, and edited back, is no other project."""
+        if self._guard and self._guard.owner(self._topic_id) != owner:
+            self._guard.owned(self._topic_id, owner)
 
     def _cluster_id(self) -> str:
         with client.translate(self._doing, self._errors):
