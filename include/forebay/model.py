@@ -435,6 +435,7 @@ class FileRun(Json):
     settled: str | None = None
     headers: str = ""  # the profile that the published records carry, as the ledger says
     notes: tuple[str, ...] = ()  # what reading it had to say, drift included
+    pins: str = ""  # digest of the pinned columns that it was read with
 
     def but(self, **changes: Any) -> FileRun:
         """This value with some fields changed."""

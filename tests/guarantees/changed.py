@@ -29,6 +29,7 @@ CHANGES: dict[str, Any] = {
     "schema.on_drift.added": "block",
     "schema.on_drift.missing": "warn",
     "schema.on_drift.retyped": "warn",
+    "schema.misfits": "5%",
     "quality.suite": "other",
     "quality.quarantine": "warning",
     "quality.block_when.quarantined_over": "50%",

@@ -126,17 +126,21 @@ class OnDrift(Settings):
     missing: Literal["warn", "block"] = "block"
     """The file lacks expected columns. `warn`: they are null in every row; a file without a key column fails. `block`: the file fails."""
     retyped: Literal["warn", "block"] = "block"
-    """No value of a column is of its type. Such rows are set aside. `block`: the file is held back."""
+    """No value of a column is of its type, or, where types are pinned, more than `schema.misfits` are not. Such rows are set aside. `block`: the file is held
+    back."""
 
 
 class SchemaSection(Settings):
-    """The declared columns. Without this section they are inferred, once per file."""
+    """The columns. Those that nobody declares are inferred from the first file and pinned: later files are held against them."""
 
-    columns: dict[str, str] = Field(min_length=1)
+    columns: dict[str, str] | None = Field(default=None, min_length=1)
     """Name to type, in the order of the record's fields: `int8`…`int64`, `uint8`…`uint64`, `float32`, `float64`, `decimal(p,s)`, `string`, `bool`, `date`,
     `time`, `timestamp`, `timestamp[tz]`, `binary`."""
     on_drift: OnDrift = OnDrift()
-    """What to do when a file's columns are others."""
+    """What to do when a file's columns are others than those that are declared, or that the last published file had."""
+    misfits: Share = Field(default="0.1%", validate_default=True)
+    """Without `columns`: the share of a column's values that may be of another type than the rest. Their rows are set aside. With more, the column gets a
+    wider type in the first file, and is retyped in later ones."""
 
 
 class Budget(Settings):

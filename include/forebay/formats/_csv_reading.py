@@ -206,22 +206,23 @@ class Reading:
     def _proposed(self) -> list[Type]:
         """What the first rows look like; columns without a value there are looked at in full."""
         names = [name for name, _ in self.layout.wanted]
-        look = dict(zip(names, self._types(names, _infer.LOOK), strict=True))
+        most = self.misfits or 0.0
+        look = dict(zip(names, self._types(names, _infer.LOOK, most), strict=True))
         blank = [name for name, type_ in look.items() if type_ is None]
-        look |= dict(zip(blank, self._types(blank, None), strict=True))
+        look |= dict(zip(blank, self._types(blank, None, most), strict=True))
         return [type_ or _infer.STRING for type_ in look.values()]
 
     def _widened(self, cells: Sequence[_staging.Cell], failing: set[str]) -> list[Type]:
         """The types after all values of the failing columns were looked at."""
         names = [cell.name for cell in cells if cell.name in failing]
-        found = dict(zip(names, self._types(names, None), strict=True))
+        found = dict(zip(names, self._types(names, None, self.misfits or 0.0), strict=True))
         return [found.get(cell.name) or cell.type for cell in cells]
 
-    def _types(self, names: Sequence[str], limit: int | None) -> list[Type | None]:
+    def _types(self, names: Sequence[str], limit: int | None, misfits: float = 0.0) -> list[Type | None]:
         cells = [self._cell(name, at, _infer.ORDER[0]) for name, at in self.layout.wanted if name in names]
         texts = [f"nullif({cell.text}, '')" if "" in cell.null_words else cell.text for cell in cells]
         rules = [self.config.columns.get(cell.name, STRICT) for cell in cells]
-        return _infer.types(self.connection, texts, rules, self.source.sql(), limit)
+        return _infer.types(self.connection, texts, rules, self.source.sql(), limit, misfits)
 
     # ------------------------------------------------------------ the witness
 

@@ -22,11 +22,16 @@ LOOK = 10_000
 
 
 def types(
-    connection: duckdb.DuckDBPyConnection, texts: Sequence[str], rules: Sequence[ColumnRules], source: str, limit: int | None = None
+    connection: duckdb.DuckDBPyConnection,
+    texts: Sequence[str],
+    rules: Sequence[ColumnRules],
+    source: str,
+    limit: int | None = None,
+    misfits: float = 0.0,
 ) -> list[Type | None]:
     """The first type of `ORDER` that takes all values of each SQL expression in `texts`, else string; None for a column without a value.
 
-    `limit` looks at the first rows only.
+    `limit` looks at the first rows only. A type that only a share of `misfits` of the values does not fit comes before string.
     """
     if not texts:
         return []
@@ -34,18 +39,26 @@ def types(
     rows = f"SELECT {', '.join(f'{text} AS t{i}' for i, text in enumerate(texts))} FROM {source}{cut}"
     counts = [f"count(t{i})" for i in range(len(texts))]
     for i, rule in enumerate(rules):
-        counts += [f"count({_casts.value(f't{i}', type_, _applicable(rule, type_))})" for type_ in ORDER]
+        counts += [f"count({_cast(f't{i}', type_, _applicable(rule, type_))})" for type_ in ORDER]
     [row] = connection.execute(f"SELECT {', '.join(counts)} FROM ({rows})").fetchall()
     present, fitting = row[: len(texts)], row[len(texts) :]
     width = len(ORDER)
-    return [_first(present[i], fitting[i * width : (i + 1) * width]) for i in range(len(texts))]
+    return [_first(present[i], fitting[i * width : (i + 1) * width], misfits) for i in range(len(texts))]
+
+
+def _cast(text: str, type_: Type, rules: ColumnRules) -> str:
+    """`1001.0` is read into an integer column, but does not make one."""
+    return _casts.strict_integer(text, type_, rules) if type_.is_integer else _casts.value(text, type_, rules)
 
 
 def _applicable(rule: ColumnRules, type_: Type) -> ColumnRules:
     return rule if type_.kind in {"date", "time", "timestamp"} else rule.model_copy(update={"format": None})
 
 
-def _first(present: int, fitting: Sequence[int]) -> Type | None:
+def _first(present: int, fitting: Sequence[int], misfits: float) -> Type | None:
     if not present:
         return None
-    return next((type_ for type_, count in zip(ORDER, fitting, strict=True) if count == present), STRING)
+    found = next((type_ for type_, count in zip(ORDER, fitting, strict=True) if count == present), None)
+    most = max(fitting)
+    nearly = ORDER[fitting.index(most)] if most >= (1 - misfits) * present else STRING
+    return found or nearly

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Self
 
@@ -210,6 +210,9 @@ class Completion(_Lenient):
     window: Window | None = None  # the data interval of the run
     replay: Replay | None = None  # repaired rows of another content: which
     decided_at: datetime | None = None  # when a person decided
+    columns: dict[str, str] = field(
+        default_factory=dict
+    )  # name to type, in order; those of the latest file are pinned where none are declared
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,6 +171,25 @@ class SnapshotView:
             yield from (FileEntry.from_json(json.loads(value)) for _, value in found)
             place = found[-1][0]
 
+    def columns(self) -> dict[str, str]:
+        """Name to type of the file that was completed last, replays aside; none if no record tells."""
+        told = [entry for p in range(self.partitions) if (entry := self._telling(p))]
+        return max(told, key=lambda entry: entry.attempted).completion.columns if told else {}
+
+    def _telling(self, partition: int) -> FileEntry | None:
+        """The last completion record of a partition that tells its columns."""
+        first, place = partition * PARTITION, (partition + 1) * PARTITION
+        while True:
+            words = "place >= ? AND place < ? AND chunk IS NULL AND uri IS NOT ? ORDER BY place DESC LIMIT 20"
+            found = list(self._values("place", words, first, place, TAKEN))
+            if not found:
+                return None
+            entries = (FileEntry.from_json(json.loads(value)) for _, value in found)
+            telling = next((entry for entry in entries if entry.completion.columns and not entry.completion.replay), None)
+            if telling:
+                return telling
+            place = found[-1][0]
+
     def _tails(self) -> list[ChunkEntry | FileEntry]:
         """The last record of each partition."""
         words = "place >= ? AND place < ? ORDER BY place DESC LIMIT 1"

@@ -113,6 +113,11 @@ class LedgerView:
         """When the latest record's commit was attempted."""
         return max((attempted(record_of(value)) for value in self.tails.values()), default=NEVER)
 
+    def columns(self) -> dict[str, str]:
+        """Name to type of the file that was completed last, replays aside; none if no record tells."""
+        told = [entry for entry in self.files.values() if entry.completion.columns and not entry.completion.replay]
+        return max(told, key=lambda entry: entry.attempted).completion.columns if told else {}
+
     def unfinished(self) -> Iterator[dict[int, ChunkEntry]]:
         """The chunks of each content that was begun and not completed."""
         return (chunks for which, chunks in self.chunks.items() if which not in self.files)

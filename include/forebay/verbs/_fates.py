@@ -66,6 +66,14 @@ class Published(Protocol):
         """The chunks (by number) of each content and generation that was begun and not completed."""
         ...
 
+    def columns(self) -> dict[str, str]:
+        """Name to type of the file that was completed last."""
+        ...
+
+    def entries(self) -> Iterator[Any]:
+        """All complete files."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:

@@ -69,6 +69,11 @@ class Context:
         return topics.settings_of(self.kafka, self.pipeline.topic.name)
 
     @cached_property
+    def pins(self) -> dict[str, Any]:
+        """What `_pins` knows of the ledger once columns are pinned: `columns`, and `begun`, the schema of each file that is half published."""
+        return {}
+
+    @cached_property
     def source(self) -> Source:
         section = self.pipeline.source
         plugin = registry.find("sources", section.type)

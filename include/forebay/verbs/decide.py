@@ -125,7 +125,7 @@ def _still_the_same(ctx: Context, file: FileRun) -> FileRun:
         raise FileChangedError(
             f"deciding for `{name}`: it is no longer the file that was inspected: {error.message} (run its day again)", uri=name
         ) from error
-    work = work_of(ctx, file.fingerprint or "")
+    work = work_of(ctx, file.fingerprint or "", file.pins)
     verdict = work.verdict()
     if work.stage() is None or (judges(ctx) and verdict is None):
         raise FileChangedError(

@@ -33,7 +33,7 @@ def gate(pipeline: Pipeline, file: FileRun, stage: Stage, verdict: Verdict | Non
         *_table_rules(pipeline.quality.block_when, verdict),
         *_set_aside(pipeline.quality.block_when, stage.rows_in, quarantined),
         *_rule_limits(pipeline.quality.block_when, stage.rows_in, verdict),
-        *_drift(on_drift(pipeline), stage.drift),
+        *_drift(pipeline, stage.drift),
     ]
     if not held:
         words = _passed(stage, verdict, quarantined) + _warned(pipeline, stage, verdict, quarantined)
@@ -131,10 +131,12 @@ def on_drift(pipeline: Pipeline) -> OnDrift:
     return pipeline.schema_.on_drift if pipeline.schema_ else OnDrift()
 
 
-def _drift(policy: OnDrift, drift: Drift) -> Iterator[str]:
+def _drift(pipeline: Pipeline, drift: Drift) -> Iterator[str]:
     """The kinds of drift that the pipeline does not let pass."""
-    kinds = drift_words(drift)
-    yield from (f"the schema drifted: {words}" for kind, words in kinds.items() if getattr(policy, kind) == "block")
+    policy, declared = on_drift(pipeline), bool(pipeline.schema_ and pipeline.schema_.columns)
+    way_out = "" if declared else " (pinned by what was published before: to go on with other columns, declare them under `schema.columns`)"
+    blocking = [words for kind, words in drift_words(drift).items() if getattr(policy, kind) == "block"]
+    yield from (f"the schema drifted: {words}{way_out}" for words in blocking)
 
 
 def drift_words(drift: Drift) -> dict[str, str]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import uuid
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from forebay import events, registry
 from forebay.compressions._unpack import unpack
+from forebay.config.pipeline import SchemaSection
 from forebay.contracts import StageWriter, Tolerance
 from forebay.errors import CorruptFileError, FatalError, FileChangedError, RetryableError
 from forebay.index import projection
@@ -22,11 +27,12 @@ from forebay.support.folders import private
 from forebay.verbs._answers import asked
 from forebay.verbs._learnt import compare_with_history
 from forebay.verbs._notify import notify
+from forebay.verbs._pins import columns_declared, name_of, pinned
 from forebay.verbs._quarantine import is_made_for
 from forebay.verbs._times import latest
 from forebay.verbs.context import Context
 from forebay.verbs.encode import compose_quarantine
-from forebay.verbs.gate import drift_words, gate, on_drift
+from forebay.verbs.gate import GATE, drift_words, gate, on_drift
 from forebay.verbs.hidden import shown, without_names
 from forebay.verbs.isolation import failed
 from forebay.verbs.prune import in_use
@@ -53,11 +59,12 @@ def inspect(ctx: Context, file: FileRun) -> FileRun:
 
 def _inspect(ctx: Context, file: FileRun) -> FileRun:
     suite = _suite(ctx)
-    staged = file.fingerprint and work_of(ctx, file.fingerprint).stage()
+    staged = file.fingerprint and work_of(ctx, file.fingerprint, file.pins).stage()
     with ahead(suite is not None and not staged):
         snapshot = fetch(ctx, file)
-        work = work_of(ctx, snapshot.fingerprint)
-        stage = work.stage() or _stage(ctx, snapshot, work)
+        pins = pinned(ctx, snapshot.fingerprint)
+        work = work_of(ctx, snapshot.fingerprint, name_of(pins))
+        stage = work.stage() or _stage(ctx, snapshot, work, pins)
     verdict = _verdict(ctx, file, stage, suite, work) if judges(ctx) else None
     aside = quarantine(ctx, stage, verdict, Decision.PUBLISH, work, topics.max_message_bytes(ctx.kafka, ctx.pipeline.topic.name))
     quarantined = _lines(aside)
@@ -65,7 +72,7 @@ def _inspect(ctx: Context, file: FileRun) -> FileRun:
     told = (*stage.notes, *drift_words(stage.drift).values())
     known = file.but(
         fingerprint=snapshot.fingerprint, work=work.folder, rows_in=stage.rows_in, quarantined=quarantined, docs=docs, notes=told
-    )
+    ).but(pins=name_of(pins))
     decided = gate(ctx.pipeline, known.but(status=Status.INSPECTED), stage, verdict, quarantined)
     if verdict:
         projection.project_verdict(ctx.project.index, decided, verdict)
@@ -80,6 +87,19 @@ def _inspect(ctx: Context, file: FileRun) -> FileRun:
     return decided
 
 
+def as_pinned(ctx: Context, file: FileRun) -> FileRun:
+    """The file as it is now: inspected anew if other columns were pinned since. Then what the gate holds back waits for a person, as it does at first."""
+    if name_of(pinned(ctx, file.fingerprint or "")) == file.pins:
+        return file
+    again = _inspect(ctx, file)
+    if again.decision is Decision.PUBLISH and file.decided_by != GATE:
+        again = again.but(
+            decision=file.decision, decided_by=file.decided_by, decision_reason=file.decision_reason, decided_at=file.decided_at
+        )
+    projection.project_file(ctx.project.index, again)
+    return again
+
+
 def fetch(ctx: Context, file: FileRun) -> Snapshot:
     """Our own copy of exactly the version that was discovered, in its content-addressed place."""
     draft = ctx.project.spool / f"{os.getpid()}-{uuid.uuid4().hex}"
@@ -91,7 +111,7 @@ def fetch(ctx: Context, file: FileRun) -> Snapshot:
                 f"fetching `{file.file.uri}`: its bytes are not those that were discovered (run again: the new content gets its own fate)",
                 uri=file.file.uri,
             )
-        place = work_of(ctx, snapshot.fingerprint).snapshot
+        place = work_of(ctx, snapshot.fingerprint, file.pins).snapshot
         private(place.parent)
         draft.replace(place)
     finally:
@@ -100,8 +120,8 @@ def fetch(ctx: Context, file: FileRun) -> Snapshot:
     return Snapshot(snapshot.file, place, snapshot.fingerprint, snapshot.size)
 
 
-def work_of(ctx: Context, fingerprint: str) -> Work:
-    """The work folder of a content under the pipeline's present settings."""
+def work_of(ctx: Context, fingerprint: str, pins: str) -> Work:
+    """The work folder of a content under the pipeline's present settings and those pinned columns (`FileRun.pins`)."""
     p = ctx.pipeline
     suite = _suite(ctx)
     settings = {
@@ -117,7 +137,20 @@ def work_of(ctx: Context, fingerprint: str) -> Work:
         settings["history"] = p.quality.history.model_dump(mode="json")
     if p.quality.redact:
         settings["redact"] = p.quality.redact
+    if pins:
+        settings["pins"] = pins
     return Work(ctx.project.work(p.pipeline, fingerprint), settings)
+
+
+def work_left(ctx: Context, fingerprint: str) -> Work:
+    """The work folder of a content as it was left under the pipeline's present settings, whatever was pinned then; the ledger is not asked."""
+    plain = work_of(ctx, fingerprint, "")
+    for path in sorted(plain.folder.glob("*/stage/stage.json")):
+        stage = Stage.from_json(json.loads(path.read_text("utf-8")))
+        work = work_of(ctx, fingerprint, name_of(stage.columns))
+        if work.base == path.parent.parent:
+            return work
+    return plain
 
 
 def judges(ctx: Context) -> bool:
@@ -132,7 +165,7 @@ def load(ctx: Context, file: FileRun) -> tuple[Work, Stage, Verdict | None]:
     """
     if not file.fingerprint:
         raise FatalError(f"publishing `{file.file.uri}`: it was never inspected (run the whole way of the file)", uri=file.file.uri)
-    work = work_of(ctx, file.fingerprint)
+    work = work_of(ctx, file.fingerprint, file.pins)
     stage, verdict = work.stage(), work.verdict()
     if stage is None or (judges(ctx) and verdict is None) or not work.quarantine(Decision.PUBLISH).exists():
         _inspect(ctx, file)
@@ -165,26 +198,24 @@ def _lines(path: Path) -> int:
     return int(pq.read_metadata(path).num_rows)
 
 
-def columns_declared(ctx: Context) -> tuple[Column, ...] | None:
-    """The columns that the pipeline declares, or None: they are inferred."""
-    declared = ctx.pipeline.schema_
-    return tuple(Column(name, kind) for name, kind in declared.columns.items()) if declared else None
-
-
 def _suite(ctx: Context) -> Suite | None:
     name = ctx.pipeline.quality.suite
     return suites.load(ctx.project.expectations / f"{name}.json") if name else None
 
 
-def _stage(ctx: Context, snapshot: Snapshot, work: Work) -> Stage:
+def _stage(ctx: Context, snapshot: Snapshot, work: Work, pins: tuple[Column, ...] | None) -> Stage:
     section = ctx.pipeline.format
     plugin = registry.find("formats", section.type)
     draft = work.base / f".stage-{os.getpid()}-{uuid.uuid4().hex[:8]}"
     private(draft)
     try:
         plain = unpack(snapshot.path, snapshot.file.name, ctx.pipeline.source.compression, draft / "plain")
-        writer = StageWriter(draft, ctx.project.memory, tolerance=Tolerance(missing=on_drift(ctx.pipeline).missing == "warn"))
-        stage = plugin(plugin.Config(**section.options)).read(snapshot, plain, columns_declared(ctx), writer)
+        declared = columns_declared(ctx)
+        share = None if declared else (ctx.pipeline.schema_ or SchemaSection()).misfits
+        writer = StageWriter(draft, ctx.project.memory, tolerance=Tolerance(on_drift(ctx.pipeline).missing == "warn", share))
+        stage = plugin(plugin.Config(**section.options)).read(snapshot, plain, declared or pins, writer)
+        if not declared:
+            stage = replace(stage, inferred=True, notes=(*stage.notes, *_misfits(stage)))
         _refuse_without_key(ctx, stage, snapshot)
         refuse_unplaced(ctx, stage, snapshot)
         (draft / "plain").unlink(missing_ok=True)
@@ -202,6 +233,19 @@ def _stage(ctx: Context, snapshot: Snapshot, work: Work) -> Stage:
         notes=[*final.notes, *drift_words(final.drift).values()],
     )
     return final
+
+
+def _misfits(stage: Stage) -> Iterator[str]:
+    """How many values of each column are not of the type that the others have."""
+    import pyarrow.parquet as pq
+
+    counts: Counter[str] = Counter()
+    with pq.ParquetFile(stage.rejects) as rejects:
+        for batch in rejects.iter_batches(columns=["columns"]):
+            counts.update({one["values"]: one["counts"] for one in batch.column(0).flatten().value_counts().to_pylist()})
+    types = {column.name: column.type for column in stage.columns}
+    for name, count in counts.items():
+        yield f"column `{name}`: {count} values are not {types.get(name)}, their rows are set aside"
 
 
 def _refuse_without_key(ctx: Context, stage: Stage, snapshot: Snapshot) -> None:

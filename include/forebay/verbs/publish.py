@@ -12,11 +12,11 @@ from forebay.kafka.ledger import Completion, Origin
 from forebay.kafka.publisher import PublishJob, publish_file
 from forebay.kafka.records import Headers
 from forebay.model import Decision, FileRun, Identity, OffsetRange, Receipt, Stage, Status, Verdict
+from forebay.verbs._pins import schema_hash
 from forebay.verbs._times import refuse_times
 from forebay.verbs.context import Context
 from forebay.verbs.encode import ChunkEncoder, plan_chunks
-from forebay.verbs.inspect import load, quarantine
-from forebay.verbs.work import digest
+from forebay.verbs.inspect import as_pinned, load, quarantine
 
 _GO = {Decision.PUBLISH, Decision.PUBLISH_ALL}
 _FRAMING = 2_000  # bytes of key, headers and framing that a record has beside its value, for the quarantine's raw text
@@ -27,6 +27,9 @@ def publish(ctx: Context, file: FileRun, identity: Identity) -> FileRun:
 
     Repeating it after any failure is safe. Raises what `publish_file` raises, and `FileChangedError` when stage and source are both gone.
     """
+    if file.status is not Status.INSPECTED or file.decision not in _GO:
+        return file
+    file = as_pinned(ctx, file)
     if file.status is not Status.INSPECTED or file.decision not in _GO:
         return file
     work, stage, verdict = load(ctx, file)
@@ -48,7 +51,7 @@ def publish(ctx: Context, file: FileRun, identity: Identity) -> FileRun:
             headers=_headers(ctx, file, stage, identity, content_type),
             origin=_origin(ctx, stage, verdict),
             generation=file.generation,
-            completion=_completion(file),
+            completion=_completion(file, stage),
             max_message_bytes=limit,
             keep=ctx.keep,
         )
@@ -67,7 +70,7 @@ def _origin(ctx: Context, stage: Stage, verdict: Verdict | None) -> Origin:
         cluster_id=ctx.cluster_id,
         suite=verdict.suite if verdict else None,
         suite_hash=verdict.suite_hash if verdict else "",
-        schema_hash=digest({"columns": [column.to_json() for column in stage.columns]}),
+        schema_hash=schema_hash(stage.columns),
         partitioner=p.record.partitioner.type,
         partition_count=p.topic.partitions,
         ledger_partitions=p.publish.ledger_partitions,
@@ -76,11 +79,12 @@ def _origin(ctx: Context, stage: Stage, verdict: Verdict | None) -> Origin:
     )
 
 
-def _completion(file: FileRun) -> Completion:
+def _completion(file: FileRun, stage: Stage) -> Completion:
     reason = file.reason if file.generation > 1 or file.left else None
     decision = file.decision.value if file.decision else None
     who = (decision, file.decided_by, file.decision_reason)
-    return Completion(reason, file.supersedes, file.duplicate_of, *who, file.window, decided_at=file.decided_at)
+    columns = {column.name: column.type for column in stage.columns}
+    return Completion(reason, file.supersedes, file.duplicate_of, *who, file.window, decided_at=file.decided_at, columns=columns)
 
 
 def published(ctx: Context, file: FileRun, receipts: tuple[Receipt, ...]) -> FileRun:

@@ -65,7 +65,7 @@ def kept(ctx: Context, file: FileRun) -> Work:
 
     A list of earlier settings may show what is redacted now: then it is not taken. Raises as `listed`.
     """
-    work, decision = work_of(ctx, file.fingerprint or ""), _decision(file)
+    work, decision = work_of(ctx, file.fingerprint or "", file.pins), _decision(file)
     found = None if ctx.pipeline.quality.redact else work.with_list(decision, file.quarantined)
     if found is None and not work.quarantine(decision).exists():
         raise ConfigError(

@@ -13,7 +13,7 @@ from forebay.kafka import owner
 from forebay.kafka.ledger import FileEntry
 from forebay.model import Decision, Fate, FileRun, Receipt, RunReport, Status, Window
 from forebay.verbs.context import Context
-from forebay.verbs.inspect import work_of
+from forebay.verbs.inspect import work_left
 from forebay.verbs.ledger import opened
 from forebay.verbs.publish import ranges
 from forebay.verbs.replay import merged
@@ -107,7 +107,7 @@ def _window(ctx: Context, entry: FileEntry) -> Window:
 
 
 def _verdict(ctx: Context, file: FileRun) -> None:
-    verdict = work_of(ctx, file.fingerprint or "").verdict()
+    verdict = work_left(ctx, file.fingerprint or "").verdict()
     if verdict:
         projection.project_verdict(ctx.project.index, file, verdict)
 

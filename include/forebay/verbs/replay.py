@@ -50,6 +50,7 @@ from forebay.support.folders import private
 from forebay.verbs import _repair
 from forebay.verbs import report as reporting
 from forebay.verbs._causes import causes
+from forebay.verbs._pins import columns_declared
 from forebay.verbs._quarantine import compose_quarantine, schema
 from forebay.verbs._repair import Origin, numbers_of, text_of
 from forebay.verbs._replay_check import judged
@@ -58,7 +59,7 @@ from forebay.verbs._times import latest
 from forebay.verbs.alive import alive
 from forebay.verbs.context import Context
 from forebay.verbs.encode import ChunkEncoder
-from forebay.verbs.inspect import columns_declared, work_of
+from forebay.verbs.inspect import work_left
 from forebay.verbs.publish import ranges
 from forebay.verbs.run import prepare
 from forebay.verbs.work import digest
@@ -197,7 +198,7 @@ def _known(ctx: Context, origin: Origin, path: Path, edited: set[int]) -> tuple[
     aside = _on_topic(ctx, origin, receipts)
     if len(aside) == entry.quarantined:
         return entry, aside, done, None
-    listed = work_of(ctx, entry.fingerprint).with_list(_then(entry), entry.quarantined)
+    listed = work_left(ctx, entry.fingerprint).with_list(_then(entry), entry.quarantined)
     if listed is not None:
         known_by = "the quarantine topic no longer has these rows: which were set aside is known from their list on this machine"
         return entry, _listed_rows(listed.quarantine(_then(entry))), done, known_by
@@ -281,10 +282,11 @@ def _judge(ctx: Context, entry: FileEntry, rows: pa.Table, path: Path, folder: P
     import pyarrow.parquet as pq
 
     then = _then(entry)
-    origin_work = work_of(ctx, entry.fingerprint)
+    origin_work = work_left(ctx, entry.fingerprint)
     origin_work = origin_work.with_list(then, entry.quarantined) or origin_work
     origin = origin_work.stage()
-    columns = columns_declared(ctx) or (origin.columns if origin else None)
+    told = tuple(Column(name, kind) for name, kind in entry.completion.columns.items())
+    columns = columns_declared(ctx) or told or (origin.columns if origin else None)
     if columns is None:
         raise ConfigError(
             f"replaying `{path}`: the pipeline declares no columns, and what was inferred of `{entry.file.uri}` is not on this machine (declare `schema.columns`)"

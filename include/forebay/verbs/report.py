@@ -92,7 +92,7 @@ def _facts(ctx: Context, run: RunReport, identity: Identity, error: str | None) 
 def _file_facts(ctx: Context, file: FileRun) -> FileFacts:
     if not file.fingerprint:
         return FileFacts(file)
-    work = work_of(ctx, file.fingerprint)
+    work = work_of(ctx, file.fingerprint, file.pins)
     stage = work.stage()
     return FileFacts(file, stage.columns if stage else (), work.verdict())
 

@@ -20,9 +20,10 @@ from forebay.quality.redact import MARK
 from forebay.support.folders import private
 from forebay.support.sql import OFFLINE, parquet
 from forebay.verbs import _sample
+from forebay.verbs._pins import columns_declared
 from forebay.verbs.context import Context
 from forebay.verbs.hidden import hiding
-from forebay.verbs.inspect import columns_declared, refuse_unplaced
+from forebay.verbs.inspect import refuse_unplaced
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from forebay.model import Decision, FileRun, Json, OffsetRange, Replay
 from forebay.quality.redact import MARK as REDACTED
 from forebay.verbs.context import Context
 from forebay.verbs.encode import ChunkEncoder, plan_chunks
-from forebay.verbs.inspect import work_of
+from forebay.verbs.inspect import work_left
 from forebay.verbs.replay import MARK, SCHEME
 
 
@@ -140,7 +140,7 @@ def _row(ctx: Context, candidates: list[dict[str, Any]], found: lookup.Found, at
 
 def _planned_row(ctx: Context, source: dict[str, Any], found: lookup.Found, at: OffsetRange) -> int | None:
     """The row by the deterministic plan: of the chunk's records of that partition, the one that is the same to the byte."""
-    work = work_of(ctx, source["fingerprint"])
+    work = work_left(ctx, source["fingerprint"])
     stage, verdict = work.stage(), work.verdict()
     if stage is None or source["kind"] != "data":
         return None

@@ -1,0 +1,57 @@
+"""Columns that nobody declared: pinned by what was published last, so that a customer's key is of one type every night.
+
+Every completion record tells the columns of its file. A file that is half published keeps those it was begun with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from forebay.model import Column
+from forebay.verbs.context import Context
+from forebay.verbs.discover import open_ledger
+from forebay.verbs.work import digest
+
+Columns = tuple[Column, ...]
+
+
+def pinned(ctx: Context, fingerprint: str) -> Columns | None:
+    """The columns that a file without a declared schema is held against; None if they are declared, or to be inferred from this file."""
+    if columns_declared(ctx) is not None:
+        return None
+    if ctx.pins and fingerprint not in ctx.pins["begun"]:
+        return ctx.pins["columns"]
+    with open_ledger(ctx) as view:
+        columns = _of(view.columns())
+        begun = {fp: chunks[min(chunks)].origin.schema_hash for fp, chunks in _unfinished(view).items()}
+        if columns:
+            ctx.pins.update(columns=columns, begun=begun)
+        if fingerprint not in begun or (columns and schema_hash(columns) == begun[fingerprint]):
+            return columns or None
+        earlier = (_of(entry.completion.columns) for entry in view.entries() if entry.completion.columns)
+        return next((one for one in earlier if schema_hash(one) == begun[fingerprint]), None)
+
+
+def columns_declared(ctx: Context) -> Columns | None:
+    """The columns that the pipeline declares, or None: they are inferred."""
+    declared = ctx.pipeline.schema_
+    return _of(declared.columns) if declared and declared.columns else None
+
+
+def schema_hash(columns: Sequence[Column]) -> str:
+    """What the ledger calls a schema."""
+    return digest({"columns": [column.to_json() for column in columns]})
+
+
+def name_of(columns: Columns | None) -> str:
+    """What a work folder's settings call pinned columns."""
+    return schema_hash(columns)[:16] if columns else ""
+
+
+def _of(columns: Mapping[str, str]) -> Columns:
+    return tuple(Column(name, kind) for name, kind in columns.items())
+
+
+def _unfinished(view: Any) -> dict[str, dict[int, Any]]:
+    return {next(iter(chunks.values())).receipt.fingerprint: chunks for chunks in view.unfinished() if chunks}
