@@ -29,7 +29,7 @@ def shown(pipeline: Pipeline) -> frozenset[str] | None:
     quality = pipeline.quality
     if not quality.redact:
         return None
-    declared = pipeline.schema_.columns if pipeline.schema_ else {}
+    declared = (pipeline.schema_.columns if pipeline.schema_ else None) or {}
     names = {*quality.redact, *pipeline.record.key, *declared, *declared.values(), pipeline.record.timestamp or "", pipeline.topic.name}
     return frozenset({*names, "schema", "schema.columns", "quality.redact", "record.key", "record.timestamp", quality.suite or ""} - {""})
 

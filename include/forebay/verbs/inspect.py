@@ -215,7 +215,7 @@ def _stage(ctx: Context, snapshot: Snapshot, work: Work, pins: tuple[Column, ...
         writer = StageWriter(draft, ctx.project.memory, tolerance=Tolerance(on_drift(ctx.pipeline).missing == "warn", share))
         stage = plugin(plugin.Config(**section.options)).read(snapshot, plain, declared or pins, writer)
         if not declared:
-            stage = replace(stage, inferred=True, notes=(*stage.notes, *_misfits(stage)))
+            stage = replace(stage, inferred=True, notes=(*stage.notes, *_misfits(stage, hide=bool(ctx.pipeline.quality.redact))))
         _refuse_without_key(ctx, stage, snapshot)
         refuse_unplaced(ctx, stage, snapshot)
         (draft / "plain").unlink(missing_ok=True)
@@ -235,8 +235,8 @@ def _stage(ctx: Context, snapshot: Snapshot, work: Work, pins: tuple[Column, ...
     return final
 
 
-def _misfits(stage: Stage) -> Iterator[str]:
-    """How many values of each column are not of the type that the others have."""
+def _misfits(stage: Stage, hide: bool) -> Iterator[str]:
+    """How many values of each column are not of the type that the others have; `hide`: without its name, which the file brought."""
     import pyarrow.parquet as pq
 
     counts: Counter[str] = Counter()
@@ -245,7 +245,7 @@ def _misfits(stage: Stage) -> Iterator[str]:
             counts.update({one["values"]: one["counts"] for one in batch.column(0).flatten().value_counts().to_pylist()})
     types = {column.name: column.type for column in stage.columns}
     for name, count in counts.items():
-        yield f"column `{name}`: {count} values are not {types.get(name)}, their rows are set aside"
+        yield f"{'a column' if hide else f'column `{name}`'}: {count} values are not {types.get(name)}, their rows are set aside"
 
 
 def _refuse_without_key(ctx: Context, stage: Stage, snapshot: Snapshot) -> None:
