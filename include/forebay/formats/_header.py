@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import difflib
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -189,13 +190,15 @@ def _packed(path: Path) -> str | None:
 
 def positions(header: Sequence[str], declared: Sequence[Column], uri: str) -> list[int]:
     """Where each declared column lies. Raises `CorruptFileError` if one is missing or named twice."""
-    missing = [column.name for column in declared if column.name not in header]
+    places = {name: place for place, name in reversed(list(enumerate(header)))}
+    missing = [column.name for column in declared if column.name not in places]
     if missing:
         raise CorruptFileError(f"reading the header of `{uri}`: {_missing(missing, header)}", uri=uri, columns=tuple(missing))
-    twice = [column.name for column in declared if header.count(column.name) > 1]
+    counts = Counter(header)
+    twice = [column.name for column in declared if counts[column.name] > 1]
     if twice:
         raise CorruptFileError(f"reading the header of `{uri}`: column `{twice[0]}` is there twice", uri=uri, columns=tuple(twice))
-    return [header.index(column.name) for column in declared]
+    return [places[column.name] for column in declared]
 
 
 def _missing(missing: Sequence[str], found: Sequence[str]) -> str:

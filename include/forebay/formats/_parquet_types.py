@@ -6,7 +6,7 @@ The schema is pyarrow's reading of the footer: Parquet's logical types, and the 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -44,23 +44,24 @@ class Reading:
 def readings(file: pq.ParquetFile, declared: Sequence[Column] | None, may_lack: bool, uri: str) -> list[Reading]:
     """How each column to be read is read, in the order of the schema. Raises `CorruptFileError`, with the way out, for what cannot be."""
     schema = file.schema_arrow
-    there = [column for column in declared or () if column.name in schema.names or not may_lack]
-    _header.positions(schema.names, there, uri)
-    _check_names([column.name for column in declared] if declared is not None else schema.names, uri)
+    names = schema.names
+    known = set(names)
+    _header.positions(names, [column for column in declared or () if column.name in known or not may_lack], uri)
+    _check_names([column.name for column in declared] if declared is not None else names, uri)
     logical = _logical(file.schema)
     if declared is None:
         found = [_undeclared(field.name, field.type, logical.get(field.name, ("", False)), uri) for field in schema]
     else:
-        found = [_expected(schema, column, logical.get(column.name, ("", False)), uri) for column in declared]
+        found = [_expected(schema, known, column, logical.get(column.name, ("", False)), uri) for column in declared]
     if not [reading for reading in found if not reading.missing]:
         raise CorruptFileError(f"reading `{uri}`: it has none of the columns to be read (declare columns that it has)", uri=uri)
     return found
 
 
-def _expected(schema: pa.Schema, column: Column, logical: tuple[str, bool], uri: str) -> Reading:
+def _expected(schema: pa.Schema, known: Set[str], column: Column, logical: tuple[str, bool], uri: str) -> Reading:
     import pyarrow as pa
 
-    if column.name not in schema.names:
+    if column.name not in known:
         return Reading(column.name, pa.null(), "", parse(column.type), missing=True)
     return _declared(column.name, schema.field(column.name).type, logical, parse(column.type), uri)
 

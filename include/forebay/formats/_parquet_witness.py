@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 WHOLE_CELLS = 1 << 21
-"""A file of no more cells is read whole by the second reader."""
+"""A file of no more cells, and of no more columns than a statement takes well, is read whole by the second reader."""
 SHARE = 8
 MOST_STRETCHES = 64
-_TOGETHER = 1000  # columns in one statement
+_TOGETHER = 500  # columns in one statement
 _TICKS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 _AGREED = "deliver it again, or write it anew: pyarrow.parquet.write_table(pyarrow.parquet.read_table(it), it)"
 
@@ -117,14 +117,14 @@ class Witness:
 
     def _both(self, known: Sequence[tuple[Any, ...]]) -> list[_Both]:
         """The columns that both readers understand alike."""
-        names = list(self.names)
-        if len(known) != len(names):
+        places = {name: place for place, name in enumerate(self.names)}
+        if len(known) != len(self.names):
             return []
         found = []
         for reading in self.plan:
             if reading.missing:
                 continue
-            name, sql, *_ = known[names.index(reading.name)]
+            name, sql, *_ = known[places[reading.name]]
             if _alike(sql, reading):
                 found.append(_Both(reading.name, f"try_cast({quoted(name)} AS {to_duckdb(reading.type)})", quoted(reading.name)))
         return found
@@ -181,7 +181,7 @@ class _Part:
 def _parts(stretches: Sequence[Stretch], columns: int, rows: int) -> Iterator[_Part]:
     if not rows:
         return
-    if rows * columns <= WHOLE_CELLS:
+    if rows * columns <= WHOLE_CELLS and columns <= _TOGETHER:
         yield _Part(0, 0, rows, all=True)
         return
     together = -(-len(stretches) // MOST_STRETCHES)

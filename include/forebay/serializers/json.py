@@ -13,6 +13,7 @@ from forebay.serializers._text import text
 from forebay.support.sql import OFFLINE, literal
 
 if TYPE_CHECKING:
+    import duckdb
     import pyarrow as pa
 
 
@@ -21,6 +22,10 @@ _Nan = Annotated[
     BeforeValidator(lambda value: "null" if value is None else value),  # YAML's own null is the word here
     WithJsonSchema({"enum": ["quarantine", "null", "string", None]}),
 ]
+
+
+TOGETHER = 256
+"""More columns are encoded type by type."""
 
 
 class JsonConfig(Settings):
@@ -45,12 +50,64 @@ class Json(Serializer[JsonConfig]):
         import duckdb
 
         table = rows.select([column.name for column in self.columns])
+        if table.num_columns > TOGETHER:
+            return self._encode_wide(table)
         identifiers = [f"c{n}" for n in range(table.num_columns)]  # so that `a` and `A`, quotes and NUL are no matter to DuckDB
         sql = self.sql(table.schema, identifiers)
         with duckdb.connect(config=OFFLINE) as con:
             con.register("rows", table.rename_columns(identifiers))
             found = con.sql(f"select {sql.value} as value, {sql.reason} as reason from rows").to_arrow_table()
-        return _encoded(found["value"], found["reason"])
+        return Encoded(found["value"].cast("binary").combine_chunks(), found["reason"].cast("string").combine_chunks())
+
+    def show(self, rows: pa.Table) -> pa.BinaryArray:
+        """One object per row, refusing nothing (see `object`)."""
+        return _objects([column.name for column in self.columns], self._members_and_faults(rows)[0], len(rows))
+
+    def _encode_wide(self, table: pa.Table) -> Encoded:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        members, faults = self._members_and_faults(table)
+        reason = pa.nulls(len(table), pa.string())
+        for fault in faults:
+            reason = pc.coalesce(pc.binary_join_element_wise(reason, fault, "; "), reason, fault)
+        values = _objects(table.column_names, members, len(table))
+        return Encoded(pc.if_else(reason.is_null(), values, pa.scalar(None, pa.binary())), reason)
+
+    def _members_and_faults(self, table: pa.Table) -> tuple[list[pa.StringArray], list[pa.StringArray]]:
+        """The JSON text of every column, and, in the columns' order, why some have none.
+
+        Columns of one type are one long column to DuckDB: memory and time of a statement grow faster than its columns.
+        """
+        import duckdb
+        import pyarrow as pa
+
+        alike: dict[pa.DataType, list[int]] = {}
+        for n, column in enumerate(self.columns):
+            alike.setdefault(table.schema.field(column.name).type, []).append(n)
+        members: dict[int, pa.StringArray] = {}
+        faults: dict[int, pa.StringArray] = {}
+        with duckdb.connect(config=OFFLINE) as con:
+            for arrow, places in alike.items():
+                names = [self.columns[n].name for n in places]
+                con.register("long", pa.table({"c0": pa.chunked_array([k for name in names for k in table[name].chunks], arrow)}))
+                text, _ = self._member("c0", arrow, never_null=False)
+                told = self._faults("", "c0", arrow)
+                bad = told[0][0] if told else "false"
+                found = con.sql(f"select ({text})::varchar as text, coalesce({bad}, false) as bad from long").to_arrow_table()
+                texts = found["text"].cast(pa.string()).combine_chunks()
+                members |= {n: texts.slice(k * len(table), len(table)) for k, n in enumerate(places)}
+                faults |= {places[k]: self._told(con, names[k], table[names[k]]) for k in _any(found["bad"], len(table))}
+        return [members[n] for n in range(len(self.columns))], [faults[n] for n in sorted(faults)]
+
+    def _told(self, con: duckdb.DuckDBPyConnection, name: str, values: pa.ChunkedArray) -> pa.StringArray:
+        """Why values of that column have no JSON."""
+        import pyarrow as pa
+
+        con.register("one", pa.table({"c0": values}))
+        [(condition, reason)] = self._faults(name, "c0", values.type)
+        found = con.sql(f"select case when {condition} then {reason} end as reason from one").to_arrow_table()
+        return found["reason"].cast(pa.string()).combine_chunks()
 
     def sql(self, schema: pa.Schema, identifiers: Sequence[str]) -> SqlEncoding:
         """The object and the reason as expressions; see `Serializer.sql`. `concat` of texts is faster than `to_json` of a struct."""
@@ -64,12 +121,11 @@ class Json(Serializer[JsonConfig]):
 
     def object(self, schema: pa.Schema, identifiers: Sequence[str]) -> str:
         """The object alone, refusing nothing: to show rows that are set aside (`nan: quarantine` shows null, years beyond ISO 8601 stay as they are)."""
-        return _object(
-            [
-                (name, *self._member(identifier, arrow, never_null))
-                for name, identifier, arrow, never_null in self._placed(schema, identifiers)
-            ]
-        )
+        return _joined(self._members(schema, identifiers), "{", "}")
+
+    def _members(self, schema: pa.Schema, identifiers: Sequence[str]) -> list[tuple[str, str, str]]:
+        placed = self._placed(schema, identifiers)
+        return [(name, *self._member(identifier, arrow, never_null)) for name, identifier, arrow, never_null in placed]
 
     def _placed(self, schema: pa.Schema, identifiers: Sequence[str]) -> list[tuple[str, str, pa.DataType, bool]]:
         """Name, identifier and type of each column, and whether it holds no nulls: then none are looked for, at a quarter of the cost."""
@@ -114,14 +170,14 @@ class Json(Serializer[JsonConfig]):
         return []
 
 
-def _object(members: list[tuple[str, str, str]]) -> str:
-    """An expression for `{"name":member,…}`, of name, member and the quote around it. Names are escaped by Python, which leaves no control character in the SQL."""
-    parts, before = [], "{"
+def _joined(members: list[tuple[str, str, str]], start: str, end: str) -> str:
+    """An expression for `"name":member,…` between `start` and `end`, of name, member and the quote around it. Names are escaped by Python, which leaves no control character in the SQL."""
+    parts, before = [], start
     for name, member, quote in members:
         parts += [literal(f"{before}{json.dumps(name, ensure_ascii=False)}:{quote}"), member]
         before = f"{quote},"
-    end = (members[-1][2] if members else "{") + "}"
-    return f"concat({', '.join([*parts, literal(end)])})"
+    last = (members[-1][2] if members else start) + end
+    return f"concat({', '.join([*parts, literal(last)])})"
 
 
 def _reason(name: str, value: str, why: str) -> str:
@@ -138,7 +194,19 @@ def _outside(identifier: str, arrow: pa.DataType) -> str:
     return f"{identifier} not between {kind} '0001-01-01 00:00:00{zone}' and {kind} '9999-12-31 23:59:59.999999{zone}'"
 
 
-def _encoded(values: pa.ChunkedArray, reasons: pa.ChunkedArray) -> Encoded:
-    import pyarrow as pa
+def _any(bad: pa.ChunkedArray, rows: int) -> list[int]:
+    """Which of the columns that lie behind one another in `bad`, `rows` long each, have some true."""
+    import numpy as np
 
-    return Encoded(values.cast(pa.binary()).combine_chunks(), reasons.cast(pa.string()).combine_chunks())
+    return [int(place) for place in np.unique(np.flatnonzero(bad.to_numpy()) // max(rows, 1))]
+
+
+def _objects(names: Sequence[str], members: Sequence[pa.StringArray], rows: int) -> pa.BinaryArray:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not rows:
+        return pa.array([], pa.binary())
+    keys = [f"{',' if n else '{'}{json.dumps(name, ensure_ascii=False)}:" for n, name in enumerate(names)]
+    parts = [part for key, member in zip(keys, members, strict=True) for part in (key, member)]
+    return pc.binary_join_element_wise(*parts, "}", "").cast(pa.binary())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from forebay.config.pipeline import Pipeline
 from forebay.model import Decision, RuleResult, Severity, Stage, Verdict
+from forebay.serializers.json import Json, JsonConfig
 from forebay.support.folders import private
 from forebay.support.sql import literal, parquet
 from forebay.verbs._rows import ROW, Limits, StagedRows
@@ -116,14 +117,23 @@ class _Work:
         rows = self.rows
         self._find_times()
         if rows.value is not None:
-            self._mark(rows.source, f"strlen({rows.value.value})", rows.value.reason)
+            perhaps = f"{rows.most_octets()} > {self.room}"
+            self._mark(rows.source, f"strlen({rows.value.value})", rows.value.reason, perhaps)
             return
-        for lo, hi in self._windows(f"select {rows.row} as __row, {rows.octets()} as octets from {rows.source}"):
-            found = self.con.sql(f"select * from {rows.source} where {rows.row} between {lo} and {hi}").to_arrow_table()
-            encoded = rows.serializer.encode(found.rename_columns(rows.schema.names))
-            self.con.register("encoded", found.append_column("value", encoded.values).append_column("reason", encoded.reasons))
-            self._mark("encoded", "octet_length(value)", "reason")
+        for lo, hi in self._windows(f"select * from {rows.sizes(self.con)}"):
+            found = self._rows_between(lo, hi)
+            encoded = rows.serializer.encode(found)
+            told = rows.besides(found).append_column("value", encoded.values).append_column("reason", encoded.reasons)
+            self.con.register("encoded", told)
+            self._mark("encoded", "octet_length(value)", "reason", "true")
             self.con.unregister("encoded")
+
+    def _rows_between(self, first: int, last: int) -> pa.Table:
+        rows = self.rows
+        if rows.wide:
+            return rows.between(first, last)
+        found = self.con.sql(f"select * from {rows.source} where {rows.row} between {first} and {last}").to_arrow_table()
+        return found.rename_columns(rows.schema.names)
 
     def _find_times(self) -> None:
         """Rows with a record time that is no moment after 1970-01-01 00:00:00 (0 and less mean the time of publishing to a producer), or after `latest`."""
@@ -141,11 +151,11 @@ class _Work:
             {"name": name, "told": told, "late": late, "early": early},
         )
 
-    def _mark(self, source: str, value_octets: str, reason: str) -> None:
-        """One pass. Sizes are only computed (CASE is lazy) of rows that could be too large at all."""
+    def _mark(self, source: str, value_octets: str, reason: str, perhaps: str) -> None:
+        """One pass. Sizes are only computed (CASE is lazy) of rows that are `perhaps` too large."""
         rows, names = self.rows, self.rows.record.key
         nulls = " || ".join(f"case when {rows.identifier(name)} is null then [${n}] else [] end" for n, name in enumerate(names, 1))
-        size = f"case when {rows.most_octets()} > {self.room} then coalesce({value_octets}, 0) + coalesce(strlen({rows.key}), 0) end"
+        size = f"case when {perhaps} then coalesce({value_octets}, 0) + coalesce(strlen({rows.key}), 0) end"
         told = " or ".join(f"contains({reason}, {literal(f'column `{name}`: ')})" for name in self.redact)
         shown = (
             f"case when {told} then 'encoding the record: a redacted value of it has no such form' else {reason} end" if told else reason
@@ -176,7 +186,7 @@ class _Work:
         import pyarrow.parquet as pq
 
         rows, rejects = self.rows, f"{parquet(self.rows.stage.rejects)}"
-        sizes = f"""select {rows.row} as __row, {rows.octets()} as octets from {rows.source} where {rows.row} in (select __row from aside)
+        sizes = f"""select __row, octets from {rows.sizes(self.con)} where __row in (select __row from aside)
             union all select __row, octet_length(raw) from {rejects}"""
         reason = _WITHOUT_VALUES if self.redact else "reason"
         draft, count = into.with_name(f".{into.name}.{os.getpid()}"), 0
@@ -184,14 +194,29 @@ class _Work:
         with pq.ParquetWriter(draft, schema().with_metadata(named), compression="zstd") as writer:
             for lo, hi in self._windows(sizes):
                 lines = self.con.sql(
-                    f"""select a.__row, stage, columns, rule, reason, encode({rows.json([c.name for c in rows.stage.columns])}) as raw
-                    from {rows.source} join aside a on a.__row = {rows.row} where {rows.row} between {lo} and {hi}
+                    f"""{self._shown(lo, hi)}
                     union all select __row, stage, columns, '', {reason}, raw from {rejects} where __row between {lo} and {hi} order by 1"""
                 ).to_arrow_table()
                 writer.write_table(lines.cast(schema()).replace_schema_metadata(named))
                 count += len(lines)
         draft.replace(into)
         return count
+
+    def _shown(self, lo: int, hi: int) -> str:
+        """A query of the typed rows in the window that are set aside, with their JSON as `raw`."""
+        rows, columns = self.rows, [column.name for column in self.rows.stage.columns]
+        if not rows.wide:
+            return f"""select a.__row, stage, columns, rule, reason, encode({rows.json(columns)}) as raw
+                from {rows.source} join aside a on a.__row = {rows.row} where {rows.row} between {lo} and {hi}"""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        numbers = self.con.sql(f"select __row from aside where __row between {lo} and {hi}").to_arrow_table()["__row"]
+        table = rows.between(lo, hi)
+        table = table.filter(pc.is_in(table[ROW], numbers.combine_chunks()))
+        shown = Json(JsonConfig(nan="string"), rows.stage.columns).show(table)
+        self.con.register("shown", pa.table({ROW: table[ROW], "raw": shown}))
+        return "select a.__row, stage, columns, rule, reason, raw from shown join aside a using (__row)"
 
     def _windows(self, sizes: str) -> list[tuple[int, int]]:
         """Ranges of rows, first to last, of some `WINDOW_BYTES` and at most `WINDOW_ROWS` listed rows each; `sizes` gives `__row` and `octets`."""

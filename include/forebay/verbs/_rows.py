@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 ROW = "__row"
+WIDE = 500
+"""From more columns on, rows are read by pyarrow and encoded some columns at a time: DuckDB's memory and time grow faster than the columns of a statement."""
+_WIDE_CELLS = 1 << 21
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +101,53 @@ class StagedRows:
         plugin = registry.find("partitioners", self.record.partitioner.type)
         return plugin(plugin.Config(**self.record.partitioner.options))
 
+    @property
+    def wide(self) -> bool:
+        return len(self.schema) > WIDE
+
+    def between(self, first: int, last: int) -> pa.Table:
+        """The rows with these numbers, in order, under their names."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        found = [
+            batch.filter(pc.and_(pc.greater_equal(batch[ROW], first), pc.less_equal(batch[ROW], last)))
+            for batch in self._batches(first, last)
+        ]
+        table = pa.Table.from_batches(found) if found else self.schema.empty_table()
+        return table.cast(self.schema)
+
+    def _batches(self, first: int = 1, last: int = 1 << 62) -> Iterator[pa.RecordBatch]:
+        """The stage some rows at a time; of its row groups, those that may have these row numbers."""
+        import pyarrow.parquet as pq
+
+        with pq.ParquetFile(self.stage.rows, pre_buffer=False, buffer_size=1 << 14) as file:
+            groups = [n for n in range(file.num_row_groups) if _may_have(file.metadata.row_group(n), first, last)]
+            yield from file.iter_batches(max(1, _WIDE_CELLS // len(self.schema)), row_groups=groups)
+
+    def besides(self, table: pa.Table) -> pa.Table:
+        """Of a table of rows, the columns that key and time are made of, and the row's number, under their SQL names."""
+        names = dict.fromkeys([*self.record.key, *([self.record.timestamp] if self.record.timestamp else []), ROW])
+        return table.select(list(names)).rename_columns([self.identifier(name) for name in names])
+
+    def sizes(self, con: duckdb.DuckDBPyConnection) -> str:
+        """A FROM clause of all rows' `__row` and `octets`, the bytes of their text and binary."""
+        if not self.wide:
+            return f"(select {self.row} as __row, {self.octets()} as octets from {self.source})"
+        import pyarrow as pa
+
+        tables = [pa.table({ROW: batch[ROW], "octets": _octets(batch)}) for batch in self._batches()]
+        con.register(
+            "row_sizes",
+            pa.concat_tables(tables) if tables else pa.table({ROW: pa.array([], pa.int64()), "octets": pa.array([], pa.int64())}),
+        )
+        return "row_sizes"
+
     @cached_property
     def value(self) -> SqlEncoding | None:
+        """The value as SQL; None where it is made by `serializer.encode` from rows in memory."""
+        if self.wide:
+            return None
         return self.serializer.sql(self.schema, self.identifiers)
 
     def json(self, names: Sequence[str]) -> str:
@@ -154,3 +202,22 @@ def _nulls(footer: pq.FileMetaData, column: int) -> bool:
     """Whether a flat Parquet file's column may hold nulls."""
     found = (footer.row_group(n).column(column).statistics for n in range(footer.num_row_groups))
     return any(told is None or not told.has_null_count or told.null_count > 0 for told in found)
+
+
+def _may_have(group: pq.RowGroupMetaData, first: int, last: int) -> bool:
+    told = group.column(group.num_columns - 1).statistics
+    return told is None or not told.has_min_max or (told.min_raw <= last and told.max_raw >= first)
+
+
+def _octets(batch: pa.RecordBatch) -> pa.Array:
+    """Bytes of text and binary of each row."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.types as t
+
+    found = np.zeros(len(batch), np.int64)
+    for column in batch.columns:
+        if t.is_string(column.type) or t.is_binary(column.type):
+            found += pc.fill_null(pc.binary_length(column), 0).to_numpy(zero_copy_only=False)
+    return pa.array(found)

@@ -81,23 +81,29 @@ def _row_bytes(con: duckdb.DuckDBPyConnection, rows: StagedRows) -> float:
     """Bytes of an encoded row in the densest part of the file."""
     import pyarrow.compute as pc
 
-    densest = _densest(con, rows)
+    sizes = rows.sizes(con)
+    densest = _densest(con, sizes)
     count = int(max(1, min(SAMPLE_ROWS, SAMPLE_BYTES // max(1, densest))))
-    first = con.sql(f"select * from (select * from {rows.source} limit {count}) order by {rows.row}").to_arrow_table()
+    first = _first(con, rows, count)
     if not len(first):
         return 1.0
-    encoded = rows.serializer.encode(first.rename_columns(rows.schema.names))
+    encoded = rows.serializer.encode(first)
     average = (pc.sum(pc.binary_length(encoded.values)).as_py() or 0) / len(first)
-    con.register("first", first)
-    text = con.sql(f"select avg({rows.octets()}) from first").fetchall()[0][0]
+    text = con.sql(f"select avg(octets) from (select octets from {sizes} limit {len(first)})").fetchall()[0][0]
     return max(1.0, average + max(0.0, densest - text))
 
 
-def _densest(con: duckdb.DuckDBPyConnection, rows: StagedRows) -> float:
+def _first(con: duckdb.DuckDBPyConnection, rows: StagedRows, count: int) -> pa.Table:
+    if rows.wide:
+        numbers = con.sql(f"select __row from {rows.sizes(con)} order by __row limit {count}").fetchall()
+        return rows.between(1, numbers[-1][0] if numbers else 0)
+    found = con.sql(f"select * from (select * from {rows.source} limit {count}) order by {rows.row}").to_arrow_table()
+    return found.rename_columns(rows.schema.names)
+
+
+def _densest(con: duckdb.DuckDBPyConnection, sizes: str) -> float:
     """Bytes of text per row, where a thousand rows have the most; a row counts with at most 1 MiB, as larger ones are quarantined."""
-    if rows.octets() == "0":
-        return 0.0
-    blocks = f"""select sum(least({rows.octets()}, 1 << 20)) / {BLOCK_ROWS} as bytes from {rows.source} group by ({rows.row} - 1) // {BLOCK_ROWS}"""
+    blocks = f"""select sum(least(octets, 1 << 20)) / {BLOCK_ROWS} as bytes from {sizes} group by (__row - 1) // {BLOCK_ROWS}"""
     return con.sql(f"select coalesce(max(bytes), 0)::double from ({blocks})").fetchall()[0][0]
 
 
@@ -208,6 +214,8 @@ class ChunkEncoder:
     def _encoded(self, con: duckdb.DuckDBPyConnection, first: int, last: int, quarantined: pa.Int64Array) -> pa.Table:
         """`value`, `key`, `row`, `timestamp` of the rows that are not quarantined, in row order."""
         rows = self.rows
+        if rows.wide:
+            return self._encoded_wide(con, first, last, quarantined)
         where, bits = f"{rows.row} between {first} and {last}", []
         if len(quarantined):
             bits = [_bits(quarantined, first, last)]  # a filter keeps the file's order and is as fast as a join, which does not
@@ -218,6 +226,16 @@ class ChunkEncoder:
         found = con.sql(f"select {more}, * from {rows.source} where {where}", params=bits).to_arrow_table()
         table = found.select(rows.identifiers).rename_columns(rows.schema.names)
         return found.select(["key", "row", "timestamp"]).append_column("value", rows.serializer.encode(table).values)
+
+    def _encoded_wide(self, con: duckdb.DuckDBPyConnection, first: int, last: int, quarantined: pa.Int64Array) -> pa.Table:
+        import pyarrow.compute as pc
+
+        rows = self.rows
+        table = rows.between(first, last)
+        table = table.filter(pc.invert(pc.is_in(table[ROW], quarantined)))
+        con.register("chunk", rows.besides(table))
+        more = f"select {rows.key} as key, {rows.row} as row, {rows.timestamp or 'null::bigint'} as timestamp from chunk"
+        return con.sql(more).to_arrow_table().append_column("value", rows.serializer.encode(table).values)
 
     def _quarantined(self, con: duckdb.DuckDBPyConnection, first: int, last: int) -> Quarantined:
         found = con.sql(
