@@ -68,7 +68,7 @@ def split(data: bytes, width: int, folder: Path, most: int = 2_000_000) -> tuple
     def refuse(text: bytes, bad: _csv_split.Records, numbers: np.ndarray) -> None:
         others.extend((n, text[a:b]) for n, a, b in zip(numbers.tolist(), bad.starts.tolist(), bad.stops.tolist(), strict=True))
 
-    dialect = Dialect(b",", b'"', None, stand_ins=bytes(range(1, 7)))
+    dialect = Dialect(b",", b'"', None, null_words=frozenset({b""}), stand_ins=bytes(range(1, 7)))
     splitter = Splitter(Part(path, 0, len(data)), dialect, width, most, folder, "file:///in", refuse)
     found, before = splitter.split()
     numbers = np.setdiff1d(np.arange(1, splitter.rows + 1), before + np.arange(1, len(before) + 1)).tolist()
@@ -88,7 +88,7 @@ def glances(data: bytes, width: int, folder: Path) -> bool:
     """The quick look says nothing, or what the oracle says."""
     path = folder / "plain"
     path.write_bytes(data)
-    found = look(Part(path, 0, len(data)), Dialect(b",", b'"', None), width, 2_000_000, folder, "file:///in")
+    found = look(Part(path, 0, len(data)), Dialect(b",", b'"', None, null_words=frozenset({b""})), width, 2_000_000, folder, "file:///in")
     table, aside = Oracle(width).read(data)
     if found is None or aside:
         return False  # a record with another number of fields is DuckDB's to refuse, or its bytes are not what they should be

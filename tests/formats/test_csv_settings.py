@@ -106,3 +106,9 @@ def test_a_folders_name_means_nothing(folder: str, tmp_path: Path) -> None:
 def test_a_file_of_one_line_longer_than_a_record_may_be_is_one_reject(tmp_path: Path) -> None:
     stage = read(b"a,b\n1,x\n" + b"y" * 5_000 + b"\n2,z\n", tmp_path, {"a": "int64", "b": "string"}, max_record_bytes=1024)
     assert good(stage) == [(1, "x"), (2, "z")] and [r["__row"] for r in rejects(stage)] == [2]
+
+
+def test_an_empty_line_of_one_column_is_skipped_and_said_where_it_is_no_null(tmp_path: Path) -> None:
+    for n, data in enumerate([b"a\nx\n\ny\n", b'a\nx\n\n"y"z\ny\n']):
+        stage = read(data, tmp_path / str(n), {"a": "string"}, null_values=["NA"])
+        assert good(stage) == [("x",), ("y",)] and "empty lines skipped, not counted as rows: 1" in stage.notes

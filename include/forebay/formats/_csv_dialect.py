@@ -76,6 +76,10 @@ class Dialect:
     def doubled(self) -> bool:
         return self.quote is not None and self.escape is None
 
+    def skips_empty(self, width: int) -> bool:
+        """Whether an empty line is no record: it is one only where it is the null of a single column."""
+        return width > 1 or b"" not in self.null_words
+
     @property
     def blanks(self) -> bytes:
         return b"" if b" " in self.delimiter else b" "

@@ -136,7 +136,7 @@ def look(part: Part, dialect: Dialect, width: int, most: int, folder: Path, uri:
             ):
                 return None
             returns = found.returns if found.returns is not None else returns
-            kept = found.stops > found.starts if width > 1 else slice(None)
+            kept = found.stops > found.starts if dialect.skips_empty(width) else slice(None)
             starts.add(found.starts[kept] + at)
             stops.add(found.stops[kept] + at)
             octets.add(found.octets[kept])
@@ -534,7 +534,7 @@ class _Block:
             alone[i:j] = False
             if record.fault is Fault.NONE:
                 owner.inner += int(j - i) - 1
-        if owner.width > 1 and lines:
+        if self.dialect.skips_empty(owner.width) and lines:
             empty = alone & (self.starts[:lines] == self.stops[:lines])
             owner.gaps += int(empty.sum())
             alone &= ~empty

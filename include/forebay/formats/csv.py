@@ -21,7 +21,7 @@ _WRITTEN_OUT = re.compile(r"\\t|\\x[0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}")
 
 
 class CsvSettings(Settings):
-    """How the file is written. Row numbers count records: the header and empty lines (in files of several columns) are none."""
+    """How the file is written. Row numbers count records: the header and empty lines are none (but where an empty line is the null of a single column)."""
 
     delimiter: str = Field(default=",", min_length=1, max_length=4)
     """What stands between two fields; `'\\t'` is a tab, `'\\x01'` the byte 1. A first line `sep=;` names another. Those too many at the end of a record, with nothing behind them, make no fields."""
