@@ -67,6 +67,7 @@ def test_json_is_one_document(forebay: Call, pipeline: Write) -> None:
                         "message": 'reading `owner`: `5` is found where text is wanted (write it in quotes: "5")',
                     }
                 ],
+                "notes": [],
             }
         ],
     }
