@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -188,3 +189,90 @@ def test_an_object_in_an_archive_tier_costs_no_other_object_its_night(
     s3.client.restore_object(Bucket=bucket, Key="b.csv", RestoreRequest={"Days": 1})
     assert shop.run(**environment).code == 0
     assert shop.ids() == [1, 2, 3]
+
+
+POISON = '''
+"""Reads CSV, unless the file asks for something worse: its second line names it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import time
+from pathlib import Path
+
+from forebay.contracts import StageWriter
+from forebay.formats.csv import Csv, CsvSettings
+from forebay.model import Column, Snapshot, Stage
+
+
+class Poison(Csv):
+    """CSV with traps."""
+
+    Config = CsvSettings
+
+    def read(self, snapshot: Snapshot, plain: Path, columns: tuple[Column, ...] | None, into: StageWriter) -> Stage:
+        what, kept = plain.read_bytes().split(b"\\n")[1].split(b",")[0], []
+        if what == b"segfault":
+            ctypes.string_at(0)
+        while what == b"loop":
+            sum(range(1_000_000))
+        while what == b"memory":
+            kept.append(b"x" * (8 << 20))
+        while what == b"disk":
+            with (into.folder / "much").open("ab") as file:
+                file.write(b"x" * (8 << 20))
+        if what == b"kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if what == b"defect":
+            raise KeyError("nobody thought of this")
+        return super().read(snapshot, plain, columns, into)
+'''
+
+SITE = """
+import forebay.formats
+forebay.formats.__path__.append({folder!r})
+"""
+"""Each interpreter that is started knows the format: the command's, and its children's."""
+
+TOLD = {
+    "segfault": "its reader died of SIGSEGV (ask for it again",
+    "loop": "it takes more than 3 s of processor time and one for each MiB of it (raise `limits.time`",
+    "memory": "it needs more than 400 MiB of memory (raise `limits.memory`",
+    "disk": "it takes more than 100 MiB of disk while it is read (raise `limits.disk`",
+    "kill": "its reader was killed, as a machine without memory does",
+    "defect": "KeyError: 'nobody thought of this' (not foreseen: report it with the log",
+}
+
+
+def test_a_file_that_kills_starves_or_holds_up_its_reader_fails_alone(shop: Shop, tmp_path: Path) -> None:
+    """Six poison files between seven good ones: real crashes, in one run."""
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins/poison.py").write_text(POISON)
+    (tmp_path / "plugins/sitecustomize.py").write_text(SITE.format(folder=str(tmp_path / "plugins")))
+    shop.pipeline("poison", more="limits: {time: 3s, memory: 400MiB, disk: 100MiB}\n")
+    for n, what in enumerate(TOLD):
+        shop.drop(f"{n}_a_fine.csv", f"id,t\n{n},x\n")
+        shop.drop(f"{n}_b_{what}.csv", f"id,t\n{what},x\n")
+    shop.drop("9_fine.csv", "id,t\n9,x\n")
+    answer = shop.project.started("run", shop.name, "--date", DAY, "--json", PYTHONPATH=str(tmp_path / "plugins"))
+    assert answer.code == 1, answer.err
+    told = ends(answer)
+    assert {name for name, words in told.items() if not words} == {name for name in told if "fine" in name}, told
+    for n, (what, words) in enumerate(TOLD.items()):
+        assert words in told[f"{n}_b_{what}.csv"], told
+    assert shop.ids() == [0, 1, 2, 3, 4, 5, 9]
+    left = [path for path in (tmp_path / ".forebay/work").rglob("*") if path.name.startswith(".stage-") or path.name == "plain"]
+    assert left == []
+
+
+def test_a_gzip_bomb_fails_alone(shop: Shop) -> None:
+    """120 MB of short rows that are all alike, packed 300 to 1 and more."""
+    shop.pipeline(more="schema: {columns: {id: int64}}\n")
+    shop.drop("a_bomb.csv.gz", gzip.compress(b"id\n" + b"1\n" * 60_000_000, 9))
+    shop.drop("b_fine.csv", "id\n2\n")
+    answer = shop.run()
+    assert answer.code == 1, answer.err
+    assert "`limits.ratio`" in ends(answer)["a_bomb.csv.gz"]
+    assert shop.ids() == [2]

@@ -12,3 +12,11 @@ def wait_until_stopped(pid: int, timeout: float = 120) -> None:
     while Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "T":
         assert time.monotonic() < deadline, "never came to its failpoint"
         time.sleep(0.02)
+
+
+def wait_until_gone(pid: int, timeout: float = 20) -> None:
+    """Until no such process is there, or only what nobody has buried yet."""
+    deadline = time.monotonic() + timeout
+    while (found := Path(f"/proc/{pid}/stat")).exists() and found.read_text().rsplit(")", 1)[1].split()[0] != "Z":
+        assert time.monotonic() < deadline, f"process {pid} lives on"
+        time.sleep(0.02)

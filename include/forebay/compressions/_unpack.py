@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
 from forebay import registry
 from forebay.contracts import Compression
-from forebay.errors import CorruptFileError
+from forebay.errors import CorruptFileError, OutOfResourcesError
 
-MAX_BYTES = 1 << 40
-MAX_RATIO = 2_000  # text of one repeated row packs 1,000 to 1; a bomb a million to 1
-_SMALL = 64 << 20  # below this no ratio is a danger
+MAX_BYTES = 100 << 30
+MAX_RATIO = 200  # what people deliver packs 3 to 30 to 1; gzip cannot do better than 1,032 to 1 (RFC 1951), zstd can a million to 1
+_SMALL = 100_000_000  # below this no ratio is a danger
 _CHUNK = 1 << 20
 
 
@@ -19,18 +20,23 @@ def unpack(path: Path, name: str, setting: str, into: Path, max_bytes: int = MAX
     """The plain bytes of the file `name` whose snapshot is `path`: the snapshot itself if it is not packed, else the new file `into`.
 
     `setting` is `auto` (by the name's ending), `none` or a compression's name. Raises `CorruptFileError` for a damaged file, and for one that
-    unpacks to more than `max_bytes`, or more than `max_ratio` times its size.
+    unpacks to more than `max_bytes`, or, beyond 100 MB, to more than `max_ratio` times its size; `OutOfResourcesError` when the disk is full.
     """
     compression = _compression(name, setting)
     if compression is None:
         return path
-    bound = min(max_bytes, max(_SMALL, path.stat().st_size * max_ratio))
+    by_ratio = max(_SMALL, path.stat().st_size * max_ratio)
+    bound, setting = (by_ratio, "ratio") if by_ratio < max_bytes else (max_bytes, "unpacked")
     try:
-        with path.open("rb") as packed, into.open("wb") as plain:
-            _copy(compression.open(packed), plain, bound)
-    except CorruptFileError as error:
+        with path.open("rb") as packed, into.open("wb", buffering=0) as plain:
+            _copy(compression.open(packed), plain, bound, setting)
+    except BaseException as error:
         into.unlink(missing_ok=True)
-        raise CorruptFileError(f"reading `{name}`: {error.message}", name=name) from None
+        if isinstance(error, CorruptFileError):
+            raise CorruptFileError(f"reading `{name}`: {error.message}", name=name) from None
+        if isinstance(error, OutOfResourcesError):
+            raise OutOfResourcesError(f"reading `{name}`: {error.message}", name=name) from None
+        raise
     return into
 
 
@@ -61,12 +67,23 @@ def _compression(name: str, setting: str) -> Compression | None:
     return next((plugin() for plugin in plugins if name.lower().endswith(plugin.suffixes)), None)
 
 
-def _copy(stream: BinaryIO, to: BinaryIO, bound: int) -> None:
+def _copy(stream: BinaryIO, to: FileIO, bound: int, setting: str) -> None:
     written = 0
     while data := stream.read(_CHUNK):
         written += len(data)
         if written > bound:
             raise CorruptFileError(
-                f"unpacking: more than {bound:,} bytes came out (a decompression bomb, or set the bytes free by unpacking it yourself)"
+                f"unpacking: more than {bound:,} bytes came out, which `limits.{setting}` does not allow (a decompression bomb? if it is honest,"
+                f" raise `limits.{setting}`)"
             )
-        to.write(data)
+        _write(to, data)
+
+
+def _write(to: FileIO, data: bytes) -> None:
+    rest = memoryview(data)
+    try:
+        while rest:
+            rest = rest[to.write(rest) :]
+    except OSError as error:
+        found = (error.strerror or "write failed").lower()
+        raise OutOfResourcesError(f"unpacking: {found} (free space there, or let FOREBAY_HOME name another disk)") from error

@@ -109,6 +109,21 @@ class SourceSection(Settings):
     """The source plug-in's own settings."""
 
 
+class LimitsSection(Settings):
+    """What one file may use while it is unpacked and read, in a process of its own. A file that wants more fails alone, and says which limit it was."""
+
+    memory: Size = Field(default="8GiB", validate_default=True)
+    """Memory; never more than four fifths of the machine's."""
+    time: Duration = Field(default="30m", validate_default=True)
+    """Processor time (on the clock four times as long); one second more for each MiB of the file and of what is made of it."""
+    disk: Size = Field(default="400GiB", validate_default=True)
+    """Disk, for its unpacked bytes and what is made of them until it is staged."""
+    unpacked: Size = Field(default="100GiB", validate_default=True)
+    """Bytes that a packed file may unpack to."""
+    ratio: int = Field(default=200, ge=1)
+    """How many times its own size a packed file may unpack to, beyond the first 100 MB."""
+
+
 class FormatSection(Settings):
     """How rows are written. The format plug-in's own settings stand beside `type`."""
 
@@ -372,6 +387,8 @@ class Pipeline(Settings):
     """Where the files lie."""
     format: FormatSection
     """How rows are written in them."""
+    limits: LimitsSection = LimitsSection()
+    """What one file may use while it is read."""
     schema_: SchemaSection | None = Field(default=None, alias="schema")
     """The declared columns."""
     quality: Quality = Quality()

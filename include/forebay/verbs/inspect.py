@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from forebay import events, registry
-from forebay.compressions._unpack import unpack
 from forebay.config.pipeline import SchemaSection
 from forebay.contracts import StageWriter, Tolerance
 from forebay.errors import CorruptFileError, FatalError, FileChangedError, RetryableError
@@ -29,6 +28,7 @@ from forebay.verbs._learnt import compare_with_history
 from forebay.verbs._notify import notify
 from forebay.verbs._pins import columns_declared, name_of, pinned
 from forebay.verbs._quarantine import is_made_for
+from forebay.verbs._reading import Job, read
 from forebay.verbs._times import latest
 from forebay.verbs.context import Context
 from forebay.verbs.encode import compose_quarantine
@@ -204,22 +204,20 @@ def _suite(ctx: Context) -> Suite | None:
 
 
 def _stage(ctx: Context, snapshot: Snapshot, work: Work, pins: tuple[Column, ...] | None) -> Stage:
-    section = ctx.pipeline.format
-    plugin = registry.find("formats", section.type)
+    p = ctx.pipeline
+    registry.find("formats", p.format.type)  # what the pipeline lacks is found here, and is not the file's matter
     draft = work.base / f".stage-{os.getpid()}-{uuid.uuid4().hex[:8]}"
     private(draft)
     try:
-        plain = unpack(snapshot.path, snapshot.file.name, ctx.pipeline.source.compression, draft / "plain")
         declared = columns_declared(ctx)
-        share = None if declared else (ctx.pipeline.schema_ or SchemaSection()).misfits
-        writer = StageWriter(draft, ctx.project.memory, tolerance=Tolerance(on_drift(ctx.pipeline).missing == "warn", share))
-        stage = plugin(plugin.Config(**section.options)).read(snapshot, plain, declared or pins, writer)
+        share = None if declared else (p.schema_ or SchemaSection()).misfits
+        writer = StageWriter(draft, ctx.project.memory, tolerance=Tolerance(on_drift(p).missing == "warn", share))
+        stage = read(Job(snapshot, p.format, p.source.compression, declared or pins, writer, p.limits))
         if not declared:
-            stage = replace(stage, inferred=True, notes=(*stage.notes, *_misfits(stage, hide=bool(ctx.pipeline.quality.redact))))
+            stage = replace(stage, inferred=True, notes=(*stage.notes, *_misfits(stage, hide=bool(p.quality.redact))))
         _refuse_without_key(ctx, stage, snapshot)
         refuse_unplaced(ctx, stage, snapshot)
-        (draft / "plain").unlink(missing_ok=True)
-        final = _move(without_names(stage, ctx.pipeline), draft, work.stage_folder)
+        final = _move(without_names(stage, p), draft, work.stage_folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     work.save_stage(final)

@@ -58,7 +58,8 @@ def own(error: Exception, file: FileRun, *, known: Collection[str] | None = None
     uri, what = file.file.uri, _told(error, known is not None)
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _NO_ROOM):
         return OutOfResourcesError(f"working on `{uri}`: {what} (make room for it, or raise what limits it, and try again)", uri=uri)
-    _log.error("working on `%s`: %s\n%s", uri, what, "".join(traceback.format_tb(error.__traceback__)))
+    places = [*traceback.format_tb(error.__traceback__), *getattr(error, "__notes__", ())]  # a child's places come as a note
+    _log.error("working on `%s`: %s\n%s", uri, what, "".join(places))
     return FatalError(f"working on `{uri}`: {what} (not foreseen: report it with the log, which FOREBAY_LOG=ERROR shows)", uri=uri)
 
 

@@ -14,6 +14,7 @@ from forebay.lineage.openlineage import lineage_run
 from forebay.model import Answer, Decision, FileRun, Identity, RunReport, Status, Window
 from forebay.verbs import report as reporting
 from forebay.verbs._answers import take
+from forebay.verbs._reading import ready
 from forebay.verbs.alive import alive
 from forebay.verbs.context import Context
 from forebay.verbs.discover import GenerationRequest, discover, to_do
@@ -50,6 +51,7 @@ def run_window(
     """
     run = RunReport(run_id or new_run_id(window), ctx.pipeline.pipeline, window, "running", trigger=trigger)
     identity = Identity(run.run_id, lineage_run(run.pipeline, run.run_id))
+    ready()
     with alive(ctx.project, run):
         try:
             prepare(ctx)
