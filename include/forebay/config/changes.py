@@ -30,6 +30,7 @@ class Effect(StrEnum):
 
 _SUITE = "the suite's content counts, not its name: an edited suite is another plan too"
 _STAGE = "decides what the file's rows are"
+_LIMIT = "a file that breaks it is not read at all, and is completed when it is raised"
 _OTHER_PLUGIN = "and the plug-in's own settings, each with its default where it is not written"
 
 EFFECTS: dict[str, tuple[Effect, str]] = {
@@ -52,6 +53,11 @@ EFFECTS: dict[str, tuple[Effect, str]] = {
     "source.options": (Effect.NONE, "a file is known by its bytes, wherever they lie"),
     "format.type": (Effect.PLAN, f"{_STAGE}; a file that cannot be read so fails, and is completed when it is put back"),
     "format.options": (Effect.PLAN, f"{_STAGE}; a default that is written down is no change"),
+    "limits.memory": (Effect.NONE, _LIMIT),
+    "limits.time": (Effect.NONE, _LIMIT),
+    "limits.disk": (Effect.NONE, _LIMIT),
+    "limits.unpacked": (Effect.NONE, _LIMIT),
+    "limits.ratio": (Effect.NONE, _LIMIT),
     "schema.columns": (Effect.PLAN, _STAGE),
     "schema.on_drift.added": (Effect.NONE, "the file may be held back"),
     "schema.on_drift.missing": (Effect.NONE, "the file may be held back"),
