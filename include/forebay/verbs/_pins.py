@@ -5,6 +5,7 @@ Every completion record tells the columns of its file. A file that is half publi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from forebay.verbs.discover import open_ledger
 from forebay.verbs.work import digest
 
 Columns = tuple[Column, ...]
+_INDEX = re.compile(r"__index_level_[0-9]+__")
 
 
 def pinned(ctx: Context, fingerprint: str) -> Columns | None:
@@ -21,16 +23,21 @@ def pinned(ctx: Context, fingerprint: str) -> Columns | None:
     if columns_declared(ctx) is not None:
         return None
     if ctx.pins and fingerprint not in ctx.pins["begun"]:
-        return ctx.pins["columns"]
+        return _expected(ctx.pins["columns"])
     with open_ledger(ctx) as view:
         columns = _of(view.columns())
         begun = {fp: chunks[min(chunks)].origin.schema_hash for fp, chunks in _unfinished(view).items()}
         if columns:
             ctx.pins.update(columns=columns, begun=begun)
         if fingerprint not in begun or (columns and schema_hash(columns) == begun[fingerprint]):
-            return columns or None
+            return _expected(columns) or None
         earlier = (_of(entry.completion.columns) for entry in view.entries() if entry.completion.columns)
         return next((one for one in earlier if schema_hash(one) == begun[fingerprint]), None)
+
+
+def _expected(columns: Columns) -> Columns:
+    """Those that a later file must have: pandas writes its index, or does not, by how a frame was filtered (`__index_level_0__` …)."""
+    return tuple(column for column in columns if not _INDEX.fullmatch(column.name))
 
 
 def columns_declared(ctx: Context) -> Columns | None:
