@@ -110,7 +110,7 @@ def test_a_case_comes_out_right(pipeline: str, laid: Lay, kafka: Cluster) -> Non
     assert answer.code == right.code, answer.err + answer.out
     assert visible(shop, kafka) == right.values
     assert aside(shop, answer, kafka) == sorted(right.aside)
-    assert tuple(sorted(f["uri"].rsplit("/", 1)[-1] for f in answer.json["files"] if f["error"])) == right.failed
+    assert tuple(sorted(f["uri"].rsplit("/", 1)[-1] for f in answer.json["files"] if f.get("error"))) == right.failed
     for word in right.words:
         assert word in answer.out + answer.err
 
