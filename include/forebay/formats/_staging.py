@@ -34,6 +34,8 @@ _SEPARATOR = "chr(31)"
 # are for words that repeat: columns of more are given up early.
 PARQUET = "FORMAT parquet, COMPRESSION uncompressed, PARQUET_VERSION v2, ROW_GROUP_SIZE 65536, DICTIONARY_SIZE_LIMIT 1000"
 REJECTS_BATCH = 1 << 14
+FLAT = 100
+"""Terms of one chain in SQL."""
 STRING = Type("string")
 
 
@@ -113,7 +115,7 @@ def select(cells: Sequence[Cell], source: str, besides: Besides = Besides()) -> 
     values = [f"{cell.value(f't{i}')} AS v{i}" for i, cell in enumerate(cells)]
     may_fail = [(i, cell) for i, cell in enumerate(cells) if not cell.whole]
     sides = [_bad(cell, i) for i, cell in may_fail] + ([f"{_WRONG} IS NOT NULL"] if besides.wrong else [])
-    bad = " OR ".join(sides) or "false"
+    bad = _joined(" OR ", sides) or "false"
     reasons = ([_WRONG] if besides.wrong else []) + [_when_bad(cell, i, cell.fault(f"t{i}")) for i, cell in may_fail]
     names = [_when_bad(cell, i, literal(cell.name)) for i, cell in may_fail]
     final = [f"v{i} AS {quoted(cell.name)}" for i, cell in enumerate(cells)]
@@ -125,9 +127,17 @@ def select(cells: Sequence[Cell], source: str, besides: Besides = Besides()) -> 
     final += list(besides.kept)
     if besides.lengths:
         texts = [f"coalesce(strlen(v{i}), 0)" for i, cell in enumerate(cells) if cell.type.kind == "string"]
-        final.append(f"{' + '.join(texts) or '0'} AS {besides.lengths}")
+        final.append(f"{_joined(' + ', texts) or '0'} AS {besides.lengths}")
     inner = f"SELECT {', '.join(held + besides.columns)} FROM {source}"
     return f"SELECT {', '.join(final)} FROM (SELECT *, {', '.join(values)} FROM ({inner}))"
+
+
+def _joined(operator: str, terms: Sequence[str]) -> str:
+    """SQL: the terms with an operator between, nested as flat as can be: a chain of a thousand is too deep for DuckDB."""
+    if len(terms) <= FLAT:
+        return operator.join(terms)
+    half = len(terms) // 2
+    return f"({_joined(operator, terms[:half])}){operator}({_joined(operator, terms[half:])})"
 
 
 def print_of(text: str) -> str:
