@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from forebay.errors import ConfigError, CorruptFileError
 from forebay.formats.csv import Csv
 from forebay.model import Column, Stage
-from tests.contracts.formats import COLUMNS, FormatContract, Rows, WitnessContract, rejects, rows, staged
+from tests.contracts.formats import COLUMNS, FormatContract, Rows, rejects, rows, staged
+from tests.support.witness import WitnessContract
 
 AB = (Column("a", "int64"), Column("b", "string"))
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from forebay.errors import ConfigError, SettingsError
+from forebay.errors import CorruptFileError, SettingsError
 from forebay.quality import suite as suites
 from forebay.quality._imports import great_expectations
 from forebay.quality.check import check, raised_by
@@ -76,7 +76,7 @@ def test_no_other_file_is_read(outside: Path, tmp_path: Path) -> None:
     told = raised_by(great_expectations(), stage, suite_of(rules, tmp_path), tmp_path)
     assert len(told) == len(OUTSIDE)
     assert all(words and "file system operations are disabled" in words and SECRET not in words for words in told)
-    with pytest.raises(ConfigError, match=r"cannot be answered: .*file system operations are disabled"):
+    with pytest.raises(CorruptFileError, match=r"cannot be answered: .*file system operations are disabled"):
         check(stage, suite_of(rules[1:2], tmp_path), tmp_path / "v", run_name="p/1/a", docs=tmp_path / "docs")
     assert not [path for path in (tmp_path / "v", tmp_path / "docs") for path in path.rglob("*") if path.is_file()]
 
