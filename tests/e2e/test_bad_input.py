@@ -138,6 +138,7 @@ UNREADABLE = {
 def test_files_that_cannot_be_read_fail_alone_and_stay(shop: OrdersProject, forebay: Run, kafka: Cluster) -> None:
     """One window holds them all, between two good files and an empty one: exit 1, each named with the way out, the good ones published."""
     edit(shop, "topic:", "settle: {type: archive, path: 'done/{{ ds }}/'}\ntopic:")
+    edit(shop, "format: {type: csv}", "format: {type: csv, max_unclosed_quotes: 100}")
     good = [shop.drop(DAY, "a-good.csv", orders(1, 100)), shop.drop(DAY, "z-good.csv.gz", gzip.compress(orders(101, 200).encode()))]
     empty = shop.drop(DAY, "y-header-only.csv", HEADER)
     bad = {shop.drop(DAY, name, body): words for name, (body, words) in UNREADABLE.items()}
