@@ -131,7 +131,7 @@ UNREADABLE = {
     "i-twice.csv": (b"id,customer,amount,day,id\n", "column `id` is there twice"),
     "j-dialect.csv": (orders(1, 5).replace(",", ";").encode(), "are missing"),
     "k-latin1.csv": ("id,customer,amount,day,\xe4\n".encode("latin-1"), "reading the header of"),
-    "l-quotes.csv": ((HEADER + '1,"c,1.00,2026-01-05\n' * 150).encode(), "more than 100 quotes are opened and never closed"),
+    "l-quotes.csv": ((HEADER + '1,"c,1.00,2026-01-05\n' * 150).encode(), "150 quotes are opened and never closed, more than 100"),
 }
 
 
