@@ -47,7 +47,7 @@ FILES = {
         json_lines,
         b'{"a": 1, "c": {"x": 1}}\n',
         {"columns_": None},
-        "declare the columns to be read, without it",
+        "declare the columns to be read, without them",
         {"columns_": AB[:1]},
     ),
     "no object": (json_lines, b"1\n", {"columns_": None}, "declare them", {"columns_": AB, "optional": ("a", "b")}),

@@ -79,7 +79,7 @@ def test_as_many_transactions_as_lanes_are_open_at_once(kafka: Cluster, monkeypa
         assert look(kafka.config, pipeline.pipeline, ROWS, name=name).anomalies == {}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_lanes_scale_where_the_broker_is_far_away(tmp_path: Path) -> None:
     """50 ms each way: the round trips of a transaction are what a file waits for, and lanes wait side by side."""
     with Proxy() as proxy, running(tmp_path / "broker", 1, advertised=(proxy.port,)) as broker:

@@ -330,7 +330,7 @@ def measured(*arguments: object) -> dict[str, float]:
     return {k: round(v, 2) for k, v in json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout).items()}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(1200)
 def test_a_million_entries_are_read_once_in_bounded_memory(kafka: Cluster, tmp_path: Path) -> None:
     """Prints what it took. Asserts on memory alone (MiB), which a busy machine does not change: ten times the ledger needs no more of it."""

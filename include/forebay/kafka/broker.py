@@ -304,8 +304,11 @@ def _check_time(home: Path, state: _State, deadline: float) -> None:
 
 def _code(pid: int) -> str:
     """How a process of ours ended: -9 means killed from outside."""
-    code = _children[pid].poll() if pid in _children else None
-    return "" if code is None else f" with exit code {code}"
+    if pid not in _children:
+        return ""
+    with suppress(subprocess.TimeoutExpired):  # a process on its way out is gone for others before it can be asked
+        return f" with exit code {_children[pid].wait(5)}"
+    return ""
 
 
 def _tail(home: Path, node: int) -> str:
