@@ -120,3 +120,10 @@ def test_many_quotes_that_are_never_closed_cost_one_pass(tmp_path: Path) -> None
     data = b"a,b\n" + b"".join(b'%d,"x\n' % n if n in wrong else b'%d,"x, y"\n' % n for n in range(1, 20_001))
     stage = read(data, tmp_path, "a b")
     assert {row for row, _, _ in bad(stage)} == wrong and len(good(stage)) == 18_000
+
+
+@pytest.mark.parametrize("first", [b'"" ",\n"aa\rbc\r\n', b"a\rb,c\n"], ids=["quote", "CR"])
+def test_a_broken_first_record_makes_no_file_of_cr(first: bytes, tmp_path: Path) -> None:
+    """Were the CR in it taken for the file's line end, no row would be left."""
+    stage = staged(Csv(Csv.Config(header=False)), first + b"1,x\r\n2,y\r\n", (Column("a", "string"), Column("b", "string")), tmp_path)
+    assert [(r["a"], r["b"]) for r in rows(stage)] == [("1", "x"), ("2", "y")]

@@ -106,13 +106,15 @@ class _Top:
         return None if begin is None else Head(names, begin, dialect, skip if plain and one_line else -1, tuple(notes))
 
     def _end(self, at: int) -> int | None:
-        """The last byte of a line end: that of the first one outside quotes."""
+        """The last byte of a line end: CR where lines seem to end with it, from the first one on and more often than with LF. One CR among other
+        text, or a stray quote, in the first record does not make a file of LF one of CR, with all of its rows set aside."""
         quote = self.config.quote.encode() if self.config.quote else None
         for found in _ENDS.finditer(self.data, at):
             if quote is None or self.data.count(quote, at, found.start()) % 2 == 0:
                 if found[0] == b"\r" and found.end() == len(self.data) and not self.final:
                     return None
-                return CR if found[0] == b"\r" and found.end() < len(self.data) else LF
+                feeds, alone = self.data.count(b"\n", at), self.data.count(b"\r", at) - self.data.count(b"\r\n", at)
+                return CR if found[0] == b"\r" and found.end() < len(self.data) and alone > feeds else LF
         return LF if self.final or len(self.data) >= _LONGEST else None
 
     def _below(self, dialect: Dialect, at: int, lines: int) -> int | None:
