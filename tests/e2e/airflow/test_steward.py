@@ -310,6 +310,7 @@ def question(trial: Trial, run: str) -> dict[str, Any]:
 def test_a_run_that_failed_is_told_too(waiting: tuple[Trial, str]) -> None:
     trial, run = waiting
     question(trial, run)
+    until(lambda: trial.tasks(run)["steward"] == "awaiting_input", "the steward never waited")  # marked before, its state is overwritten
     trial.airflow.mark(trial.name, run, "steward", "failed")
     assert trial.ended([run]) == "failed"
     call = told(trial, run, "failed")
