@@ -127,3 +127,12 @@ def test_a_broken_first_record_makes_no_file_of_cr(first: bytes, tmp_path: Path)
     """Were the CR in it taken for the file's line end, no row would be left."""
     stage = staged(Csv(Csv.Config(header=False)), first + b"1,x\r\n2,y\r\n", (Column("a", "string"), Column("b", "string")), tmp_path)
     assert [(r["a"], r["b"]) for r in rows(stage)] == [("1", "x"), ("2", "y")]
+
+
+@pytest.mark.parametrize("before", [0, 1, 2, 5])
+@pytest.mark.parametrize("behind", [0, 1, 2, 5])
+def test_blanks_outside_quotes_are_no_data_however_many(before: int, behind: int, tmp_path: Path) -> None:
+    """DuckDB takes one blank before a quote for none, and two for data."""
+    text = f'1,a\n{" " * before}"2"{" " * behind},{" " * before}"x, y"{" " * behind}\n3,{" " * before}""{" " * behind}\n'.encode()
+    stage = staged(Csv(Csv.Config(header=False)), text, (Column("a", "string"), Column("b", "string")), tmp_path)
+    assert [(r["a"], r["b"]) for r in rows(stage)] == [("1", "a"), ("2", "x, y"), ("3", "")]

@@ -222,12 +222,17 @@ class _Walk:
         while start < line[0] and data[start : start + 1] == dialect.blanks:
             start += 1
         if dialect.quote is not None and start < line[0] and data[start : start + 1] == dialect.quote:
+            self._blank(at, start)
             return self._quoted(start, line)
         if dialect.quote is None and dialect.escape is not None:
             return self._escaping(at)
         behind = self._next(at, line[0])
         self._keep(at, behind, 0 if data[at:behind] in dialect.null_words else behind - at)
         return behind
+
+    def _blank(self, start: int, stop: int) -> None:
+        """Blanks outside quotes are left out for the reader: before a quote DuckDB takes one for none, and two for data."""
+        self.found.edits += [(place, None) for place in range(start, stop)]
 
     def _keep(self, start: int, stop: int, value: int) -> None:
         self.found.fields.append((start, stop))
@@ -249,6 +254,7 @@ class _Walk:
             return None
         if behind >= len(data) or data.startswith(dialect.delimiter, behind) or self._line_ends(behind):
             self._keep(start, stop, self._quoted_value(start + 1, stop - 1))
+            self._blank(stop, behind)
             return behind
         if stop > line[0]:  # what closes it there has text behind it
             self._blame(Fault.UNCLOSED)
