@@ -11,16 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from forebay.errors import CorruptFileError
 from forebay.formats._csv_dialect import CR, LF, Dialect, Fault, Record
 from forebay.formats._lines import Ints, Spill
-
-if TYPE_CHECKING:
-    pass
 
 BLOCK = 1 << 20
 
