@@ -3,6 +3,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 VENV := .venv
+# two at once: most tests wait for a broker, a scheduler or a browser
+JOBS ?= 2
 BIN := $(VENV)/bin
 export UV_CACHE_DIR := $(CURDIR)/.cache/uv
 export GX_ANALYTICS_ENABLED := false
@@ -38,7 +40,7 @@ down: ## stop what `make up` or `make demo-up` left running
 	@test ! -x $(BIN)/python || $(BIN)/python tools/up.py down
 
 test: setup ## every test that CI runs, with real Kafka and a real S3 API
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(JOBS) --durations 40
 
 test-fast: setup ## unit tests only
 	@$(BIN)/python -m pytest -m "not kafka and not s3 and not airflow and not chaos and not browser and not slow and not long"

@@ -6,4 +6,4 @@ import pytest
 
 pytest.register_assert_rewrite("tests.contracts")
 
-pytest_plugins = ["tests.support.kafka", "tests.support.s3"]
+pytest_plugins = ["tests.support.kafka", "tests.support.parallel", "tests.support.s3"]
