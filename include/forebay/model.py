@@ -276,7 +276,7 @@ class Verdict(Json):
 class OffsetRange(Json):
     """`count` records of ours between offsets `first` and `last` of a partition; others' records may lie between them.
 
-    `complete` is False when a delivery report came without an offset (exactly-once.md F16) and the range was repaired or is unknown.
+    `complete` is False when a delivery report came without an offset (rule F16) and the range was repaired or is unknown.
     """
 
     topic: str

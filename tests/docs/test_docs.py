@@ -14,7 +14,7 @@ from forebay.cli.main import COMMANDS, app
 from tools import readme
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 WRITTEN_BY_RUNS = {"docs/benchmarks.md": "make bench", "docs/trials.md": "the trials under faults"}
 """Pages that a long run writes; a link to one may be there first."""
 
@@ -74,6 +74,9 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert missing - set(WRITTEN_BY_RUNS) == set()
 
 
+EXAMPLE_PLUGIN = {"include/forebay/partitioners/prefix.py", "tests/partitioners/test_prefix.py"}
+"""What docs/plugins.md shows, which test_plugins_page.py runs."""
+
 ROOTS = ("include", "plugins", "dags", "docs", "tools", "tests", ".ci")
 
 
@@ -83,7 +86,7 @@ def test_paths_that_are_named_exist(page: Path) -> None:
     words = re.findall(r"`([\w./-]+)`", plain(page))
     paths = {word for word in words if word.split("/")[0] in ROOTS and "/" in word}
     missing = {path for path in paths if not (ROOT / path).exists()}
-    made_up = {"include/pipelines/orders.yaml", "include/expectations/NAME.json"}
+    made_up = {"include/pipelines/orders.yaml", "include/expectations/NAME.json"} | EXAMPLE_PLUGIN
     assert missing - made_up - set(WRITTEN_BY_RUNS) == set()
 
 
@@ -135,8 +138,28 @@ def test_each_line_of_the_promise_has_a_proof() -> None:
     assert rows and [row for row in rows if "`tests/" not in row] == []
 
 
-def test_readme_shows_what_its_sources_say() -> None:
-    assert readme.filled(plain(ROOT / "README.md"), ROOT) == plain(ROOT / "README.md"), "run `make docs`"
+@pytest.mark.parametrize("page", readme.PAGES)
+def test_a_page_shows_what_its_sources_say(page: str) -> None:
+    assert readme.filled(plain(ROOT / page), ROOT) == plain(ROOT / page), "run `make docs`"
+
+
+def test_readme_is_read_in_minutes() -> None:
+    assert len(plain(ROOT / "README.md").splitlines()) <= 160
+
+
+def test_a_part_of_the_session_is_shown_alone(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/session.txt").write_text("x\n── 1. A ── 0 s\n$ a\n\n── 2. B ── 1 s\n$ b\n", "utf-8")
+    assert readme.filled("<!-- session: 1 -->\n", tmp_path) == "<!-- session: 1 -->\n```text\n$ a\n```\n<!-- end -->\n"
+    assert readme.filled("<!-- session: 2 -->\n", tmp_path) == "<!-- session: 2 -->\n```text\n$ b\n```\n<!-- end -->\n"
+
+
+def test_every_rule_that_the_code_cites_is_on_the_protocols_page() -> None:
+    """`C2`, `F16` … in a docstring or comment lead somewhere."""
+    rules = set(re.findall(r"^\| ([CF]\d+) \|", plain(ROOT / "docs/protocol.md"), re.M))
+    sources = [*(ROOT / "include").rglob("*.py"), *(ROOT / "tests/simulation").glob("*.py"), *(ROOT / "tests/chaos").glob("*.py")]
+    cited = {rule for path in sources for rule in re.findall(r"(?:[Rr]ules? |\(|^)([CF]\d{1,2})(?=[),: ]| {2})", plain(path), re.M)}
+    assert len(cited) > 5 and cited - rules == set()
 
 
 def test_blocks_are_filled_once_and_anew(tmp_path: Path) -> None:

@@ -283,7 +283,7 @@ def test_deleting_in_a_bucket_with_versions_can_be_undone(s3: S3Service) -> None
     assert (len(versions["Versions"]), len(versions["DeleteMarkers"])) == (1, 1)
 
 
-# The store that breaks to order (faults.md rows 25, 26, 28)
+# The store that breaks to order
 
 
 def broken(store: FaultyS3, **settings: Any) -> S3:

@@ -102,7 +102,7 @@ class ChunkEntry(Json):
         return key(self.pipeline, self.receipt.fingerprint, self.receipt.generation, self.receipt.chunk)
 
     def to_json(self) -> JsonDict:
-        """The record's value (exactly-once.md §5)."""
+        """The record's value (docs/protocol.md)."""
         r, o = self.receipt, self.origin
         return {
             "v": VERSION,

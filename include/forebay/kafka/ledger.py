@@ -1,7 +1,7 @@
 """The ledger: one compacted Kafka topic per pipeline, written in the data's own transaction; the only truth of what was published.
 
 entries.py has its records, view.py what was read of them. Nothing is ever updated or deleted. Readers read committed records up to the
-*uncommitted* high watermark (exactly-once.md, C2): the last stable offset, which `Consumer.get_watermark_offsets` and `PARTITION_EOF` give, would
+*uncommitted* high watermark (rule C2): the last stable offset, which `Consumer.get_watermark_offsets` and `PARTITION_EOF` give, would
 hide committed records behind anybody's open transaction.
 """
 

@@ -4,7 +4,7 @@
 simulation) carries the effect out and answers with one `Event`. There is no clock, network, thread or randomness in here: the time comes
 with each event, the jitter with the task. So the same machine can be run through any history, and gives the same answers to the same history.
 
-It is written as a generator, so that it reads like the protocol it is. The rules (docs/guarantees):
+It is written as a generator, so that it reads like the protocol it is. The rules (docs/protocol.md):
 
 C1  one transaction per producer instance; a new instance's `init_transactions` fences whatever may still be under way
 C2  barrier: init, then the *uncommitted* high watermark of the ledger partition, then committed reads up to it, then decide

@@ -22,7 +22,7 @@ _NO_LINKS = {errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.EAC
 
 
 def version_of(found: os.stat_result) -> str:
-    """Inode and mtime in nanoseconds: another file of that name, or the same one rewritten, has another version (faults.md row 27)."""
+    """Inode and mtime in nanoseconds: another file of that name, or the same one rewritten, has another version."""
     return f"{found.st_ino:x}-{found.st_mtime_ns:x}"
 
 

@@ -1,4 +1,4 @@
-"""One object's bytes, whole and of one version, over a network that breaks (faults.md rows 25 and 26)."""
+"""One object's bytes, whole and of one version, over a network that breaks."""
 
 from __future__ import annotations
 

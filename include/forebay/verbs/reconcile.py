@@ -57,7 +57,7 @@ def _compacted(ctx: Context, counts: tuple[reader.RangeCount, ...]) -> tuple[rea
 def _compare(file: FileRun, seen: reader.RangeCount) -> None:
     place = seen.range
     if not place.complete:
-        return  # a delivery report came without its offset (exactly-once.md F16): the range is not known, the ledger record says so
+        return  # a delivery report came without its offset (rule F16): the range is not known, the ledger record says so
     if seen.found != place.count:
         raise ReconcileError(
             f"reconciling `{file.file.uri}`: `{place.topic}` partition {place.partition} offsets {place.first} to {place.last} hold {seen.found}"
