@@ -167,7 +167,7 @@ def _bare(rows: int, name: str, headers: str) -> tuple[Any, Any]:
     """A producer that is connected before the clock starts, and the chunks."""
     from confluent_kafka import Producer
 
-    from forebay.kafka.driver import PRODUCER
+    from forebay.kafka.publish.driver import PRODUCER
 
     ctx = project(rows, name, headers)
     _, _, chunks = staged(ctx)
@@ -203,9 +203,9 @@ def _with_room(producer: Any, topic: str, value: bytes, key: bytes, partition: i
 def transaction(rows: int, name: str, headers: str) -> Result:
     """All chunks by the publisher's own loop in one transaction: what its protocol has on top is chunks, ledger and offsets."""
     from forebay.kafka import client
-    from forebay.kafka.driver import PRODUCER
-    from forebay.kafka.produce import Sender
-    from forebay.kafka.records import Headers
+    from forebay.kafka.publish.driver import PRODUCER
+    from forebay.kafka.publish.records import Headers
+    from forebay.kafka.publish.sender import Sender
     from forebay.model import Identity
 
     ctx = project(rows, name, headers)
@@ -226,9 +226,9 @@ def transaction(rows: int, name: str, headers: str) -> Result:
 
 def publish(rows: int, name: str, headers: str) -> Result:
     """forebay's publish of chunks that are already encoded."""
-    from forebay.kafka.ledger import Origin
-    from forebay.kafka.publisher import PublishJob, publish_file
-    from forebay.kafka.records import Headers
+    from forebay.kafka.ledger.reader import Origin
+    from forebay.kafka.publish.publisher import PublishJob, publish_file
+    from forebay.kafka.publish.records import Headers
     from forebay.model import Identity
 
     ctx = project(rows, name, headers)
@@ -329,7 +329,7 @@ def measure(way: str, rows: int, number: int, headers: str) -> Result:
 
 
 def _broker() -> dict[str, str]:
-    from forebay.kafka import broker
+    from forebay.kafka.embedded import broker
 
     return {"KAFKA_BOOTSTRAP_SERVERS": broker.ensure(HOME / "broker", ROOT / ".cache" / "forebay")}
 
@@ -390,7 +390,7 @@ def main() -> None:
     if given.one:
         child(given.one, given.rows[0], given.name, given.headers)
         return
-    from forebay.kafka import broker
+    from forebay.kafka.embedded import broker
 
     for rows in given.rows:
         drops(rows)

@@ -183,7 +183,7 @@ class Steps:
 
     def lane(self, file: FileRun) -> int:
         """The number of the lane, hence the transactional.id, that publishes this content."""
-        from forebay.kafka.ledger import lane_of
+        from forebay.kafka.ledger.reader import lane_of
 
         return lane_of(file.fingerprint or "0")
 

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from forebay.kafka.entries import lane_of
-from forebay.kafka.failpoints import NAMES
+from forebay.kafka.ledger.entries import lane_of
+from forebay.kafka.publish.failpoints import NAMES
 from tests.chaos import hanging
 from tests.chaos.lab import File, Lab, Unmet, wait_for
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any
 
-from forebay.kafka import broker
+from forebay.kafka.embedded import broker
 from tests.chaos.faults import Run, fault
 from tests.chaos.faults_network import ends
 from tests.chaos.lab import File, Lab, Unmet, wait_for

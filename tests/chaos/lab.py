@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from forebay.kafka import broker
+from forebay.kafka.embedded import broker
 from tests.chaos.checker import Anomaly, Expectation, Record, check, compare
 from tests.chaos.java import read_java
 from tests.chaos.proxy import Proxy

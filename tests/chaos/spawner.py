@@ -192,7 +192,7 @@ def _become(order: dict[str, Any]) -> None:
 
 
 def _run(order: dict[str, Any]) -> int:
-    from forebay.kafka import failpoints
+    from forebay.kafka.publish import failpoints
 
     failpoints._armed = failpoints._parse(os.environ.get(failpoints.VARIABLE, ""))
     try:

@@ -24,11 +24,12 @@ import pyarrow as pa
 
 from forebay import events
 from forebay.errors import ForebayError
-from forebay.kafka import client, failpoints, topics
-from forebay.kafka.guard import Keep
-from forebay.kafka.publisher import publish_file
-from forebay.kafka.records import EncodedChunk
-from forebay.kafka.steps import Protections
+from forebay.kafka import client, topics
+from forebay.kafka.ledger.guard import Keep
+from forebay.kafka.publish import failpoints
+from forebay.kafka.publish.publisher import publish_file
+from forebay.kafka.publish.records import EncodedChunk
+from forebay.kafka.publish.steps import Protections
 from tests.chaos.readers import value_of
 from tests.guarantees.worker import as_earlier_versions, encode, make_job, make_pipeline
 

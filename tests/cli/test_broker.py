@@ -5,7 +5,7 @@ from __future__ import annotations
 import psutil
 import pytest
 
-from forebay.kafka import broker
+from forebay.kafka.embedded import broker
 from tests.support.kafka import CACHE
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from forebay.kafka import ledger
+from forebay.kafka.ledger import reader as ledger_reader
 from forebay.model import SourceFile
 from tests.support.kafka import Cluster, create_topic, fresh
 from tests.verbs.published import Ledger
@@ -48,7 +48,7 @@ def commit(config: dict[str, Any], name: str, uri: str, content: bytes) -> None:
     producer = Producer({**config, "transactional.id": name})
     producer.init_transactions(30)
     producer.begin_transaction()
-    key = ledger.key(name, entry.fingerprint, 1, ledger.FILE)
+    key = ledger_reader.key(name, entry.fingerprint, 1, ledger_reader.FILE)
     producer.produce(f"forebay.{name}.ledger", json.dumps(entry.to_json()).encode(), key, partition=0)
     producer.commit_transaction(30)
 

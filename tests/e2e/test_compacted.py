@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from forebay.kafka import broker
+from forebay.kafka.embedded import broker
 from tests.e2e.test_take_up import cut_short, settled_by
 from tests.support.kafka import create_topic, delete_records, read_all, running
 from tests.support.project import OrdersProject, orders

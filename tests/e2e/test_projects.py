@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from forebay.kafka.entries import Owner
+from forebay.kafka.ledger.entries import Owner
 from tests.support.kafka import Cluster, read_all
 from tests.support.project import Answer, OrdersProject, orders
 
@@ -153,7 +153,7 @@ def test_control_without_the_check_the_copy_finds_a_duplicate_and_its_topic_stay
     from forebay.config.connections import EnvironmentConnections
     from forebay.config.home import Project
     from forebay.config.load import load_pipeline
-    from forebay.kafka import owner
+    from forebay.kafka.ledger import owner
     from forebay.model import Window
     from forebay.verbs.context import Context
     from forebay.verbs.run import run_window

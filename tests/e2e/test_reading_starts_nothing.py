@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from forebay.kafka import broker
+from forebay.kafka.embedded import broker
 from tests.support.kafka import kill_all, reaper
 from tests.support.project import OrdersProject, orders
 

@@ -22,8 +22,9 @@ from forebay.config.changes import EFFECTS, Effect, fields
 from forebay.config.home import Project
 from forebay.config.load import load_pipeline
 from forebay.errors import ForebayError
-from forebay.kafka import failpoints, owner
-from forebay.kafka.driver import Driver
+from forebay.kafka.ledger import owner
+from forebay.kafka.publish import failpoints
+from forebay.kafka.publish.driver import Driver
 from forebay.model import RunReport, Status, Window
 from forebay.support import versions
 from forebay.verbs import encode

@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 
-from forebay.kafka import broker, failpoints
+from forebay.kafka.embedded import broker
+from forebay.kafka.publish import failpoints
 from tests.guarantees.checker import look
 from tests.support.kafka import CACHE, Cluster, fresh, read_all, running
 from tests.support.processes import wait_until_stopped

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from forebay import events
-from forebay.kafka import entries, lanes, topics
-from forebay.kafka.publisher import publish_file
+from forebay.kafka import topics
+from forebay.kafka.ledger import entries
+from forebay.kafka.publish import lanes
+from forebay.kafka.publish.publisher import publish_file
 from tests.guarantees.checker import look
 from tests.guarantees.test_kills import NTH, ROWS, anomalies, attempt, of_one_lane, said, start
 from tests.guarantees.worker import make_job, make_pipeline

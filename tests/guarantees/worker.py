@@ -22,11 +22,11 @@ from forebay import events
 from forebay.config.pipeline import Pipeline
 from forebay.errors import ForebayError
 from forebay.kafka import topics
-from forebay.kafka.guard import Keep
-from forebay.kafka.ledger import Origin
-from forebay.kafka.publisher import PublishJob, publish_file
-from forebay.kafka.records import EncodedChunk, Headers, Quarantined, Records
-from forebay.kafka.steps import Protections
+from forebay.kafka.ledger.guard import Keep
+from forebay.kafka.ledger.reader import Origin
+from forebay.kafka.publish.publisher import PublishJob, publish_file
+from forebay.kafka.publish.records import EncodedChunk, Headers, Quarantined, Records
+from forebay.kafka.publish.steps import Protections
 from forebay.model import ChunkPlan, Identity, SourceFile
 
 KEYS = 97
@@ -97,7 +97,7 @@ def publish_plainly(config: dict[str, Any], pipeline: Pipeline, rows: int, chunk
     """The control: an idempotent producer without transaction and ledger, which is what most scripts use."""
     from confluent_kafka import Producer
 
-    from forebay.kafka import failpoints
+    from forebay.kafka.publish import failpoints
 
     producer = Producer({**config, "enable.idempotence": True, "linger.ms": 5})
     for number, first in enumerate(range(1, rows + 1, chunk)):
@@ -116,13 +116,13 @@ def publish_plainly(config: dict[str, Any], pipeline: Pipeline, rows: int, chunk
 
 def as_earlier_versions() -> None:
     """From now on this process publishes as versions did whose lanes were a setting: other ids, and nobody else is fenced."""
-    import forebay.kafka.driver
-    import forebay.kafka.lanes
+    import forebay.kafka.publish.driver
+    import forebay.kafka.publish.lanes
 
     Pipeline.transactional_id = lambda self, lane: f"forebay.{self.pipeline}.{lane}"  # type: ignore[method-assign]
     PublishJob.lane = property(lambda self: int(self.fingerprint[:8], 16) % self.pipeline.publish.lanes)  # type: ignore[assignment, method-assign]
-    forebay.kafka.driver.LANES = 0  # what its ledger records do not say
-    forebay.kafka.lanes.fence_earlier = lambda *_, **__: None  # type: ignore[assignment]
+    forebay.kafka.publish.driver.LANES = 0  # what its ledger records do not say
+    forebay.kafka.publish.lanes.fence_earlier = lambda *_, **__: None  # type: ignore[assignment]
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:

@@ -16,10 +16,11 @@ import pytest
 from confluent_kafka import KafkaException
 
 from forebay.errors import FatalError
-from forebay.kafka import _batch, client, topics
-from forebay.kafka.produce import Sender
-from forebay.kafka.publisher import PublishJob, publish_file
-from forebay.kafka.records import Headers, Records
+from forebay.kafka import client, topics
+from forebay.kafka.publish import batch
+from forebay.kafka.publish.publisher import PublishJob, publish_file
+from forebay.kafka.publish.records import Headers, Records
+from forebay.kafka.publish.sender import Sender
 from tests.guarantees.checker import look
 from tests.guarantees.worker import make_job, make_pipeline
 from tests.support.kafka import Cluster, create_topic, fresh, read_all
@@ -30,23 +31,23 @@ BARE = Headers("none", b"", ())
 @pytest.fixture
 def found_out_anew() -> Iterator[None]:
     """Whether the call is usable is found out once per process: here it is found out again, before and after."""
-    _batch.usable.cache_clear()
+    batch.usable.cache_clear()
     yield
-    _batch.usable.cache_clear()
+    batch.usable.cache_clear()
 
 
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int, int]]:
     """What goes by the batch call: from, to, taken."""
     calls: list[tuple[int, int, int]] = []
-    send = _batch.BatchTopic.send
+    send = batch.BatchTopic.send
 
-    def told(self: _batch.BatchTopic, start: int, stop: int) -> int:
+    def told(self: batch.BatchTopic, start: int, stop: int) -> int:
         taken = send(self, start, stop)
         calls.append((start, stop, taken))
         return taken
 
-    monkeypatch.setattr(_batch.BatchTopic, "send", told)
+    monkeypatch.setattr(batch.BatchTopic, "send", told)
     return calls
 
 
@@ -78,7 +79,7 @@ def job_of(kafka: Cluster, rows: int, chunk: int, **more: Any) -> PublishJob:
 
 
 def test_it_is_usable_with_the_pinned_client() -> None:
-    assert _batch.usable() is not None
+    assert batch.usable() is not None
 
 
 def refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,12 +91,12 @@ def refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         case "another librdkafka":
             monkeypatch.setattr(confluent_kafka, "libversion", lambda: ("9.9.9", 1))
         case "another layout":
-            monkeypatch.setattr(_batch, "_FIELDS", tuple((n, t, 4 if n == "err" else at) for n, t, at in _batch._FIELDS))
-            monkeypatch.setattr(_batch, "_layout", _batch._layout.__wrapped__)
+            monkeypatch.setattr(batch, "_FIELDS", tuple((n, t, 4 if n == "err" else at) for n, t, at in batch._FIELDS))
+            monkeypatch.setattr(batch, "_layout", batch._layout.__wrapped__)
         case "no handle":
-            monkeypatch.setattr(_batch, "_handle", lambda producer: None)
+            monkeypatch.setattr(batch, "_handle", lambda producer: None)
         case "no such function":
-            monkeypatch.setattr(_batch, "_declared", lambda library: library.no_such_function)
+            monkeypatch.setattr(batch, "_declared", lambda library: library.no_such_function)
 
 
 REFUSED = ["told so", "another version", "another librdkafka", "another layout", "no handle", "no such function"]
@@ -105,12 +106,12 @@ REFUSED = ["told so", "another version", "another librdkafka", "another layout",
 @pytest.mark.parametrize("reason", REFUSED)
 def test_it_is_not_usable(reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
     refused(reason, monkeypatch)
-    assert _batch.usable() is None
+    assert batch.usable() is None
 
 
 def test_where_values_lie() -> None:
     values = [b"", b"a", b"bcd", b"", b"e" * 100, *(b"%d" % n for n in range(50))]
-    lies = _batch._Bytes.of(odd(pa.array(values, pa.binary())))
+    lies = batch._Bytes.of(odd(pa.array(values, pa.binary())))
     for start, stop in ((0, 1), (0, 55), (1, 7), (4, 6), (5, 55), (54, 55)):
         address, length = np.zeros(stop - start, "u8"), np.zeros(stop - start, "u8")
         lies.into(address, length, start, stop)
@@ -119,17 +120,17 @@ def test_where_values_lie() -> None:
 
 @pytest.mark.parametrize("column", [pa.array([b"a", None], pa.binary()), pa.array(["a"]), pa.array([b"a"], pa.large_binary())])
 def test_other_columns_do_not_go_that_way(column: pa.Array) -> None:
-    assert not _batch._fits(column)
+    assert not batch._fits(column)
 
 
 def test_which_were_taken() -> None:
-    full = _batch._QUEUE_FULL
-    assert _batch._prefix(np.array([0, 0, full, full], "i4"), 2) == 2
-    assert _batch._prefix(np.array([full, full], "i4"), 0) == 0
+    full = batch._QUEUE_FULL
+    assert batch._prefix(np.array([0, 0, full, full], "i4"), 2) == 2
+    assert batch._prefix(np.array([full, full], "i4"), 0) == 0
     with pytest.raises(BufferError, match="left out between others"):
-        _batch._prefix(np.array([0, full, 0], "i4"), 2)
+        batch._prefix(np.array([0, full, 0], "i4"), 2)
     with pytest.raises(KafkaException, match="MSG_SIZE_TOO_LARGE"):
-        _batch._prefix(np.array([0, 10, 0], "i4"), 2)
+        batch._prefix(np.array([0, 10, 0], "i4"), 2)
 
 
 # on a topic
@@ -156,7 +157,7 @@ def test_the_same_lies_on_the_topic_as_by_produce(
     assert sum(taken for *_, taken in sent) == 9_000 - 8  # all but the first and the last of each partition
     sent.clear()
     refused("told so", monkeypatch)
-    _batch.usable.cache_clear()
+    batch.usable.cache_clear()
     assert lies(fresh("loop")) == by_batch
     assert sent == []
     assert len(by_batch[0]) == 9_000
@@ -176,7 +177,7 @@ def test_a_full_queue_takes_a_part_and_the_rest_follows_in_order(kafka: Cluster,
     job = job_of(kafka, 9_000, 5_000, quarantine_every=3)
     config = kafka.config | {"queue.buffering.max.messages": 500, "batch.num.messages": 100}
     publish_file(dataclasses.replace(job, config=config))
-    assert any(0 < taken < min(stop - start, _batch.SLICE) for start, stop, taken in sent)
+    assert any(0 < taken < min(stop - start, batch.SLICE) for start, stop, taken in sent)
     assert look(kafka.config, job.pipeline.pipeline, 9_000, quarantine_every=3).anomalies == {}
 
 

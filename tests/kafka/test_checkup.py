@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from forebay.errors import NotAuthorizedError
-from forebay.kafka import _check_topics, _versions, checkup, topics
-from forebay.kafka._findings import Finding, Level, Seen
-from forebay.kafka.guard import Keep
+from forebay.kafka import topics
+from forebay.kafka.doctor import checks, topic_checks, versions
+from forebay.kafka.doctor.findings import Finding, Level, Seen
+from forebay.kafka.ledger.guard import Keep
 from tests.guarantees.worker import make_pipeline
 
 SOUND = {
@@ -33,10 +34,10 @@ def words(findings: list[Finding], level: Level) -> str:
 
 @pytest.mark.parametrize(
     ("level", "expected"),
-    [(_versions.AT_LEAST_3_7, Level.OK), (_versions.AT_LEAST_3_6, Level.WARN), (_versions.AT_LEAST_3_6 - 1, Level.FAIL)],
+    [(versions.AT_LEAST_3_7, Level.OK), (versions.AT_LEAST_3_6, Level.WARN), (versions.AT_LEAST_3_6 - 1, Level.FAIL)],
 )
 def test_old_brokers_are_found(level: int, expected: Level) -> None:
-    found = checkup._age(level)
+    found = checks._age(level)
     assert found.level is expected
     assert expected is Level.OK or (found.why and found.way_out)
 
@@ -58,8 +59,8 @@ def test_old_brokers_are_found(level: int, expected: Level) -> None:
 )
 def test_settings_of_brokers(seen: Seen, monkeypatch: pytest.MonkeyPatch, harm: dict[str, Any], level: Level, expected: str) -> None:
     told = {name: value for name, value in (SOUND | harm).items() if value is not None}
-    monkeypatch.setattr(checkup, "_broker_settings", lambda _: told)
-    found = list(checkup._rules_of_broker(seen))
+    monkeypatch.setattr(checks, "_broker_settings", lambda _: told)
+    found = list(checks._rules_of_broker(seen))
     assert expected in words(found, level)
     assert harm or [f for f in found if f.level is not Level.OK] == []
 
@@ -68,9 +69,9 @@ def test_settings_that_may_not_be_seen_are_said(seen: Seen, monkeypatch: pytest.
     def refused(_: Seen) -> dict[str, str]:
         raise NotAuthorizedError("reading broker settings: refused")
 
-    monkeypatch.setattr(checkup, "_broker_settings", refused)
-    assert "broker settings: this principal may not see them" in words(list(checkup._rules_of_broker(seen)), Level.WARN)
-    found = list(checkup._brokers(seen))
+    monkeypatch.setattr(checks, "_broker_settings", refused)
+    assert "broker settings: this principal may not see them" in words(list(checks._rules_of_broker(seen)), Level.WARN)
+    found = list(checks._brokers(seen))
     assert "broker version: unknown" in words(found, Level.WARN)
 
 
@@ -100,6 +101,6 @@ LEDGER = topics.LEDGER_CONFIG | {"min.insync.replicas": "2", "unclean.leader.ele
 )
 def test_a_ledger_topic_that_is_weak(seen: Seen, topic: dict[str, int], config: dict[str, str], level: Level, expected: str) -> None:
     ledger = next(t for t in topics.wanted(seen.pipeline) if t.purpose == "ledger")
-    found = list(_check_topics._fit(seen, ledger, described(**topic), LEDGER | config))
+    found = list(topic_checks._fit(seen, ledger, described(**topic), LEDGER | config))
     assert expected in words(found, level)
     assert len(found) == (0 if level is Level.OK else 1)

@@ -7,8 +7,9 @@ import time
 import pytest
 
 from forebay.errors import BrokerUnavailableError, NotAuthorizedError, TopicMissingError
-from forebay.kafka import broker, cluster
+from forebay.kafka import cluster
 from forebay.kafka.cluster import Consumed
+from forebay.kafka.embedded import broker
 from forebay.model import OffsetRange
 from tests.support.kafka import CACHE, create_topic, fresh, produce
 

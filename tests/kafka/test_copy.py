@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from forebay.kafka import snapshot
-from forebay.kafka.entries import ChunkEntry, Completion, FileEntry, Origin, Record, dump
-from forebay.kafka.snapshot import SnapshotView
-from forebay.kafka.view import LedgerView
+from forebay.kafka.ledger import cache
+from forebay.kafka.ledger.cache import SnapshotView
+from forebay.kafka.ledger.entries import ChunkEntry, Completion, FileEntry, Origin, Record, dump
+from forebay.kafka.ledger.view import LedgerView
 from forebay.model import Identity, OffsetRange, Receipt, SourceFile
 from tests.support import ledger as made
 
@@ -69,7 +69,7 @@ def answers(view: LedgerView | SnapshotView) -> dict[str, Any]:
 @given(st.lists(things, max_size=20, unique_by=lambda thing: thing[:3]), st.integers(1, 20), st.booleans())
 def test_a_copy_answers_as_the_ledger_in_memory(tmp_path_factory: pytest.TempPathFactory, drawn: list[Any], step: int, asked: bool) -> None:
     folder, memory = tmp_path_factory.mktemp("copy"), LedgerView("flights", 2)
-    found = snapshot.open_view(folder, "flights", "topic", 2)
+    found = cache.open_view(folder, "flights", "topic", 2)
     assert found is not None
     written = records(drawn)
     for first in range(0, len(written), step):
@@ -81,14 +81,14 @@ def test_a_copy_answers_as_the_ledger_in_memory(tmp_path_factory: pytest.TempPat
             assert answers(found) == answers(memory)
     assert answers(found) == answers(memory)
     found.close()
-    again = snapshot.open_view(folder, "flights", "topic", 2)
+    again = cache.open_view(folder, "flights", "topic", 2)
     assert again is not None
     assert {**answers(again), "moves": memory.moves} == answers(memory)
     again.close()
 
 
 def held(folder: Path, first: int, last: int) -> SnapshotView:
-    view = snapshot.open_view(folder, "p", "topic", 1)
+    view = cache.open_view(folder, "p", "topic", 1)
     assert view is not None
     told = [(k, v, p, 2 * first + n) for n, (p, k, v) in enumerate(made.records("p", first, last))]
     for start in range(0, len(told), 1000):

@@ -15,9 +15,10 @@ import pytest
 
 from forebay import events
 from forebay.config.pipeline import Pipeline
-from forebay.kafka import driver, topics
-from forebay.kafka.ledger import lane_of, partition_of
-from forebay.kafka.publisher import publish_file
+from forebay.kafka import topics
+from forebay.kafka.ledger.reader import lane_of, partition_of
+from forebay.kafka.publish import driver
+from forebay.kafka.publish.publisher import publish_file
 from tests.chaos.proxy import Proxy
 from tests.guarantees.checker import look
 from tests.guarantees.worker import make_job, make_pipeline

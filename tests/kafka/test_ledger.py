@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forebay.errors import LedgerError, TopicMissingError
-from forebay.kafka import ledger
-from forebay.kafka.ledger import ChunkEntry, Completion, FileEntry, LedgerView, Origin
+from forebay.kafka.ledger import reader as ledger_reader
+from forebay.kafka.ledger.reader import ChunkEntry, Completion, FileEntry, LedgerView, Origin
 from forebay.model import Identity, OffsetRange, Receipt, SourceFile
 from tests.guarantees.worker import make_pipeline
 from tests.support.kafka import Cluster, create_topic, fresh
@@ -42,14 +42,14 @@ def file_entry(fp: str = "a" * 64, generation: int = 1, uri: str = "s3://b/ä.cs
 
 def add(view: LedgerView, *entries: ChunkEntry | FileEntry) -> LedgerView:
     for entry in entries:
-        view.add([(entry.key, ledger.dump(entry.to_json()), 0, 0)])
+        view.add([(entry.key, ledger_reader.dump(entry.to_json()), 0, 0)])
     return view
 
 
 def test_a_chunks_record() -> None:
     entry = chunk_entry()
     assert json.loads(entry.key) == {"pipeline": "flights", "fp": "a" * 64, "generation": 1, "chunk": 0}
-    value = json.loads(ledger.dump(entry.to_json()))
+    value = json.loads(ledger_reader.dump(entry.to_json()))
     assert value["file"] == {"fp": "a" * 64, "uri": "s3://b/ä.csv", "size": 99, "mtime": 1.5, "etag": "etag", "version": "v1"}
     assert value["rows"] == {"first": 1, "last": 8, "in": 8, "published": 7, "quarantined": 1, "rejected": 0}
     assert value["outputs"][1] == {"topic": "flights", "partition": 3, "first": -1, "last": 7, "count": 3, "complete": False}
@@ -60,7 +60,7 @@ def test_a_chunks_record() -> None:
 
 def test_records_read_back_as_they_were_written() -> None:
     for entry in (chunk_entry(), file_entry()):
-        assert type(entry).from_json(json.loads(ledger.dump(entry.to_json()))) == entry
+        assert type(entry).from_json(json.loads(ledger_reader.dump(entry.to_json()))) == entry
 
 
 def test_keys_of_a_later_version_are_ignored_but_a_later_version_is_not() -> None:
@@ -70,7 +70,7 @@ def test_keys_of_a_later_version_are_ignored_but_a_later_version_is_not() -> Non
     whole["origin"]["colour"] = "red"
     assert FileEntry.from_json(whole) == file_entry()
     with pytest.raises(LedgerError, match="record of version 2"):
-        LedgerView("flights", 1).add([(chunk_entry().key, ledger.dump(value | {"v": 2}), 0, 0)])
+        LedgerView("flights", 1).add([(chunk_entry().key, ledger_reader.dump(value | {"v": 2}), 0, 0)])
 
 
 def test_questions_to_a_view() -> None:
@@ -99,8 +99,8 @@ def test_another_partition_count_than_the_record_was_written_with_is_refused() -
 
 @given(st.binary(min_size=32, max_size=32).map(bytes.hex), st.integers(1, 64))
 def test_lane_and_partition_use_different_digits_and_stay_in_range(fingerprint: str, count: int) -> None:
-    assert ledger.lane_of(fingerprint) == int(fingerprint[:8], 16) % 64
-    assert ledger.partition_of(fingerprint, count) == int(fingerprint[8:16], 16) % count
+    assert ledger_reader.lane_of(fingerprint) == int(fingerprint[:8], 16) % 64
+    assert ledger_reader.partition_of(fingerprint, count) == int(fingerprint[8:16], 16) % count
 
 
 # with a broker
@@ -120,7 +120,7 @@ def write(kafka: Cluster, topic: str, *entries: ChunkEntry | FileEntry, commit: 
     producer.begin_transaction()
     for entry in entries:
         fp = json.loads(entry.key)["fp"]
-        producer.produce(topic, ledger.dump(entry.to_json()), entry.key, partition=ledger.partition_of(fp, partitions))
+        producer.produce(topic, ledger_reader.dump(entry.to_json()), entry.key, partition=ledger_reader.partition_of(fp, partitions))
     assert producer.flush(30) == 0
     if commit:
         producer.commit_transaction(30)
@@ -154,7 +154,7 @@ def test_reading_waits_for_an_open_transaction_and_fails_closed(kafka: Cluster) 
     write(kafka, pipeline.ledger_topic, chunk_entry())
     with pytest.raises(LedgerError, match=r"a transaction has been open on it for more than 1 s .*find-hanging"):
         read(kafka.config, pipeline, timeout=1)
-    reader = ledger.LedgerReader(kafka.config, pipeline)
+    reader = ledger_reader.LedgerReader(kafka.config, pipeline)
     assert reader.look().chunks == {}
     holder.abort_transaction(30)
     assert list(read(kafka.config, pipeline).chunks) == [("a" * 64, 1)]

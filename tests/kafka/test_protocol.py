@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from forebay.errors import DeliveryError, FencedError, NotAuthorizedError, OutcomeUnknownError
 from forebay.kafka.failures import Action, Failure
-from forebay.kafka.protocol import Publication
-from forebay.kafka.steps import (
+from forebay.kafka.publish.protocol import Publication
+from forebay.kafka.publish.steps import (
     AskWatermark,
     Begin,
     Close,

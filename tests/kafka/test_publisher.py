@@ -15,11 +15,12 @@ import pytest
 
 from forebay import events
 from forebay.errors import BrokerUnavailableError, FatalError, NotAuthorizedError, PlanChangedError, ReconcileError, TopicMissingError
-from forebay.kafka import ledger, topics
-from forebay.kafka.ledger import Completion
-from forebay.kafka.produce import Ranges
-from forebay.kafka.publisher import PublishJob, publish_file
-from forebay.kafka.records import EncodedChunk, Headers, Quarantined, Records
+from forebay.kafka import topics
+from forebay.kafka.ledger import reader as ledger_reader
+from forebay.kafka.ledger.reader import Completion
+from forebay.kafka.publish.publisher import PublishJob, publish_file
+from forebay.kafka.publish.records import EncodedChunk, Headers, Quarantined, Records
+from forebay.kafka.publish.sender import Ranges
 from forebay.model import Identity, OffsetRange, SourceFile
 from tests.guarantees.checker import look
 from tests.guarantees.worker import make_job, make_pipeline
@@ -34,7 +35,7 @@ def ready(kafka: Cluster, rows: int = 100, chunk: int = 40, **more: Any) -> Publ
     return make_job(kafka.config, pipeline, rows, chunk, **more)
 
 
-def view_of(job: PublishJob) -> ledger.LedgerView:
+def view_of(job: PublishJob) -> ledger_reader.LedgerView:
     return made.read(job.config, job.pipeline)
 
 
@@ -258,7 +259,7 @@ def test_another_plan_stops_a_begun_file_and_leaves_it_as_it_is(kafka: Cluster) 
 
 @pytest.mark.kafka
 def test_control_without_the_plan_check_rows_overlap(kafka: Cluster) -> None:
-    from forebay.kafka.steps import Protections
+    from forebay.kafka.publish.steps import Protections
 
     job = ready(kafka, 100, 40)
     encode = job.encode

@@ -9,7 +9,8 @@ import pytest
 
 from forebay.config.connections import EnvironmentConnections
 from forebay.errors import ConfigError
-from forebay.kafka import client, driver
+from forebay.kafka import client
+from forebay.kafka.publish import driver
 
 OTHERWISE: dict[str, Any] = {
     "isolation.level": "read_uncommitted",

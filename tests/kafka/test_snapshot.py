@@ -15,9 +15,10 @@ from confluent_kafka import Producer
 
 from forebay.config.pipeline import Pipeline
 from forebay.errors import LedgerError
-from forebay.kafka import backup, ledger, snapshot
-from forebay.kafka.guard import Guard, Keep
-from forebay.kafka.snapshot import SnapshotLostError, SnapshotView
+from forebay.kafka.ledger import backup, cache
+from forebay.kafka.ledger import reader as ledger_reader
+from forebay.kafka.ledger.cache import SnapshotLostError, SnapshotView
+from forebay.kafka.ledger.guard import Guard, Keep
 from tests.guarantees.worker import make_pipeline
 from tests.support import ledger as made
 from tests.support.kafka import Cluster, create_topic, describe, fresh
@@ -41,7 +42,7 @@ def fill(kafka: Cluster, pipeline: Pipeline, first: int, last: int) -> None:
     made.fill(kafka.config, pipeline.pipeline, pipeline.ledger_topic, first, last, 2)
 
 
-def caught_up(reader: ledger.LedgerReader) -> ledger.LedgerView | SnapshotView:
+def caught_up(reader: ledger_reader.LedgerReader) -> ledger_reader.LedgerView | SnapshotView:
     """The reader's view with all that is committed; a commit's markers come a moment after it."""
     assert reader.read_to(reader.watermarks(), 30)
     return reader.look()
@@ -49,7 +50,7 @@ def caught_up(reader: ledger.LedgerReader) -> ledger.LedgerView | SnapshotView:
 
 def look(kafka: Cluster, pipeline: Pipeline, keep: Keep, numbers: range, fingerprint: str | None = None) -> tuple[list[int], int]:
     """The numbers of those files that the reader's view has, asked by content and by name; and how many records it read for that."""
-    reader = ledger.LedgerReader(kafka.config, pipeline, fingerprint, keep)
+    reader = ledger_reader.LedgerReader(kafka.config, pipeline, fingerprint, keep)
     try:
         view = caught_up(reader)
         found = [n for n in numbers if view.file(made.fingerprint(n)) and view.by_uri(made.uri(n)) and view.has_size(made.size(n))]
@@ -75,14 +76,14 @@ def test_the_copy_is_followed_and_not_read_again(kafka: Cluster, pipeline: Pipel
 
 def test_a_reader_of_one_file_reads_only_its_partition(kafka: Cluster, pipeline: Pipeline, keep: Keep) -> None:
     fill(kafka, pipeline, 0, 50)
-    inside = [n for n in range(50) if ledger.partition_of(made.fingerprint(n), 2) == 1]
+    inside = [n for n in range(50) if ledger_reader.partition_of(made.fingerprint(n), 2) == 1]
     found, read = look(kafka, pipeline, keep, range(50), made.fingerprint(inside[0]))
     assert (found, read) == (inside, 2 * len(inside))
     assert look(kafka, pipeline, keep, range(50)) == (list(range(50)), 100 - read)
 
 
 def test_two_readers_share_a_copy(kafka: Cluster, pipeline: Pipeline, keep: Keep) -> None:
-    readers = [ledger.LedgerReader(kafka.config, pipeline, keep=keep) for _ in range(2)]
+    readers = [ledger_reader.LedgerReader(kafka.config, pipeline, keep=keep) for _ in range(2)]
     for turn in range(4):
         fill(kafka, pipeline, turn * 10, turn * 10 + 10)
         for reader in readers[: 1 + turn % 2]:
@@ -104,7 +105,7 @@ def test_what_is_open_or_aborted_is_not_in_the_copy(kafka: Cluster, pipeline: Pi
         producer.produce(pipeline.ledger_topic, value, raw_key, partition=partition)
     assert producer.flush(30) == 0
     fill(kafka, pipeline, 10, 20)
-    reader = ledger.LedgerReader(kafka.config, pipeline, keep=keep)
+    reader = ledger_reader.LedgerReader(kafka.config, pipeline, keep=keep)
     assert not reader.read_to(reader.watermarks(), 1.0)
     reader.close()
     producer.abort_transaction(30)
@@ -160,7 +161,7 @@ def _harm_blocks(path: Path) -> None:
 
 def test_a_block_that_is_found_harmed_by_a_question_is_said_once(kafka: Cluster, pipeline: Pipeline, keep: Keep) -> None:
     fill(kafka, pipeline, 0, 30)
-    reader = ledger.LedgerReader(kafka.config, pipeline, keep=keep)
+    reader = ledger_reader.LedgerReader(kafka.config, pipeline, keep=keep)
     view = caught_up(reader)
     [path] = copies(keep)
     _harm_blocks(path)
@@ -173,7 +174,7 @@ def test_a_block_that_is_found_harmed_by_a_question_is_said_once(kafka: Cluster,
 
 def test_a_copy_that_fails_while_it_is_used_is_read_anew(kafka: Cluster, pipeline: Pipeline, keep: Keep) -> None:
     fill(kafka, pipeline, 0, 10)
-    reader = ledger.LedgerReader(kafka.config, pipeline, keep=keep)
+    reader = ledger_reader.LedgerReader(kafka.config, pipeline, keep=keep)
     assert caught_up(reader).file(made.fingerprint(3))
     [path] = copies(keep)
     with sqlite3.connect(path) as db:
@@ -191,9 +192,9 @@ def test_without_a_place_for_the_copy_the_topic_is_read(
     def full(*_: object) -> None:
         raise sqlite3.OperationalError("unable to open database file")
 
-    monkeypatch.setattr(snapshot.Snapshot, "open", full)
+    monkeypatch.setattr(cache.Snapshot, "open", full)
     fill(kafka, pipeline, 0, 10)
-    reader = ledger.LedgerReader(kafka.config, pipeline, keep=keep)
+    reader = ledger_reader.LedgerReader(kafka.config, pipeline, keep=keep)
     assert caught_up(reader).file(made.fingerprint(3))
     reader.close()
     assert copies(keep) == []
@@ -218,12 +219,12 @@ def test_a_ledger_that_is_gone_or_recreated_is_refused_until_accepted(kafka: Clu
     look(kafka, pipeline, keep, range(0))
     delete(kafka, pipeline.ledger_topic)
     with pytest.raises(LedgerError, match=r"is gone .*forebay ledger restore"):
-        ledger.LedgerReader(kafka.config, pipeline, keep=keep)
+        ledger_reader.LedgerReader(kafka.config, pipeline, keep=keep)
     create_topic(kafka.config, pipeline.ledger_topic, 2, cleanup_policy="compact")
     for _ in range(2):
         with pytest.raises(LedgerError, match=r"was recreated.*forebay ledger accept"):
-            ledger.LedgerReader(kafka.config, pipeline, keep=keep)
-    ledger.accept(kafka.config, pipeline, keep, "its records are not needed")
+            ledger_reader.LedgerReader(kafka.config, pipeline, keep=keep)
+    ledger_reader.accept(kafka.config, pipeline, keep, "its records are not needed")
     assert look(kafka, pipeline, keep, range(5)) == ([], 0)
 
 
@@ -240,7 +241,7 @@ def test_a_ledger_that_ends_earlier_or_has_another_past_is_refused(kafka: Cluste
     path.write_text(before.replace(known.tails[further].digest, "0" * 16))
     with pytest.raises(LedgerError, match="no longer has the record that was seen at offset"):
         look(kafka, pipeline, keep, range(0))
-    ledger.accept(kafka.config, pipeline, keep, "seen and understood")
+    ledger_reader.accept(kafka.config, pipeline, keep, "seen and understood")
     assert look(kafka, pipeline, keep, range(6))[0] == list(range(5))
 
 
@@ -257,7 +258,7 @@ def test_a_record_that_somebody_deleted_is_refused_and_the_rest_can_be_saved(
     for place in (keep, None):
         with (
             pytest.raises(LedgerError, match=r"was deleted by another writer.*forebay ledger restore"),
-            ledger.opened(kafka.config, pipeline, place),
+            ledger_reader.opened(kafka.config, pipeline, place),
         ):
             pass
     assert backup.export(kafka.config, pipeline, tmp_path / "left.jsonl") == 10

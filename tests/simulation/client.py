@@ -14,7 +14,7 @@ from confluent_kafka import KafkaError
 
 from forebay.kafka import failures
 from forebay.kafka.failures import Failure
-from forebay.kafka.produce import delivery_failure
+from forebay.kafka.publish.sender import delivery_failure
 from tests.simulation.world import Partition
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from forebay.kafka.protocol import Publication
-from forebay.kafka.steps import Outcome, Protections, Task
+from forebay.kafka.publish.protocol import Publication
+from forebay.kafka.publish.steps import Outcome, Protections, Task
 from tests.simulation.content import DATA, Entry, File, Plan, Row, plan_of
 from tests.simulation.invariants import Checker, Violated
 from tests.simulation.network import Network

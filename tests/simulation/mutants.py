@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any
 
-from forebay.kafka.protocol import Publication, Steps, _Lost
-from forebay.kafka.steps import Close, Commit, Done, Effect, Event, Failed, Protections, Task
+from forebay.kafka.publish.protocol import Publication, Steps, _Lost
+from forebay.kafka.publish.steps import Close, Commit, Done, Effect, Event, Failed, Protections, Task
 
 
 class Hasty(Publication):

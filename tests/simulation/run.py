@@ -10,7 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from forebay.kafka.steps import Protections
+from forebay.kafka.publish.steps import Protections
 from tests.simulation.history import Options, Result, play
 from tests.simulation.mutants import MUTANTS
 from tests.simulation.network import KINDS

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from forebay.kafka.failures import Action
-from forebay.kafka.steps import Protections
+from forebay.kafka.publish.steps import Protections
 from tests.simulation import run
 from tests.simulation.client import raised, undelivered
 from tests.simulation.history import Options, play

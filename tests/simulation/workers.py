@@ -1,4 +1,4 @@
-"""Attempts at a file: each drives `forebay.kafka.protocol.Publication` and carries its effects out on the model.
+"""Attempts at a file: each drives `forebay.kafka.publish.protocol.Publication` and carries its effects out on the model.
 
 A `Worker` is a place in Airflow where a file's task runs, again and again until an attempt succeeds. An attempt may be killed, terminated,
 or stopped for a while (and go on as a zombie) at any step; what it has sent by then still arrives.
@@ -10,9 +10,10 @@ from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from forebay.errors import BrokerUnavailableError
-from forebay.kafka import failures, steps
+from forebay.kafka import failures
 from forebay.kafka.failures import Action, Failure
-from forebay.kafka.steps import Outcome
+from forebay.kafka.publish import steps
+from forebay.kafka.publish.steps import Outcome
 from tests.simulation.client import Batch, Client, heard
 from tests.simulation.content import FILE, Entry, File, Plan, batches_of, completion_of, entry_of
 
@@ -186,7 +187,7 @@ class Worker:
         self.history.said(self.name, f"ended: {outcome}")
         self.history.attempt_ended(self)
 
-    # effects: each answers as forebay.kafka.driver does
+    # effects: each answers as forebay.kafka.publish.driver does
 
     def _answer(self, failure: Failure | None) -> steps.Event:
         if failure is None:

@@ -11,7 +11,7 @@ from heapq import heappop, heappush
 from math import ceil
 from typing import Any
 
-from forebay.kafka.steps import SWEEP
+from forebay.kafka.publish.steps import SWEEP
 
 Answer = tuple[str | None, Any]
 OK: Answer = (None, None)

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from forebay.errors import ForebayError
-from forebay.kafka import broker
+from forebay.kafka.embedded import broker
 
 ROOT = Path(__file__).parents[2]
 CACHE = Path(os.environ.get("FOREBAY_CACHE") or ROOT / ".cache" / "forebay")

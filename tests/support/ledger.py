@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from forebay.config.pipeline import Pipeline
-from forebay.kafka.ledger import (
+from forebay.kafka.ledger.reader import (
     FILE,
     READ_TIMEOUT,
     ChunkEntry,

@@ -143,7 +143,7 @@ def _streams(out: str, err: str) -> None:
 
 
 def _called(module: str) -> int:
-    from forebay.kafka import failpoints
+    from forebay.kafka.publish import failpoints
 
     importlib.reload(failpoints)  # they read the environment when they are imported
     try:

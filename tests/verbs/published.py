@@ -10,7 +10,7 @@ from typing import Any
 from forebay.config.connections import EnvironmentConnections
 from forebay.config.home import Project
 from forebay.config.pipeline import Pipeline
-from forebay.kafka.ledger import ChunkEntry, Completion, FileEntry, LedgerView, Origin
+from forebay.kafka.ledger.reader import ChunkEntry, Completion, FileEntry, LedgerView, Origin
 from forebay.model import Identity, OffsetRange, Receipt, SourceFile
 from forebay.verbs.context import Context
 

@@ -242,7 +242,7 @@ def test_an_open_transaction_on_the_ledger_is_said(tmp_path: Path, kafka: Cluste
 
 
 def test_a_ledger_that_is_not_the_known_one_fails(tmp_path: Path, kafka: Cluster) -> None:
-    from forebay.kafka.guard import Guard
+    from forebay.kafka.ledger.guard import Guard
 
     ctx = make(tmp_path, kafka.config)
     topics.ensure(ctx.kafka, ctx.pipeline)

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from forebay.config.pipeline import Pipeline
 from forebay.contracts import Encoded, Serializer, Settings
 from forebay.errors import CorruptFileError, FatalError, ReconcileError
-from forebay.kafka.records import EncodedChunk
+from forebay.kafka.publish.records import EncodedChunk
 from forebay.model import ChunkPlan, Column, Decision, RuleResult, Severity, Stage, Verdict
 from forebay.support import versions
 from forebay.verbs import _quarantine, encode, work

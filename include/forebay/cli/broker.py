@@ -24,7 +24,7 @@ NodesOption = Annotated[int | None, typer.Option("--nodes", min=1, max=9, help="
 @app.command("start")
 def start(root: ProjectOption = None, home: HomeOption = None, nodes: NodesOption = None, as_json: JsonOption = False) -> None:
     """Start the broker, or find the one that runs; it outlives this command."""
-    from forebay.kafka import broker
+    from forebay.kafka.embedded import broker
 
     with exit_codes(as_json):
         at, cache = _folders(root, home)
@@ -36,7 +36,7 @@ def start(root: ProjectOption = None, home: HomeOption = None, nodes: NodesOptio
 @app.command("stop")
 def stop(root: ProjectOption = None, home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Stop the broker; its data stays for the next start."""
-    from forebay.kafka import broker
+    from forebay.kafka.embedded import broker
 
     with exit_codes(as_json):
         at, _ = _folders(root, home)
@@ -49,7 +49,7 @@ def stop(root: ProjectOption = None, home: HomeOption = None, as_json: JsonOptio
 @app.command("status")
 def status(root: ProjectOption = None, home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Say whether the broker runs, and where."""
-    from forebay.kafka import broker
+    from forebay.kafka.embedded import broker
 
     with exit_codes(as_json):
         at, _ = _folders(root, home)
@@ -61,7 +61,7 @@ def status(root: ProjectOption = None, home: HomeOption = None, as_json: JsonOpt
 @app.command("env")
 def env(root: ProjectOption = None, home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Print what a shell needs to talk to the broker: `eval "$(forebay broker env)"`."""
-    from forebay.kafka import broker
+    from forebay.kafka.embedded import broker
 
     with exit_codes(as_json):
         at, _ = _folders(root, home)
@@ -75,7 +75,7 @@ def env(root: ProjectOption = None, home: HomeOption = None, as_json: JsonOption
 @app.command("train")
 def train(root: ProjectOption = None, home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Halve every later start: write the JVM's AOT cache once (some 10 s, 60 MB)."""
-    from forebay.kafka import broker
+    from forebay.kafka.embedded import broker
 
     with exit_codes(as_json):
         _, cache = _folders(root, home)

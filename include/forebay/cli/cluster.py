@@ -67,7 +67,7 @@ def _default_kafka(found: Project) -> dict[str, Any]:
     given = EnvironmentConnections().kafka(None)
     if given is not None:
         return given
-    from forebay.kafka import broker
+    from forebay.kafka.embedded import broker
 
     return {"bootstrap.servers": broker.found(found.broker)}
 

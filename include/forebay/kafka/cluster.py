@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from forebay.errors import TopicMissingError
-from forebay.kafka import _quorum, client
-from forebay.kafka._quorum import Quorum
+from forebay.kafka import client, quorum
+from forebay.kafka.quorum import Quorum
 from forebay.model import Json, OffsetRange
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def describe(config: client.Config, topics: Iterable[str] | None = None) -> Clus
 
 def _ask_quorum(config: client.Config) -> Quorum | None:
     plain = str(config.get("security.protocol", "plaintext")).lower() == "plaintext"
-    return _quorum.describe(str(config.get("bootstrap.servers", ""))) if plain else None
+    return quorum.describe(str(config.get("bootstrap.servers", ""))) if plain else None
 
 
 def _topic(metadata: Any) -> TopicView:

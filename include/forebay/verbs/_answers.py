@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from forebay.errors import FatalError
 from forebay.index import answers
-from forebay.kafka.ledger import FileEntry
+from forebay.kafka.ledger.reader import FileEntry
 from forebay.model import Answer, Decision, FileRun, Question
 from forebay.verbs.context import Context
 from forebay.verbs.discover import open_ledger

@@ -13,7 +13,7 @@ from forebay.config.pipeline import Pipeline
 from forebay.contracts import Connections, Source
 
 if TYPE_CHECKING:
-    from forebay.kafka.guard import Keep
+    from forebay.kafka.ledger.guard import Keep
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Context:
         given = self.connections.kafka(self.pipeline.publish.connection)
         if given is not None:
             return given
-        from forebay.kafka import broker
+        from forebay.kafka.embedded import broker
 
         home = self.project.broker
         return {"bootstrap.servers": broker.ensure(home, self.project.cache) if self.starts else broker.found(home)}
@@ -49,7 +49,7 @@ class Context:
     @cached_property
     def keep(self) -> Keep:
         """Where the ledger's local copy and memory lie."""
-        from forebay.kafka.guard import Keep
+        from forebay.kafka.ledger.guard import Keep
 
         given = self.connections.kafka(self.pipeline.publish.connection)
         return Keep.of(self.project.home, str(given.get("bootstrap.servers") or "") if given is not None else None, self.project.root)

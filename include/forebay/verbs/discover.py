@@ -47,8 +47,8 @@ def discover(
     """
     look = _look(ctx, window)
     seen: list[FileRun] = [_run(ctx, window, run_id, file, Sight(Fate.IGNORED, "the marker")) for file in look.markers]
-    with open_ledger(ctx) if published is None else nullcontext(published) as ledger:
-        known = Known(ledger)
+    with open_ledger(ctx) if published is None else nullcontext(published) as entries:
+        known = Known(entries)
         contract = Contract.of(ctx, look, known, now())
         sizes = Counter(file.size for file in look.files)
         first: dict[str, str] = {}
@@ -61,7 +61,7 @@ def discover(
                     raise
                 unknown = _run(ctx, window, run_id, file, Sight(Fate.INCOMPLETE, "its bytes could not be looked at"))
                 seen.append(failed(unknown, error))
-        _index_left(ctx, ledger, seen)
+        _index_left(ctx, entries, seen)
     files = tuple(sorted(seen, key=lambda run: run.file.uri))
     for run in files:
         events.emit(events.FILE_SEEN, uri=run.file.uri, fate=run.fate.value, reason=run.reason)
@@ -69,11 +69,11 @@ def discover(
     return Plan(run_id, ctx.pipeline.pipeline, window, files, _note(look, contract, window), ready)
 
 
-def _index_left(ctx: Context, ledger: Published, seen: list[FileRun]) -> None:
+def _index_left(ctx: Context, known: Published, seen: list[FileRun]) -> None:
     """What stays half published is visible: its records can be traced."""
     for run in seen:
         for one in run.left:
-            receipts = ledger.receipts(one.fingerprint, one.generation)
+            receipts = known.receipts(one.fingerprint, one.generation)
             projection.project_receipts(ctx.project.index, run.pipeline, run.file.uri, one.run_id, receipts)
 
 
@@ -84,12 +84,13 @@ def open_ledger(ctx: Context) -> Iterator[Published]:
     A transaction that a killed process left open is not waited for: what it hides is at worst looked at again, and publishing asks the
     ledger itself, behind its barrier. Raises what reading it raises, and `PreflightError` when it is another project's.
     """
-    from forebay.kafka import ledger, owner
+    from forebay.kafka.ledger import owner
+    from forebay.kafka.ledger import reader as ledger_reader
 
     try:
-        reader = ledger.LedgerReader(ctx.kafka, ctx.pipeline, keep=ctx.keep)
+        reader = ledger_reader.LedgerReader(ctx.kafka, ctx.pipeline, keep=ctx.keep)
     except TopicMissingError:
-        yield ledger.LedgerView(ctx.pipeline.pipeline, ctx.pipeline.publish.ledger_partitions)
+        yield ledger_reader.LedgerView(ctx.pipeline.pipeline, ctx.pipeline.publish.ledger_partitions)
         return
     try:
         reader.read_to(reader.watermarks(), OPEN_TRANSACTION)

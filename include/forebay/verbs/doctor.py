@@ -6,8 +6,8 @@ import shutil
 from pathlib import Path
 
 from forebay.errors import BrokerUnavailableError
-from forebay.kafka import checkup
-from forebay.kafka.checkup import Finding, Level
+from forebay.kafka.doctor import checks
+from forebay.kafka.doctor.checks import Finding, Level
 from forebay.support.folders import OTHERS, size_of
 from forebay.verbs.context import Context
 
@@ -23,7 +23,7 @@ def doctor(ctx: Context) -> tuple[Finding, ...]:
         config = ctx.kafka
     except BrokerUnavailableError as error:
         return (*here, Finding(Level.FAIL, "connection", error.message, unreachable=True))
-    return (*here, *checkup.check(config, ctx.pipeline, ctx.keep))
+    return (*here, *checks.check(config, ctx.pipeline, ctx.keep))
 
 
 def _room(home: Path) -> Finding:

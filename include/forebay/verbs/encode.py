@@ -11,7 +11,7 @@ from forebay import __version__, registry
 from forebay.config.pipeline import FormatSection, Pipeline, Typed
 from forebay.contracts import Settings
 from forebay.errors import FatalError
-from forebay.kafka.records import EncodedChunk, Header, Quarantined, Records
+from forebay.kafka.publish.records import EncodedChunk, Header, Quarantined, Records
 from forebay.model import ChunkPlan, Decision, Stage, Verdict
 from forebay.support.sql import parquet
 from forebay.support.versions import RECORDS, libraries

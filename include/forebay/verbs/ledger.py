@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forebay.errors import ReconcileError
-from forebay.kafka import backup, ledger, owner, reader, topics
-from forebay.kafka.ledger import FileEntry
+from forebay.kafka import reader, topics
+from forebay.kafka.ledger import backup, owner
+from forebay.kafka.ledger import reader as ledger_reader
+from forebay.kafka.ledger.reader import FileEntry
 from forebay.model import Json
 from forebay.verbs.context import Context
 
 if TYPE_CHECKING:
-    from forebay.kafka.ledger import View
+    from forebay.kafka.ledger.reader import View
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ def restore(ctx: Context, source: Path) -> backup.Restored:
 
 def accept(ctx: Context, reason: str) -> str | None:
     """Go on with the ledger topic as it is; returns its id, None when there is none and a new one may begin."""
-    return ledger.accept(ctx.kafka, ctx.pipeline, ctx.keep, reason)
+    return ledger_reader.accept(ctx.kafka, ctx.pipeline, ctx.keep, reason)
 
 
 def take(ctx: Context, who: str, reason: str) -> str | None:
@@ -60,7 +62,7 @@ def take(ctx: Context, who: str, reason: str) -> str | None:
 
 def opened(ctx: Context) -> AbstractContextManager[View]:
     """The whole ledger of the pipeline, read by its local copy."""
-    return ledger.opened(ctx.kafka, ctx.pipeline, ctx.keep)
+    return ledger_reader.opened(ctx.kafka, ctx.pipeline, ctx.keep)
 
 
 def unfinished(view: View) -> Iterator[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""publish: the file's accepted rows become records, the others quarantine records, chunk by chunk in transactions (kafka/protocol.py)."""
+"""publish: the file's accepted rows become records, the others quarantine records, chunk by chunk in transactions (kafka/publish/protocol.py)."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Any
 from forebay import __version__, events
 from forebay.errors import FatalError
 from forebay.index import projection
-from forebay.kafka import owner, topics
-from forebay.kafka.ledger import Completion, Origin
-from forebay.kafka.publisher import PublishJob, publish_file
-from forebay.kafka.records import Headers
+from forebay.kafka import topics
+from forebay.kafka.ledger import owner
+from forebay.kafka.ledger.reader import Completion, Origin
+from forebay.kafka.publish.publisher import PublishJob, publish_file
+from forebay.kafka.publish.records import Headers
 from forebay.model import Decision, FileRun, Identity, OffsetRange, Receipt, Stage, Status, Verdict
 from forebay.verbs._pins import schema_hash
 from forebay.verbs._times import refuse_times

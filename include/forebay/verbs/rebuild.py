@@ -9,8 +9,8 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from forebay.index import projection
-from forebay.kafka import owner
-from forebay.kafka.ledger import FileEntry
+from forebay.kafka.ledger import owner
+from forebay.kafka.ledger.reader import FileEntry
 from forebay.model import Decision, Fate, FileRun, Receipt, RunReport, Status, Window
 from forebay.verbs.context import Context
 from forebay.verbs.inspect import work_left
@@ -19,7 +19,7 @@ from forebay.verbs.publish import ranges
 from forebay.verbs.replay import merged
 
 if TYPE_CHECKING:
-    from forebay.kafka.ledger import View
+    from forebay.kafka.ledger.reader import View
 
 BATCH = 500
 """Files projected in one transaction of the index."""

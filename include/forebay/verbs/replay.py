@@ -1,6 +1,6 @@
 """replay: repaired rows of a file's quarantine, published under the same key and partitioner, each at most once, for ever.
 
-A replay is published as a content of its own (`kafka/protocol.py`: data, ledger record and completion record in one transaction). What makes it
+A replay is published as a content of its own (`kafka/publish/protocol.py`: data, ledger record and completion record in one transaction). What makes it
 exactly once *row by row* is the ledger: each completion record names the origin and its rows (`model.Replay`), and
 a row that is named there is never published again, from whatever file. Two replays at once cannot both pass: a replay's fingerprint begins
 with the 16 digits of its origin's, so all replays of one content share one lane and one ledger partition, and the ledger is asked once more behind
@@ -23,12 +23,12 @@ from typing import TYPE_CHECKING, Any
 from forebay import __version__, events
 from forebay.errors import ConfigError, ForebayError, LedgerError, ReconcileError, RetryableError
 from forebay.index import projection
-from forebay.kafka import ledger as ledgers
-from forebay.kafka import owner as owners
 from forebay.kafka import reader, topics
-from forebay.kafka.ledger import Completion, FileEntry
-from forebay.kafka.publisher import PublishJob, publish_file
-from forebay.kafka.records import EncodedChunk, Headers
+from forebay.kafka.ledger import owner as owners
+from forebay.kafka.ledger import reader as ledgers
+from forebay.kafka.ledger.reader import Completion, FileEntry
+from forebay.kafka.publish.publisher import PublishJob, publish_file
+from forebay.kafka.publish.records import EncodedChunk, Headers
 from forebay.lineage.openlineage import lineage_run
 from forebay.model import (
     ChunkPlan,

@@ -21,9 +21,10 @@ from typing import Any
 
 from forebay import events
 from forebay.errors import BrokerUnavailableError, ConfigError, ForebayError
-from forebay.kafka import _java, _nodes
-from forebay.kafka._jars import KAFKA_VERSION, locked
-from forebay.kafka._nodes import HOST, Layout
+from forebay.kafka.embedded import java
+from forebay.kafka.embedded import nodes as kraft_nodes
+from forebay.kafka.embedded.jars import KAFKA_VERSION, locked
+from forebay.kafka.embedded.nodes import HOST, Layout
 from forebay.model import Json
 from forebay.support.folders import private
 
@@ -112,10 +113,10 @@ def start(
     with locked(private(home) / "lock"):
         kept = _read(home)
         _check_size(home, kept, nodes)
-        if kept and kept.ready and all(_alive(home, kept)) and all(_nodes.answers(port) for port in kept.layout.ports):
+        if kept and kept.ready and all(_alive(home, kept)) and all(kraft_nodes.answers(port) for port in kept.layout.ports):
             return kept.broker(home, _alive(home, kept))
         layout = _layout(home, kept, nodes or (kept.layout.nodes if kept else 1), users, advertised, extra)
-        _nodes.prepare(home, layout, _java.checkpoint(cache))
+        kraft_nodes.prepare(home, layout, java.checkpoint(cache))
         return _launch(home, cache, _State(layout, _alive(home, kept) if kept else (0,) * layout.nodes))
 
 
@@ -126,7 +127,7 @@ def status(home: Path) -> Broker | None:
     if not kept or not kept.ready:
         return None
     alive = _alive(home, kept)
-    up = [port for port, pid in zip(kept.layout.ports, alive, strict=True) if pid and _nodes.answers(port)]
+    up = [port for port, pid in zip(kept.layout.ports, alive, strict=True) if pid and kraft_nodes.answers(port)]
     return kept.broker(home, alive) if up else None
 
 
@@ -185,12 +186,12 @@ def train(cache: Path) -> Path:
 
     Raises as `start`, and `ForebayError` when the JVM wrote none.
     """
-    kept = _java.aot(cache)
+    kept = java.aot(cache)
     with tempfile.TemporaryDirectory(prefix="forebay-train-") as folder:
         home, written = Path(folder).resolve(), kept.with_name(f"broker-{os.getpid()}.aot")
         layout = _layout(home, None, 1, None, (), None)
-        _nodes.prepare(home, layout, _java.checkpoint(cache))
-        child = _java.spawn(cache, _nodes.folder(home, 1) / "server.properties", _nodes.folder(home, 1) / "log", train=written)
+        kraft_nodes.prepare(home, layout, java.checkpoint(cache))
+        child = java.spawn(cache, kraft_nodes.folder(home, 1) / "server.properties", kraft_nodes.folder(home, 1) / "log", train=written)
         try:
             _children[child.pid] = child
             _await_ready(home, _State(layout, (child.pid,)))
@@ -221,8 +222,8 @@ def _launch(home: Path, cache: Path, state: _State) -> Broker:
 
 
 def _spawn(home: Path, cache: Path, node: int) -> int:
-    at = _nodes.folder(home, node)
-    child = _java.spawn(cache, at / "server.properties", at / "log")
+    at = kraft_nodes.folder(home, node)
+    child = java.spawn(cache, at / "server.properties", at / "log")
     _children[child.pid] = child
     return child.pid
 
@@ -242,12 +243,12 @@ def _layout(
     """The kept layout with its ports where they are still free, or a new one. A cluster of which some nodes run keeps its ports."""
     if kept and any(_alive(home, kept)):
         return kept.layout
-    old = kept.layout if kept else Layout(_java.new_id(), (0,) * nodes, (0,) * nodes)
+    old = kept.layout if kept else Layout(java.new_id(), (0,) * nodes, (0,) * nodes)
     users, extra, advertised = users or old.users, extra or old.extra, advertised or old.advertised
     sasl = (old.sasl or (0,) * nodes) if users else ()
     proxied = (old.proxied or (0,) * nodes) if advertised else ()
     wanted = (*old.ports, *old.controllers, *sasl, *proxied)
-    ports = _nodes.free_ports(wanted)
+    ports = kraft_nodes.free_ports(wanted)
     cut = [ports[i : i + nodes] for i in range(0, len(wanted), nodes)]
     opened, controllers = cut[0], cut[1]
     return Layout(old.cluster_id, opened, controllers, cut[2] if sasl else (), cut[-1] if proxied else (), advertised, users, extra)
@@ -257,7 +258,7 @@ def _await_ready(home: Path, state: _State) -> None:
     """Return when all nodes take part: the controller agrees to create a topic replicated on each of them (it is only asked, not done)."""
     deadline = time.monotonic() + _READY_SECONDS
     for node, port in enumerate(state.layout.ports, 1):
-        while state.pids[node - 1] and not _nodes.answers(port):
+        while state.pids[node - 1] and not kraft_nodes.answers(port):
             _check_time(home, state, deadline)
             time.sleep(0.03)
     admin = _quiet_admin(_addresses(state.layout.ports))
@@ -293,12 +294,12 @@ def _check_time(home: Path, state: _State, deadline: float) -> None:
     dead = [node for node, (pid, lives) in enumerate(zip(state.pids, _alive(home, state), strict=True), 1) if pid and not lives]
     if dead:
         raise ForebayError(
-            f"starting Apache Kafka: node {dead[0]} ended{_code(state.pids[dead[0] - 1])}: {_tail(home, dead[0])} ({_java.WAY_OUT}; its log: "
-            f"`{_nodes.folder(home, dead[0]) / 'log'}`)"
+            f"starting Apache Kafka: node {dead[0]} ended{_code(state.pids[dead[0] - 1])}: {_tail(home, dead[0])} ({java.WAY_OUT}; its log: "
+            f"`{kraft_nodes.folder(home, dead[0]) / 'log'}`)"
         )
     if time.monotonic() > deadline:
         raise ForebayError(
-            f"starting Apache Kafka: not ready after {_READY_SECONDS:.0f} s: {_tail(home, 1)} ({_java.WAY_OUT}; its logs: `{home}/node-*/log`)"
+            f"starting Apache Kafka: not ready after {_READY_SECONDS:.0f} s: {_tail(home, 1)} ({java.WAY_OUT}; its logs: `{home}/node-*/log`)"
         )
 
 
@@ -314,7 +315,7 @@ def _code(pid: int) -> str:
 def _tail(home: Path, node: int) -> str:
     """The last words of a node's log."""
     with suppress(OSError):
-        lines = (_nodes.folder(home, node) / "log").read_text("utf-8", "replace").strip().splitlines()
+        lines = (kraft_nodes.folder(home, node) / "log").read_text("utf-8", "replace").strip().splitlines()
         telling = [line for line in lines if "ERROR" in line or "Exception" in line or "Error" in line]
         return " | ".join((telling or lines)[-2:])[-600:] or "it said nothing"
     return "it said nothing"
@@ -351,7 +352,7 @@ def _alive(home: Path, state: _State) -> tuple[int, ...]:
 
 
 def _is_node(pid: int, home: Path, node: int) -> bool:
-    return bool(pid) and _words(pid)[-1:] == [str(_nodes.folder(home, node) / "server.properties")]
+    return bool(pid) and _words(pid)[-1:] == [str(kraft_nodes.folder(home, node) / "server.properties")]
 
 
 def _words(pid: int) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from forebay.errors import LedgerError
-from forebay.kafka.entries import FILE, TAKEN, VERSION, ChunkEntry, FileEntry, Owner, Record, lane_of
+from forebay.kafka.ledger.entries import FILE, TAKEN, VERSION, ChunkEntry, FileEntry, Owner, Record, lane_of
 from forebay.model import JsonDict, Receipt
 
 NEVER = datetime.min.replace(tzinfo=UTC)

@@ -1,7 +1,7 @@
 """Publishes one file exactly once: the job, and the one function that does it.
 
 One chunk is one transaction of one producer instance. The order of steps is protocol.py's, the calls to Kafka are driver.py's, the
-hot loop is produce.py's, and what was published is read from ledger.py.
+hot loop is sender.py's, and what was published is read by ledger/reader.py.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from forebay.errors import (
     OutOfResourcesError,
     PlanChangedError,
 )
-from forebay.kafka import client, lanes, steps
-from forebay.kafka.driver import Driver
-from forebay.kafka.guard import Keep
-from forebay.kafka.ledger import Completion, Origin, blocked, lane_of
-from forebay.kafka.protocol import Publication
-from forebay.kafka.records import EncodedChunk, Headers
-from forebay.kafka.steps import Outcome, Protections
+from forebay.kafka import client
+from forebay.kafka.ledger.guard import Keep
+from forebay.kafka.ledger.reader import Completion, Origin, blocked, lane_of
+from forebay.kafka.publish import lanes, steps
+from forebay.kafka.publish.driver import Driver
+from forebay.kafka.publish.protocol import Publication
+from forebay.kafka.publish.records import EncodedChunk, Headers
+from forebay.kafka.publish.steps import Outcome, Protections
 from forebay.kafka.topics import DEFAULT_MAX_MESSAGE_BYTES
 from forebay.model import ChunkPlan, Identity, Receipt, SourceFile
 

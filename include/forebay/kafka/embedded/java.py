@@ -10,7 +10,7 @@ import uuid
 from pathlib import Path
 
 from forebay.errors import ForebayError
-from forebay.kafka._jars import KAFKA_VERSION, jars, locked
+from forebay.kafka.embedded.jars import KAFKA_VERSION, jars, locked
 
 WAY_OUT = "set KAFKA_BOOTSTRAP_SERVERS to a broker of your own"
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from forebay.config.pipeline import COMPACTED
 from forebay.errors import NotAuthorizedError
 from forebay.kafka import client, topics
-from forebay.kafka._findings import Finding, Level, Seen
+from forebay.kafka.doctor.findings import Finding, Level, Seen
 
 if TYPE_CHECKING:
     from forebay.config.pipeline import Pipeline

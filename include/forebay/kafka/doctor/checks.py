@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from forebay.errors import ForebayError, NotAuthorizedError, RetryableError
-from forebay.kafka import _check_topics, _check_use, _versions, client
-from forebay.kafka._findings import Finding, Level, Seen
-from forebay.kafka.guard import Keep
+from forebay.kafka import client
+from forebay.kafka.doctor import rights, topic_checks, versions
+from forebay.kafka.doctor.findings import Finding, Level, Seen
+from forebay.kafka.ledger.guard import Keep
 
 if TYPE_CHECKING:
     from forebay.config.pipeline import Pipeline
@@ -27,10 +28,10 @@ def check(config: client.Config, pipeline: Pipeline, keep: Keep) -> tuple[Findin
         return tuple(reached)
     checks: tuple[tuple[str, Callable[[], Iterator[Finding]]], ...] = (
         ("brokers", lambda: _brokers(seen)),
-        ("topics", lambda: _check_topics.check(seen)),
-        ("ledger", lambda: _check_use.ledger(seen)),
-        ("rights", lambda: _check_use.rights(seen)),
-        ("open transactions", lambda: _check_use.open_transactions(seen)),
+        ("topics", lambda: topic_checks.check(seen)),
+        ("ledger", lambda: rights.ledger(seen)),
+        ("rights", lambda: rights.rights(seen)),
+        ("open transactions", lambda: rights.open_transactions(seen)),
     )
     return (*reached, *(finding for name, run in checks for finding in _guarded(name, run)))
 
@@ -54,7 +55,7 @@ def _connection(seen: Seen) -> Iterator[Finding]:
 def _brokers(seen: Seen) -> Iterator[Finding]:
     yield from _rules_of_broker(seen)
     plain = str(seen.config.get("security.protocol", "plaintext")).lower() == "plaintext"
-    level = _versions.metadata_level(str(seen.config.get("bootstrap.servers", ""))) if plain else None
+    level = versions.metadata_level(str(seen.config.get("bootstrap.servers", ""))) if plain else None
     if level is not None:
         yield _age(level)
     elif not seen.broker:
@@ -65,11 +66,11 @@ def _brokers(seen: Seen) -> Iterator[Finding]:
 
 
 def _age(level: int) -> Finding:
-    name = f"Kafka {_versions.release(level)}"
+    name = f"Kafka {versions.release(level)}"
     why = "brokers before 3.6 do not verify late writes of a fenced publisher, and 3.6.0 corrupts them when compressed"
-    if level >= _versions.AT_LEAST_3_7:
+    if level >= versions.AT_LEAST_3_7:
         return Finding(Level.OK, "broker version", f"{name} or newer")
-    if level >= _versions.AT_LEAST_3_6:
+    if level >= versions.AT_LEAST_3_6:
         return Finding(Level.WARN, "broker version", f"{name}, which may be 3.6.0", why, "make sure that it is 3.6.1 or newer")
     return Finding(Level.FAIL, "broker version", f"older than 3.6: {name}", why, "upgrade the brokers to 3.9 or newer")
 

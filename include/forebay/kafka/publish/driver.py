@@ -18,16 +18,17 @@ from typing import TYPE_CHECKING, Any
 
 from forebay import events
 from forebay.errors import BrokerUnavailableError, OutcomeUnknownError, PlanChangedError, ReconcileError
-from forebay.kafka import client, failpoints, failures, lanes, steps
-from forebay.kafka.entries import LANES, quarantine_partition_of
+from forebay.kafka import client, failures
 from forebay.kafka.failures import Action, Failure
-from forebay.kafka.ledger import ChunkEntry, FileEntry, LedgerReader, dump, partition_of
-from forebay.kafka.produce import Ranges, Sender
-from forebay.kafka.records import EncodedChunk
+from forebay.kafka.ledger.entries import LANES, quarantine_partition_of
+from forebay.kafka.ledger.reader import ChunkEntry, FileEntry, LedgerReader, dump, partition_of
+from forebay.kafka.publish import failpoints, lanes, steps
+from forebay.kafka.publish.records import EncodedChunk
+from forebay.kafka.publish.sender import Ranges, Sender
 from forebay.model import Receipt
 
 if TYPE_CHECKING:
-    from forebay.kafka.publisher import PublishJob
+    from forebay.kafka.publish.publisher import PublishJob
 
 PRODUCER: client.Config = {
     "compression.type": "lz4",

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from forebay.kafka import client, topics
-from forebay.kafka.guard import Keep
+from forebay.kafka.ledger.guard import Keep
 from forebay.model import Json
 
 if TYPE_CHECKING:

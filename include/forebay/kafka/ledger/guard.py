@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from forebay.errors import ConfigError, LedgerError
-from forebay.kafka.entries import Owner
+from forebay.kafka.ledger.entries import Owner
 from forebay.model import Json, JsonDict
 from forebay.support import files
 from forebay.support.folders import private

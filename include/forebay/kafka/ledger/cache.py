@@ -16,10 +16,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from forebay.kafka._copy import PACKED, PARTITION, Row, Snapshot, SnapshotLostError, delete, drop
-from forebay.kafka.entries import FILE, TAKEN, ChunkEntry, FileEntry, Owner, Record, key, lane_of
-from forebay.kafka.guard import Tail
-from forebay.kafka.view import NEVER, LedgerView, attempted, owner_of, record_of, refuse_deleted
+from forebay.kafka.ledger.cache_file import PACKED, PARTITION, Row, Snapshot, SnapshotLostError, delete, drop
+from forebay.kafka.ledger.entries import FILE, TAKEN, ChunkEntry, FileEntry, Owner, Record, key, lane_of
+from forebay.kafka.ledger.guard import Tail
+from forebay.kafka.ledger.view import NEVER, LedgerView, attempted, owner_of, record_of, refuse_deleted
 from forebay.model import Receipt
 
 __all__ = ["Snapshot", "SnapshotLostError", "SnapshotView", "delete", "drop", "open_view"]

@@ -16,15 +16,28 @@ from typing import TYPE_CHECKING, Any
 from forebay import events
 from forebay.errors import BrokerUnavailableError, ConfigError, LedgerError, TopicMissingError
 from forebay.kafka import client
-from forebay.kafka.entries import FILE, VERSION, ChunkEntry, Completion, FileEntry, Origin, Owner, Record, dump, key, lane_of, partition_of
-from forebay.kafka.guard import Guard, Keep, Known, Tail, now
-from forebay.kafka.view import LedgerView
+from forebay.kafka.ledger.entries import (
+    FILE,
+    VERSION,
+    ChunkEntry,
+    Completion,
+    FileEntry,
+    Origin,
+    Owner,
+    Record,
+    dump,
+    key,
+    lane_of,
+    partition_of,
+)
+from forebay.kafka.ledger.guard import Guard, Keep, Known, Tail, now
+from forebay.kafka.ledger.view import LedgerView
 
 if TYPE_CHECKING:
     from confluent_kafka import TopicPartition
 
     from forebay.config.pipeline import Pipeline
-    from forebay.kafka.snapshot import SnapshotView
+    from forebay.kafka.ledger.cache import SnapshotView
 
     View = LedgerView | SnapshotView
 
@@ -61,7 +74,7 @@ CONSUMER: client.Config = {
 class LedgerReader:
     """Follows some partitions of a ledger topic; keeps its place, so that asking again costs only what is new.
 
-    With `keep` it begins where the local copy ends (snapshot.py), and refuses a topic that has lost what was seen of it (guard.py).
+    With `keep` it begins where the local copy ends (cache.py), and refuses a topic that has lost what was seen of it (guard.py).
     """
 
     view: View
@@ -86,12 +99,12 @@ class LedgerReader:
 
     def _open(self, copies: int) -> View:
         """The local copy's view; in memory where there is none, or after the last of `copies` was lost."""
-        from forebay.kafka import snapshot
+        from forebay.kafka.ledger import cache
 
         self._copies = copies
         name = self._pipeline.pipeline
         if self._keep and copies:
-            found = snapshot.open_view(self._keep.folder, name, self._topic_id, self._count)
+            found = cache.open_view(self._keep.folder, name, self._topic_id, self._count)
             if found:
                 return found
         return LedgerView(name, self._count, self._topic_id, self._only)
@@ -182,7 +195,7 @@ class LedgerReader:
 
         False when `timeout` seconds were not enough, and then nothing came any more (a long ledger takes its time, an open transaction blocks).
         """
-        from forebay.kafka.snapshot import SnapshotLostError
+        from forebay.kafka.ledger.cache import SnapshotLostError
 
         while True:
             try:
@@ -242,7 +255,7 @@ class LedgerReader:
 
     def _see_again(self, partition: int, offset: int, key: bytes | None) -> None:
         """Hold a record (or, without a key, the partition's end behind it) against those that must still be there."""
-        from forebay.kafka.snapshot import SnapshotLostError
+        from forebay.kafka.ledger.cache import SnapshotLostError
 
         expected = self._expected[partition]
         while expected and offset >= expected[0][0].offset:
@@ -296,10 +309,10 @@ def opened(
 
 def accept(config: client.Config, pipeline: Pipeline, keep: Keep, reason: str) -> str | None:
     """Go on with the pipeline's ledger topic as it is now, or with a new one if there is none (then None), by a person's decision."""
-    from forebay.kafka import snapshot
+    from forebay.kafka.ledger import cache
 
     guard = Guard(keep, pipeline.pipeline)
-    snapshot.drop(keep.folder, pipeline.pipeline)
+    cache.drop(keep.folder, pipeline.pipeline)
     try:
         reader = LedgerReader(config, pipeline)
     except TopicMissingError:

@@ -45,7 +45,7 @@ def describe(bootstrap: str, timeout: float = 3.0) -> Quorum | None:
         try:
             with socket.create_connection((host.strip("[]"), int(port)), timeout) as connection:
                 connection.sendall(_request())
-                return _parse(_Answer(_receive(connection)))
+                return _parse(Answer(receive(connection)))
         except (OSError, ValueError, struct.error, IndexError):
             continue
     return None
@@ -59,7 +59,7 @@ def _request() -> bytes:
     return struct.pack(">i", len(header + body)) + header + body
 
 
-def _receive(connection: socket.socket) -> bytes:
+def receive(connection: socket.socket) -> bytes:
     with connection.makefile("rb") as stream:
         (size,) = struct.unpack(">i", stream.read(4))
         if not 0 < size < _LARGEST_ANSWER:  # not a Kafka listener, or one that expects TLS
@@ -67,7 +67,7 @@ def _receive(connection: socket.socket) -> bytes:
         return stream.read(size)
 
 
-class _Answer:
+class Answer:
     """A cursor over an answer's bytes."""
 
     def __init__(self, data: bytes) -> None:
@@ -103,7 +103,7 @@ class _Answer:
             self.skip(self.varint())
 
 
-def _parse(answer: _Answer) -> Quorum | None:
+def _parse(answer: Answer) -> Quorum | None:
     answer.take(">i")  # correlation
     answer.tags()
     (error,) = answer.take(">h")
@@ -123,7 +123,7 @@ def _parse(answer: _Answer) -> Quorum | None:
     return Quorum(leader, epoch, high, seen(voters), seen(observers))
 
 
-def _replicas(answer: _Answer) -> list[tuple[int, int]]:
+def _replicas(answer: Answer) -> list[tuple[int, int]]:
     found = []
     for _ in range(answer.varint() - 1):
         node, log_end, _fetched, _caught_up = answer.take(">iqqq")

@@ -1,6 +1,6 @@
 """How old a broker is, asked by Kafka's own protocol (ApiVersions, KIP-584), because librdkafka does not pass the answer on.
 
-A broker does not tell its version. It tells the highest `metadata.version` it knows, and each release raised that. Plaintext only, as in _quorum.py.
+A broker does not tell its version. It tells the highest `metadata.version` it knows, and each release raised that. Plaintext only, as in quorum.py.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import socket
 import struct
 
-from forebay.kafka._quorum import _Answer, _receive
+from forebay.kafka.quorum import Answer, receive
 
 _API_VERSIONS, _VERSION = 18, 3
 _CORRELATION = 1
@@ -24,7 +24,7 @@ def metadata_level(bootstrap: str, timeout: float = 3.0) -> int | None:
         try:
             with socket.create_connection((host.strip("[]"), int(port)), timeout) as connection:
                 connection.sendall(_request())
-                return _level(_Answer(_receive(connection)))
+                return _level(Answer(receive(connection)))
         except (OSError, ValueError, struct.error, IndexError):
             continue
     return None
@@ -42,7 +42,7 @@ def _request() -> bytes:
     return struct.pack(">i", len(body)) + body
 
 
-def _level(answer: _Answer) -> int:
+def _level(answer: Answer) -> int:
     answer.take(">i")  # correlation; this answer's header has no tags, whatever its version
     (error,) = answer.take(">h")
     if error:
@@ -59,7 +59,7 @@ def _level(answer: _Answer) -> int:
     return 0
 
 
-def _supported(answer: _Answer) -> int:
+def _supported(answer: Answer) -> int:
     level = 0
     for _ in range(answer.varint() - 1):
         name = answer.text()

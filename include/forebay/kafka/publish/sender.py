@@ -2,7 +2,7 @@
 
 Measured on the bare call (tests of speed, docs/benchmarks.md): a callback per record costs a third, headers more than half. So callbacks go to
 the first and last record of each partition only, and each profile of headers has a loop of its own. Records without headers and times go by the
-thousand where librdkafka can be asked for it (_batch.py).
+thousand where librdkafka can be asked for it (batch.py).
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from forebay.kafka import _batch, failpoints, failures
+from forebay.kafka import failures
 from forebay.kafka.failures import Action, Failure
-from forebay.kafka.records import Header, Headers, Quarantined, Records, numbers
+from forebay.kafka.publish import batch, failpoints
+from forebay.kafka.publish.records import Header, Headers, Quarantined, Records, numbers
 from forebay.model import OffsetRange
 
 if TYPE_CHECKING:
@@ -68,16 +69,16 @@ class Sender:
         self._patience = patience
         self.failure: Failure | None = None
         self.acknowledged = 0  # good delivery reports of marked records
-        self._lent: list[_batch.BatchTopic] = []
+        self._lent: list[batch.BatchTopic] = []
 
     def records(self, topic: str, records: Records, headers: Headers, chunk: int) -> Ranges:
         """Produce a chunk's records in order. Raises `KafkaException`, and `BufferError` when there was no room for too long."""
         partitions = numbers(records.partitions)
         if headers.profile == "none":
-            with _batch.opened(self._producer, topic, records, partitions) as batch:
-                if batch is not None:
-                    self._lent.append(batch)
-                    return self._in_order(topic, records, headers, chunk, _batch.SLICE, partial(self._send_batch, batch))
+            with batch.opened(self._producer, topic, records, partitions) as lent:
+                if lent is not None:
+                    self._lent.append(lent)
+                    return self._in_order(topic, records, headers, chunk, batch.SLICE, partial(self._send_batch, lent))
         loop = self._loop_for(records, headers)
 
         def send(start: int, stop: int) -> None:
@@ -129,11 +130,11 @@ class Sender:
             return self._send_headed
         return self._send if records.timestamps is None else self._send_timed
 
-    def _send_batch(self, batch: _batch.BatchTopic, start: int, stop: int) -> None:
+    def _send_batch(self, lent: batch.BatchTopic, start: int, stop: int) -> None:
         """Records `start` to `stop`, waiting for room in the client's queue. Raises `BufferError` when there is none for too long."""
         deadline = time.monotonic() + self._patience
         while start < stop:
-            taken = batch.send(start, stop)
+            taken = lent.send(start, stop)
             start += taken
             if taken:
                 deadline = time.monotonic() + self._patience

@@ -1,6 +1,6 @@
 """The publish protocol without any IO: which step comes next, given what the last one brought.
 
-`Publication` is a state machine. It asks for one `Effect` at a time; whoever drives it (the librdkafka driver in publisher.py, or a
+`Publication` is a state machine. It asks for one `Effect` at a time; whoever drives it (driver.py with librdkafka, or a
 simulation) carries the effect out and answers with one `Event`. There is no clock, network, thread or randomness in here: the time comes
 with each event, the jitter with the task. So the same machine can be run through any history, and gives the same answers to the same history.
 
@@ -22,7 +22,7 @@ from typing import Any
 
 from forebay.errors import DeliveryError
 from forebay.kafka.failures import Action, Failure
-from forebay.kafka.steps import (
+from forebay.kafka.publish.steps import (
     Abort,
     AskWatermark,
     Begin,

@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING
 
 from forebay import __version__, events
 from forebay.errors import PreflightError
-from forebay.kafka import backup, client
-from forebay.kafka.entries import LANES, TAKEN, Completion, FileEntry, Origin, Owner, dump, partition_of
-from forebay.kafka.guard import Guard, Keep
-from forebay.kafka.ledger import opened
+from forebay.kafka import client
+from forebay.kafka.ledger import backup
+from forebay.kafka.ledger.entries import LANES, TAKEN, Completion, FileEntry, Origin, Owner, dump, partition_of
+from forebay.kafka.ledger.guard import Guard, Keep
+from forebay.kafka.ledger.reader import opened
 from forebay.model import Identity, SourceFile
 
 if TYPE_CHECKING:
     from forebay.config.pipeline import Pipeline
-    from forebay.kafka.ledger import View
+    from forebay.kafka.ledger.reader import View
 
 _FINGERPRINT = hashlib.sha256(TAKEN.encode()).hexdigest()
 

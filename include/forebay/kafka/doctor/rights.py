@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from forebay.errors import LedgerError, PreflightError
-from forebay.kafka import client, owner, topics
-from forebay.kafka._findings import CALL, Finding, Level, Seen
-from forebay.kafka.guard import Guard
-from forebay.kafka.ledger import LedgerReader
+from forebay.kafka import client, topics
+from forebay.kafka.doctor.findings import CALL, Finding, Level, Seen
+from forebay.kafka.ledger import owner
+from forebay.kafka.ledger.guard import Guard
+from forebay.kafka.ledger.reader import LedgerReader
 
 LAG = 2.0  # seconds that a commit's markers may take
 

@@ -1,4 +1,4 @@
-"""The SQLite file of a ledger's local copy (snapshot.py).
+"""The SQLite file of a ledger's local copy (cache.py).
 
 The values lie packed in blocks of some dozens, which is ten times cheaper than each by itself. The indices are made once the first reader has come
 to the end. File names are never used twice: SQLite's log of an old file must not be taken for a new one's. They name the machine, because SQLite's
@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from forebay.errors import BrokerUnavailableError
-from forebay.kafka.entries import FILE, key
-from forebay.kafka.guard import Tail
+from forebay.kafka.ledger.entries import FILE, key
+from forebay.kafka.ledger.guard import Tail
 from forebay.support.folders import private
 
 LAYOUT = 2

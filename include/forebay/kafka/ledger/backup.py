@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from forebay.errors import ConfigError, CorruptFileError, LedgerError
 from forebay.kafka import client, topics
-from forebay.kafka.guard import Keep, now
-from forebay.kafka.ledger import READ_TIMEOUT, LedgerReader, accept, blocked
+from forebay.kafka.ledger.guard import Keep, now
+from forebay.kafka.ledger.reader import READ_TIMEOUT, LedgerReader, accept, blocked
 from forebay.model import JsonDict
 from forebay.support import files
 

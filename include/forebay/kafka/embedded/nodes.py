@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from forebay.errors import ForebayError
-from forebay.kafka._java import new_id
+from forebay.kafka.embedded.java import new_id
 from forebay.model import Json
 from forebay.support.folders import private
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-    from forebay.kafka.records import Records
+    from forebay.kafka.publish.records import Records
 
 TESTED = "2.16."  # of confluent-kafka; another one may keep its handle elsewhere
 SLICE = 4_000  # records described at a time: their descriptions fit a core's cache
@@ -209,7 +209,7 @@ def _tried(library: Any) -> bool:
     from confluent_kafka import Producer
 
     from forebay.kafka.client import _Log
-    from forebay.kafka.records import Records
+    from forebay.kafka.publish.records import Records
 
     name = f"forebay-trial-{os.getpid()}"
     settings = {"bootstrap.servers": "127.0.0.1:1", "client.id": name, "message.max.bytes": 1000, "log.connection.close": False}

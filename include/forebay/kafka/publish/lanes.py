@@ -1,6 +1,6 @@
 """Who may publish in a lane: one file of this process at a time, and nobody of an earlier version any more.
 
-Which lane a file has is a constant of the protocol (entries.py): two attempts at it meet in one transactional.id, and the newer fences the older.
+Which lane a file has is a constant of the protocol (ledger/entries.py): two attempts at it meet in one transactional.id, and the newer fences the older.
 Versions before that took the lane from `publish.lanes`; a publisher of theirs that stands still would not be fenced by our ids, and could commit
 what we have published meanwhile. So their ids are fenced too: all 64 of a pipeline, once for each ledger topic that a home has to do with, and again
 for a file that such a version began. It costs a quarter of a second. Whom a version of theirs *begins* later is not fenced by it: no two versions of

@@ -1,0 +1,1 @@
+"""Chunks of rows become records, a transaction each."""
