@@ -68,7 +68,7 @@ sim: setup ## a million simulated histories of the publish protocol (about an ho
 	@$(BIN)/python tools/sim.py --seeds 0:1000000 --jobs $$(nproc 2>/dev/null || echo 2)
 
 chaos: setup ## more than a thousand kills, and broken brokers; writes docs/trials.md (about an hour and a half; FAULTS='kill-*' for some)
-	@$(BIN)/python -m tests.chaos.runner --trials 9 --faults $(if $(FAULTS),$(FAULTS),'*' '!kill-*' '!run-kill-*') $(if $(FAULTS),,--no-report)
+	@$(BIN)/python -m tests.chaos.runner --trials 9 --faults $(if $(FAULTS),$(FAULTS),'*' '!kill-*' '!run-kill-*')
 	@$(if $(FAULTS),true,$(BIN)/python -m tests.chaos.runner --trials 40 --faults 'kill-*' 'run-kill-*')
 
 lock: ## compile requirements*.in into pinned requirements with hashes

@@ -12,10 +12,12 @@ from random import Random
 from typing import Any
 
 from forebay.kafka.embedded import broker
+from forebay.kafka.ledger.entries import lane_of
 from tests.chaos.faults import Run, fault
 from tests.chaos.faults_network import ends
 from tests.chaos.lab import File, Lab, Unmet, wait_for
-from tests.chaos.reassign import elect, reassign
+from tests.chaos.reassign import coordinator, elect, reassign
+from tests.guarantees.worker import make_pipeline
 from tests.support.kafka import CACHE
 
 CHUNKS = 6
@@ -32,13 +34,9 @@ def _leader(lab: Lab, topic: str, partition: int = 0) -> int:
 
 
 def _coordinator(lab: Lab, file: File) -> int:
-    """The node that coordinates the file's lane: the leader of its partition of `__transaction_state` (Java's hash of the id, modulo 3)."""
-    lane = int(file.want.fingerprint[:8], 16) % 2
-    number = 0
-    for char in f"forebay.{lab.now.name}.{lane}":
-        number = (31 * number + ord(char)) & 0xFFFFFFFF
-    count = len(lab.admin.list_topics("__transaction_state", timeout=20).topics["__transaction_state"].partitions)
-    return _leader(lab, "__transaction_state", (number & 0x7FFFFFFF) % count)
+    """The node that coordinates the transactions of the file's lane, as the cluster says."""
+    pipeline = make_pipeline(lab.now.name)
+    return coordinator(lab.cluster.bootstrap, pipeline.transactional_id(lane_of(file.want.fingerprint)))
 
 
 def _bring_back(lab: Lab, node: int) -> None:

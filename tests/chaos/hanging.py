@@ -14,11 +14,11 @@ from typing import Any
 PRODUCE, WRITE_TXN_MARKERS = 0, 27
 
 
-def _text(text: str) -> bytes:
-    return struct.pack(">h", len(text)) + text.encode()
+def text(words: str) -> bytes:
+    return struct.pack(">h", len(words)) + words.encode()
 
 
-def _ask(address: str, key: int, version: int, header: bytes, body: bytes) -> bytes:
+def ask(address: str, key: int, version: int, header: bytes, body: bytes) -> bytes:
     """One request on a connection of its own; the answer without its length and correlation id."""
     request = struct.pack(">hhi", key, version, 1) + header + body
     host, port = address.split(":")
@@ -49,9 +49,9 @@ def _batch(producer: int, epoch: int, key: bytes, value: bytes) -> bytes:
 def leave(address: str, topic: str, partition: int, producer: int, epoch: int = 0) -> int:
     """Write a transactional record of that producer id to the partition; its transaction is never ended. The error code of the answer."""
     batch = _batch(producer, epoch, b"hanging", b"{}")
-    body = _text("hanging") + struct.pack(">hi", -1, 10_000) + struct.pack(">i", 1) + _text(topic)
+    body = text("hanging") + struct.pack(">hi", -1, 10_000) + struct.pack(">i", 1) + text(topic)
     body += struct.pack(">ii", 1, partition) + struct.pack(">i", len(batch)) + batch
-    answer = _ask(address, PRODUCE, 3, _text("chaos"), body)
+    answer = ask(address, PRODUCE, 3, text("chaos"), body)
     return int(struct.unpack_from(">h", answer, 4 + 2 + len(topic) + 4 + 4)[0])
 
 
@@ -60,7 +60,7 @@ def end(address: str, topic: str, partition: int, producer: int, epoch: int = 0)
     name = bytes([len(topic) + 1]) + topic.encode()
     topics = bytes([2]) + name + bytes([2]) + struct.pack(">i", partition) + b"\0"
     marker = struct.pack(">qhB", producer, epoch, 0) + topics + struct.pack(">i", 0) + b"\0"
-    _ask(address, WRITE_TXN_MARKERS, 1, _text("chaos") + b"\0", bytes([2]) + marker + b"\0")
+    ask(address, WRITE_TXN_MARKERS, 1, text("chaos") + b"\0", bytes([2]) + marker + b"\0")
 
 
 def verification(admin: Any, on: bool) -> None:

@@ -1,12 +1,15 @@
-"""Moves the leaders of partitions without restarting anybody: one request of Kafka's protocol, for which confluent_kafka has no call."""
+"""Moves the leaders of partitions without restarting anybody, and asks who coordinates: requests of Kafka's protocol for which confluent_kafka has no call."""
 
 from __future__ import annotations
 
 import socket
 import struct
+import time
 from typing import Any
 
-ALTER_PARTITION_REASSIGNMENTS = 45
+from tests.chaos.hanging import ask, text
+
+FIND_COORDINATOR, ALTER_PARTITION_REASSIGNMENTS = 10, 45
 
 
 def _compact(text: str) -> bytes:
@@ -33,3 +36,15 @@ def elect(admin: Any, topics: list[tuple[str, int]]) -> None:
     from confluent_kafka import ElectionType, TopicPartition
 
     admin.elect_leaders(ElectionType.PREFERRED, [TopicPartition(t, p) for t, p in topics]).result()
+
+
+def coordinator(bootstrap: str, transactional_id: str) -> int:
+    """The node that coordinates this id's transactions (FindCoordinator, version 1). Raises `TimeoutError` when no node is told within 20 s."""
+    address, deadline = bootstrap.split(",", maxsplit=1)[0], time.monotonic() + 20
+    while time.monotonic() < deadline:
+        answer = ask(address, FIND_COORDINATOR, 1, text("chaos"), text(transactional_id) + b"\1")
+        error, words = struct.unpack_from(">hh", answer, 4)  # behind the throttle time
+        if not error:
+            return int(struct.unpack_from(">i", answer, 8 + max(0, words))[0])
+        time.sleep(0.1)
+    raise TimeoutError(f"no coordinator of {transactional_id} is told, error {error}")

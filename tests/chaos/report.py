@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from tests.chaos import kept
 from tests.chaos.elsewhere import ELSEWHERE, NOT_HAD
 from tests.chaos.faults import FAULTS
+from tests.chaos.kept import Line
 from tests.chaos.matrix import MATRIX, rows
 
 PAGE = Path(__file__).parents[2] / "docs" / "trials.md"
-Line = dict[str, Any]
 
 
 @cache
@@ -39,13 +40,13 @@ def _commit() -> str:
 
 
 def write(files: list[Path]) -> None:
-    """Write docs/trials.md anew, from all of these files of JSON lines."""
-    trials = [json.loads(line) for lines in files if lines.exists() for line in lines.read_text().splitlines()]
-    PAGE.write_text(page([t for t in trials if t["fault"] in FAULTS]))
+    """Write docs/trials.md anew, from the campaigns that are kept and all of these files of JSON lines."""
+    PAGE.write_text(page(kept.lines(files), kept.earlier_campaigns()))
 
 
-def page(trials: list[Line]) -> str:
-    """The page as Markdown."""
+def page(trials: list[Line], earlier: Iterable[tuple[str, ...]] = ()) -> str:
+    """The page as Markdown. `earlier`: rows of the table of campaigns whose trials are known as sums only."""
+    trials = [t for t in trials if t["fault"] in FAULTS]
     real, controls = [t for t in trials if not t["control"]], [t for t in trials if t["control"]]
     parts = [
         HEAD,
@@ -67,9 +68,9 @@ def page(trials: list[Line]) -> str:
         ROWS,
         _matrix(real),
         "## Rows of the fault matrix tried elsewhere\n",
-        _table(("row", "what", "test"), ELSEWHERE),
+        _table(("row", "what", "test"), sorted(ELSEWHERE, key=lambda line: rows(line[0])[0])),
     ]
-    parts += ["## Not had\n", _table(("row", "what", "why, and what was tried"), NOT_HAD), "## Campaigns\n", _campaigns(trials)]
+    parts += ["## Not had\n", _table(("row", "what", "why, and what was tried"), NOT_HAD), "## Campaigns\n", _campaigns(trials, earlier)]
     return "\n".join(parts)
 
 
@@ -158,7 +159,7 @@ def _figures(real: list[Line], controls: list[Line], kills: list[Line]) -> list[
         ),
         ("unmet", str(sum(bool(t["unmet"]) for t in real))),
         ("controls found out", f"{sum(t['good'] for t in controls)} of {len(controls)}"),
-        ("versions", "; ".join(sorted({t["versions"] for t in real + controls}))),
+        ("versions", "; ".join(sorted({v for t in real + controls for v in t["versions"].split("; ")}))),
     ]
 
 
@@ -199,7 +200,7 @@ def _not_run(trials: list[Line]) -> str:
 def _controls(trials: list[Line]) -> str:
     rows = []
     for name, of_fault in sorted(_grouped(trials).items()):
-        names = Counter(n for t in of_fault for n in {a["name"] for a in t["anomalies"]})
+        names = Counter(n for t in of_fault for n in sorted({a["name"] for a in t["anomalies"]}))
         seen = ", ".join(f"{n} ({times})" for n, times in names.most_common())
         rows.append((FAULTS[name].row, f"`{name}`", FAULTS[name].what, f"{sum(t['good'] for t in of_fault)} of {len(of_fault)}", seen))
     return _table(("row", "control", "what", "found out", "anomalies (trials)"), rows)
@@ -217,13 +218,19 @@ def _short(trial: Line) -> str:
     return text[:300].replace("|", "\\|")
 
 
-def _campaigns(trials: list[Line]) -> str:
-    rows = []
+CAMPAIGNS = """\
+A trial's seed is `CAMPAIGN:FAULT:NUMBER`, numbers from 0. Run one again: `python -m tests.chaos.runner --replay SEED`. The trials are kept in `tests/chaos/campaigns/`,
+line by line; those of the first {earlier} campaigns as sums, for their lines are lost.
+"""
+
+
+def _campaigns(trials: list[Line], earlier: Iterable[tuple[str, ...]]) -> str:
+    rows = [(f"`{seed}`", *rest) for seed, *rest in earlier]
+    head, trials = CAMPAIGNS.format(earlier=len(rows)), [t for t in trials if not t.get("summed")]
     for seed, times in Counter(t["seed"].split(":")[0] for t in trials).items():
         own = [t for t in trials if t["seed"].split(":")[0] == seed]
         rows.append((f"`{seed}`", own[0]["began"], str(times), f"{sum(t['seconds'] for t in own) / 60:.0f} min"))
-    again = "A trial's seed is `CAMPAIGN:FAULT:NUMBER`, numbers from 0. Run one again: `python -m tests.chaos.runner --replay SEED`.\n"
-    return again + "\n" + _table(("campaign's seed", "began", "trials", "took"), rows)
+    return head + "\n" + _table(("campaign's seed", "began", "trials", "took"), rows)
 
 
 def _table(head: tuple[str, ...], rows: Any) -> str:

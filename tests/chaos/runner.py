@@ -4,7 +4,9 @@
     python -m tests.chaos.runner --faults 'kill-*' --minutes 60   these for an hour, in turn
     python -m tests.chaos.runner --faults '*' '!kill-*'           all but these
     python -m tests.chaos.runner --replay 'S:kill-after-flush:17' one trial again
-    python -m tests.chaos.runner --report --lines A B             docs/trials.md from these campaigns
+    python -m tests.chaos.runner --report                         docs/trials.md from the campaigns that are kept
+
+What the page is to tell of is written to tests/chaos/campaigns/, and committed with it; with `--no-report` and `--replay`, to .cache/chaos/.
 
 A trial's seed is `CAMPAIGN:FAULT:NUMBER`: it fixes the file's shape, the chunk and the moment as far as a moment can be fixed. Exit code 1 when
 a guarantee was violated, a trial did not go as the fault matrix says, or a control was not found out.
@@ -23,14 +25,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from random import Random
 
-from tests.chaos import faults_cluster, faults_network, faults_run, report
+from tests.chaos import faults_cluster, faults_network, faults_run, kept, report
 from tests.chaos.checker import Anomaly
 from tests.chaos.faults import FAULTS, Fault
 from tests.chaos.lab import Lab, Unmet, laboratory
 
 assert faults_cluster and faults_network and faults_run  # they register their faults
 BATCH = 20  # trials that share topics
-LINES = Path(__file__).parents[2] / ".cache" / "chaos" / "trials.jsonl"
+NOT_KEPT = Path(__file__).parents[2] / ".cache" / "chaos" / "trials.jsonl"
 
 
 @dataclass
@@ -172,9 +174,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=600.0, help="stop after that many, for each size of cluster")
     parser.add_argument("--seed", default="", help="of the campaign; default: the time")
     parser.add_argument("--replay", nargs="*", default=[], help="seeds of trials to run again")
-    parser.add_argument(
-        "--lines", type=Path, nargs="+", default=[LINES], help="files of JSON lines: the first is added to, the report reads all"
-    )
+    parser.add_argument("--lines", type=Path, nargs="+", help="files of JSON lines: the first is added to, the report reads all")
     parser.add_argument("--report", action="store_true", help="only write docs/trials.md")
     parser.add_argument("--no-report", action="store_true", help="do not write docs/trials.md")
     return parser.parse_args(argv)
@@ -183,15 +183,16 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     args = _parse(argv)
     trials: list[Trial] = []
+    seed = args.seed or time.strftime("%Y%m%d%H%M%S", time.gmtime())
+    lines = args.lines or [NOT_KEPT if args.no_report or args.replay else kept.FOLDER / f"{seed}.jsonl"]
     if not args.report:
-        seed = args.seed or time.strftime("%Y%m%d%H%M%S", time.gmtime())
         queue = [(FAULTS[s.split(":")[1]], s) for s in args.replay] or list(plan(chosen(args.faults), args.trials, seed))
         for nodes in sorted({fault.nodes for fault, _ in queue}):
             of_size = [(f, s) for f, s in queue if f.nodes == nodes]
-            trials += campaign(of_size, nodes, time.monotonic() + 60 * args.minutes, _writer(args.lines[0]))
+            trials += campaign(of_size, nodes, time.monotonic() + 60 * args.minutes, _writer(lines[0]))
         _summary(trials)
     if not args.no_report and not args.replay:
-        report.write(args.lines)
+        report.write(lines)
     return int(any(not t.good for t in trials))
 
 

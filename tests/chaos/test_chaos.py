@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.chaos import report
+from tests.chaos import kept, report
 from tests.chaos.checker import Expectation, Record, check, compare
 from tests.chaos.elsewhere import ELSEWHERE, NOT_HAD
 from tests.chaos.faults import FAULTS, Fault
@@ -69,6 +69,10 @@ def test_the_tests_that_the_page_names_are_there() -> None:
         for word in re.findall(r"`(tests/[\w/]+\.py|test_\w+)", words):
             module = (ROOT / word).read_text("utf-8") if word.startswith("tests/") else module
             assert word.startswith("tests/") or f"def {word}" in module, word
+
+
+def test_the_page_is_made_of_the_trials_that_are_kept() -> None:
+    assert report.page(kept.lines([]), kept.earlier_campaigns()) == report.PAGE.read_text("utf-8"), "python -m tests.chaos.runner --report"
 
 
 def test_the_page_has_every_row_and_what_was_found() -> None:
