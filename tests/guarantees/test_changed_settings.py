@@ -72,9 +72,9 @@ class Night:
             return error
 
     def ids(self, *topics: str) -> Counter[tuple[str, int]]:
-        """Each row's records, by topic and id, of those topics that exist."""
+        """Each row's records, by topic and id (`big_integers: string` makes it a text), of those topics that exist."""
         there = [topic for topic in set(topics) if describe(self.cluster.config, topic) is not None]
-        return Counter((topic, json.loads(m.value())["id"]) for topic in there for m in read_all(self.cluster.config, topic))
+        return Counter((topic, int(json.loads(m.value())["id"])) for topic in there for m in read_all(self.cluster.config, topic))
 
 
 def once(topic: str, rows: int = ROWS) -> Counter[tuple[str, int]]:
