@@ -30,13 +30,13 @@ def versions() -> dict[str, str]:
 
 
 def _commit() -> str:
-    """The commit that runs, and whether the engine's files differ from it."""
+    """The last commit of the engine that runs, and whether its files differ from it."""
 
     def git(*words: str) -> str:
         return subprocess.run(["git", *words], cwd=PAGE.parent, capture_output=True, text=True, check=False).stdout.strip()
 
     changed = "with uncommitted changes" if git("status", "--porcelain", "--", "../include/forebay") else "clean"
-    return f"{git('rev-parse', '--short', 'HEAD') or 'no commit known'}, {changed}"
+    return f"{git('log', '-1', '--format=%h', '--', '../include/forebay') or 'no commit known'}, {changed}"
 
 
 def write(files: list[Path]) -> None:
