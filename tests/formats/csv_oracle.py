@@ -1,4 +1,4 @@
-"""A reader of CSV written from the policy in `formats/_csv_dialect.py`, byte by byte and without haste; it shares no code with the reader it judges."""
+"""A reader of CSV written from the policy in `formats/_csv_dialect.py`, without haste; it shares no code with the reader it judges."""
 
 from __future__ import annotations
 
@@ -34,15 +34,16 @@ class Oracle:
         return rows, others
 
     def stop(self, data: bytes, at: int) -> int:
-        while at < len(data) and data[at : at + 1] != LF and data[at:] != CR and data[at : at + 2] != CR + LF:
-            at += 1
-        return at
+        """Where the line ends: at the next LF or the end, or at a CR right before either."""
+        end = data.find(LF, at)
+        end = len(data) if end < 0 else end
+        return end - 1 if end > at and data[end - 1 : end] == CR else end
 
     def behind(self, data: bytes, stop: int) -> int:
         return stop + (2 if data[stop : stop + 2] == CR + LF else 1)
 
     def ends(self, data: bytes, at: int) -> bool:
-        return at >= len(data) or data[at : at + 1] in {self.delimiter, LF} or data[at : at + 2] == CR + LF or data[at:] == CR
+        return at >= len(data) or data[at : at + 1] in {self.delimiter, LF} or data[at : at + 2] == CR + LF or (at == len(data) - 1 and data[at : at + 1] == CR)
 
     def blanks(self, data: bytes, at: int) -> int:
         while data[at : at + 1] == BLANK and self.delimiter != BLANK:
@@ -50,19 +51,16 @@ class Oracle:
         return at
 
     def next(self, data: bytes, at: int) -> int:
-        while not self.ends(data, at):
-            at += 1
-        return at
+        stop = self.stop(data, at)
+        found = data.find(self.delimiter, at, stop)
+        return stop if found < 0 else found
 
     def closing(self, data: bytes, at: int, limit: int) -> int:
         """The quote that closes the one before `at`; -1: none."""
-        while at < limit:
-            if data[at : at + 1] != self.quote:
-                at += 1
-            elif data[at + 1 : at + 2] == self.quote:
-                at += 2
-            else:
+        while (at := data.find(self.quote, at, limit)) >= 0:
+            if data[at + 1 : at + 2] != self.quote:
                 return at
+            at += 2
         return -1
 
     def record(self, data: bytes, start: int) -> tuple[int, list[bytes] | None]:
