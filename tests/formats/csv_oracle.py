@@ -15,6 +15,7 @@ class Oracle:
     delimiter: bytes = b","
     quote: bytes = b'"'
     most: int = 2_000_000
+    escape: bytes = b""
 
     def read(self, data: bytes) -> tuple[list[tuple[int, list[bytes]]], list[tuple[int, bytes]]]:
         """Rows with their fields' bytes, and other records with their own, each with its number."""
@@ -43,7 +44,12 @@ class Oracle:
         return stop + (2 if data[stop : stop + 2] == CR + LF else 1)
 
     def ends(self, data: bytes, at: int) -> bool:
-        return at >= len(data) or data[at : at + 1] in {self.delimiter, LF} or data[at : at + 2] == CR + LF or (at == len(data) - 1 and data[at : at + 1] == CR)
+        return (
+            at >= len(data)
+            or data[at : at + 1] in {self.delimiter, LF}
+            or data[at : at + 2] == CR + LF
+            or (at == len(data) - 1 and data[at : at + 1] == CR)
+        )
 
     def blanks(self, data: bytes, at: int) -> int:
         while data[at : at + 1] == BLANK and self.delimiter != BLANK:
@@ -57,6 +63,10 @@ class Oracle:
 
     def closing(self, data: bytes, at: int, limit: int) -> int:
         """The quote that closes the one before `at`; -1: none."""
+        while self.escape and at < limit and data[at : at + 1] != self.quote:
+            at += 2 if data[at : at + 1] == self.escape else 1
+        if self.escape:
+            return at if at < limit else -1
         while (at := data.find(self.quote, at, limit)) >= 0:
             if data[at + 1 : at + 2] != self.quote:
                 return at
@@ -68,7 +78,7 @@ class Oracle:
         limit, first = min(len(data), start + self.most), self.stop(data, start)
         fields: list[bytes] = []
         bare: list[bytes] = []
-        at, broken = start, False
+        at, broken, odd = start, False, False
         while True:
             opening = self.blanks(data, at)
             if data[opening : opening + 1] == self.quote:
@@ -77,7 +87,9 @@ class Oracle:
                     return first, None
                 behind = self.blanks(data, close + 1)
                 if self.ends(data, behind):
-                    fields.append(data[opening + 1 : close].replace(self.quote * 2, self.quote))
+                    value = self.value(data[opening + 1 : close])
+                    fields.append(value or b"")
+                    odd |= value is None
                     at = behind
                 elif LF in data[opening:close]:
                     broken = True
@@ -97,7 +109,7 @@ class Oracle:
                 at += 1
                 continue
             if not broken:
-                return at, self.row(fields, bare, data[start:at])
+                return at, None if odd else self.row(fields, bare, data[start:at])
             goes_on = self.fragment(data, start, at, limit, False)
             if goes_on < 0:
                 return at, None
@@ -105,6 +117,19 @@ class Oracle:
             if data[at : at + 1] != self.delimiter:
                 return at, None
             at += 1
+
+    def value(self, text: bytes) -> bytes | None:
+        """What stands in a field with quotes; None: an escape may mean more than the byte behind it."""
+        if not self.escape:
+            return text.replace(self.quote * 2, self.quote)
+        held = b""
+        while text:
+            if text[:1] == self.escape:
+                text = text[1:]
+                if not text or text[:1].isalnum():
+                    return None
+            held, text = held + text[:1], text[1:]
+        return held
 
     def row(self, fields: list[bytes], bare: list[bytes], text: bytes) -> list[bytes] | None:
         more = len(fields) - self.width

@@ -156,6 +156,8 @@ class _Walk:
     width: int | None
     found: Record = field(init=False)
     first: tuple[int, int] = field(init=False)
+    broken: bool = False
+    """Whether some quote is not closed properly."""
 
     @property
     def told(self) -> bool:
@@ -183,7 +185,7 @@ class _Walk:
             if behind < line[0]:
                 here = behind + len(self.dialect.delimiter)
                 continue
-            goes_on = self._fragment(line) if self.found.fault in {Fault.TEXT, Fault.UNCLOSED} else 0
+            goes_on = self._fragment(line) if self.broken else 0
             if goes_on is None:
                 return None
             if not goes_on:
@@ -207,6 +209,7 @@ class _Walk:
         return self.found
 
     def _blame(self, fault: Fault) -> None:
+        self.broken |= fault in {Fault.TEXT, Fault.UNCLOSED}
         if self.found.fault is Fault.NONE:
             self.found.fault, self.found.column = fault, len(self.found.fields)
 
@@ -248,7 +251,7 @@ class _Walk:
             self._blame(Fault.UNCLOSED)
             return -1
         stop = behind = closing.end()
-        while data[behind : behind + 1] == dialect.blanks and behind < self.limit:
+        while data[behind : behind + 1] == dialect.blanks != b"":
             behind += 1
         if self._hidden(behind):
             return None
@@ -298,7 +301,7 @@ class _Walk:
         if not before or before.endswith(self.dialect.delimiter):
             return 0
         behind = found + 1
-        while data[behind : behind + 1] == self.dialect.blanks and behind < self.limit:
+        while data[behind : behind + 1] == self.dialect.blanks != b"":
             behind += 1
         if self._hidden(behind):
             return None

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from forebay.errors import ConfigError, CorruptFileError
 from forebay.formats import _header, _staging
+from forebay.formats._csv_bytes import Part
 from forebay.formats._csv_dialect import Dialect
-from forebay.formats._csv_split import Part
 from forebay.model import Column, Drift
 
 if TYPE_CHECKING:

@@ -15,12 +15,13 @@ import numpy as np
 
 from forebay.config.types import Type
 from forebay.errors import CorruptFileError
-from forebay.formats import _csv_split, _infer, _staging, _witness
+from forebay.formats import _csv_bytes, _csv_look, _infer, _staging, _witness
+from forebay.formats._csv_bytes import Found, Part
 from forebay.formats._csv_dialect import LF, Dialect
 from forebay.formats._csv_layout import Layout
 from forebay.formats._csv_rejects import Rejects
 from forebay.formats._csv_source import Source
-from forebay.formats._csv_split import Found, Part, Splitter
+from forebay.formats._csv_split import Splitter
 from forebay.formats._rules import STRICT
 from forebay.model import Snapshot, Stage
 from forebay.support.sql import literal, literals
@@ -124,7 +125,7 @@ class Reading:
         )
 
     def _look(self) -> Found | None:
-        return _csv_split.look(self.layout.part, self.dialect, len(self.layout.names), self.config.max_record_bytes, self.folder, self.uri)
+        return _csv_look.look(self.layout.part, self.dialect, len(self.layout.names), self.config.max_record_bytes, self.folder, self.uri)
 
     def _parting(self) -> Rows:
         part, dialect = self.layout.part, self.dialect
@@ -264,7 +265,7 @@ def _unused(part: Part, uri: str) -> bytes:
     """Six control characters that the file does not hold. Raises `CorruptFileError` if it holds too many."""
     left = bytearray(_CONTROLS)
     with part.path.open("rb") as file:
-        while block := file.read(_csv_split.BLOCK):
+        while block := file.read(_csv_bytes.BLOCK):
             left = bytearray(byte for byte in left if byte not in block)
     if len(left) < 6:
         raise CorruptFileError(f"reading `{uri}`: it holds nearly every control character (a file of text has few)", uri=uri)

@@ -16,7 +16,7 @@ from forebay.formats._staging import rejects_schema
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from forebay.formats._csv_split import Records
+    from forebay.formats._csv_block import Records
 
 
 class Rejects:
