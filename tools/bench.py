@@ -227,7 +227,8 @@ def transaction(rows: int, name: str, headers: str) -> Result:
 def publish(rows: int, name: str, headers: str) -> Result:
     """forebay's publish of chunks that are already encoded."""
     from forebay.kafka.ledger.reader import Origin
-    from forebay.kafka.publish.publisher import PublishJob, publish_file
+    from forebay.kafka.publish.job import PublishJob
+    from forebay.kafka.publish.publisher import publish_file
     from forebay.kafka.publish.records import Headers
     from forebay.model import Identity
 

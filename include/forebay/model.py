@@ -340,6 +340,20 @@ class Identity(Json):
     backfill: bool = False
 
 
+REPLAY = "replay+"
+"""What stands before the origin's uri in the uri of a replay: part of ledger records, so it stays."""
+
+
+def is_replay(uri: str) -> bool:
+    """Whether the content of that uri are repaired rows of another content."""
+    return uri.startswith(REPLAY)
+
+
+def origin_of(uri: str) -> str:
+    """The uri of the file whose rows those are: of a replay its origin's, else the same."""
+    return uri.removeprefix(REPLAY)
+
+
 @dataclass(frozen=True, slots=True)
 class Replay(Json):
     """Which quarantined rows of which content were published once they had been repaired: part of the ledger's record of a replay.

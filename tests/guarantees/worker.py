@@ -24,7 +24,8 @@ from forebay.errors import ForebayError
 from forebay.kafka import topics
 from forebay.kafka.ledger.guard import Keep
 from forebay.kafka.ledger.reader import Origin
-from forebay.kafka.publish.publisher import PublishJob, publish_file
+from forebay.kafka.publish.job import PublishJob
+from forebay.kafka.publish.publisher import publish_file
 from forebay.kafka.publish.records import EncodedChunk, Headers, Quarantined, Records
 from forebay.kafka.publish.steps import Protections
 from forebay.model import ChunkPlan, Identity, SourceFile

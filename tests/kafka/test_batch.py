@@ -18,7 +18,8 @@ from confluent_kafka import KafkaException
 from forebay.errors import FatalError
 from forebay.kafka import client, topics
 from forebay.kafka.publish import batch
-from forebay.kafka.publish.publisher import PublishJob, publish_file
+from forebay.kafka.publish.job import PublishJob
+from forebay.kafka.publish.publisher import publish_file
 from forebay.kafka.publish.records import Headers, Records
 from forebay.kafka.publish.sender import Sender
 from tests.guarantees.checker import look

@@ -18,7 +18,8 @@ from forebay.errors import BrokerUnavailableError, FatalError, NotAuthorizedErro
 from forebay.kafka import topics
 from forebay.kafka.ledger import reader as ledger_reader
 from forebay.kafka.ledger.reader import Completion
-from forebay.kafka.publish.publisher import PublishJob, publish_file
+from forebay.kafka.publish.job import PublishJob
+from forebay.kafka.publish.publisher import publish_file
 from forebay.kafka.publish.records import EncodedChunk, Headers, Quarantined, Records
 from forebay.kafka.publish.sender import Ranges
 from forebay.model import Identity, OffsetRange, SourceFile

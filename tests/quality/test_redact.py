@@ -13,7 +13,7 @@ from forebay.errors import CorruptFileError
 from forebay.model import Verdict
 from forebay.quality import catalogue, redact
 from forebay.quality.check import check
-from forebay.quality.suite import Rule
+from forebay.quality.rules import Rule
 from tests.quality.made import failing_rows, rule, stage_of, suite_of
 
 SECRET = "ZZ-SECRET'4929\"1337"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from forebay.index.tables import connected, table
-from forebay.model import FileRun, OffsetRange, Status
+from forebay.model import REPLAY, FileRun, OffsetRange, Status
 
 
 def runs(url: str, pipeline: str | None = None, limit: int = 20) -> list[dict[str, Any]]:
@@ -194,7 +194,7 @@ def counted(url: str, pipeline: str, before: str) -> list[dict[str, Any]]:
     import sqlalchemy as sa
 
     f = table("files")
-    asked = (f.c.pipeline == pipeline) & (f.c.ds < before) & (f.c.published > 0) & f.c.uri.not_like("replay+%")
+    asked = (f.c.pipeline == pipeline) & (f.c.ds < before) & (f.c.published > 0) & ~f.c.uri.startswith(REPLAY, autoescape=True)
     query = sa.select(f.c.ds, f.c.name, f.c.rows_in.label("observed")).where(asked)
     return _rows(url, query.order_by(f.c.ds.desc(), f.c.updated.desc()))
 

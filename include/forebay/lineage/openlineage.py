@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from forebay import __version__
 from forebay.lineage.facts import FileFacts, RunFacts
-from forebay.model import FileRun, OffsetRange, RuleResult, Status
+from forebay.model import FileRun, OffsetRange, RuleResult, Status, origin_of
 
 if TYPE_CHECKING:
     from openlineage.client.event_v2 import InputDataset, Job, OutputDataset, RunEvent
@@ -104,7 +104,7 @@ def _inputs(facts: RunFacts) -> list[InputDataset]:
 
 def dataset_name(uri: str) -> tuple[str, str]:
     """OpenLineage namespace and name of a file; of a replay, that of the file which its rows come from."""
-    uri = uri.removeprefix("replay+")
+    uri = origin_of(uri)
     parts = urlsplit(uri)
     if parts.scheme == "file":
         return "file", uri.removeprefix("file://")

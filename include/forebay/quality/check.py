@@ -19,7 +19,8 @@ from forebay.quality import redact as redaction
 from forebay.quality import suite as suites
 from forebay.quality import udf
 from forebay.quality._imports import great_expectations, quietly
-from forebay.quality.suite import Rule, Suite
+from forebay.quality.rules import Rule
+from forebay.quality.suite import Suite
 from forebay.support import files
 from forebay.support.folders import private
 from forebay.support.sql import OFFLINE, fenced, parquet, quoted

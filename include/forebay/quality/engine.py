@@ -23,14 +23,12 @@ from great_expectations.execution_engine import SqlAlchemyExecutionEngine
 from great_expectations.expectations.row_conditions import Operator
 from sqlalchemy.dialects import registry
 
+from forebay.quality.stage_table import ROW
 from forebay.support.sql import quoted
 
 if TYPE_CHECKING:
     from forebay.quality.masks import Masks
 
-ROW = "__row"
-VIEW = "rows"
-ROWS = sa.table(VIEW, sa.column(ROW))
 _SAMPLES = (".unexpected_values", ".unexpected_index_list")
 _QUERY = ".unexpected_index_query"
 

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from forebay.quality.engine import ROW, ROWS, VIEW, quoted
 from forebay.quality.redact import MARK
+from forebay.quality.stage_table import ROW, ROWS, VIEW
+from forebay.support.sql import quoted
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
-
-    from forebay.quality.engine import ForebayDuckEngine
+    from great_expectations.execution_engine import SqlAlchemyExecutionEngine
 
 WORD = 63  # bits used of a word: the sign bit is left alone
 TEXT = 200  # characters of a sampled value
@@ -28,7 +28,7 @@ _BLOCK = 8  # words evaluated in one scan, so that a statement stays small
 class Masks:
     """The failing rows of the row rules of one run."""
 
-    def __init__(self, engine: ForebayDuckEngine) -> None:
+    def __init__(self, engine: SqlAlchemyExecutionEngine) -> None:
         self.engine = engine
         self.bits: dict[Any, int] = {}
         """Metric id of a condition → its bit."""

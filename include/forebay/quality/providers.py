@@ -29,8 +29,9 @@ from great_expectations.expectations.metrics.map_metric_provider import (
 from great_expectations.expectations.metrics.metric_provider import metric_partial, metric_value
 
 from forebay.quality import patterns
-from forebay.quality.engine import ROW, ROWS, ForebayDuckEngine, quoted
-from forebay.support.sql import OFFLINE
+from forebay.quality.engine import ForebayDuckEngine
+from forebay.quality.stage_table import ROW, ROWS
+from forebay.support.sql import OFFLINE, quoted
 
 Clause = Any
 """A SQL expression that is true where a value is as expected."""

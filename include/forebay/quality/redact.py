@@ -7,7 +7,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from forebay.quality.suite import Rule
+    from forebay.quality.rules import Rule
 
 MARK = "[redacted]"
 """What stands in a value's place; nulls stay nulls."""

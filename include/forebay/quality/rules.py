@@ -1,18 +1,18 @@
-"""What can be wrong with one rule, found before any data is there."""
+"""A rule of a suite, and what can be wrong with it, found before any data is there."""
 
 from __future__ import annotations
 
 import difflib
 import re
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from forebay.model import Severity
 from forebay.quality import catalogue
+from forebay.quality.catalogue import Entry, entries
 from forebay.support.sql import OFFLINE
-
-if TYPE_CHECKING:
-    from forebay.quality.suite import Rule
 
 _TEXTS_ONLY = re.compile(r"strftime|like_pattern|json|dateutil|value_lengths")
 _NUMBERS_ONLY = re.compile(r"mean|stdev|_sum_|median|quantile|z_score|outliers")
@@ -44,6 +44,29 @@ SQL_TYPES = frozenset(
         "REAL",
     ]
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One expectation as it is written: its arguments, how bad a failure is, why it is there, and its line in the file."""
+
+    type: str
+    kwargs: dict[str, Any]
+    severity: Severity = Severity.CRITICAL
+    notes: str = ""
+    meta: dict[str, Any] = field(default_factory=dict)
+    line: int | None = None
+
+    @property
+    def entry(self) -> Entry:
+        return entries()[self.type]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns it judges, in order."""
+        named = [self.kwargs[key] for key in ("column", "column_A", "column_B") if key in self.kwargs]
+        listed = self.kwargs.get("column_list") if self.entry.kind == "multi" else None
+        return tuple(str(name) for name in [*named, *(listed or [])])
 
 
 def meant(word: str, known: Collection[str]) -> str:

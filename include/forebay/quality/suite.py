@@ -4,41 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from forebay.errors import ConfigError, Fault, SettingsError
 from forebay.model import Column, Severity
 from forebay.quality import rules
-from forebay.quality.catalogue import Entry, entries
+from forebay.quality.catalogue import entries
 from forebay.quality.positions import lines_of
+from forebay.quality.rules import Rule
 
 _SUITE_KEYS = frozenset({"name", "expectations", "meta", "notes", "id", "suite_parameters"})
 _RULE_KEYS = frozenset({"type", "kwargs", "severity", "meta", "id", "notes", "description", "rendered_content"})
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One expectation as it is written: its arguments, how bad a failure is, why it is there, and its line in the file."""
-
-    type: str
-    kwargs: dict[str, Any]
-    severity: Severity = Severity.CRITICAL
-    notes: str = ""
-    meta: dict[str, Any] = field(default_factory=dict)
-    line: int | None = None
-
-    @property
-    def entry(self) -> Entry:
-        return entries()[self.type]
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns it judges, in order."""
-        named = [self.kwargs[key] for key in ("column", "column_A", "column_B") if key in self.kwargs]
-        listed = self.kwargs.get("column_list") if self.entry.kind == "multi" else None
-        return tuple(str(name) for name in [*named, *(listed or [])])
 
 
 @dataclass(frozen=True, slots=True)

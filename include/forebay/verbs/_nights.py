@@ -12,10 +12,9 @@ from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from forebay.model import Fate, Severity, Status
+from forebay.model import Fate, Severity, Status, is_replay, origin_of
 from forebay.pages import freshness
 from forebay.pages.values import Night, RuleNight, RuleTrend, State, Watch
-from forebay.verbs.replay import SCHEME
 
 Row = dict[str, Any]
 
@@ -28,7 +27,7 @@ def last_words(files: Iterable[Row]) -> dict[str, list[Row]]:
     """The files of each day (`ds`), each once, without replays. `files`: the last word last."""
     active: dict[tuple[str, str], Row] = {}
     passive: dict[tuple[str, str], Row] = {}
-    for row in (row for row in files if not row["uri"].startswith(SCHEME)):
+    for row in (row for row in files if not is_replay(row["uri"])):
         (passive if row["fate"] in PASSIVE else active)[row["ds"], row["uri"]] = row
     found: dict[str, list[Row]] = defaultdict(list)
     for (ds, _), row in sorted((passive | active).items()):
@@ -40,8 +39,8 @@ def replays(files: Iterable[Row]) -> dict[tuple[str, str], list[Row]]:
     """The replays of each content, by its uri and `fingerprint[:16]`: with those digits a replay's own fingerprint begins."""
     found: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in files:
-        if row["uri"].startswith(SCHEME) and row["published"]:
-            found[row["uri"].removeprefix(SCHEME), row["fingerprint"][:16]].append(row)
+        if is_replay(row["uri"]) and row["published"]:
+            found[origin_of(row["uri"]), row["fingerprint"][:16]].append(row)
     return found
 
 

@@ -10,7 +10,8 @@ from forebay.index import projection
 from forebay.kafka import topics
 from forebay.kafka.ledger import owner
 from forebay.kafka.ledger.reader import Completion, Origin
-from forebay.kafka.publish.publisher import PublishJob, publish_file
+from forebay.kafka.publish.job import PublishJob
+from forebay.kafka.publish.publisher import publish_file
 from forebay.kafka.publish.records import Headers
 from forebay.model import Decision, FileRun, Identity, OffsetRange, Receipt, Stage, Status, Verdict
 from forebay.verbs._pins import schema_hash

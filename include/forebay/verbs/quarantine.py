@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 from forebay.config.home import Project
 from forebay.errors import ConfigError
 from forebay.index import queries
-from forebay.model import Decision, FileRun
+from forebay.model import REPLAY, Decision, FileRun
 from forebay.quality.redact import MARK
 from forebay.support.sql import OFFLINE, parquet
 from forebay.verbs._causes import titles
 from forebay.verbs._repair import numbers_of
 from forebay.verbs.context import Context
 from forebay.verbs.inspect import work_of
-from forebay.verbs.replay import SCHEME
 from forebay.verbs.work import Work
 
 if TYPE_CHECKING:
@@ -36,8 +35,8 @@ def files_with(project: Project, pipeline: str | None, name: str | None = None, 
 
 def replays(project: Project, file: FileRun) -> list[FileRun]:
     """The replays of a file's quarantined rows, as the index has them, oldest first."""
-    found = queries.files(project.index, file.pipeline, name=SCHEME + file.file.uri, limit=10_000)
-    mine = [one for one in found if one.replay and one.file.uri == SCHEME + file.file.uri]
+    found = queries.files(project.index, file.pipeline, name=REPLAY + file.file.uri, limit=10_000)
+    mine = [one for one in found if one.replay and one.file.uri == REPLAY + file.file.uri]
     same = [one for one in mine if one.replay and (one.replay.fingerprint, one.replay.generation) == (file.fingerprint, file.generation)]
     return sorted(same, key=lambda one: one.run_id)
 

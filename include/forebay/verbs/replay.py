@@ -27,10 +27,12 @@ from forebay.kafka import reader, topics
 from forebay.kafka.ledger import owner as owners
 from forebay.kafka.ledger import reader as ledgers
 from forebay.kafka.ledger.reader import Completion, FileEntry
-from forebay.kafka.publish.publisher import PublishJob, publish_file
+from forebay.kafka.publish.job import PublishJob
+from forebay.kafka.publish.publisher import publish_file
 from forebay.kafka.publish.records import EncodedChunk, Headers
 from forebay.lineage.openlineage import lineage_run
 from forebay.model import (
+    REPLAY,
     ChunkPlan,
     Column,
     Decision,
@@ -67,8 +69,6 @@ from forebay.verbs.work import digest
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SCHEME = "replay+"
-"""What stands before the origin's uri in the uri of a replay."""
 MARK = "+r1"
 """What stands behind the generation in the `ce_id` of a repaired row."""
 UNIT_ROWS = 20_000
@@ -262,7 +262,7 @@ def _ledger(ctx: Context) -> Iterator[Any]:
 def replayed_rows(view: Any, entry: FileEntry, but: str | None = None) -> set[int]:
     """Rows of a content that replays have published, as the ledger says; those of the replay `but` left out."""
     found: set[int] = set()
-    for one in view.by_uri(SCHEME + entry.file.uri):
+    for one in view.by_uri(REPLAY + entry.file.uri):
         told = one.completion.replay
         if told and (told.fingerprint, told.generation) == (entry.fingerprint, entry.generation) and one.fingerprint != but:
             found |= set(numbers_of(told.rows))
@@ -408,7 +408,7 @@ class _Publication:
         ctx, entry = self.ctx, self.entry
         fingerprint = entry.fingerprint[:16] + digest(told.to_json())[:48]
         plan = ChunkPlan(len(rows), len(rows), digest({"replay": told.to_json(), "forebay": __version__}))
-        file = SourceFile(SCHEME + entry.file.uri, self.source.size, self.source.mtime)
+        file = SourceFile(REPLAY + entry.file.uri, self.source.size, self.source.mtime)
         return PublishJob(
             config=ctx.kafka,
             pipeline=ctx.pipeline,

@@ -28,7 +28,7 @@ from forebay.kafka.publish.sender import Ranges, Sender
 from forebay.model import Receipt
 
 if TYPE_CHECKING:
-    from forebay.kafka.publish.publisher import PublishJob
+    from forebay.kafka.publish.job import PublishJob
 
 PRODUCER: client.Config = {
     "compression.type": "lz4",

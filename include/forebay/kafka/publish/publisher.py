@@ -1,4 +1,4 @@
-"""Publishes one file exactly once: the job, and the one function that does it.
+"""Publishes one file exactly once.
 
 One chunk is one transaction of one producer instance. The order of steps is protocol.py's, the calls to Kafka are driver.py's, the
 hot loop is sender.py's, and what was published is read by ledger/reader.py.
@@ -7,8 +7,6 @@ hot loop is sender.py's, and what was published is read by ledger/reader.py.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from forebay import events
@@ -20,56 +18,16 @@ from forebay.errors import (
     OutOfResourcesError,
     PlanChangedError,
 )
-from forebay.kafka import client
-from forebay.kafka.ledger.guard import Keep
-from forebay.kafka.ledger.reader import Completion, Origin, blocked, lane_of
+from forebay.kafka.ledger.reader import blocked
 from forebay.kafka.publish import lanes, steps
 from forebay.kafka.publish.driver import Driver
+from forebay.kafka.publish.job import PublishJob
 from forebay.kafka.publish.protocol import Publication
-from forebay.kafka.publish.records import EncodedChunk, Headers
 from forebay.kafka.publish.steps import Outcome, Protections
-from forebay.kafka.topics import DEFAULT_MAX_MESSAGE_BYTES
-from forebay.model import ChunkPlan, Identity, Receipt, SourceFile
+from forebay.model import Receipt
 
 if TYPE_CHECKING:
-    from forebay.config.pipeline import Pipeline
-
-
-@dataclass(frozen=True, slots=True)
-class PublishJob:
-    """One file to publish, and all that its records and ledger entries say.
-
-    `encode(chunk)` gives a chunk's records; it is called from one other thread, never twice at once, and must give the same rows for the same
-    chunk in every attempt (rule C4). `config` are librdkafka settings; they may override the publisher's (`compression.type`, `linger.ms` …).
-    """
-
-    config: client.Config
-    pipeline: Pipeline
-    file: SourceFile
-    fingerprint: str
-    plan: ChunkPlan
-    encode: Callable[[int], EncodedChunk]
-    identity: Identity
-    headers: Headers
-    origin: Origin
-    generation: int = 1
-    completion: Completion = field(default_factory=Completion)
-    max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES
-    follow_for: float = 900.0  # seconds a fenced attempt watches another owner before it gives up
-    behind_barrier: Callable[[], None] | None = None  # asked once the lane is ours and all before us is settled; may raise to stop
-    keep: Keep | None = None  # the ledger's local copy and what is remembered of it; without, it is read whole and believed
-
-    @property
-    def lane(self) -> int:
-        return lane_of(self.fingerprint)
-
-    @property
-    def transactional_id(self) -> str:
-        return self.pipeline.transactional_id(self.lane)
-
-    @property
-    def doing(self) -> str:
-        return f"publishing `{self.file.uri}`"
+    pass
 
 
 def publish_file(job: PublishJob, protections: Protections | None = None) -> tuple[Receipt, ...]:
