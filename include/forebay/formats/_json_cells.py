@@ -18,7 +18,7 @@ from forebay.formats import _casts
 from forebay.formats._json_split import BACKSLASH, CARE, CLOSER, ESCAPE
 from forebay.formats._rules import STRICT, ColumnRules
 from forebay.formats._staging import Besides, Cell
-from forebay.support.sql import literal
+from forebay.support.sql import literal, literals
 
 EXACT = "exact_members"
 """The function of a line that `_json_reading` registers: the fault (or null), the line's keys as JSON (or null), and a token for each key."""
@@ -91,7 +91,9 @@ BESIDES = Besides(raw="line", rest="rest", wrong="wrong", kept={"__number": "row
 
 def cell(name: str, i: int, type_: Type, rules: ColumnRules, loose: bool) -> Cell:
     """The cell of the key `name`, whose token is `x[i + 1]`."""
+    loose = loose or (type_.kind != "string" and rules.reads_text)
     rules = rules if loose or type_.kind != "bool" else STRICT
+    token = f"x[{i + 1}]"
 
     def value(text: str) -> str:
         if type_.kind == "string":
@@ -101,7 +103,24 @@ def cell(name: str, i: int, type_: Type, rules: ColumnRules, loose: bool) -> Cel
     def fault(text: str) -> str:
         return _casts.fault(f"replace({text}, {literal(_NO_STRING)}, '')", type_, name, " of JSON" if type_.kind == "string" else "", rules)
 
-    return Cell(name, type_, _text(f"x[{i + 1}]", name, type_, loose), value, fault)
+    text = _ruled(token, _bool(token, rules) if loose and type_.kind == "bool" else _text(token, name, type_, loose), rules)
+    return Cell(name, type_, text, value, fault, rules=rules)
+
+
+def _ruled(token: str, text: str, rules: ColumnRules) -> str:
+    """SQL: the text as the column's rules want it: without blanks around it, and null for a null word, be it a string or a number."""
+    blanks = "' ' || chr(9)"
+    wanted = f"trim({text}, {blanks})" if rules.trim else text
+    if not rules.null_values:
+        return wanted
+    said = f"CASE WHEN starts_with({token}, '\"') THEN {_unquoted(token)} ELSE {token} END"
+    return f"CASE WHEN {f'trim({said}, {blanks})' if rules.trim else said} IN ({literals(rules.null_values)}) THEN NULL ELSE {wanted} END"
+
+
+def _bool(token: str, rules: ColumnRules) -> str:
+    """SQL: a word of the rules; JSON's own true and false are the first of them."""
+    words = f"WHEN 'true' THEN {literal(rules.true_values[0])} WHEN 'false' THEN {literal(rules.false_values[0])} WHEN 'null' THEN NULL"
+    return f"CASE {token} {words} ELSE CASE WHEN starts_with({token}, '\"') THEN {_unquoted(token)} ELSE {token} END END"
 
 
 def _text(token: str, name: str, type_: Type, loose: bool) -> str:

@@ -20,6 +20,7 @@ from forebay.formats import _staging
 from forebay.formats._json_split import Splitter
 from forebay.formats._json_text import NotJson, members
 from forebay.formats._lines import row_numbers
+from forebay.formats._rules import ColumnRules
 from forebay.support.sql import parquet, quoted
 
 if TYPE_CHECKING:
@@ -81,10 +82,19 @@ def _by_value(connection: duckdb.DuckDBPyConnection, typed: _staging.Typed, spli
         except NotJson:
             return f"line {number} is no JSON and was read"
         for cell, held in zip(plain, values, strict=True):
-            token = own.get(cell.name, "null")
+            token = _ruled(own.get(cell.name, "null"), cell.rules)
             if not _SAME[cell.type.kind](token, held):
                 return f"column `{cell.name}` of line {number} is not what the line says"
     return None
+
+
+def _ruled(token: str, rules: ColumnRules) -> str:
+    """The token as the column's rules want it: a string without blanks around it, and null for a null word."""
+    text = json.loads(token) if token[0] == '"' else token
+    text = text.strip(" \t") if rules.trim else text
+    if text in (rules.null_values or ()):
+        return "null"
+    return json.dumps(text) if token[0] == '"' else token
 
 
 def _text(token: str, held: Any) -> bool:

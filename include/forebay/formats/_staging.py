@@ -57,6 +57,7 @@ class Cell:
     fault: Sql
     null_words: tuple[str, ...] = ()
     whole: bool = False
+    rules: ColumnRules = STRICT
 
 
 def text_cell(name: str, type_: Type, text: str, rules: ColumnRules = STRICT, null_words: tuple[str, ...] = ()) -> Cell:
