@@ -13,7 +13,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from forebay import events
 from forebay.cli.common import plain
+from forebay.config import hints
+from forebay.errors import ConfigError
 
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _HIDDEN = {"uri", "run_id", "fingerprint", "message", "pipeline", "day"}
 
 
@@ -32,9 +35,11 @@ def follow(console: Console | None = None) -> Iterator[None]:
 
 
 def _logging() -> None:
-    level = os.environ.get("FOREBAY_LOG")
+    level = (os.environ.get("FOREBAY_LOG") or "").upper()
+    if level and level not in LEVELS:
+        raise ConfigError(f"reading FOREBAY_LOG: `{level}` is no level of the log ({hints.way_out(level, LEVELS)})")
     if level:
-        logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+        logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     else:
         logging.getLogger("forebay").addHandler(logging.NullHandler())  # events are printed as progress already
 

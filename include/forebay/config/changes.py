@@ -62,7 +62,7 @@ EFFECTS: dict[str, tuple[Effect, str]] = {
     "schema.on_drift.added": (Effect.NONE, "the file may be held back"),
     "schema.on_drift.missing": (Effect.NONE, "the file may be held back"),
     "schema.on_drift.retyped": (Effect.NONE, "the file may be held back"),
-    "schema.misfits": (Effect.NONE, "of declared columns; where others are inferred by it, or other rows set aside, it is another plan"),
+    "schema.misfits": (Effect.NONE, "where it infers the same types and sets the same rows aside; otherwise it is another plan"),
     "quality.suite": (Effect.PLAN, _SUITE),
     "quality.quarantine": (Effect.PLAN, "decides which rows are set aside"),
     "quality.block_when.quarantined_over": (Effect.NONE, "the file may be held back; what consumers have seen in part cannot be rejected"),

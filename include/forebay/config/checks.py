@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from forebay import registry
-from forebay.config import hints, paths, types
+from forebay.config import contradictions, hints, paths, types
 from forebay.config.hints import Found
 from forebay.config.home import Project
 from forebay.config.pipeline import SUITE_NAME
@@ -76,6 +76,7 @@ def all_faults(document: Document, project: Project) -> list[Found]:
         *_suite(document, project),
         *_rule_limits(document, project),
         *_replicas(document),
+        *contradictions.all_faults(document),
     ]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from forebay.errors import ConfigError, CorruptFileError
+from forebay.errors import CorruptFileError
 from forebay.formats import _header, _staging
 from forebay.formats._csv_bytes import Part
 from forebay.formats._csv_dialect import Dialect
@@ -36,7 +36,7 @@ class Layout:
 def layout(config: CsvSettings, path: Path, columns: tuple[Column, ...] | None, uri: str, may_lack: bool = False) -> Layout:
     """Read the header and match it with the declared columns.
 
-    Raises `CorruptFileError` if the header cannot be read, or lacks a declared column; `ConfigError` for names that cannot be staged.
+    Raises `CorruptFileError` if the header cannot be read, or lacks a declared column, or has names that cannot be staged.
     """
     top = _header.head(path, config, uri)
     end = _header.footer(path, top.begin, config.footer_lines, top.dialect.end)
@@ -89,4 +89,7 @@ def _check_wanted(config: CsvSettings, wanted: Sequence[tuple[str, int]], uri: s
     _staging.check_names(names, uri)
     stray = [name for name in config.columns if name not in names]
     if stray:
-        raise ConfigError(f"reading `{uri}`: format.columns has rules for `{stray[0]}`, which is no column of it", uri=uri)
+        raise CorruptFileError(
+            f"reading `{uri}`: format.columns has rules for `{stray[0]}`, which is no column of it (ask for it again with that column, or take its rules out)",
+            uri=uri,
+        )

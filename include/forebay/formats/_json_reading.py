@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from forebay.config.types import Type
 from forebay.contracts import Tolerance
-from forebay.errors import ConfigError, CorruptFileError
+from forebay.errors import CorruptFileError
 from forebay.formats import _json_cells, _json_text, _json_witness, _staging
 from forebay.formats._casts import strict_integer
 from forebay.formats._json_split import Splitter
@@ -107,7 +107,10 @@ class Reading:
     def _check_rules(self, names: Mapping[str, Type]) -> None:
         stray = [name for name in (*self.config.columns, *self.config.optional) if name not in names]
         if stray:
-            raise ConfigError(f"reading `{self.uri}`: the format has rules for `{stray[0]}`, which is no column of it", uri=self.uri)
+            raise CorruptFileError(
+                f"reading `{self.uri}`: format.columns has rules for `{stray[0]}`, which is no column of it (ask for it again with that column, or take its rules out)",
+                uri=self.uri,
+            )
 
     def _drift(self, typed: _staging.Typed, cells: Sequence[_staging.Cell], declared: Mapping[str, Type]) -> Drift:
         retyped = _staging.retyped(self.connection, typed, cells, self.tolerance.misfits, self._kinds)

@@ -84,6 +84,16 @@ class CsvSettings(Settings):
             raise ValueError(f"delimiter, quote and escape: `{self.delimiter}` cannot be two of them")
         return self
 
+    @model_validator(mode="after")
+    def _does_something(self) -> CsvSettings:
+        """Settings of quotes where there are none, and of a header where there is none, would be accepted and do nothing."""
+        if self.quote is None and (self.quoted_nulls or self.max_unclosed_quotes is not None):
+            which = "quoted_nulls" if self.quoted_nulls else "max_unclosed_quotes"
+            raise ValueError(f"{which}: with `quote: null` nothing is quoted (leave it out)")
+        if not self.header and self.extra_header_lines:
+            raise ValueError("extra_header_lines: with `header: false` there is no header (use `preamble_lines`)")
+        return self
+
     def dialect(self) -> Dialect:
         """How the file is written, in bytes."""
         escape = self.escape if self.escape != self.quote else None
