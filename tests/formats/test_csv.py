@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forebay.errors import ConfigError, CorruptFileError
+from forebay.errors import CorruptFileError
 from forebay.formats.csv import Csv
 from forebay.model import Column, Stage
 from tests.contracts.formats import COLUMNS, FormatContract, Rows, rejects, rows, staged
@@ -192,9 +192,15 @@ def test_rules_of_columns(tmp_path: Path) -> None:
     assert summary(stage) == [(2, "schema", b"5/1/2026;1,5;N")]
 
 
-def test_rules_for_a_column_that_is_none_are_a_fault_of_the_pipeline(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="rules for `zz`"):
-        staged(Csv(Csv.Config(columns={"zz": {}})), b"a,b\n1,x\n", AB, tmp_path)
+def test_rules_for_a_column_that_an_undeclared_file_lacks_are_that_files_matter(tmp_path: Path) -> None:
+    """Where columns are declared, `check` says so (tests/config/test_contradictions.py)."""
+    reader = Csv(Csv.Config(columns={"zz": {}}))
+    with pytest.raises(
+        CorruptFileError, match="rules for `zz`, which is no column of it \\(ask for it again with that column, or take its rules out"
+    ):
+        staged(reader, b"a,b\n1,x\n", None, tmp_path / "a")
+    assert staged(reader, b"a,zz\n1,x\n", None, tmp_path / "b").rows_in == 1
+    assert staged(Csv(Csv.Config()), b"a,b\n1,x\n", None, tmp_path / "c").rows_in == 1
 
 
 _FIELD = st.text(st.sampled_from('ab1, "\n\r;é'), max_size=6).map(lambda text: text.strip(" "))
