@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Any
 from unittest.mock import patch
 
-from forebay.kafka import topics
 from forebay.kafka.records import Headers
+
+from forebay.kafka import topics
 from forebay.model import Identity, Status
 from tests.keys.trial import Trial
 
