@@ -224,7 +224,7 @@ def test_what_was_lent_may_go_once_the_producer_is_closed(kafka: Cluster) -> Non
     code = f"""
 import gc
 from forebay.kafka import client
-from forebay.kafka.produce import Sender
+from forebay.kafka.publish.sender import Sender
 from tests.kafka.test_batch import BARE, awkward
 for turn in range(3):
     producer = client.producer({{"bootstrap.servers": {kafka.bootstrap!r}}}, **{{"linger.ms": 5}})

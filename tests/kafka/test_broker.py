@@ -109,9 +109,7 @@ def test_kill_9_keeps_what_was_acknowledged_and_shows_nothing_of_an_open_transac
 @pytest.mark.kafka
 def test_two_starters_at_once_give_one_broker(tmp_path) -> None:
     home = tmp_path / "home"
-    code = (
-        "import sys; from pathlib import Path; from forebay.kafka import broker; print(broker.ensure(Path(sys.argv[1]), Path(sys.argv[2])))"
-    )
+    code = "import sys; from pathlib import Path; from forebay.kafka.embedded import broker; print(broker.ensure(Path(sys.argv[1]), Path(sys.argv[2])))"
     starters = [subprocess.Popen([sys.executable, "-c", code, str(home), str(CACHE)], stdout=subprocess.PIPE, text=True) for _ in range(3)]
     try:
         answers = {starter.communicate(timeout=120)[0].strip() for starter in starters}
@@ -146,7 +144,7 @@ def test_two_threads_of_one_process_give_one_broker(tmp_path) -> None:
 def test_it_outlives_its_starter_and_ctrl_c_in_its_terminal(tmp_path) -> None:
     home = tmp_path / "home"
     code = (  # a job in the background, as CI's may be, ignores SIGINT, and so would all that it starts
-        "import signal, sys, time; from pathlib import Path; from forebay.kafka import broker\n"
+        "import signal, sys, time; from pathlib import Path; from forebay.kafka.embedded import broker\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "print(broker.ensure(Path(sys.argv[1]), Path(sys.argv[2])), flush=True); time.sleep(60)"
     )

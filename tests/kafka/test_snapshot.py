@@ -286,7 +286,7 @@ def test_another_cluster_has_a_ledger_of_its_own(kafka: Cluster, pipeline: Pipel
 REMEMBER = """
 import sys
 from pathlib import Path
-from forebay.kafka.guard import Guard, Keep, Tail
+from forebay.kafka.ledger.guard import Guard, Keep, Tail
 for n in range(int(sys.argv[2]), 200, 2):
     guard = Guard(Keep(Path(sys.argv[1]), "b:1"), "p")
     guard.check("t", 1, lambda: "c")
@@ -306,8 +306,8 @@ def test_two_processes_may_remember_at_once(tmp_path: Path) -> None:
 READ = """
 import json, re, sys, time
 from pathlib import Path
-from forebay.kafka import ledger
-from forebay.kafka.guard import Keep
+from forebay.kafka.ledger import reader as ledger
+from forebay.kafka.ledger.guard import Keep
 from tests.guarantees.worker import make_pipeline
 from tests.support import ledger as made
 
