@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import itertools
 import re
 from datetime import date
@@ -198,6 +199,12 @@ def test_a_declared_type_takes_the_values_that_are_the_same_in_it(
     assert plain(pq.read_table(stage.rows)["a"]) == values
     assert [reject["__row"] for reject in rejects(stage)] == aside
     assert all(f"is not {type_}" in reject["reason"] for reject in rejects(stage))
+
+
+def test_a_row_is_set_aside_beside_a_decimal_of_256_bits_however_few_its_digits(tmp_path: Path) -> None:
+    data = file_of({"a": pa.array([Decimal("1.05"), Decimal("-2.50")], pa.decimal256(20, 2)), "b": ticks([1_000, 1_001], pa.timestamp("ns"))})
+    [reject] = rejects(read(data, tmp_path))
+    assert (reject["__row"], json.loads(reject["raw"])["a"]) == (2, "-2.50")
 
 
 OTHERS = [

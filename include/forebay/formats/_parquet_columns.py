@@ -190,7 +190,7 @@ def _presentable(values: pa.Array) -> pa.Array:
     found = values.type
     if t.is_string(found):
         return pa.array([_decoded(octets, "replace") for octets in _octets(values)], pa.string())
-    long = t.is_decimal(found) and (found.precision > 38 or not 0 <= found.scale <= found.precision)
+    long = t.is_decimal(found) and (t.is_decimal256(found) or not 0 <= found.scale <= found.precision)  # DuckDB takes none of 256 bits
     fine = t.is_time(found) or (t.is_timestamp(found) and found.unit == "ns")
     if t.is_timestamp(found) and not fine:
         return _instants(values)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -72,8 +72,9 @@ class Work:
         return next((replace(self, left=path.parent.name) for path in lists if _rows(path) == rows), None)
 
     def stage(self) -> Stage | None:
-        """The finished stage, or None: it is written last, so a half-made one is never seen."""
-        return _load(Stage, self.stage_folder / "stage.json")
+        """The finished stage, or None: it is written last, so a half-made one is never seen. Nor is one that somebody took files of."""
+        stage = _load(Stage, self.stage_folder / "stage.json")
+        return stage if stage and stage.rows.exists() and stage.rejects.exists() else None
 
     def save_stage(self, stage: Stage) -> None:
         _save(stage, self.stage_folder / "stage.json")
@@ -92,7 +93,14 @@ def _rows(path: Path) -> int:
 
 
 def _load(kind: type[J], path: Path) -> J | None:
-    return kind.from_json(json.loads(path.read_text("utf-8"))) if path.exists() else None
+    return _here(kind.from_json(json.loads(path.read_text("utf-8"))), path.parent) if path.exists() else None
+
+
+def _here(value: J, folder: Path) -> J:
+    """The value with the files that lie beside it: a home may have been moved since, or be mounted elsewhere on another worker."""
+    held = {field.name: getattr(value, field.name) for field in fields(value)}  # type: ignore[arg-type]
+    beside = {name: folder / path.name for name, path in held.items() if isinstance(path, Path) and (folder / path.name).exists()}
+    return replace(value, **beside)  # type: ignore[type-var]
 
 
 def _save(value: Json, path: Path) -> None:
