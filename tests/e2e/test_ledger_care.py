@@ -32,7 +32,10 @@ def times(shop: OrdersProject, kafka: Cluster) -> dict[int, int]:
 
 
 def lose_the_ledger(shop: OrdersProject, kafka: Cluster) -> None:
-    topic = f"forebay.{shop.name}.ledger"
+    lose(f"forebay.{shop.name}.ledger", kafka)
+
+
+def lose(topic: str, kafka: Cluster) -> None:
     admin = kafka.admin()
     admin.delete_topics([topic])[topic].result(30)
     deadline = time.monotonic() + 20
@@ -105,3 +108,20 @@ def test_a_backup_is_refused_where_it_does_not_belong(shop: OrdersProject, kafka
     assert shop.run().code == 0  # everything twice: this ledger has other records of the same keys
     answer = shop.forebay("ledger", "restore", shop.name, "--from", str(backup))
     assert (answer.code, "the topic has another record of" in answer.err) == (1, True), answer.err
+
+
+def test_a_topic_that_was_made_anew_is_no_published_one_and_the_way_out_works(shop: OrdersProject, kafka: Cluster) -> None:
+    lose(shop.name, kafka)
+    shop.drop(DAY, "copy.csv", orders(1, 50))
+    shop.drop(DAY, "new.csv", orders(91, 99))
+    refused = shop.run()  # it makes the topic, which `topic.manage: create` allows
+    assert refused.code == 1
+    reasons = {Path(file["uri"]).name: file["reason"] for file in refused.json["files"]}
+    lost = ("a.csv", "b.csv", "copy.csv")
+    assert all("it was made anew" in reasons[name] and "--generation new" in reasons[name] for name in lost), reasons
+    assert times(shop, kafka) == {1: 9}
+    anew = shop.run(DAY, "--generation", "new", "--reason", "the topic was lost")
+    assert anew.code == 0, anew.err
+    again = shop.run()
+    assert again.code == 0, again.err
+    assert sum(times(shop, kafka).values()) == 99

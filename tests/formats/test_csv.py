@@ -129,6 +129,10 @@ def test_nul_bytes_are_data(tmp_path: Path) -> None:
         ("a,b\n1,é\n".encode("utf-16"), "it begins with a utf-16 byte order mark (set format.encoding: utf-16)"),
         (b'a,"b\n1,2\n', "reading the header of"),
         (b"a;b\n1;2\n", "columns `a`, `b` are missing (it has `a;b`; set format.delimiter: ';')"),
+        (b"PK\x03\x04\x14\x00", "it is a zip archive, or an Excel workbook (have it delivered as text, plain or packed by gzip or zstd)"),
+        (b"BZh91AY&SY\x00", "it is packed by bzip2 (have it"),
+        (b"\xfd7zXZ\x00\x00", "it is packed by xz (have it"),
+        (b"a," + b"\x00" * 100_000 + b"\n1,2\n", "column `b` is missing (it has `a`, `" + r"\x00" * 80 + "…`)"),
         (
             gzip.compress(b"a,b\n1,2\n", mtime=0),
             "its bytes are packed by gzip (set source.compression: gzip, or let its name end as gzip files do)",

@@ -159,6 +159,19 @@ def test_an_error_that_time_mends_is_asked_again_and_others_are_not(monkeypatch:
         asker(monkeypatch, Asked(fenced), Asked(7)).offsets(PLACE, final=frozenset({KafkaError.FENCED_LEADER_EPOCH}))
 
 
+def test_what_is_refused_at_once_is_asked_on_and_the_time_to_wait_stays_what_librdkafka_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes an hour at most; waiting times that doubled each time were above that after a dozen refusals."""
+    fenced = KafkaException(KafkaError(KafkaError.FENCED_LEADER_EPOCH))
+    asked = [*(Asked(fenced) for _ in range(20)), Asked(7)]
+    waited: list[float] = []
+    for one in asked:
+        told = one.list_offsets
+        monkeypatch.setattr(one, "list_offsets", lambda wanted, request_timeout, told=told, **_: waited.append(request_timeout) or told(wanted))
+    monkeypatch.setattr(client.time, "sleep", lambda _: None)
+    assert asker(monkeypatch, *asked).offsets(PLACE) == {("t", 0): 7}
+    assert max(waited) <= 60
+
+
 def done(outcome: Any) -> Future[Any]:
     future: Future[Any] = Future()
     future.set_exception(outcome) if isinstance(outcome, Exception) else future.set_result(outcome)

@@ -45,7 +45,7 @@ def plan_table(console: Console, plan: Plan) -> None:
         for title, side in (("file", "left"), ("size", "right"), ("fate", "left"), ("why", "left")):
             table.add_column(title, justify=side, overflow="fold")  # type: ignore[arg-type]
         for file in plan.files:
-            table.add_row(Text(file.file.uri), f"{file.file.size:,}", file.fate.value, Text(file.reason))
+            table.add_row(Text(file.file.uri), f"{file.file.size:,}", file.fate.value, Text(file.error or file.reason))
         console.width = console.width if console.is_terminal else _ONE_LINE
         console.print(table)
     if plan.note:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from forebay.errors import CorruptFileError
 from forebay.formats._csv_dialect import CR, LF, Dialect, Fault, Record
 from forebay.model import Column
+from forebay.support.words import shown
 
 if TYPE_CHECKING:
     from forebay.formats.csv import CsvSettings
@@ -30,6 +31,7 @@ FAULTS = {
 """What a fault of a field is, in words."""
 
 _PACKED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+_OTHER = {b"PK\x03\x04": "a zip archive, or an Excel workbook", b"PK\x05\x06": "a zip archive", b"BZh": "packed by bzip2", b"\xfd7zXZ": "packed by xz"}
 _DELIMITERS = (";", "\t", "|", ",")
 
 
@@ -183,11 +185,14 @@ def footer(path: Path, begin: int, lines: int, end: int) -> int:
 def _packed(path: Path) -> str | None:
     """What the file is instead of text, if its first bytes say so."""
     with path.open("rb") as file:
-        head = file.read(4)
+        head = file.read(5)
+    for mark, what in _OTHER.items():
+        if head.startswith(mark):
+            return f"it is {what} (have it delivered as text, plain or packed by gzip or zstd)"
     for mark, name in _PACKED.items():
         if head.startswith(mark):
             return f"its bytes are packed by {name} (set source.compression: {name}, or let its name end as {name} files do)"
-    return "it is a Parquet file (set format.type: parquet)" if head == b"PAR1" else None
+    return "it is a Parquet file (set format.type: parquet)" if head.startswith(b"PAR1") else None
 
 
 def positions(header: Sequence[str], declared: Sequence[Column], uri: str) -> list[int]:
@@ -206,7 +211,7 @@ def positions(header: Sequence[str], declared: Sequence[Column], uri: str) -> li
 def _missing(missing: Sequence[str], found: Sequence[str]) -> str:
     close = [name for name in found if name.strip().lower() == missing[0].strip().lower()]
     close = close or difflib.get_close_matches(missing[0], found, 1)
-    hint = f"did you mean `{close[0]}`?" if close else f"it has {', '.join(f'`{name}`' for name in found[:20])}{_other_delimiter(found)}"
+    hint = f"did you mean `{shown(close[0])}`?" if close else f"it has {', '.join(f'`{shown(name)}`' for name in found[:20])}{_other_delimiter(found)}"
     names = ", ".join(f"`{name}`" for name in missing)
     return f"column{'s' if len(missing) > 1 else ''} {names} {'are' if len(missing) > 1 else 'is'} missing ({hint})"
 

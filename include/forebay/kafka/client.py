@@ -154,7 +154,7 @@ class Asker:
                 mends = failures.classify(error.args[0]).action == Action.RETRY and error.args[0].code() not in final
                 if not mends or self._too_late(began, contact):
                     raise
-            within *= 2
+            within = min(within * 2, max(within, self._patience))  # what is refused at once is asked often
             self._renew(within)
 
     def _too_late(self, began: float, contact: float) -> bool:

@@ -12,9 +12,9 @@ from forebay import events
 from forebay.config import paths
 from forebay.config.pipeline import ReadyWhen
 from forebay.contracts import Source
-from forebay.errors import FileChangedError, RetryableError, TopicMissingError
+from forebay.errors import FileChangedError, ReconcileError, RetryableError, TopicMissingError
 from forebay.index import projection
-from forebay.model import Fate, FileRun, Plan, SourceFile, Status, Window
+from forebay.model import Fate, FileRun, OffsetRange, Plan, SourceFile, Status, Window
 from forebay.verbs._fates import GenerationRequest, Known, Published, Sight, fate_of
 from forebay.verbs.context import Context
 from forebay.verbs.isolation import failed
@@ -61,12 +61,51 @@ def discover(
                     raise
                 unknown = _run(ctx, window, run_id, file, Sight(Fate.INCOMPLETE, "its bytes could not be looked at"))
                 seen.append(failed(unknown, error))
+        if published is None and generation is None:
+            seen = _still_there(ctx, entries, seen)
         _index_left(ctx, entries, seen)
     files = tuple(sorted(seen, key=lambda run: run.file.uri))
     for run in files:
         events.emit(events.FILE_SEEN, uri=run.file.uri, fate=run.fate.value, reason=run.reason)
     ready = contract.waits_for is None and not any(run.fate is Fate.INCOMPLETE and run.status is not Status.FAILED for run in files)
     return Plan(run_id, ctx.pipeline.pipeline, window, files, _note(look, contract, window), ready)
+
+
+def _still_there(ctx: Context, ledger: Published, seen: list[FileRun]) -> list[FileRun]:
+    """The files; FAILED is each of which the ledger says that it is published, at offsets that its topic does not reach: the topic was made anew since.
+
+    To call it published would leave its rows out in silence, and to go on with one that is begun would publish the rest alone.
+    """
+    from forebay.kafka import ends
+
+    topic = ctx.pipeline.topic.name
+    places = {place: _places(ledger, run) for place, run in enumerate(seen)}
+    short = ends.beyond(ctx.kafka, topic, [one for found in places.values() for one in found])
+    if not short:
+        return seen
+    return [_gone(run, topic, short, places[place]) for place, run in enumerate(seen)]
+
+
+def _places(ledger: Published, run: FileRun) -> tuple[OffsetRange, ...]:
+    """Where the ledger says that this content's records lie. What is known of names alone is not asked."""
+    if run.fingerprint is None or run.status is Status.FAILED:
+        return ()
+    latest = max(ledger.started(run.fingerprint), default=0) if run.fate is Fate.DUPLICATE else run.generation
+    return tuple(place for receipt in ledger.receipts(run.fingerprint, latest) for place in receipt.outputs)
+
+
+def _gone(run: FileRun, topic: str, short: dict[int, int], places: tuple[OffsetRange, ...]) -> FileRun:
+    lost = [one for one in places if one.topic == topic and one.complete and one.last >= short.get(one.partition, one.last + 1)]
+    if not lost:
+        return run
+    last = max(lost, key=lambda one: one.last)
+    error = ReconcileError(
+        f"discovering `{run.file.uri}`: the ledger has records of it at `{topic}` partition {last.partition} up to offset {last.last}, and the topic"
+        f" ends at {short[last.partition]}: it was made anew, or cut by an unclean election (publish it again:"
+        " `--generation new --reason …`; `forebay ledger verify` names all such files)",
+        uri=run.file.uri,
+    )
+    return failed(run, error)
 
 
 def _index_left(ctx: Context, known: Published, seen: list[FileRun]) -> None:

@@ -8,6 +8,7 @@ from datetime import datetime
 from forebay.config.pipeline import BlockWhen, Budget, OnDrift, Pipeline
 from forebay.errors import ConfigError
 from forebay.model import Decision, Drift, FileRun, RuleResult, Severity, Stage, Status, Verdict
+from forebay.support.words import shown
 
 WARNING = "; WARNING: "
 """What stands in a decision's reason before that which exceeds `warn_when`."""
@@ -147,13 +148,13 @@ def drift_words(drift: Drift) -> dict[str, str]:
     if drift.missing:
         words["missing"] = f"columns missing, null in every row: {_named(drift.missing)}"
     if drift.retyped:
-        changes = ", ".join(f"`{one.name}` is {one.new}, not {one.old}" for one in drift.retyped[:_NAMED])
+        changes = ", ".join(f"`{shown(one.name)}` is {one.new}, not {one.old}" for one in drift.retyped[:_NAMED])
         words["retyped"] = f"columns of another type: {changes}{_more(len(drift.retyped))}"
     return words
 
 
 def _named(names: tuple[str, ...]) -> str:
-    return ", ".join(f"`{name}`" for name in names[:_NAMED]) + _more(len(names))
+    return ", ".join(f"`{shown(name)}`" for name in names[:_NAMED]) + _more(len(names))
 
 
 def _more(count: int) -> str:

@@ -28,6 +28,7 @@ from forebay.errors import (
     UnknownPluginError,
 )
 from forebay.model import FileRun, Status
+from forebay.support.words import MESSAGE, shown
 from forebay.verbs.hidden import without_values
 
 _OF_THE_RUN = (
@@ -66,8 +67,9 @@ def own(error: Exception, file: FileRun, *, known: Collection[str] | None = None
 def failed(file: FileRun, error: Exception, *, known: Collection[str] | None = None) -> FileRun:
     """The file FAILED by that error (`again` where trying again may help), as events tell it. Raises the error if it is the run's."""
     told = own(error, file, known=known)
-    events.emit(events.FILE_FAILED, level=logging.ERROR, uri=file.file.uri, error=told.message)
-    return file.but(status=Status.FAILED, error=told.message, again=isinstance(told, RetryableError))
+    words = shown(told.message, MESSAGE)
+    events.emit(events.FILE_FAILED, level=logging.ERROR, uri=file.file.uri, error=words)
+    return file.but(status=Status.FAILED, error=words, again=isinstance(told, RetryableError))
 
 
 def _of_the_run(error: ForebayError) -> bool:
