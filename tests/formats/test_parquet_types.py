@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-import json
 import itertools
+import json
 import re
 from datetime import date
 from decimal import Decimal
@@ -202,7 +202,9 @@ def test_a_declared_type_takes_the_values_that_are_the_same_in_it(
 
 
 def test_a_row_is_set_aside_beside_a_decimal_of_256_bits_however_few_its_digits(tmp_path: Path) -> None:
-    data = file_of({"a": pa.array([Decimal("1.05"), Decimal("-2.50")], pa.decimal256(20, 2)), "b": ticks([1_000, 1_001], pa.timestamp("ns"))})
+    data = file_of(
+        {"a": pa.array([Decimal("1.05"), Decimal("-2.50")], pa.decimal256(20, 2)), "b": ticks([1_000, 1_001], pa.timestamp("ns"))}
+    )
     [reject] = rejects(read(data, tmp_path))
     assert (reject["__row"], json.loads(reject["raw"])["a"]) == (2, "-2.50")
 

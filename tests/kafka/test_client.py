@@ -166,7 +166,9 @@ def test_what_is_refused_at_once_is_asked_on_and_the_time_to_wait_stays_what_lib
     waited: list[float] = []
     for one in asked:
         told = one.list_offsets
-        monkeypatch.setattr(one, "list_offsets", lambda wanted, request_timeout, told=told, **_: waited.append(request_timeout) or told(wanted))
+        monkeypatch.setattr(
+            one, "list_offsets", lambda wanted, request_timeout, told=told, **_: waited.append(request_timeout) or told(wanted)
+        )
     monkeypatch.setattr(client.time, "sleep", lambda _: None)
     assert asker(monkeypatch, *asked).offsets(PLACE) == {("t", 0): 7}
     assert max(waited) <= 60

@@ -19,6 +19,14 @@ def test_what_cannot_be_printed_is_escaped_and_what_is_long_is_cut() -> None:
 def test_a_files_error_is_no_megabyte_and_has_no_nul(tmp_path: Path) -> None:
     from datetime import date
 
-    file = FileRun("run", "orders", Window.of_day(date(2026, 1, 5)), SourceFile("file:///a.csv", 1, 0.0), Fate.NEW, "never seen before", Status.DISCOVERED)
+    file = FileRun(
+        "run",
+        "orders",
+        Window.of_day(date(2026, 1, 5)),
+        SourceFile("file:///a.csv", 1, 0.0),
+        Fate.NEW,
+        "never seen before",
+        Status.DISCOVERED,
+    )
     error = failed(file, CorruptFileError(f"reading `file:///a.csv`: it has `{chr(0) * 3}{'y' * 100_000}`")).error or ""
     assert r"it has `\x00\x00\x00y" in error and len(error) < MESSAGE + 20

@@ -31,7 +31,12 @@ FAULTS = {
 """What a fault of a field is, in words."""
 
 _PACKED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
-_OTHER = {b"PK\x03\x04": "a zip archive, or an Excel workbook", b"PK\x05\x06": "a zip archive", b"BZh": "packed by bzip2", b"\xfd7zXZ": "packed by xz"}
+_OTHER = {
+    b"PK\x03\x04": "a zip archive, or an Excel workbook",
+    b"PK\x05\x06": "a zip archive",
+    b"BZh": "packed by bzip2",
+    b"\xfd7zXZ": "packed by xz",
+}
 _DELIMITERS = (";", "\t", "|", ",")
 
 
@@ -211,7 +216,11 @@ def positions(header: Sequence[str], declared: Sequence[Column], uri: str) -> li
 def _missing(missing: Sequence[str], found: Sequence[str]) -> str:
     close = [name for name in found if name.strip().lower() == missing[0].strip().lower()]
     close = close or difflib.get_close_matches(missing[0], found, 1)
-    hint = f"did you mean `{shown(close[0])}`?" if close else f"it has {', '.join(f'`{shown(name)}`' for name in found[:20])}{_other_delimiter(found)}"
+    hint = (
+        f"did you mean `{shown(close[0])}`?"
+        if close
+        else f"it has {', '.join(f'`{shown(name)}`' for name in found[:20])}{_other_delimiter(found)}"
+    )
     names = ", ".join(f"`{name}`" for name in missing)
     return f"column{'s' if len(missing) > 1 else ''} {names} {'are' if len(missing) > 1 else 'is'} missing ({hint})"
 
