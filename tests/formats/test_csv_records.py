@@ -136,3 +136,12 @@ def test_blanks_outside_quotes_are_no_data_however_many(before: int, behind: int
     text = f'1,a\n{" " * before}"2"{" " * behind},{" " * before}"x, y"{" " * behind}\n3,{" " * before}""{" " * behind}\n'.encode()
     stage = staged(Csv(Csv.Config(header=False)), text, (Column("a", "string"), Column("b", "string")), tmp_path)
     assert [(r["a"], r["b"]) for r in rows(stage)] == [("1", "a"), ("2", "x, y"), ("3", "")]
+
+
+@pytest.mark.long
+def test_a_file_that_the_reader_gives_up_half_way_never_holds_it_up(tmp_path: Path) -> None:
+    """With DuckDB's writing threads, one reading in some fifty of this file never came back (on a busy machine)."""
+    line = b"%09d,x," + b"z" * 300 + b"\n"
+    data = b"".join(b'%09d,"x\n' % n if n > 101_909 else line % n for n in range(101_912))
+    for _ in range(100):
+        assert read(data, tmp_path, "a b c", header=False).rows_rejected == 2

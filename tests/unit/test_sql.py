@@ -5,7 +5,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from forebay.support.sql import literal, parquet
+from forebay.support.sql import OFFLINE, literal, parquet
 
 
 @pytest.mark.parametrize("folder", ["id=7", "env=prod", "a*b", "a?b", "a[1]b", "it's"])
@@ -17,6 +17,12 @@ def test_a_path_means_nothing_but_a_place(tmp_path: Path, folder: str) -> None:
         found = con.sql(f"select * from {parquet(path)}")
         assert (found.columns, found.fetchall()) == (["id", "env"], [(1, "x")])
         assert con.sql(f"select file_row_number from {parquet(path, file_row_number='true')}").fetchall() == [(0,)]
+
+
+def test_no_thread_writes_beside_its_query() -> None:
+    """When a `COPY` to Parquet fails, DuckDB 2.0.0 waits for that thread, which may wait for it, for ever."""
+    with duckdb.connect(config=OFFLINE) as con:
+        assert con.execute("select current_setting('async_threads')").fetchone() == (0,)
 
 
 def test_nobody_reads_parquet_by_another_way() -> None:

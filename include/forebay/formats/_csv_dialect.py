@@ -136,6 +136,13 @@ class Dialect:
             return b""
         return self._escaped.sub(rb"\1", held) if quote is None and escape is not None else held
 
+    def is_null(self, data: bytes, span: tuple[int, int]) -> bool:
+        """Whether a field is a null word."""
+        held = data[slice(*span)]
+        if self.quote is not None and held.startswith(self.quote):
+            return self.quoted_nulls and held[1:-1] in self.null_words
+        return held in self.null_words
+
     def record(self, data: bytes, at: int, most: int, final: bool, width: int | None = None) -> Record | None:
         """The record that begins at `at`, of at most `most` bytes; None if more of the file is needed to tell (`final`: there is no more).
 

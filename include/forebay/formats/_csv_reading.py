@@ -22,6 +22,8 @@ from forebay.formats._csv_layout import Layout
 from forebay.formats._csv_rejects import Rejects
 from forebay.formats._csv_source import Source
 from forebay.formats._csv_split import Splitter
+from forebay.formats._csv_third import Third
+from forebay.formats._lines import row_numbers
 from forebay.formats._rules import STRICT
 from forebay.model import Snapshot, Stage
 from forebay.support.sql import literal, literals
@@ -40,6 +42,7 @@ class Rows:
 
     found: Found
     before: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    offsets: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
     rejects: Path | None = None
 
 
@@ -58,7 +61,7 @@ class Reading:
     uri: str
     misfits: float | None
     notes: list[str]
-    source: Source = field(init=False)
+    source: Source | Third = field(init=False)
     dialect: Dialect = field(init=False)
 
     def __post_init__(self) -> None:
@@ -91,43 +94,68 @@ class Reading:
 
         if self.layout.skip < 0:
             return None
+        new_line = self._new_line()
         with ThreadPoolExecutor(1) as pool:
             looking = pool.submit(self._look)
             try:
                 cells, typed = self._typed(types)
-            except duckdb.InvalidInputException:  # records that are none, or its own limits: we shall see
+            except (duckdb.InvalidInputException, duckdb.NotSupportedError):  # records that are none, or its own limits: we shall see
                 looking.result()
                 return None
             found = looking.result()
-        if found is None or found.returns != (self.source.new_line == "\r\n") or self._parted(typed, found) is not None:
+        if found is None or found.returns != (new_line == "\r\n") or self._parted(typed, found) is not None:
             return None
         return Rows(found), cells, typed
 
     def _split(self, types: Sequence[Type] | None) -> tuple[Rows, list[_staging.Cell], _staging.Typed]:
         """Our own parting of rows from other records, and the rows read from a copy.
 
-        Raises `CorruptFileError` if the copy is read otherwise than by ourselves, on several threads and on one.
+        Raises `CorruptFileError` if the copy is read otherwise than by ourselves: on several threads, on one, and where the part in doubt is read by
+        Python's csv module.
         """
-        rows = self._parting()
-        parted = None
-        for parallel in (True, False):
-            self.source = replace(self.source, parallel=parallel)
-            cells, typed = self._typed(types)
+        import duckdb
+
+        rows, copy = self._parting()
+        parted: _witness.Parted | None = None
+        third = Third(copy, rows.found, rows.offsets, self.folder, self._by_hand(rows.found))
+        for source in (copy, replace(copy, parallel=False)):
+            self.source = source
+            try:
+                cells, typed = self._typed(types)
+            except (duckdb.InvalidInputException, duckdb.NotSupportedError):
+                if not source.parallel:
+                    raise
+                continue  # some files it does not read on several threads, and says so only now and then
             parted = self._parted(typed, rows.found)
             if parted is None:
                 return rows, cells, typed
-        assert parted is not None
-        at = int(rows.found.starts[parted.place]) + 1 if parted.place < len(rows.found) else self.layout.part.end
-        raise CorruptFileError(
+        while parted is not None and third.doubt(parted.place):
+            self.source = third
+            cells, typed = self._typed(types)
+            parted = self._parted(typed, rows.found)
+        if parted is not None:
+            raise self._refused(rows.found, parted)
+        self.notes += [self._told_of_doubt(rows.before, *doubt) for doubt in third.doubts]
+        return rows, cells, typed
+
+    def _refused(self, found: Found, parted: _witness.Parted) -> CorruptFileError:
+        at = int(found.starts[parted.place]) + 1 if parted.place < len(found) else self.layout.part.end
+        return CorruptFileError(
             f"reading `{self.uri}`: it has {parted.expected} readable records by its bytes, and {parted.read} by the CSV reader, "
             f"which part at byte {at} (nothing of it is published; report this)",
             uri=self.uri,
         )
 
+    @staticmethod
+    def _told_of_doubt(before: np.ndarray, first: int, last: int) -> str:
+        a, b = (int(row_numbers(before, place, 1)[0]) for place in (first, last - 1))
+        return f"rows {a} to {b} were read by Python's csv module, as two other readings differed there"
+
     def _look(self) -> Found | None:
         return _csv_look.look(self.layout.part, self.dialect, len(self.layout.names), self.config.max_record_bytes, self.folder, self.uri)
 
-    def _parting(self) -> Rows:
+    def _parting(self) -> tuple[Rows, Source]:
+        """What is a row and what is not, and the copy of the former."""
         part, dialect = self.layout.part, self.dialect
         if len(dialect.delimiter) > 1 or (dialect.quote is None and dialect.escape) or len(self.layout.names) == 1:
             self.dialect = dialect = replace(dialect, stand_ins=_unused(part, self.uri))
@@ -144,8 +172,7 @@ class Reading:
             )
         if splitter.mixed:
             self.notes.append("line ends are mixed; CR LF outside quotes was read as LF")
-        self.source = self._source(splitter.path, splitter.separator, False, 0, "\n")
-        return Rows(found, before, path)
+        return Rows(found, before, splitter.offsets, path), self._source(splitter.path, splitter.separator, False, 0, "\n")
 
     # ------------------------------------------------------------ DuckDB
 
@@ -228,17 +255,17 @@ class Reading:
     # ------------------------------------------------------------ the witness
 
     def _parted(self, typed: _staging.Typed, found: Found) -> _witness.Parted | None:
-        separators = self.source.width
         raw = self._raw(found)
-        return _witness.parted(
-            self.connection, typed.path, found.octets, separators, lambda places: [self._readings(text) for text in raw(places)]
-        )
 
-    def _readings(self, text: bytes) -> list[bytes]:
-        """What the fields of a record hold, by Python's csv module and by our own policy, where the two may differ."""
+        def lines(places: np.ndarray) -> list[list[bytes]]:
+            return [[b"".join(cell + b"\x1f" for cell in cells) for cells in self._readings(text)] for text in raw(places)]
+
+        return _witness.parted(self.connection, typed.path, found.octets, self.source.width, lines)
+
+    def _readings(self, text: bytes) -> list[list[bytes]]:
+        """What the fields of a record hold, by Python's csv module or, where that does not have the dialect, by our own policy; by both where they may differ."""
         dialect, width = self.dialect, self.source.width
-        record = dialect.record(text, 0, len(text) + 1, True)
-        own = [dialect.text(text, span) for span in record.fields][:width] if record and text else [b""]
+        own = [dialect.text(text, span) for span in self._spans(text)]
         theirs = own
         if dialect.doubled and len(dialect.delimiter) == 1 and dialect.end == LF and not any(dialect.null_words):
             try:
@@ -250,7 +277,24 @@ class Reading:
                 pass
         quote = dialect.quote or b""
         blanks = b" " + quote in text or quote + b" " in text  # outside quotes they are no data to us alone
-        return [b"".join(cell + b"\x1f" for cell in cells) for cells in ([own, theirs] if blanks else [theirs])]
+        return [own, theirs] if blanks else [theirs]
+
+    def _spans(self, text: bytes) -> list[tuple[int, int]]:
+        record = self.dialect.record(text, 0, len(text) + 1, True)
+        return record.fields[: self.source.width] if record and text else [(0, 0)]
+
+    def _by_hand(self, found: Found) -> Callable[[np.ndarray], list[list[str | None]]]:
+        """Reads rows as `_readings` does, with nulls as the settings have them."""
+        raw, dialect = self._raw(found), self.dialect
+
+        def fields(places: np.ndarray) -> list[list[str | None]]:
+            rows = []
+            for text in raw(places):
+                cells = zip(self._readings(text)[0], self._spans(text), strict=True)
+                rows.append([None if dialect.is_null(text, span) else cell.decode() for cell, span in cells])
+            return rows
+
+        return fields
 
     def _raw(self, found: Found) -> Callable[[np.ndarray], list[bytes]]:
         def raw(places: np.ndarray) -> list[bytes]:

@@ -35,6 +35,9 @@ class Splitter:
     gaps: int = 0
     inner: int = 0
     unclosed: int = 0
+    offsets: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    """Where each row begins in the copy."""
+    _written: int = 0
     _returns: int = 0
     _ended: int = 0
 
@@ -55,7 +58,7 @@ class Splitter:
     def split(self) -> tuple[Found, Ints]:
         """The rows, and how many of them stand before each record that is none."""
         starts, stops, octets, before = (Spill(self.folder / f"split_{name}") for name in ("starts", "stops", "octets", "before"))
-        at = self.part.begin
+        begins, at = Spill(self.folder / "split_offsets"), self.part.begin
         blocks = pieces(self.part, self.most, self.uri)
         data, final, _ = next(blocks, (b"", True, None))
         with self.path.open("wb") as copy:
@@ -69,13 +72,16 @@ class Splitter:
                     before.add(np.cumsum(good)[~good] + starts.count - int(good.sum()))
                     self._refuse(data, records, good)
                     self.rows += len(good)
-                    copy.write(self._copied(data, records, good, used))
+                    text, offsets = self._copied(data, records, good, used)
+                    begins.add(offsets + self._written)
+                    self._written += copy.write(text)
                 at += used
                 data, final, _ = send(blocks, used)
         if at != self.part.end:
             raise CorruptFileError(
                 f"reading `{self.uri}`: of its {self.part.end} bytes {at} could be told apart (report this)", uri=self.uri
             )
+        self.offsets = begins.array()
         found = Found(starts.array(), stops.array(), octets.array(), self.gaps, self.inner)
         return found, before.array()
 
@@ -85,8 +91,8 @@ class Splitter:
             bad = Records(*(getattr(records, name)[~good] for name in Records.__slots__))
             self.refuse(data, bad, np.flatnonzero(~good) + self.rows + 1)
 
-    def _copied(self, data: bytes, records: Records, good: Ints, used: int) -> bytes:
-        """The rows' own bytes, but for line ends, delimiters of several bytes, and what edits say."""
+    def _copied(self, data: bytes, records: Records, good: Ints, used: int) -> tuple[bytes, Ints]:
+        """The rows' own bytes, but for line ends, delimiters of several bytes, and what edits say; and where each begins."""
         text = np.frombuffer(data, np.uint8)[:used].copy()
         self._account(text, records)
         kept = np.zeros(used + 1, np.int32)
@@ -106,7 +112,9 @@ class Splitter:
                 mask[places] = False
             else:
                 text[places] = value
-        return text[mask].tobytes() + (b"\n" if open_end.any() else b"")
+        kept = np.cumsum(mask, dtype=np.int64)
+        begins = records.starts[good]
+        return text[mask].tobytes() + (b"\n" if open_end.any() else b""), kept[begins] - mask[begins]
 
     def _account(self, text: Ints, records: Records) -> None:
         """Every byte is of one record or of an empty line."""

@@ -22,7 +22,12 @@ if TYPE_CHECKING:
     import duckdb
 
 WHOLE = 2_048
-"""Files of up to so many records are compared in full, of larger ones about half as many records, evenly."""
+"""Files of up to so many records are compared in full, of larger ones one record in each stretch of half as many, but a thousand at least: so any stretch
+of that many records that stands elsewhere is found, whatever their lengths."""
+
+
+TEXT = 8 << 20
+"""Bytes of text that are compared at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,7 @@ def parted(
         prints[low:high] = batch.column(1).to_numpy()[places[low:high] - at]
         at += count
     if first is None and at == len(octets):
-        first = _other_text(connection, places, prints, lines(places))
+        first = _first_other_text(connection, places, prints, octets, lines)
         return None if first is None else Parted(len(octets), at, first)
     return Parted(len(octets), at, min(len(octets), at) if first is None else first)
 
@@ -62,7 +67,22 @@ def parted(
 def _sample(count: int) -> np.ndarray:
     if count <= WHOLE:
         return np.arange(count)
-    return np.unique(np.linspace(0, count - 1, WHOLE // 2).astype(np.int64))
+    return np.unique(np.linspace(0, count - 1, max(WHOLE // 2, 1 + 2 * count // WHOLE)).astype(np.int64))
+
+
+def _first_other_text(
+    connection: duckdb.DuckDBPyConnection,
+    places: np.ndarray,
+    prints: np.ndarray,
+    octets: np.ndarray,
+    lines: Callable[[np.ndarray], list[list[bytes]]],
+) -> int | None:
+    """As `_other_text`, some MiB of text at a time."""
+    part = np.cumsum(octets[places]) // TEXT
+    for chosen in np.split(np.arange(len(places)), np.flatnonzero(np.diff(part)) + 1):
+        if (found := _other_text(connection, places[chosen], prints[chosen], lines(places[chosen]))) is not None:
+            return found
+    return None
 
 
 def _other_text(connection: duckdb.DuckDBPyConnection, places: np.ndarray, prints: np.ndarray, lines: list[list[bytes]]) -> int | None:

@@ -10,8 +10,10 @@ OFFLINE: dict[str, bool | str | float | list[str]] = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
     "python_enable_replacements": False,
+    "async_threads": 0,
 }
-"""DuckDB's settings for every connection of ours: nothing is fetched, no extension is loaded, and no name in SQL means a Python variable."""
+"""DuckDB's settings for every connection of ours: nothing is fetched, no extension is loaded, no name in SQL means a Python variable, and no thread writes a
+file beside its query: when a `COPY` to Parquet fails, DuckDB 2.0.0 waits for that thread, which waits for it (one in some fifty on a busy machine, for ever)."""
 
 
 def quoted(name: str) -> str:
