@@ -297,6 +297,8 @@ class ChunkPlan(Json):
     rows_in: int
     rows_per_chunk: int
     plan_hash: str
+    prints: dict[str, str] = field(default_factory=dict)
+    """A few digits of each parameter's own hash, by its name: they tell which of them another plan has otherwise."""
 
     @property
     def chunks(self) -> int:

@@ -43,6 +43,15 @@ SUITE = {
     "expectations": [{"type": "expect_column_values_to_not_be_null", "kwargs": {"column": "name"}, "severity": "critical"}],
 }
 HARMLESS = [path for path in CHANGES if EFFECTS[path][0] is Effect.NONE]
+NAMED = {
+    "format.options": "`format`",
+    "schema.columns": "the columns (`schema`)",
+    "quality.suite": "the suite (`quality.suite`)",
+    "record.value.options": "`record.value`",
+    "publish.chunk.rows": "the rows of a chunk (`publish.chunk`)",
+    "publish.chunk.bytes": "the rows of a chunk (`publish.chunk`)",
+}
+"""How the refusal names what was changed; all others by their own name."""
 HARMFUL = [path for path in CHANGES if EFFECTS[path][0] is not Effect.NONE]
 
 
@@ -152,6 +161,8 @@ def test_changes_that_decide_records_are_refused_and_the_way_back_works(night: N
         report = night.run(new)
         assert not done(report), path
         assert ("under another plan" in words(report)) == (effect is Effect.PLAN and path != "format.type"), (path, words(report))
+        if "under another plan" in words(report):
+            assert f"since it was begun, {NAMED.get(path, f'`{path}`')}" in words(report), (path, words(report))
         assert night.ids(night.name, new["topic"]["name"]) == once(night.name, 100), path
     assert done(night.run(document))
     assert night.ids(night.name) == once(night.name)
@@ -212,7 +223,11 @@ def test_another_version_of_a_library_is_refused_in_mid_file(night: Night, libra
     document = begun(night, monkeypatch)
     with monkeypatch.context() as patched:
         patched.setattr(encode, "libraries", lambda *names: versions.libraries(*names) | {library: "99.0"})
-        assert "under another plan" in words(night.run(document))
+        told = words(night.run(document))
+        assert (
+            "under another plan" in told
+            and "since it was begun, the versions of DuckDB, pyarrow, numpy or Python changed (put back" in told
+        )
     assert done(night.run(document))
     assert night.ids(night.name) == once(night.name)
 

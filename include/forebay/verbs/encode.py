@@ -30,6 +30,9 @@ SAMPLE_BYTES = 16 << 20
 BLOCK_ROWS = 1_000
 MOST_BYTES = 1 << 30  # of a chunk: an Arrow array of bytes ends at 2 GiB
 
+PRINT = 6
+"""Hexadecimal digits of a parameter's print."""
+
 
 class QuarantineHeaders(Sequence[tuple[Header, ...]]):
     """The `q_…` headers of a chunk's quarantined rows, made when a row is produced: stage, rule (where there is one), reason, suite, rowhash.
@@ -74,7 +77,9 @@ def plan_chunks(
     chunk = pipeline.publish.chunk
     with limits.connect() as con:
         per_chunk = max(1, min(chunk.rows, int(min(chunk.bytes, MOST_BYTES) // _row_bytes(con, rows))))
-    return ChunkPlan(stage.rows_in, per_chunk, digest(_parameters(stage, verdict, pipeline, decision, quarantine, per_chunk)))
+    found = _parameters(stage, verdict, pipeline, decision, quarantine, per_chunk)
+    prints = {name: digest({name: value})[:PRINT] for name, value in found.items()}
+    return ChunkPlan(stage.rows_in, per_chunk, digest(found), prints)
 
 
 def _row_bytes(con: duckdb.DuckDBPyConnection, rows: StagedRows) -> float:

@@ -83,6 +83,7 @@ class Origin(_Lenient):
     code_version: str = ""
     lanes: int = 0  # `LANES` of the protocol that wrote it; 0: of an earlier version, whose lanes were a setting
     owner: Owner | None = None
+    plan: dict[str, str] = field(default_factory=dict)  # `ChunkPlan.prints`; empty: an earlier version wrote none
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,7 @@ class ChunkEntry(Json):
             "code_version": o.code_version,
             "lanes": o.lanes,
             "owner": o.owner.to_json() if o.owner else None,
+            "plan": o.plan,
             "started": self.started.isoformat(),
             "committed_attempt_at": self.attempted.isoformat(),
         }
@@ -194,6 +196,7 @@ def _origin(data: JsonDict) -> Origin:
         data["code_version"],
         data.get("lanes", 0),
         Owner.from_json(data["owner"]) if data.get("owner") else None,
+        data.get("plan", {}),
     )
 
 

@@ -209,6 +209,13 @@ class Driver:
                 topic=other,
             )
 
+    def changed(self) -> tuple[str, ...]:
+        """The parameters that the plan has otherwise than that under which the file was begun, as far as the ledger tells; none where it does not."""
+        job = self._job
+        begun = self._reader.look().of_file(job.fingerprint, job.generation).values()
+        other = next((entry.origin.plan for entry in begun if entry.receipt.plan_hash != job.plan.plan_hash and entry.origin.plan), {})
+        return tuple(name for name, digits in job.plan.prints.items() if other.get(name, digits) != digits)
+
     def receipts(self) -> tuple[Receipt, ...]:
         """What the ledger says of the whole file; waits for the commit's markers, which come a moment after the commit."""
         job, deadline = self._job, time.monotonic() + self.task.barrier_timeout
@@ -327,7 +334,7 @@ class Driver:
             headers=job.headers.profile,
         )
         self._own[chunk] = receipt
-        origin = replace(job.origin, ledger_partitions=self._reader.view.partitions, lanes=LANES)
+        origin = replace(job.origin, ledger_partitions=self._reader.view.partitions, lanes=LANES, plan=job.plan.prints)
         return ChunkEntry(job.pipeline.pipeline, job.file, receipt, origin, job.identity, self._started, datetime.now(UTC))
 
     def _completion(self, entry: ChunkEntry) -> FileEntry:

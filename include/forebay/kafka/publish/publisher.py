@@ -54,22 +54,49 @@ def _publish(job: PublishJob, protections: Protections | None) -> tuple[Receipt,
         while not isinstance(effect, steps.Finish):
             effect = machine.on(driver.run(effect))
         if effect.outcome != Outcome.DONE:
-            raise _error(job, effect)
+            raise _error(job, effect, driver.changed() if effect.outcome is Outcome.PLAN_CHANGED else ())
         for chunk in machine.skipped:
             events.emit(events.CHUNK_SKIPPED, uri=job.file.uri, chunk=chunk)
         return driver.receipts()
 
 
-def _error(job: PublishJob, end: steps.Finish) -> ForebayError:
-    """A finish that is not `DONE`, in words."""
+PARAMETERS = {
+    "forebay": "the version of forebay",
+    "libraries": "the versions of DuckDB, pyarrow, numpy or Python",
+    "topic": "`topic.name`",
+    "headers": "`record.headers`",
+    "compression": "`source.compression`",
+    "format": "`format`",
+    "columns": "the columns (`schema`)",
+    "rows_per_chunk": "the rows of a chunk (`publish.chunk`)",
+    "key": "`record.key`",
+    "value": "`record.value`",
+    "timestamp": "`record.timestamp`",
+    "partitioner": "`record.partitioner`",
+    "partitions": "`topic.partitions`",
+    "suite": "the suite (`quality.suite`)",
+    "decision": "the answer of the person who was asked",
+    "quarantine": "`quality.quarantine`",
+    "quarantined": "which rows are set aside",
+}
+"""The parameters of a plan (`ChunkPlan.prints`), as people know them."""
+
+
+def _otherwise(changed: tuple[str, ...]) -> str:
+    return f": since it was begun, {', '.join(PARAMETERS.get(name, f'`{name}`') for name in changed)} changed" if changed else ""
+
+
+def _error(job: PublishJob, end: steps.Finish, changed: tuple[str, ...] = ()) -> ForebayError:
+    """A finish that is not `DONE`, in words; `changed` are the parameters by which the plan is another one."""
     where = f"{job.doing} chunk {end.chunk}" if end.chunk is not None else job.doing
     ledger = job.pipeline.ledger_topic
     match end.outcome:
         case Outcome.PLAN_CHANGED:
-            anew = "" if job.generation > 1 else ", or publish it anew with `--generation new`, which repeats the committed part"
+            anew = "" if job.generation > 1 else "; or publish it anew with `--generation new --reason …`, which repeats the committed part"
             return PlanChangedError(
-                f"{where}: part of it is committed under another plan than `{job.plan.plan_hash[:16]}` "
-                f"(go back to the settings and the version it was begun with{anew})"
+                f"{where}: part of it is committed under another plan than `{job.plan.plan_hash[:16]}`{_otherwise(changed)} "
+                f"(put back what was changed, and run it again: it is completed{anew})",
+                changed=changed,
             )
         case Outcome.LEDGER_HOLE:
             return LedgerError(
