@@ -164,6 +164,8 @@ def test_what_is_no_file_is_passed_over_and_hangs_nobody(shop: OrdersProject, fo
     (folder / "folder.csv").mkdir()
     (folder / "dangling.csv").symlink_to(folder / "nowhere")
     os.mkfifo(folder / "pipe.csv")
+    told = "passed over, as only regular files are read: `dangling.csv` is a link, `folder.csv` is a folder, `pipe.csv` is a pipe"
+    assert told in forebay("discover", shop.name, "--date", DAY).json["note"]
     heal(shop, forebay, kafka)
 
 

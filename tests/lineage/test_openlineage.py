@@ -134,3 +134,18 @@ def test_a_sink_that_is_down_fails_nothing_and_gets_the_events_later(tmp_path: P
         server.server_close()
     assert [event["eventType"] for event in Sink.seen] == ["START", "COMPLETE"]
     assert not (tmp_path / "unsent.jsonl").exists()
+
+
+def test_the_file_of_events_turns_its_page_and_what_waits_is_bounded_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the file and its one page before, each is at most one write longer than its bound; the youngest events stay."""
+    monkeypatch.setattr(emit, "MOST", 2_000)
+    lines = [f'{{"n": {n}, "x": "{"y" * 80}"}}' for n in range(100)]
+    for line in lines:
+        emit._append(tmp_path / "events.jsonl", [line])
+    pages = [tmp_path / "events.1.jsonl", tmp_path / "events.jsonl"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "events.1.jsonl", "events.jsonl"]
+    assert all(path.stat().st_size <= 2_000 + len(lines[0]) + 2 for path in pages)
+    kept = "".join(path.read_text() for path in pages).splitlines()
+    assert len(kept) > 20 and kept == lines[-len(kept) :]
+    waiting = emit._youngest(lines)
+    assert waiting == lines[-len(waiting) :] and sum(len(line) + 1 for line in waiting) <= 2_000

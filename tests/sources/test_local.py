@@ -76,6 +76,10 @@ def test_links_fifos_and_folders_are_passed_over(tmp_path: Path) -> None:
     (drops / "dir.csv").mkdir()
     os.mkfifo(drops / "fifo.csv")
     assert [file.name for file in make(tmp_path).list("drops/**/*.csv")] == ["real.csv"]
+    told = {SourceFile(uri, 0, 0).name: what for uri, what in make(tmp_path).passed_over("drops/*.csv")}
+    assert told == {"link.csv": "a link", "inner.csv": "a link", "fifo.csv": "a pipe", "dir.csv": "a folder"}
+    of_all = {SourceFile(uri, 0, 0).name: what for uri, what in make(tmp_path).passed_over("drops/*")}
+    assert of_all == {"link.csv": "a link", "inner.csv": "a link", "fifo.csv": "a pipe", "folder": "a link"}
     assert [file.name for file in make(tmp_path).list("drops/link.csv")] == []
 
 

@@ -16,7 +16,7 @@ from forebay.config.connections import EnvironmentConnections
 from forebay.config.home import Project
 from forebay.config.pipeline import Pipeline
 from forebay.kafka import topics
-from forebay.support.folders import private
+from forebay.support.folders import OTHERS, private
 from forebay.verbs import doctor as verb
 from forebay.verbs.context import Context
 from forebay.verbs.doctor import Finding, Level, doctor, exit_code
@@ -261,7 +261,7 @@ def test_little_room_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_home_that_others_may_read_is_said_with_the_command_that_closes_it(tmp_path: Path) -> None:
-    home = tmp_path / "a home"
+    home = tmp_path / "ann's home; $HOME"
     assert verb._owner(home) == ()
     private(home / "work")
     assert [finding.level for finding in verb._owner(home)] == [Level.OK]
@@ -269,4 +269,33 @@ def test_a_home_that_others_may_read_is_said_with_the_command_that_closes_it(tmp
     [finding] = verb._owner(home)
     assert finding.level is Level.WARN and "0755" in finding.what
     subprocess.run(str(finding.way_out), shell=True, check=True)
+    assert [finding.level for finding in verb._owner(home)] == [Level.OK]
+
+
+def test_what_the_home_holds_is_said_folder_by_folder_the_largest_first(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    assert verb._use(home) == ()
+    private(home / "empty")
+    assert verb._use(home)[0].what == f"0.0 MiB in `{home}`: nothing yet"
+    for name, size in (("spool", 1 << 20), ("work/a", 3 << 20), ("work/b", 2 << 20)):
+        private(home / name)
+        (home / name / "x").write_bytes(bytes(size))
+    (home / "work" / "link").symlink_to(home / "spool" / "x")
+    [finding] = verb._use(home)
+    assert (finding.level, finding.check) == (Level.OK, "disk use")
+    assert finding.what == f"6.0 MiB in `{home}`: work 5.0 MiB, spool 1.0 MiB"
+
+
+def test_every_folder_of_a_home_is_its_owners_alone_after_a_file_was_inspected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files in it keep the umask: nobody else gets to them, and their owner may hand one on."""
+    from forebay.kafka import topics
+    from tests.keys.trial import ROWS, SUITE, Trial
+
+    monkeypatch.setattr(topics, "max_message_bytes", lambda *_: topics.DEFAULT_MAX_MESSAGE_BYTES)
+    trial = Trial(tmp_path, {"quality.suite": "s"}, {"a.csv": ROWS}, SUITE)
+    assert trial.inspected().rows_in == 3
+    home = trial.project.home
+    inside = [folder for folder in (home, *home.iterdir()) if folder.is_dir()]
+    assert len(inside) > 3
+    assert [folder for folder in inside if folder.stat().st_mode & OTHERS] == []
     assert [finding.level for finding in verb._owner(home)] == [Level.OK]

@@ -198,7 +198,7 @@ def _print_run(console: Console, report: RunReport) -> None:
     style = _STYLES.get(report.status, "bold")
     console.print(f"[bold]{report.pipeline}[/] {report.window.day} [{style}]{report.status}[/]  [dim]{report.run_id}[/]")
     if not report.files:
-        console.print(f"  {report.note or 'nothing to do'}", markup=False)
+        console.print(f"  {plain(report.note or 'nothing to do')}", markup=False)
         return
     console.print(_table(report.files))
     for note in _notes(report):

@@ -33,6 +33,10 @@ class Source(ABC, Generic[S]):
         Raises `SourceUnavailableError`, `NotAuthorizedError`. A folder that is not there lists nothing.
         """
 
+    def passed_over(self, pattern: str) -> Iterator[tuple[str, str]]:
+        """What matches `pattern` and is no file to be read, by uri, with what it is (`a pipe`); sorted. It is never opened."""
+        return iter(())
+
     @abstractmethod
     def matches(self, uri: str, pattern: str) -> bool:
         """Whether `list(pattern)` would name a file of that uri, if one lay there. Asks nobody."""

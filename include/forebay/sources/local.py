@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -37,8 +38,15 @@ class Local(Source[LocalConfig]):
         fixed, parts = _pattern.split(pattern.removeprefix("file://"))
         root = Path(os.path.realpath(self.project / fixed))
         with _posix.errors(_uri.of_path(root), "listing"):
-            found = [file for entry in _walk(root, parts) if (file := _seen(entry))]
+            found = [file for entry in _walk(root, parts) if entry.is_file(follow_symlinks=False) and (file := _seen(entry))]
         yield from sorted(found, key=lambda file: file.uri)
+
+    def passed_over(self, pattern: str) -> Iterator[tuple[str, str]]:
+        fixed, parts = _pattern.split(pattern.removeprefix("file://"))
+        root = Path(os.path.realpath(self.project / fixed))
+        with _posix.errors(_uri.of_path(root), "listing"):
+            found = [(_uri.of_path(entry.path), what) for entry in _walk(root, parts) if (what := _no_file(entry, parts))]
+        yield from sorted(found)
 
     def matches(self, uri: str, pattern: str) -> bool:
         fixed, parts = _pattern.split(pattern.removeprefix("file://"))
@@ -76,8 +84,26 @@ def _seen(entry: os.DirEntry[str]) -> SourceFile | None:
     return SourceFile(_uri.of_path(entry.path), found.st_size, found.st_mtime, version=_posix.version_of(found))
 
 
+def _no_file(entry: os.DirEntry[str], parts: tuple[str, ...]) -> str | None:
+    """What the entry is instead of a file. A pattern that ends with `*` means files, and is no word about the folders beside them."""
+    if entry.is_file(follow_symlinks=False):
+        return None
+    if entry.is_symlink():
+        return "a link"
+    if entry.is_dir(follow_symlinks=False):
+        return None if parts[-1] in {"*", "**"} else "a folder"
+    try:
+        mode = entry.stat(follow_symlinks=False).st_mode
+    except FileNotFoundError:
+        return None
+    return next((words for is_so, words in _KINDS if is_so(mode)), "no file")
+
+
+_KINDS = ((stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"), (stat.S_ISBLK, "a device"), (stat.S_ISCHR, "a device"))
+
+
 def _walk(root: Path, parts: tuple[str, ...]) -> Iterator[os.DirEntry[str]]:
-    """Regular files below `root` whose path matches; only folders that can hold a match are entered."""
+    """What lies below `root` and has a path that matches; only folders that can hold a match are entered."""
     whole = _pattern.compiled("/".join(parts))
     todo: list[tuple[Path, tuple[str, ...]]] = [(root, ())]
     while todo:
@@ -86,7 +112,7 @@ def _walk(root: Path, parts: tuple[str, ...]) -> Iterator[os.DirEntry[str]]:
             names = (*above, entry.name)
             if entry.is_dir(follow_symlinks=False):
                 todo += [(Path(entry.path), names)] if _may_hold(names, parts) else []
-            elif entry.is_file(follow_symlinks=False) and whole.fullmatch("/".join(names)):
+            if whole.fullmatch("/".join(names)):
                 yield entry
 
 

@@ -23,6 +23,7 @@ __all__ = ["GenerationRequest", "Published", "discover", "found_again", "group",
 
 Clock = Callable[[], float]
 
+_NAMED = 10  # names in a note
 OPEN_TRANSACTION = 5.0
 """Seconds to wait for transactions that are open on the ledger."""
 
@@ -68,7 +69,8 @@ def discover(
     for run in files:
         events.emit(events.FILE_SEEN, uri=run.file.uri, fate=run.fate.value, reason=run.reason)
     ready = contract.waits_for is None and not any(run.fate is Fate.INCOMPLETE and run.status is not Status.FAILED for run in files)
-    return Plan(run_id, ctx.pipeline.pipeline, window, files, _note(look, contract, window), ready)
+    note = "; ".join(filter(None, [_note(look, contract, window), _passed_over(ctx, look)]))
+    return Plan(run_id, ctx.pipeline.pipeline, window, files, note or None, ready)
 
 
 def _still_there(ctx: Context, ledger: Published, seen: list[FileRun]) -> list[FileRun]:
@@ -278,6 +280,13 @@ def _note(look: _Look, contract: Contract, window: Window) -> str | None:
     if wanted and len(look.files) > wanted.files:
         return f"{len(look.files)} files are there, {wanted.files} were expected"
     return None
+
+
+def _passed_over(ctx: Context, look: _Look) -> str | None:
+    """What matches the pattern and is no file: somebody may have meant it to be read."""
+    found = [f"`{SourceFile(uri, 0, 0).name}` is {what}" for uri, what in ctx.source.passed_over(look.pattern)]
+    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    return f"passed over, as only regular files are read: {', '.join(found[:_NAMED])}{more}" if found else None
 
 
 def to_do(file: FileRun) -> bool:

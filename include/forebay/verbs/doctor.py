@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def _owner(home: Path) -> tuple[Finding, ...]:
     if not mode & OTHERS:
         return (Finding(Level.OK, "home", f"`{home}` is its owner's alone"),)
     what, why = f"`{home}` has mode {mode:04o}", "others of this machine may read rows of files there"
-    return (Finding(Level.WARN, "home", what, why, f"chmod -R go-rwx '{home}'"),)
+    return (Finding(Level.WARN, "home", what, why, f"chmod -R go-rwx {shlex.quote(str(home))}"),)
 
 
 def exit_code(findings: tuple[Finding, ...]) -> int:
