@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import unquote
 
 import typer
@@ -36,7 +36,7 @@ def runs(
         show({"runs": found}, as_json, lambda console: _runs_table(console, found))
 
 
-def _runs_table(console: Console, found: list[dict]) -> None:
+def _runs_table(console: Console, found: list[dict[str, Any]]) -> None:
     if not found:
         console.print("no runs yet (forebay run PIPELINE --date D)")
         return

@@ -95,7 +95,7 @@ for _name, _pattern, _first in _SCALARS:
 
 if yaml.__with_libyaml__:
 
-    class _Loader(yaml.cyaml.CParser, _Resolver):  # type: ignore[name-defined]
+    class _Loader(yaml.cyaml.CParser, _Resolver):  # type: ignore[name-defined, misc]  # its stubs leave it out
         def __init__(self, text: str) -> None:
             yaml.cyaml.CParser.__init__(self, text)  # type: ignore[attr-defined]
             _Resolver.__init__(self)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from forebay.contracts.settings import Settings
 from forebay.contracts.source import Source
@@ -23,5 +23,5 @@ class Settlement(ABC, Generic[S]):
         self.config = config
 
     @abstractmethod
-    def settle(self, source: Source, file: SourceFile, ds: str) -> str:
+    def settle(self, source: Source[Any], file: SourceFile, ds: str) -> str:
         """Finish the file and say in a few words what was done (`archived to …`). Idempotent: a repeat is a no-op that says the same."""

@@ -19,7 +19,7 @@ from forebay.formats._casts import strict_integer
 from forebay.formats._json_split import Splitter
 from forebay.formats._rules import STRICT
 from forebay.model import Drift, Snapshot, Stage
-from forebay.support.sql import parquet
+from forebay.support.sql import parquet, quoted
 
 if TYPE_CHECKING:
     import duckdb
@@ -141,7 +141,7 @@ class Reading:
         return missing
 
     def _empty_columns(self, typed: _staging.Typed, declared: Mapping[str, Type]) -> list[str]:
-        counts = ", ".join(f"count({_staging.quoted(name)})" for name in declared)
+        counts = ", ".join(f"count({quoted(name)})" for name in declared)
         [row] = self.connection.execute(f"SELECT {counts} FROM {parquet(typed.path)}").fetchall()
         return [name for name, values in zip(declared, row, strict=True) if not values]
 

@@ -170,7 +170,7 @@ class Asker:
         from confluent_kafka.admin import OffsetSpec
 
         level = IsolationLevel.READ_UNCOMMITTED if uncommitted else IsolationLevel.READ_COMMITTED
-        wanted = {at: OffsetSpec.earliest() if earliest else OffsetSpec.latest() for at in partitions}
+        wanted = {at: OffsetSpec.earliest() if earliest else OffsetSpec.latest() for at in partitions}  # type: ignore[no-untyped-call]
         found = self.ask(lambda admin, within: admin.list_offsets(wanted, isolation_level=level, request_timeout=within), final)
         return {(at.topic, at.partition): told.offset for at, told in found.items()}
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from forebay.errors import BrokerUnavailableError, FatalError
-from forebay.kafka import client
+from forebay.kafka import client, failures
 
 PATIENCE = 15.0  # seconds without news from the broker
 SETTINGS: client.Config = {"fetch.wait.max.ms": 10}  # what is asked for is there, or will never be
@@ -61,8 +61,8 @@ def _first(consumer: Any, doing: str, offset: int) -> Found:
             return _found(message)
         if error is None or error.code() == _EOF:
             raise FatalError(f"{doing}: there is no record (a transaction marker, an aborted record, or one compacted away)")
-        failure = client.failures.classify(error)
-        if failure.action != client.Action.RETRY:
+        failure = failures.classify(error)
+        if failure.action != failures.Action.RETRY:
             raise failure.exception(doing)
     raise BrokerUnavailableError(f"{doing}: the broker did not answer in {PATIENCE:g} s (try again)")
 

@@ -137,7 +137,7 @@ def _render(result: Any, run_name: str, facts: JsonDict, failed: list[dict[str, 
         "style": style(),
         "learnt": [rule.to_json() | {"title": visible(rule.title)} for rule in learnt],
     }
-    page = view.render(document, "forebay.html", title=title, **given)
+    page = view.render(document, "forebay.html", title=title, **given)  # type: ignore[no-untyped-call]
     return _tidied(str(page)).translate(_UNVEIL)
 
 

@@ -56,7 +56,7 @@ def _on_pair(name: str, keys: tuple[str, ...], condition: Callable[[Any, Any, Ar
         condition_domain_keys = (*DOMAIN, "column_A", "column_B")
         condition_value_keys = keys
 
-        @column_pair_condition_partial(engine=ForebayDuckEngine)
+        @column_pair_condition_partial(engine=ForebayDuckEngine)  # type: ignore[untyped-decorator]
         def _duckdb(cls, column_A: Any, column_B: Any, **arguments: Any) -> Clause:
             return condition(column_A, column_B, arguments)
 
@@ -67,7 +67,7 @@ def _on_columns(name: str, keys: tuple[str, ...], condition: Callable[[list[Any]
         condition_domain_keys = (*DOMAIN, "column_list")
         condition_value_keys = keys
 
-        @multicolumn_condition_partial(engine=ForebayDuckEngine)
+        @multicolumn_condition_partial(engine=ForebayDuckEngine)  # type: ignore[untyped-decorator]
         def _duckdb(cls, column_list: list[Any], **arguments: Any) -> Clause:
             return condition(column_list, arguments)
 

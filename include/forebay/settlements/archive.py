@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import field_validator
 
 from forebay.config import paths
@@ -33,5 +35,5 @@ class Archive(Settlement[ArchiveConfig]):
 
     Config = ArchiveConfig
 
-    def settle(self, source: Source, file: SourceFile, ds: str) -> str:
+    def settle(self, source: Source[Any], file: SourceFile, ds: str) -> str:
         return f"archived to {source.move(file, paths.render_day(self.config.path, ds))}"

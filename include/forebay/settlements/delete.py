@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from forebay.contracts import Settings, Settlement, Source
 from forebay.model import SourceFile
 
@@ -16,6 +18,6 @@ class Delete(Settlement[DeleteConfig]):
     Config = DeleteConfig
     reversible = False
 
-    def settle(self, source: Source, file: SourceFile, ds: str) -> str:
+    def settle(self, source: Source[Any], file: SourceFile, ds: str) -> str:
         source.delete(file)
         return "deleted"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from forebay.contracts import Settings, Settlement, Source
 from forebay.model import SourceFile
 
@@ -15,5 +17,5 @@ class Keep(Settlement[KeepConfig]):
 
     Config = KeepConfig
 
-    def settle(self, source: Source, file: SourceFile, ds: str) -> str:
+    def settle(self, source: Source[Any], file: SourceFile, ds: str) -> str:
         return "kept in place"

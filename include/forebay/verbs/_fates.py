@@ -197,7 +197,7 @@ class _History:
         return self.twins[0] if self.twins and not own else None
 
 
-def fate_of(source: Source, file: SourceFile, known: Known, *, hash_it: bool, request: GenerationRequest | None, run_id: str) -> Sight:
+def fate_of(source: Source[Any], file: SourceFile, known: Known, *, hash_it: bool, request: GenerationRequest | None, run_id: str) -> Sight:
     """The fate of a complete file. Its bytes are read if the ledger knows its name or its size, or if `hash_it`; else it is surely new.
 
     Raises `FileChangedError` if it changes meanwhile, and whatever else reading raises.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from typing import Any
 
 from forebay import events, registry
 from forebay.config.pipeline import NotifySection, Pipeline
@@ -58,7 +59,7 @@ def _events(file: FileRun) -> Iterator[str]:
 def _tell(section: NotifySection, told: Notice) -> None:
     try:
         plugin = registry.find("notifiers", section.type)
-        notifier: Notifier = plugin(plugin.Config(**section.options))
+        notifier: Notifier[Any] = plugin(plugin.Config(**section.options))
         notifier.tell(told)
     except Exception as error:  # a notifier's own fault stops no file; foreign errors may hold an address in their words
         words = error.message if isinstance(error, ForebayError) else type(error).__name__

@@ -74,7 +74,7 @@ class Context:
         return {}
 
     @cached_property
-    def source(self) -> Source:
+    def source(self) -> Source[Any]:
         section = self.pipeline.source
         plugin = registry.find("sources", section.type)
         return plugin(plugin.Config(connection=section.connection, **section.options), self.connections, self.project.root)

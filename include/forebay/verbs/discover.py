@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 from forebay import events
 from forebay.config import paths
@@ -196,7 +197,7 @@ class Contract:
         return f"it changed {quiet:.0f} s ago and must be quiet for {wanted:g} s" if quiet < wanted else None
 
 
-def _lacks(source: Source, ready_when: ReadyWhen, look: _Look, known: Known) -> str | None:
+def _lacks(source: Source[Any], ready_when: ReadyWhen, look: _Look, known: Known) -> str | None:
     if ready_when.marker and not look.markers:
         return f"the marker `{look.marker}` is not there yet"
     if ready_when.expect is None and look.files:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from forebay import events, registry
 from forebay.contracts import Settlement
 from forebay.errors import FileChangedError
@@ -41,14 +43,14 @@ def _found_again(file: FileRun) -> bool:
     return file.fate is Fate.PUBLISHED and file.status is Status.SKIPPED and file.settled is None
 
 
-def _settlement(ctx: Context) -> Settlement:
+def _settlement(ctx: Context) -> Settlement[Any]:
     section = ctx.pipeline.settle
     plugin = registry.find("settlements", section.type)
-    found: Settlement = plugin(plugin.Config(**section.options))
+    found: Settlement[Any] = plugin(plugin.Config(**section.options))
     return found
 
 
-def _settle(ctx: Context, settlement: Settlement, file: FileRun) -> str:
+def _settle(ctx: Context, settlement: Settlement[Any], file: FileRun) -> str:
     try:
         return settlement.settle(ctx.source, file.file, file.window.day.isoformat())
     except FileChangedError:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from forebay import events
 from forebay.errors import BrokerUnavailableError, ConfigError, LedgerError, TopicMissingError
-from forebay.kafka import client
+from forebay.kafka import client, failures
 from forebay.kafka.ledger.entries import (
     FILE,
     VERSION,
@@ -250,8 +250,8 @@ class LedgerReader:
         if error.code() == _EOF:
             self._see_again(partition, offset - 1, None)
             at[partition] = max(at[partition], offset)
-        elif client.failures.classify(error).action != client.Action.RETRY:
-            raise client.failures.classify(error).exception(self._doing, topic=self.topic)
+        elif failures.classify(error).action != failures.Action.RETRY:
+            raise failures.classify(error).exception(self._doing, topic=self.topic)
 
     def _see_again(self, partition: int, offset: int, key: bytes | None) -> None:
         """Hold a record (or, without a key, the partition's end behind it) against those that must still be there."""
