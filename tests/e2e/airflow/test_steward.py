@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -83,6 +84,10 @@ def passwords(airflow: Airflow) -> dict[str, str]:
     return found
 
 
+REQUIRED = re.compile("This field is required|flexibleForm.validationErrorRequired")
+"""Airflow draws it once, by its key where the words of its language are not there yet."""
+
+
 def answer(page: Any, link: str, option: str, reason: str) -> None:
     """Open the question; without a reason no answer can be given; give one."""
     from playwright.sync_api import expect
@@ -92,7 +97,7 @@ def answer(page: Any, link: str, option: str, reason: str) -> None:
     assert page.get_by_text("JFK.csv").count() == 0, "what passed is not asked about"
     button, field = page.get_by_role("button", name=option, exact=True), page.locator("#element_reason")
     button.wait_for()
-    page.get_by_text("This field is required").wait_for()
+    page.get_by_text(REQUIRED).wait_for()
     for other in ANSWERS:
         expect(page.get_by_role("button", name=other, exact=True)).to_be_disabled(timeout=60_000)
     field.fill("x")
