@@ -7,9 +7,8 @@ from collections.abc import Callable
 from typing import Any
 from unittest.mock import patch
 
-from forebay.kafka.records import Headers
-
 from forebay.kafka import topics
+from forebay.kafka.publish.records import Headers
 from forebay.model import Identity, Status
 from tests.keys.trial import Trial
 
