@@ -11,7 +11,7 @@ export GX_ANALYTICS_ENABLED := false
 STAMP := $(VENV)/.installed
 UV_VERSION := 0.13.9
 
-.PHONY: help setup demo up demo-up down test test-fast test-slow check format docs bench sim chaos lock clean
+.PHONY: help setup demo up demo-up down test test-fast test-slow check format docs docs-site bench sim chaos lock clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,11 @@ docs: setup ## generate the reference pages, the JSON Schema and README's blocks
 	@$(BIN)/python tools/generate_docs.py
 	@$(BIN)/python tools/readme.py
 
+docs-site: setup ## the pages of docs/ as a site in build/site; a link that leads nowhere is an error
+	@test -x .cache/docs/bin/python || $(PYTHON) -m venv .cache/docs
+	@$(BIN)/uv pip install -q --python .cache/docs/bin/python --require-hashes -r requirements-docs.txt
+	@NO_MKDOCS_2_WARNING=1 .cache/docs/bin/mkdocs build -q && echo "build/site/index.html"
+
 bench: setup ## measure against the ceiling and against plain scripts; writes docs/benchmarks.md
 	@$(BIN)/python tools/bench.py
 
@@ -74,6 +79,7 @@ chaos: setup ## more than a thousand kills, and broken brokers; writes docs/tria
 lock: ## compile requirements*.in into pinned requirements with hashes
 	@$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate -q requirements.in -o requirements.txt
 	@$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate -q requirements-dev.in -o requirements-dev.txt
+	@$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate -q requirements-docs.in -o requirements-docs.txt
 
 clean: down ## undo everything: processes, .venv, caches, forebay's homes, the demo's drops
 	@rm -rf drops/flights drops/weather drops/weather_json; rmdir drops 2>/dev/null || true

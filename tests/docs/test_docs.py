@@ -90,6 +90,12 @@ def test_paths_that_are_named_exist(page: Path) -> None:
     assert missing - made_up - set(WRITTEN_BY_RUNS) == set()
 
 
+def test_the_site_has_every_page() -> None:
+    """`make docs-site` is strict about links; that no page is left out is told without building it."""
+    named = set(re.findall(r"[\w/-]+\.md", plain(ROOT / "mkdocs.yml")))
+    assert named == {str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md")}
+
+
 @each_page
 def test_make_targets_that_are_named_exist(page: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", plain(ROOT / "Makefile"), re.M))
