@@ -134,6 +134,14 @@ def test_an_allocation_far_beyond_the_limit_fails_by_itself(child: Child, tmp_pa
         child.call(eat_at_once, bounds=bounds(tmp_path))
 
 
+def test_a_child_that_got_no_memory_is_replaced(child: Child, tmp_path: Path) -> None:
+    """What it holds on to would be in the way of the next file: a file of 50 rows failed behind one of a million."""
+    before = child.call(who, bounds=bounds(tmp_path))
+    with pytest.raises(MemoryError):
+        child.call(eat_at_once, bounds=bounds(tmp_path))
+    assert child.call(who, bounds=bounds(tmp_path)) != before
+
+
 def test_errors_come_typed_and_logs_with_their_names(child: Child, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(CorruptFileError, match="torn") as refused:
         child.call(refuse, bounds=bounds(tmp_path))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from forebay.config.pipeline import QualitySection
 from forebay.errors import BrokerUnavailableError, CorruptFileError, FatalError, ForebayError
-from forebay.verbs.hidden import without_values
+from forebay.verbs.hidden import shown, without_values
+from tests.verbs.published import context
 
 KNOWN = frozenset({"id", "account", "schema"})
 URI = "file:///in/it's [1] `odd`.csv"
@@ -28,6 +32,13 @@ def test_what_is_quoted_and_not_the_pipelines_own_is_taken_out(message: str, tol
     found = without_values(CorruptFileError(message.replace("U", uri), uri=uri, columns=("S3CRET",)), KNOWN)
     assert found.message.replace(uri, "U") == told.replace(" (declare `schema`)", "") or "S3CRET" not in found.message
     assert type(found) is CorruptFileError and found.where == {"uri": uri}
+
+
+def test_ways_out_that_no_file_brought_are_told(tmp_path: Path) -> None:
+    redacting = context(tmp_path).pipeline.model_copy(update={"quality": QualitySection(redact=("account",))})
+    for way_out in ("declare it `binary`, or leave it out of the schema", "write each on one line, with jq 1.7 or later: `jq -c .`"):
+        error = CorruptFileError(f"reading `file:///a.csv`: it is so ({way_out})", uri="file:///a.csv")
+        assert without_values(error, shown(redacting)).message == error.message
 
 
 def test_a_vendors_words_and_the_vendors_error_are_taken_out_whole() -> None:

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     import duckdb
 
 
+_REFUSED = "Allocation failure", "bad allocation"
+"""What DuckDB says when the system gives no memory; what it says of its own `memory_limit` has the limit in it (duckdb/src/common/allocator.cpp)."""
+
+
 @contextmanager
 def scratch(writer: StageWriter) -> Iterator[Path]:
     """A folder for what is only needed while the stage is written; gone afterwards, and what a killed attempt left in it before."""
@@ -32,7 +36,8 @@ def scratch(writer: StageWriter) -> Iterator[Path]:
 def connect(writer: StageWriter, folder: Path, uri: str) -> Iterator[duckdb.DuckDBPyConnection]:
     """A private in-memory database that spills into `folder`; `uri` is the file that its errors name.
 
-    Raises `CorruptFileError` for whatever DuckDB cannot read, `FatalError` when memory or disk do not suffice.
+    Raises `CorruptFileError` for whatever DuckDB cannot read, `FatalError` when the memory that it may use or the disk does not suffice, `MemoryError` when
+    the process gets no more.
     """
     import duckdb
 
@@ -43,6 +48,8 @@ def connect(writer: StageWriter, folder: Path, uri: str) -> Iterator[duckdb.Duck
             connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
             yield connection
     except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
+        if any(words in str(error) for words in _REFUSED):
+            raise MemoryError(f"reading `{uri}`: {_first_line(error)}") from error
         raise FatalError(
             f"reading `{uri}`: {_first_line(error)} (set FOREBAY_MEMORY, such as 2GiB, or give the home's disk more room)", uri=uri
         ) from error

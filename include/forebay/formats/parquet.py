@@ -83,7 +83,7 @@ def _opened(plain: Path, uri: str) -> Iterator[pq.ParquetFile]:
         with pq.ParquetFile(plain, pre_buffer=False, buffer_size=buffer, page_checksum_verification=True) as file:
             yield file
     except pa.ArrowMemoryError as error:
-        raise FatalError(f"reading `{uri}`: {error} (set FOREBAY_MEMORY, such as 2GiB)", uri=uri) from error
+        raise MemoryError(f"reading `{uri}`: {error}") from error
     except (pa.ArrowException, OSError, EOFError) as error:
         if getattr(error, "errno", None):
             raise FatalError(f"reading `{uri}`: {error} (give the home's disk more room)", uri=uri) from error

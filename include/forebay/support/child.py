@@ -102,7 +102,7 @@ class Child:
         except BaseException:
             self.close()
             raise
-        if (self._memory() or 0) > KEPT:
+        if (self._memory() or 0) > KEPT or isinstance(value, MemoryError):  # what was in its way is in that of the next call, too
             self.close()
         if kind == "raised":
             raise value

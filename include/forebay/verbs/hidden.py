@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from forebay.config.pipeline import Pipeline
+from forebay.config.types import NAMES
 from forebay.errors import ConfigError, CorruptFileError, FatalError, ForebayError
 from forebay.model import Stage
 from forebay.quality.redact import MARK
@@ -21,6 +22,8 @@ from forebay.quality.redact import MARK
 _QUOTED = re.compile(r"`([^`]*)`")
 _OPENS = re.compile(r"[`\"\[{]|(?<![A-Za-z])'")  # an apostrophe opens nothing
 _CLOSES = "`'\"]}"
+_WAYS_OUT = ("jq -c .", "jq -c '.[]'")
+"""Commands that an error names, which no file brought."""
 _NOT_SHOWN = "its words are not shown, they may hold a redacted value: look at the file"
 
 
@@ -31,7 +34,10 @@ def shown(pipeline: Pipeline) -> frozenset[str] | None:
         return None
     declared = (pipeline.schema_.columns if pipeline.schema_ else None) or {}
     names = {*quality.redact, *pipeline.record.key, *declared, *declared.values(), pipeline.record.timestamp or "", pipeline.topic.name}
-    return frozenset({*names, "schema", "schema.columns", "quality.redact", "record.key", "record.timestamp", quality.suite or ""} - {""})
+    return frozenset(
+        {*names, *NAMES, *_WAYS_OUT, "schema", "schema.columns", "quality.redact", "record.key", "record.timestamp", quality.suite or ""}
+        - {""}
+    )
 
 
 def without_values(error: ForebayError, known: Collection[str] | None) -> ForebayError:
