@@ -63,13 +63,13 @@ RACE = """
 import sys, time
 from datetime import UTC, datetime
 from forebay.index import answers
-from forebay.model import Answer, Decision, Question
+from forebay.model import Answer, Decision
 from tests.support.nouns import file_run
 url, who, decision, at = sys.argv[1:]
 answers.given(url, file_run())
 time.sleep(max(0.0, float(at) - time.time()))
 for number in range(1, 101):
-    file = file_run(question=Question(number, datetime.now(UTC)))
+    file = file_run(generation=number)  # numbers of one content's questions would not do: an answer to a later one ends the older
     print(answers.first(url, file, Answer(Decision(decision), who, "why", datetime.now(UTC))).who)
 """
 
