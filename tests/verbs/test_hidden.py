@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from forebay.config.pipeline import QualitySection
+from forebay.config.pipeline import Quality
 from forebay.errors import BrokerUnavailableError, CorruptFileError, FatalError, ForebayError
 from forebay.verbs.hidden import shown, without_values
 from tests.verbs.published import context
@@ -35,7 +35,7 @@ def test_what_is_quoted_and_not_the_pipelines_own_is_taken_out(message: str, tol
 
 
 def test_ways_out_that_no_file_brought_are_told(tmp_path: Path) -> None:
-    redacting = context(tmp_path).pipeline.model_copy(update={"quality": QualitySection(redact=("account",))})
+    redacting = context(tmp_path).pipeline.model_copy(update={"quality": Quality(redact=("account",))})
     for way_out in ("declare it `binary`, or leave it out of the schema", "write each on one line, with jq 1.7 or later: `jq -c .`"):
         error = CorruptFileError(f"reading `file:///a.csv`: it is so ({way_out})", uri="file:///a.csv")
         assert without_values(error, shown(redacting)).message == error.message
