@@ -61,7 +61,7 @@ def _document(one: Waiting) -> dict[str, Any]:
 
 def _command(file: FileRun) -> str:
     """By the content: the end of a uri may be another file's too."""
-    return f'forebay decide {file.pipeline} --file {(file.fingerprint or "")[:16]} --publish|--publish-all|--reject --reason "…"'
+    return f'forebay decide {file.pipeline} --file {(file.fingerprint or "")[:16]} --publish --reason "…"; or --publish-all, or --reject'
 
 
 def _print(console: Console, found: list[Waiting]) -> None:

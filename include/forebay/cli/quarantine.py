@@ -107,7 +107,10 @@ def _rows(console: Console, found: list[tuple[FileRun, list[dict[str, Any]]]]) -
         for row in rows:
             _row(console, row)
         if len(rows) < file.quarantined:
-            console.print(f"  and {file.quarantined - len(rows):,} more (--limit, or: forebay quarantine export)", style="dim")
+            console.print(
+                f"  and {file.quarantined - len(rows):,} more (--limit, or: forebay quarantine export {file.pipeline} --to FILE)",
+                style="dim",
+            )
 
 
 def _row(console: Console, row: dict[str, Any]) -> None:

@@ -38,7 +38,7 @@ def runs(
 
 def _runs_table(console: Console, found: list[dict[str, Any]]) -> None:
     if not found:
-        console.print("no runs yet (forebay run PIPELINE --date D)")
+        console.print("no runs yet (start one: forebay run PIPELINE --date DAY)")
         return
     table = Table("pipeline", "day", "status", box=None, pad_edge=False, header_style="dim")
     for name in ("files", "rows in", "published", "quarantined", "rejected"):
@@ -79,7 +79,7 @@ def said(file: FileRun) -> str:
 def files_table(console: Console, found: list[FileRun]) -> None:
     """Files, their fates and their rows, as a person reads them."""
     if not found:
-        console.print("no files yet (forebay discover PIPELINE --date D shows what would be read)")
+        console.print("no files yet (what would be read: forebay discover PIPELINE --date DAY)")
         return
     table = Table("day", "file", "fate", "status", box=None, pad_edge=False, header_style="dim")
     for name in ("rows in", "published", "quarantined", "rejected"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import UTC, datetime
 
 from forebay.errors import FatalError
@@ -64,7 +65,7 @@ def not_settled_otherwise(ctx: Context, file: FileRun) -> FileRun:
     if not same:
         raise FatalError(
             f"deciding for `{file.file.uri}`: run `{entry.identity.run_id}` has published it meanwhile"
-            f" (decision: {entry.completion.decision}, by {entry.completion.decided_by or 'nobody'}; forebay trace {file.file.name})",
+            f" (decision: {entry.completion.decision}, by {entry.completion.decided_by or 'nobody'}; forebay trace {shlex.quote(file.file.name)})",
             uri=file.file.uri,
         )
     return file

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,10 +16,10 @@ from forebay.verbs.context import Context
 from forebay.verbs.gate import WARNING
 
 _WAYS_OUT = {
-    "waiting": 'forebay decide {pipeline} --file {content} --publish|--publish-all|--reject --reason "…"',
-    "rejected": 'forebay files {pipeline} --file "{name}"',
-    "over_budget": 'forebay quarantine show {pipeline} --file "{name}"',
-    "failed": 'forebay files {pipeline} --file "{name}"',
+    "waiting": 'forebay decide {pipeline} --file {content} --publish --reason "…"; or --publish-all, or --reject',
+    "rejected": "forebay files {pipeline} --name {name}",
+    "over_budget": "forebay quarantine show {pipeline} --file {name}",
+    "failed": "forebay files {pipeline} --name {name}",
 }
 
 
@@ -44,7 +45,9 @@ def notice(pipeline: Pipeline, file: FileRun, event: str) -> Notice:
         rows_in=file.rows_in,
         quarantined=file.quarantined,
         rejected=file.rejected,
-        way_out=_WAYS_OUT[event].format(pipeline=pipeline.pipeline, name=file.file.name, content=(file.fingerprint or "")[:16]),
+        way_out=_WAYS_OUT[event].format(
+            pipeline=pipeline.pipeline, name=shlex.quote(file.file.name), content=(file.fingerprint or "")[:16]
+        ),
     )
 
 

@@ -228,12 +228,14 @@ def _read(path: Path) -> pa.Table:
         head = file.readline()
         delimiter = next((sign for sign in ",;\t" if "__fp" in next(csv.reader([head], delimiter=sign), [])), None)
         if delimiter is None:
-            raise ConfigError(f"reading `{path}`: it has no column `__fp` (write it with: forebay quarantine export --repair)")
+            raise ConfigError(
+                f"reading `{path}`: it has no column `__fp` (write it with: forebay quarantine export PIPELINE --to FILE --repair)"
+            )
         names = next(csv.reader([head], delimiter=delimiter))
     missing = [name for name in (*IDS, "__form") if name not in names]
     if missing or len(set(names)) < len(names):
         what = f"column `{missing[0]}` is missing" if missing else "a column is there twice"
-        raise ConfigError(f"reading `{path}`: {what} (write it with: forebay quarantine export --repair)")
+        raise ConfigError(f"reading `{path}`: {what} (write it with: forebay quarantine export PIPELINE --to FILE --repair)")
     convert = pc.ConvertOptions(
         column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, quoted_strings_can_be_null=False, null_values=[""]
     )

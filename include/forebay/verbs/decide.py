@@ -66,7 +66,7 @@ def _nothing_waits(ctx: Context, name: str | None) -> ForebayError:
     done = answers.last(ctx.project.index, ctx.pipeline.pipeline, name)
     if done:
         return FatalError(f"{here} any more; " + "; ".join(f"`{uri}`: {told_of(one)}" for uri, one in done))
-    return ConfigError(f"{here} (forebay waiting lists those that do)")
+    return ConfigError(f"{here} (those that do: forebay waiting)")
 
 
 def carried_out(ctx: Context, file: FileRun) -> FileRun | None:

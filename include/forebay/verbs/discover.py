@@ -105,7 +105,7 @@ def _gone(run: FileRun, topic: str, short: dict[int, int], places: tuple[OffsetR
     error = ReconcileError(
         f"discovering `{run.file.uri}`: the ledger has records of it at `{topic}` partition {last.partition} up to offset {last.last}, and the topic"
         f" ends at {short[last.partition]}: it was made anew, or cut by an unclean election (publish it again:"
-        " `--generation new --reason …`; `forebay ledger verify` names all such files)",
+        f" `--generation new --reason …`; `forebay ledger verify {run.pipeline}` names all such files)",
         uri=run.file.uri,
     )
     return failed(run, error)

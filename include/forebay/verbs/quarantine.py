@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +70,7 @@ def kept(ctx: Context, file: FileRun) -> Work:
     if found is None and not work.quarantine(decision).exists():
         raise ConfigError(
             f"showing quarantined rows of `{file.file.uri}`: their list is not on this machine, or the pipeline has changed since"
-            f" (they are on topic `{ctx.pipeline.quarantine_topic}`, offsets in: forebay trace {file.file.name})"
+            f" (they are on topic `{ctx.pipeline.quarantine_topic}`, offsets in: forebay trace {shlex.quote(file.file.name)})"
         )
     return found or work
 

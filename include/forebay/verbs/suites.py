@@ -55,7 +55,7 @@ def attempt(ctx: Context, path: Path, limit: int = 20) -> Tried:
     name = ctx.pipeline.quality.suite
     if not name:
         raise ConfigError(
-            f"trying the suite of `{ctx.pipeline.pipeline}`: it has none (name one in `quality.suite`, or propose one: forebay suite propose)"
+            f"trying the suite of `{ctx.pipeline.pipeline}`: it has none (name one in `quality.suite`, or propose one from a file: forebay suite propose FILE --pipeline {ctx.pipeline.pipeline})"
         )
     from forebay.quality.check import check
 

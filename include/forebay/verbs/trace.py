@@ -199,7 +199,7 @@ def trace_file(project: Project, name: str) -> list[tuple[FileRun, list[dict[str
             found[key] = file
     if not found:
         raise ConfigError(
-            f"tracing `{name}`: the index knows no such file (forebay files lists them; forebay index rebuild brings it up to the ledger)"
+            f"tracing `{name}`: the index knows no such file (those it knows: forebay files; to bring it up to the ledger: forebay index rebuild)"
         )
     return [(file, _ranges(project, file)) for file in found.values()]
 

@@ -267,7 +267,9 @@ def _verified(source: Path) -> JsonDict:
                 last = raw
         foot = json.loads(last)
     except FileNotFoundError:
-        raise ConfigError(f"{doing}: there is no such file (name an export of `forebay ledger export`)") from None
+        raise ConfigError(
+            f"{doing}: there is no such file (name one that `forebay ledger export PIPELINE --to FILE` has written)"
+        ) from None
     except ValueError:
         raise CorruptFileError(f"{doing}: it is not a whole export of a ledger (take another copy)") from None
     if head.get("kind") != KIND or head.get("v") != VERSION:

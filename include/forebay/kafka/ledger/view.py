@@ -20,8 +20,8 @@ def refuse_deleted(pipeline: str, records: list[Record]) -> None:
         if value is None:
             raise LedgerError(
                 f"reading ledger of `{pipeline}`: the record `{raw_key.decode(errors='replace')}` was deleted by another writer, at partition "
-                f"{partition} offset {offset} (what it recorded would be published again: `forebay ledger export` what is left, delete the topic, "
-                f"and `forebay ledger restore {pipeline} --from` a backup that has it)"
+                f"{partition} offset {offset} (what it recorded would be published again: take what is left with `forebay ledger export {pipeline} --to FILE`, delete the topic, "
+                f"and bring back a backup that has it with `forebay ledger restore {pipeline} --from FILE`)"
             )
 
 
