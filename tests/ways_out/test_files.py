@@ -1,0 +1,70 @@
+"""The way out of a file that cannot be read as the pipeline says, followed: its command is run, its setting is set, and the rows are there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from forebay.kafka import topics
+from tests.keys import looks
+from tests.keys.trial import GONE, Trial
+
+ROW = '{"id": 1, "x": 5}'
+SHAPES = {
+    "array": f"[{ROW}, {ROW}]",
+    "pretty": '{\n "id": 1,\n "x": 5\n}\n{\n "id": 2,\n "x": 6\n}\n',
+    "joined": ROW + ROW,
+    "commas": f"{ROW},\n{ROW},\n{ROW}\n",
+}
+JSON = {"format": {"type": "json_lines"}, "schema.columns": {"id": "int64", "x": "int64"}}
+
+
+@pytest.fixture(autouse=True)
+def _no_broker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(topics, "max_message_bytes", lambda *_: topics.DEFAULT_MAX_MESSAGE_BYTES)
+
+
+@pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
+@pytest.mark.parametrize("shape", SHAPES)
+def test_json_that_is_no_lines_is_read_after_the_command_that_is_printed(shape: str, tmp_path: Path) -> None:
+    refused = Trial(tmp_path / "a", JSON, {"a.csv": SHAPES[shape].encode()})
+    told = refused.told
+    command = re.search(r"`(jq -c [^`]*)`", told)
+    assert looks.status(refused) == "failed" and command is not None, told
+    text = f"[{SHAPES[shape]}]" if "put them in brackets" in told else SHAPES[shape]
+    lines = subprocess.run(shlex.split(command[1]), input=text.encode(), capture_output=True, check=True).stdout
+    assert [row["x"] for row in Trial(tmp_path / "b", JSON, {"a.csv": lines}).staged()][:1] == [5]
+
+
+TEXT = {"schema.columns": {"id": "int64", "x": "string"}}
+FILES: dict[str, tuple[bytes, dict[str, Any], str, dict[str, Any]]] = {
+    "windows": ("id,x\n1,“a”\n".encode("cp1252"), {"format.encoding": "latin-1"}, "set format.encoding: windows-1252", {"format.encoding": "windows-1252"}),
+    "header": (b'id,"x"y\n1,a\n', {}, "check format.quote and format.encoding", {"format.quote": None, "schema.columns": {"id": "int64", '"x"y': "string"}}),
+    "unclosed": (b'id,x\n1,"a\n2,b\n', {"format.max_unclosed_quotes": 0}, "raise format.max_unclosed_quotes", {"format.max_unclosed_quotes": 1}),
+    "unclosed, other way": (b'id,x\n1,"a\n2,b\n', {"format.max_unclosed_quotes": 0}, "check format.quote", {"format.max_unclosed_quotes": GONE, "format.quote": None}),
+    "long": (b"id,x\n1," + b"a" * 3000 + b"\n", {"format.max_record_bytes": "1KiB"}, "raise format.max_record_bytes", {"format.max_record_bytes": "8KiB"}),
+    "twice": (b"id,x,x\n1,a,b\n", {"schema": GONE}, "declare the columns to be read", {"schema": {"columns": {"id": "int64"}}}),
+    "all aside": (b"id,x\nq,a\n", {}, "{quarantined_over: 100%}", {"quality.block_when": {"quarantined_over": "100%"}, "schema.on_drift": {"retyped": "warn"}}),
+    "missing": (b"id\n1\n", {}, "`x` is missing", {"schema.on_drift": {"missing": "warn"}}),
+    "nan": (b"id,x\n1,NaN\n2,1.5\n", {"schema.columns": {"id": "int64", "x": "float64"}, "format.columns": {"x": {"allow_nan": True}}}, "set `nan: null` or `nan: string`", {"record.value": {"type": "json", "nan": "null"}}),
+    "rules of no column": (b"id,x\n1,a\n", {"schema": GONE, "format.columns": {"y": {"trim": True}}}, "take its rules out", {"format.columns": GONE}),
+    "no time": (b"id,x\n1,a\n", {"schema": GONE, "record.timestamp": "x"}, "name a date or timestamp column", {"record.timestamp": GONE}),
+}  # fmt: skip
+"""The file, its settings, the words of the way out, and the settings that follow it."""
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_is_read_when_its_way_out_is_followed(name: str, tmp_path: Path) -> None:
+    data, settings, way_out, followed = FILES[name]
+    before = Trial(tmp_path / "a", TEXT | settings, {"a.csv": data})
+    told = before.told + "".join(reason for _, reason in (before.aside() if before.inspected().rows_in else []))
+    assert way_out in told, told
+    after = Trial(tmp_path / "b", TEXT | settings | followed, {"a.csv": data})
+    assert looks.status(after) == "inspected publish" and way_out not in after.told, after.told
+    assert name in {"all aside", "unclosed"} or after.aside() == []
