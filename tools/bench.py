@@ -379,6 +379,13 @@ def quality(rounds: int) -> list[str]:
     return ["", *bench_quality.section(rounds)]
 
 
+def witness(rounds: int) -> list[str]:
+    """The section of tools/bench_witness.py. It takes its rows from here, so it is imported late."""
+    import bench_witness
+
+    return bench_witness.section(2 * rounds)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--one", choices=WAYS, help=argparse.SUPPRESS)
@@ -399,7 +406,7 @@ def main() -> None:
         measured = rounds_of(given.rows, given.rounds)
         headers = {name: measure("publish", given.rows[0], 99, name) for name in ("none", "minimal", "standard")}
         text = page(str(__doc__), given.rows, measured, given.rounds, headers)
-        given.into.write_text("\n".join([text.rstrip("\n"), *small(given.rounds), *quality(given.rounds)]) + "\n")
+        given.into.write_text("\n".join([text.rstrip("\n"), *small(given.rounds), *quality(given.rounds), *witness(given.rounds)]) + "\n")
         print(given.into.read_text())
     finally:
         broker.stop(HOME / "broker")
