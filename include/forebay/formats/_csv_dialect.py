@@ -136,6 +136,10 @@ class Dialect:
             return b""
         return self._escaped.sub(rb"\1", held) if quote is None and escape is not None else held
 
+    def plain(self, record: bytes) -> bool:
+        """Whether nothing in a record makes a delimiter data."""
+        return all(sign is None or sign not in record for sign in (self.quote, self.escape)) and not self.self_overlapping
+
     def is_null(self, data: bytes, span: tuple[int, int]) -> bool:
         """Whether a field is a null word."""
         held = data[slice(*span)]

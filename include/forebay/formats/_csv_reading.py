@@ -160,7 +160,7 @@ class Reading:
         if len(dialect.delimiter) > 1 or (dialect.quote is None and dialect.escape) or len(self.layout.names) == 1:
             self.dialect = dialect = replace(dialect, stand_ins=_unused(part, self.uri))
         path = self.folder / "refused.parquet"
-        with Rejects(path, self.layout.names, self.config.max_record_bytes, dialect) as rejects:
+        with Rejects(path, self.layout.names, self.config.max_record_bytes, dialect, self.config.encoding) as rejects:
             splitter = Splitter(part, dialect, len(self.layout.names), self.config.max_record_bytes, self.folder, self.uri, rejects.add)
             found, before = splitter.split()
         most = self.config.max_unclosed_quotes

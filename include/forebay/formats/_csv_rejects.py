@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 class Rejects:
     """A Parquet file of rejects; `add` takes the bad records of a block."""
 
-    def __init__(self, path: Path, names: Sequence[str], most: int, dialect: Dialect) -> None:
+    def __init__(self, path: Path, names: Sequence[str], most: int, dialect: Dialect, encoding: str = "utf-8") -> None:
         import pyarrow.parquet as pq
 
         self._sink = pq.ParquetWriter(path, rejects_schema())
         self._names, self._most, self._dialect = names, most, dialect
+        self._encoding = "UTF-8" if encoding == "utf-8" else encoding
 
     def __enter__(self) -> Rejects:
         return self
@@ -56,6 +57,9 @@ class Rejects:
         """Find the column in which a record is not UTF-8, or has a line end of another kind."""
         for n in np.flatnonzero((bad.fault == Fault.UTF8) | ((bad.fault == Fault.LINE_END) & (bad.column < 0))).tolist():
             start, stop = int(bad.starts[n]), int(bad.stops[n])
+            if bad.fault[n] == Fault.UTF8 and self._dialect.plain(text[start:stop]):
+                bad.column[n] = self._wrong_before(text[start:stop])
+                continue
             record = self._dialect.record(text[start:stop], 0, stop - start + 1, True)
             if bad.fault[n] == Fault.LINE_END:
                 bad.column[n] = record.column if record else -1
@@ -67,6 +71,14 @@ class Rejects:
                     bad.column[n] = column
                     break
 
+    def _wrong_before(self, record: bytes) -> int:
+        """The column with the first byte that is not UTF-8, of a record in which every delimiter is one."""
+        try:
+            record.decode()
+        except UnicodeDecodeError as error:
+            return record.count(self._dialect.delimiter, 0, error.start)
+        return -1
+
     def _told(self, fault: Fault, number: int) -> tuple[str, str | None, str]:
         """Stage, column and reason."""
         if fault is Fault.COLUMNS:
@@ -76,7 +88,7 @@ class Rejects:
         name = self._names[number] if 0 <= number < len(self._names) else None
         place = f"column `{name}`: " if name is not None else ""
         if fault is Fault.UTF8:
-            return "decode", name, f"{place}bytes are not UTF-8"
+            return "decode", name, f"{place}bytes are not {self._encoding}"
         return "parse", name, FAULTS[fault] if fault is Fault.UNCLOSED else place + FAULTS[fault]
 
 

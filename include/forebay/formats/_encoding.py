@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import difflib
+import re
 from collections.abc import Iterator
 from encodings.aliases import aliases
 from pathlib import Path
@@ -103,7 +104,8 @@ def refuse_other_mark(plain: Path, encoding: str, uri: str) -> None:
 def transcode(plain: Path, to: Path, encoding: str, uri: str) -> list[str]:
     """Write the file as UTF-8, without a byte order mark; returns what is to be noted.
 
-    A byte that the encoding does not have becomes invalid UTF-8 on purpose: the parser then sets its row aside. Raises `CorruptFileError` where
+    A byte that the encoding does not have becomes invalid UTF-8 on purpose: the parser then sets its row aside, and the byte can be told from its raw
+    text (`_aside`). Raises `CorruptFileError` where
     that cannot be: in encodings with shift states, and behind a million such bytes.
     """
     decoding = _Decoding(encoding, uri)
@@ -145,7 +147,7 @@ class _Decoding:
         yield b""
 
     def _count(self, block: bytes, text: str, at: int) -> None:
-        self.bad += text.count(_LONE)
+        self.bad += _lone(text)
         if self.bad > MOST:
             raise self._refused(at, f"up to here {self.bad:,} bytes are not")
         if self.name.startswith("iso8859"):
@@ -160,7 +162,7 @@ class _Decoding:
 
     def notes(self) -> Iterator[str]:
         if self.bad:
-            yield f"{self.bad} bytes are not {self.encoding}; their rows are set aside"
+            yield f"{self.bad} bytes are not {self.encoding}; their rows are set aside, and their raw text has U+DC00 and the byte's value for each of them"
         if self.controls:
             meant = _WINDOWS.get(self.name, 1252)
             yield (
@@ -169,13 +171,23 @@ class _Decoding:
             )
 
 
-_LONE = "\udc80"
+_LONE = re.compile("[\udc00-\udcff]")
+
+
+def _lone(text: str) -> int:
+    """How many bytes in a decoded text stand for themselves."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return len(_LONE.findall(text))
+    return 0
 
 
 def _aside(error: UnicodeError) -> tuple[str, int]:
+    """A half of a surrogate pair for each byte, which no UTF-8 has: U+DC00 and its value, as Python's `surrogateescape` has it."""
     if not isinstance(error, UnicodeDecodeError):
         raise error
-    return _LONE, error.end
+    return "".join(chr(0xDC00 + byte) for byte in error.object[error.start : error.end]), error.end
 
 
 codecs.register_error(_ASIDE, _aside)

@@ -34,7 +34,7 @@ class CsvSettings(Settings):
     """Whether the first record names the columns. They are matched by name, in any order. Without it, the schema's order is the file's."""
     encoding: Encoding = "utf-8"
     """A text codec of Python's: `windows-1252`, `latin-1`, `utf-16le`, `shift_jis`, `cp037` … Anything but utf-8 is decoded to a copy first. A byte that it does not
-    have sets its row aside, or refuses the file where the bytes behind would mean something else (`iso2022_jp`, `utf-7`)."""
+    have sets its row aside, whose raw text (UTF-8) holds U+DC00 and the byte's value for it, as Python's `surrogateescape` does; or refuses the file where the bytes behind would mean something else (`iso2022_jp`, `utf-7`)."""
     null_values: tuple[str, ...] = ("",)
     """Fields that mean null. In a string column a quoted one does not: `""` is an empty string there, and `"NA"` is NA."""
     quoted_nulls: bool = False
