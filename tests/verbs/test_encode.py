@@ -45,13 +45,17 @@ def pipeline(key: str | Sequence[str] = "id", **changes: Any) -> Pipeline:
     return Pipeline.model_validate({**base, "record": record, **changes})
 
 
+RAW = b""
+"""What rows that could not be read hold; nothing: their number."""
+
+
 def make_stage(folder: Path, table: pa.Table, rejects: Sequence[int] = ()) -> Stage:
     """A stage of `table`; the physical rows in `rejects` could not be read, the table's rows are the others."""
     rows_in = len(table) + len(rejects)
     numbers = [n for n in range(1, rows_in + 1) if n not in set(rejects)]
     columns = tuple(Column(field.name, str(field.type)) for field in table.schema)
     pq.write_table(table.append_column("__row", pa.array(numbers, pa.int64())), folder / "rows.parquet", row_group_size=1000)
-    lines = [{"__row": n, "stage": "parse", "columns": ["id"], "reason": "too few columns", "raw": b"raw %d" % n} for n in rejects]
+    lines = [{"__row": n, "stage": "parse", "columns": ["id"], "reason": "too few columns", "raw": RAW or b"raw %d" % n} for n in rejects]
     pq.write_table(pa.Table.from_pylist(lines, REJECTS), folder / "rejects.parquet")
     return Stage(FP, folder / "rows.parquet", folder / "rejects.parquet", columns, rows_in, len(rejects), 1)
 
@@ -298,6 +302,12 @@ class TestPlan:
         table = numbered(14_000, text=["x"] * 12_000 + ["y" * 1000] * 2000)
         made = Made(tmp_path, table, pipeline(publish={"chunk": {"bytes": "500kB"}}))
         assert all(c.records.values.nbytes <= 520_000 for c in made.chunks())
+
+    def test_rows_set_aside_have_chunks_that_fit(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Nothing but broken rows, each much longer than its place in a chunk of good ones."""
+        monkeypatch.setattr("tests.verbs.test_encode.RAW", b"x" * 1000)
+        made = Made(tmp_path, numbered(0), pipeline(publish={"chunk": {"bytes": "100kB"}}), rejects=range(1, 2001))
+        assert made.plan.chunks >= 20 and sum(len(chunk.quarantine) for chunk in made.chunks()) == 2000
 
     def test_at_least_one_row(self, tmp_path: Path) -> None:
         made = Made(tmp_path, numbered(3), pipeline(publish={"chunk": {"bytes": "1B"}}))

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 FOUND = "__row bigint, rank int, stage varchar, columns varchar[], rule varchar, reason varchar"
 WINDOW_BYTES = 64 << 20
 WINDOW_ROWS = 50_000
+SUMMED = 1_000
+"""Rows that a window takes all or none of, unless they fill one."""
 SEVERITIES = (Severity.CRITICAL, Severity.WARNING, Severity.INFO)
 
 
@@ -219,9 +221,28 @@ class _Work:
         return "select a.__row, stage, columns, rule, reason, raw from shown join aside a using (__row)"
 
     def _windows(self, sizes: str) -> list[tuple[int, int]]:
-        """Ranges of rows, first to last, of some `WINDOW_BYTES` and at most `WINDOW_ROWS` listed rows each; `sizes` gives `__row` and `octets`."""
-        least = WINDOW_BYTES // WINDOW_ROWS
-        so_far = f"sum(octets + {least}) over (order by __row rows unbounded preceding) - octets - {least}"
+        """Ranges of rows, first to last, of some `WINDOW_BYTES` and at most `WINDOW_ROWS` listed rows each; `sizes` gives `__row` and `octets`.
+
+        Rows are summed up by the thousand first: a running sum over ten million of them takes half a GiB.
+        """
+        octets = f"octets + {WINDOW_BYTES // WINDOW_ROWS}"
+        summed = f"select min(__row), max(__row), sum({octets}) as all_of_it from ({sizes}) group by __row // {SUMMED} order by 1"
+        windows: list[tuple[int, int]] = []
+        room = 0
+        for first, last, size in self.con.sql(summed).fetchall():
+            if size <= room:
+                windows[-1] = windows[-1][0], last
+                room -= size
+            elif size <= WINDOW_BYTES:
+                windows.append((first, last))
+                room = WINDOW_BYTES - size
+            else:
+                windows += self._exactly(f"select __row, {octets} as octets from ({sizes}) where __row between {first} and {last}")
+                room = 0
+        return windows
+
+    def _exactly(self, sizes: str) -> list[tuple[int, int]]:
+        so_far = "sum(octets) over (order by __row rows unbounded preceding) - octets"
         return self.con.sql(
             f"""select min(__row), max(__row) from (select __row, ({so_far}) // {WINDOW_BYTES} as part from ({sizes})) group by part order by 1"""
         ).fetchall()

@@ -71,12 +71,15 @@ def plan_chunks(
     """Cut a file into chunks of at most `chunk.rows` rows and about `chunk.bytes` bytes of values.
 
     A row's size is the average of the first 10,000 (or 16 MiB) as encoded, plus what the densest 1,000 rows have more of text: so no part of a file that
-    grows wide makes a chunk that does not fit memory. The plan's hash names all that decides which row is in which record (rule C4).
+    grows wide makes a chunk that does not fit memory. Rows set aside count where they are larger. The plan's hash names
+    all that decides which row is in which record (rule C4).
     """
     rows = StagedRows(stage, pipeline.record)
     chunk = pipeline.publish.chunk
     with limits.connect() as con:
-        per_chunk = max(1, min(chunk.rows, int(min(chunk.bytes, MOST_BYTES) // _row_bytes(con, rows))))
+        aside = f"(select __row, octet_length(raw) + strlen(reason) as octets from {parquet(quarantine)})"
+        row_bytes = max(_row_bytes(con, rows), _densest(con, aside))
+        per_chunk = max(1, min(chunk.rows, int(min(chunk.bytes, MOST_BYTES) // row_bytes)))
     found = _parameters(stage, verdict, pipeline, decision, quarantine, per_chunk)
     prints = {name: digest({name: value})[:PRINT] for name, value in found.items()}
     return ChunkPlan(stage.rows_in, per_chunk, digest(found), prints)
