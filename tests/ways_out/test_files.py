@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 import shlex
 import shutil
 import subprocess
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from forebay.kafka import topics
@@ -42,6 +46,11 @@ def test_json_that_is_no_lines_is_read_after_the_command_that_is_printed(shape: 
     assert [row["x"] for row in Trial(tmp_path / "b", JSON, {"a.csv": lines}).staged()][:1] == [5]
 
 
+def parquet(columns: dict[str, Any]) -> bytes:
+    pq.write_table(pa.table(columns), made := BytesIO())
+    return made.getvalue()
+
+
 TEXT = {"schema.columns": {"id": "int64", "x": "string"}}
 FILES: dict[str, tuple[bytes, dict[str, Any], str, dict[str, Any]]] = {
     "windows": ("id,x\n1,“a”\n".encode("cp1252"), {"format.encoding": "latin-1"}, "set format.encoding: windows-1252", {"format.encoding": "windows-1252"}),
@@ -55,6 +64,9 @@ FILES: dict[str, tuple[bytes, dict[str, Any], str, dict[str, Any]]] = {
     "nan": (b"id,x\n1,NaN\n2,1.5\n", {"schema.columns": {"id": "int64", "x": "float64"}, "format.columns": {"x": {"allow_nan": True}}}, "set `nan: null` or `nan: string`", {"record.value": {"type": "json", "nan": "null"}}),
     "rules of no column": (b"id,x\n1,a\n", {"schema": GONE, "format.columns": {"y": {"trim": True}}}, "take its rules out", {"format.columns": GONE}),
     "no time": (b"id,x\n1,a\n", {"schema": GONE, "record.timestamp": "x"}, "name a date or timestamp column", {"record.timestamp": GONE}),
+    "is parquet": (parquet({"id": [1], "x": ["a"]}), {}, "set format.type: parquet", {"format.type": "parquet"}),
+    "is packed": (gzip.compress(b"id,x\n1,a\n"), {}, "set source.compression: gzip", {"source.compression": "gzip"}),
+    "no column": (parquet({"z": [1]}), {"format.type": "parquet", "schema.on_drift": {"missing": "warn"}}, "declare columns that it has", {"schema.columns": {"z": "int64"}, "record.key": "z"}),
 }  # fmt: skip
 """The file, its settings, the words of the way out, and the settings that follow it."""
 

@@ -74,6 +74,7 @@ TEXTS: dict[str, tuple[bytes, str, bytes]] = {
     "tag": (b"source: {type: local, path: !x a}\n", "write a plain value", b"source: {type: local, path: a}\n"),
     "key": (b"source: {type: local, path: a, [b]: c}\n", "write the keys out", b"source: {type: local, path: a}\n"),
     "bytes": (b"source: {type: local, path: a}\ndescription: \xff\n", "save the file as UTF-8", "source: {type: local, path: a}\ndescription: ÿ\n".encode()),
+    "aliases": (b"source: {type: local, path: a}\ntags: &a [" + b"b, " * 20_000 + b"]\nx: [" + b"*a, " * 50 + b"]\n", "write them out", b"source: {type: local, path: a}\ntags: [b]\n"),
     "twice": (b"source: {type: local, path: a}\nsource: {type: local, path: b}\n", "the key is given twice", b"source: {type: local, path: a}\n"),
 }  # fmt: skip
 REST = yaml.safe_dump({name: value for name, value in BASE.items() if name not in {"source", "owner"}})

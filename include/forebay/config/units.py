@@ -50,7 +50,7 @@ def _as_text(schema_example: str) -> WithJsonSchema:
     return WithJsonSchema({"type": ["string", "number"], "examples": [schema_example]})
 
 
-Duration = Annotated[timedelta, BeforeValidator(_duration), PlainSerializer(lambda d: f"{d.total_seconds():g}s"), _as_text("60s")]
+Duration = Annotated[timedelta, BeforeValidator(_duration), PlainSerializer(lambda d: f"{d.total_seconds():.15g}s"), _as_text("60s")]
 Size = Annotated[int, BeforeValidator(size), _as_text("128MiB")]
 Share = Annotated[float, BeforeValidator(_share), _as_text("1%")]
 Limit = Annotated[int | float, BeforeValidator(_limit), _as_text("1%")]
