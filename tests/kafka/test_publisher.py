@@ -12,12 +12,22 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from confluent_kafka.admin import (
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+)
 
 from forebay import events
 from forebay.errors import BrokerUnavailableError, FatalError, NotAuthorizedError, PlanChangedError, ReconcileError, TopicMissingError
 from forebay.kafka import topics
 from forebay.kafka.ledger import reader as ledger_reader
 from forebay.kafka.ledger.reader import Completion
+from forebay.kafka.publish import driver
 from forebay.kafka.publish.job import PublishJob
 from forebay.kafka.publish.publisher import publish_file
 from forebay.kafka.publish.records import EncodedChunk, Headers, Quarantined, Records
@@ -362,3 +372,34 @@ def test_repaired_rows_bear_the_numbers_of_their_origin_and_no_others() -> None:
     for others in ([10, 31], [9, 30], [30, 40]):
         with pytest.raises(ReconcileError, match="is neither a record nor quarantined"):
             dataclasses.replace(repaired, places=pa.array(others, pa.int64())).check(0, (1, 2))
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize("step", ["after_flush", "after_ledger"])
+def test_a_right_that_is_taken_away_in_mid_transaction_is_named_at_once(kafka: Cluster, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client's instance is dead then, and flush does not say of what: taken for fenced, it was followed for half a minute before anybody was told."""
+    job = ready(kafka)
+    name, admin = job.pipeline.pipeline, AdminClient(kafka.config)
+    kinds = {"forebay": ResourceType.GROUP, f"{name}.data": ResourceType.TOPIC, f"forebay.{name}.": ResourceType.TOPIC}
+    may = [_allow(kind, of, AclOperation.ALL) for of, kind in kinds.items()]
+    may += [_allow(ResourceType.TRANSACTIONAL_ID, f"forebay.{name}.", word) for word in (AclOperation.DESCRIBE, AclOperation.WRITE)]
+    for given in admin.create_acls(may).values():
+        given.result(20)
+
+    def hit(place: str, _chunk: int | None = None) -> None:
+        if place == step:
+            last = may[-1]
+            gone = AclBindingFilter(last.restype, last.name, last.resource_pattern_type, None, None, last.operation, last.permission_type)
+            admin.delete_acls([gone])[gone].result(20)
+            time.sleep(0.3)  # until the broker's own copy of its metadata has it
+
+    monkeypatch.setattr(driver.failpoints, "hit", hit)
+    began = time.monotonic()
+    with pytest.raises(NotAuthorizedError, match="TRANSACTIONAL_ID_AUTHORIZATION_FAILED"):
+        publish_file(dataclasses.replace(job, config=kafka.sasl("bob")))
+    assert time.monotonic() - began < 20
+    assert read_all(kafka.config, f"{name}.data") == []
+
+
+def _allow(kind: ResourceType, name: str, operation: AclOperation) -> AclBinding:
+    return AclBinding(kind, name, ResourcePatternType.PREFIXED, "User:bob", "*", operation, AclPermissionType.ALLOW)

@@ -128,11 +128,12 @@ class Driver:
         fatal = self._poll_for_fatal()
         if failure.action in {Action.RETRY, Action.LEDGER, Action.RENEW} and self._errors.refused:
             return self._errors.refused
-        if failure.action == Action.RENEW and (cause := self._transaction_error()) and cause.action in {Action.STOP, Action.FOLLOW}:
+        if fatal and failure.code == FATAL:
+            return fatal
+        cause = self._transaction_error() if failure.action == Action.RENEW or failure.code == FATAL else None
+        if cause and cause.action in {Action.STOP, Action.FOLLOW}:
             return cause
-        if failure.code != FATAL:
-            return failure
-        return fatal or failures.with_action(failure, Action.FOLLOW)
+        return failures.with_action(failure, Action.FOLLOW) if failure.code == FATAL else failure
 
     def _transaction_error(self) -> Failure | None:
         """What made the open transaction one that must be aborted, which its records' delivery reports (`_PURGE_QUEUE`) do not say.
