@@ -45,8 +45,8 @@ test: setup ## every test that CI runs, with real Kafka and a real S3 API
 test-fast: setup ## unit tests only
 	@$(BIN)/python -m pytest -m "not kafka and not s3 and not airflow and not chaos and not browser and not slow and not long"
 
-test-slow: setup ## the slow tier: minutes to an hour more, beside what `make test` runs
-	@$(BIN)/python -m pytest -m long --timeout 3600
+test-slow: setup ## the slow tier: about half an hour on two quiet cores, beside what `make test` runs (CONTRIBUTING.md says what)
+	@$(BIN)/python -m pytest -m long -n $(JOBS) --timeout 3600 -o faulthandler_timeout=3500 --durations 20
 
 check: setup ## format, lint, types, layers
 	@$(BIN)/ruff format --check .

@@ -112,7 +112,7 @@ def ends(lab: Lab, file: Any, child: Any) -> None:
 def latency(lab: Lab, rng: Random) -> int:
     file, [proxy] = lab.file(rng, rows=800, chunk=400, timeout="60s", manage="off"), lab.proxies  # the connection check allows 5 s
     proxy.slow(delay=rng.choice([0.3, 0.6, 2.0]))
-    lab.finish(file, bootstrap=lab.proxied)
+    lab.finish(file, bootstrap=lab.proxied, patience=400)  # some sixty round trips
     return 1
 
 

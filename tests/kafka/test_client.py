@@ -180,6 +180,20 @@ def done(outcome: Any) -> Future[Any]:
     return future
 
 
+def test_where_a_round_trip_takes_long_a_question_is_given_the_time_of_several(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two seconds each way: a question of a new client takes 16 s, and none was ever given them; those that follow have them at once."""
+    monkeypatch.setattr(client, "FIRST_ANSWER", 0.1)
+    near, far, given = Asked(-1001), Asked(7, 8), []
+    monkeypatch.setattr(far, "list_topics", lambda **_: time.sleep(0.05))
+    for one in (near, far):
+        ask = one.list_offsets
+        monkeypatch.setattr(one, "list_offsets", lambda wanted, ask=ask, **more: given.append(more["request_timeout"]) or ask(wanted))
+    made = asker(monkeypatch, near, far)
+    made._patience = 0.15
+    assert [made.offsets(PLACE), made.offsets(PLACE)] == [{("t", 0): 7}, {("t", 0): 8}]
+    assert given[0] == 0.1 and given[1] >= 0.3 and given[2] == given[1]
+
+
 def test_a_topic_that_is_not_there_is_left_out_and_other_errors_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
     absent, moved = (KafkaException(KafkaError(code)) for code in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.NOT_CONTROLLER))
     first, second = Asked(), Asked()

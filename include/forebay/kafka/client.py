@@ -126,7 +126,7 @@ class Asker:
     def __init__(self, config: Config, errors: ClientErrors | None = None, patience: float = 30.0) -> None:
         """`patience`: seconds after which a question is not asked again. Brokers that have never answered are given `CONTACT` at most."""
         self.errors = errors or ClientErrors()
-        self._config, self._patience, self._reached = config, patience, False
+        self._config, self._patience, self._reached, self._slow = config, patience, False, 0.0
         self.admin = admin(config, self.errors)
 
     def ask(
@@ -141,7 +141,7 @@ class Asker:
         from confluent_kafka import KafkaException
 
         contact = min(CONTACT, max(FIRST_ANSWER, self._patience))
-        began, within = time.monotonic(), FIRST_ANSWER if self._reached else contact
+        began, within = time.monotonic(), max(FIRST_ANSWER if self._reached else contact, self._slow)
         while True:
             try:
                 return self._answers(question(self.admin, within), within + 1, absent)
@@ -156,6 +156,7 @@ class Asker:
                     raise
             within = min(within * 2, max(within, self._patience))  # what is refused at once is asked often
             self._renew(within)
+            within = max(within, self._slow)
 
     def _too_late(self, began: float, contact: float) -> bool:
         """Brokers that never answered are given less time, unless nothing is wrong with them but that they are slow."""
@@ -198,12 +199,16 @@ class Asker:
         return told if several else told[None]
 
     def _renew(self, within: float) -> None:
+        """A new client, which has learnt who leads. Its second question is one round trip; two connections and what they ask take four, and some."""
         from confluent_kafka import KafkaException
 
         time.sleep(0.1)
         self.admin = admin(self._config, self.errors)
         with contextlib.suppress(KafkaException):
             self.admin.list_topics(timeout=within)
+            began = time.monotonic()
+            self.admin.list_topics(timeout=within)
+            self._slow = 6 * (time.monotonic() - began)
 
 
 @contextlib.contextmanager
