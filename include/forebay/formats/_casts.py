@@ -45,12 +45,12 @@ def value(text: str, type_: Type, rules: ColumnRules) -> str:
 
 
 def fault(text: str, type_: Type, name: str, hint: str = "", rules: ColumnRules = STRICT) -> str:
-    """SQL: why `text` is no value of the type, in words, with a value that would be one."""
+    """SQL: why `text` is no value of the type, in words, with a value that would be one; `name` is SQL of the column's name."""
     if rules.format and type_.kind in {"date", "time", "timestamp"}:
         hint = f" such as {_EXAMPLE.strftime(rules.format)}, as `format` says"
     hint = hint or (f" {_HINTS[type_.kind]}" if type_.kind in _HINTS else "")
     shown = f"CASE WHEN length({text}) > 80 THEN left({text}, 80) || '…' ELSE {text} END"
-    return f"concat({literal(f'column `{name}`: `')}, {shown}, {literal(f'` is not {type_}{hint}')})"
+    return f"concat('column `', {name}, '`: `', {shown}, {literal(f'` is not {type_}{hint}')})"
 
 
 def _matches(text: str, pattern: str) -> str:

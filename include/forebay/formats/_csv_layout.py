@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,23 +71,25 @@ def _skipped(config: CsvSettings) -> list[str]:
 
 
 def _matched(names: Sequence[str], columns: Sequence[Column], uri: str, may_lack: bool) -> tuple[tuple[tuple[str, int], ...], Drift]:
-    missing = tuple(column.name for column in columns if column.name not in names) if may_lack else ()
-    present = [column for column in columns if column.name not in missing]
+    known = set(names)
+    missing = tuple(column.name for column in columns if column.name not in known) if may_lack else ()
+    present = [column for column in columns if not may_lack or column.name in known]
     where = dict(zip((column.name for column in present), _header.positions(names, present, uri), strict=True))
     wanted = tuple((column.name, where.get(column.name, -1)) for column in columns)
     return wanted, Drift(tuple(_header.unknown(names, columns)), missing)
 
 
 def _check_all(names: Sequence[str], uri: str) -> None:
+    counts = Counter(names)
     for name in names:
-        if not name or names.count(name) > 1:
+        if not name or counts[name] > 1:
             what = f"column `{name}` is there twice" if name else "a column has no name"
             raise CorruptFileError(f"reading the header of `{uri}`: {what} (declare the columns to be read)", uri=uri)
 
 
 def _check_wanted(config: CsvSettings, wanted: Sequence[tuple[str, int]], uri: str) -> None:
-    names = [name for name, _ in wanted]
-    _staging.check_names(names, uri)
+    names = dict(wanted)
+    _staging.check_names(list(names), uri)
     stray = [name for name in config.columns if name not in names]
     if stray:
         raise CorruptFileError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +15,7 @@ import numpy as np
 
 from forebay.config.types import Type
 from forebay.errors import CorruptFileError
-from forebay.formats import _csv_bytes, _csv_look, _infer, _staging, _witness
+from forebay.formats import _csv_bytes, _csv_look, _csv_wide, _infer, _staging, _wide, _witness
 from forebay.formats._csv_bytes import Found, Part
 from forebay.formats._csv_dialect import LF, Dialect
 from forebay.formats._csv_layout import Layout
@@ -30,6 +30,7 @@ from forebay.support.sql import literal, literals
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
 
     from forebay.formats.csv import CsvSettings
 
@@ -50,7 +51,7 @@ class Rows:
 class Reading:
     """The state of reading one file: its stage goes `into` one folder, and what is needed meanwhile into another.
 
-    `source` is the file itself, or the copy of its clean records.
+    `source` is the file itself, or the copy of its clean records; `longest` is the most bytes that one has.
     """
 
     config: CsvSettings
@@ -63,12 +64,20 @@ class Reading:
     notes: list[str]
     source: Source | Third = field(init=False)
     dialect: Dialect = field(init=False)
+    longest: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         self.dialect = self.layout.dialect
         self.source = self._source(
             self.layout.part.path, self.dialect.delimiter, self.config.header, max(0, self.layout.skip), self._new_line()
         )
+
+    @property
+    def wide(self) -> bool:
+        """Whether the file is read by pyarrow and typed kind by kind. Pyarrow does not know an escape that is one within quotes only."""
+        width, dialect = len(self.layout.names), self.layout.dialect
+        plain = dialect.quote is None or dialect.escape is None
+        return plain and width > 1 and max(width, len(self.layout.wanted)) > _staging.WIDE
 
     def stage(self, snapshot: Snapshot, types: Sequence[Type] | None, raw_bytes: int) -> Stage:
         """Read the file as those types, or as the narrowest that fit."""
@@ -91,15 +100,25 @@ class Reading:
     def _as_it_is(self, types: Sequence[Type] | None) -> tuple[Rows, list[_staging.Cell], _staging.Typed] | None:
         """The file read as it lies there; None if it is not clean, or our reading differs."""
         import duckdb
+        import pyarrow as pa
 
-        if self.layout.skip < 0:
+        if self.layout.skip < 0 or (self.wide and len(self.dialect.delimiter) > 1):
             return None
         new_line = self._new_line()
         with ThreadPoolExecutor(1) as pool:
             looking = pool.submit(self._look)
+            if self.wide:
+                found = looking.result()
+                if found is None:
+                    return None
+                self.longest = _longest(found)
             try:
                 cells, typed = self._typed(types)
-            except (duckdb.InvalidInputException, duckdb.NotSupportedError):  # records that are none, or its own limits: we shall see
+            except (
+                duckdb.InvalidInputException,
+                duckdb.NotSupportedError,
+                pa.ArrowInvalid,
+            ):  # records that are none, or its own limits: we shall see
                 looking.result()
                 return None
             found = looking.result()
@@ -114,6 +133,7 @@ class Reading:
         Python's csv module.
         """
         import duckdb
+        import pyarrow as pa
 
         rows, copy = self._parting()
         parted: _witness.Parted | None = None
@@ -126,6 +146,8 @@ class Reading:
                 if not source.parallel:
                     raise
                 continue  # some files it does not read on several threads, and says so only now and then
+            except pa.ArrowInvalid:
+                raise self._refused(rows.found, _witness.Parted(len(rows.found), 0, 0)) from None
             parted = self._parted(typed, rows.found)
             if parted is None:
                 return rows, cells, typed
@@ -172,6 +194,7 @@ class Reading:
             )
         if splitter.mixed:
             self.notes.append("line ends are mixed; CR LF outside quotes was read as LF")
+        self.longest = _longest(found)
         return Rows(found, before, splitter.offsets, path), self._source(splitter.path, splitter.separator, False, 0, "\n")
 
     # ------------------------------------------------------------ DuckDB
@@ -201,17 +224,46 @@ class Reading:
         return cells, typed
 
     def _copy(self, cells: Sequence[_staging.Cell]) -> _staging.Typed:
+        if self.wide:
+            batches = (self._batch(texts) for texts in self._columns())
+            return _wide.copy(self.connection, batches, cells, [_staging.LINE], self.folder)
         texts = [self._restored(i) for i in range(self.source.width)]
         line = f"concat({', chr(31), '.join([*texts, literal('')])})"  # of all columns: DuckDB does not look at those that nobody asks for
         return _staging.copy(self.connection, _staging.select(cells, self.source.sql(), _staging.Besides(line=line)), self.folder)
 
     def _restored(self, at: int) -> str:
         """SQL: the text of a column, with what stands in for delimiters and the like put back."""
-        text, dialect = f"c{at}", self.dialect
-        for byte, own in zip(dialect.stand_ins, (dialect.delimiter, b"\n", b"\r", dialect.escape or b"", b""), strict=False):
-            if (dialect.quote is None and dialect.escape) or (not own and self.source.width == 1):
-                text = f"replace({text}, chr({byte}), {_characters(own)})"
+        text = f"c{at}"
+        for byte, own in self._replaced():
+            text = f"replace({text}, chr({byte}), {_characters(own)})"
         return text
+
+    def _replaced(self) -> list[tuple[int, bytes]]:
+        """What stands in for other bytes in the copy, and for which."""
+        dialect = self.dialect
+        pairs = zip(dialect.stand_ins, (dialect.delimiter, b"\n", b"\r", dialect.escape or b"", b""), strict=False)
+        return [(byte, own) for byte, own in pairs if (dialect.quote is None and dialect.escape) or (not own and self.source.width == 1)]
+
+    def _columns(self) -> Iterator[list[pa.Array]]:
+        """The texts of all columns, some records at a time, where there are many columns."""
+        replaced = [(chr(byte), own.decode()) for byte, own in self._replaced()]
+        pieces = self.source.pieces() if isinstance(self.source, Third) else [self.source]
+        for piece in pieces:
+            held = _csv_wide.staged(piece) if isinstance(piece, Path) else _csv_wide.columns(piece, self._part(piece), self.longest)
+            for texts in held:
+                yield _csv_wide.restored(texts, replaced)
+
+    def _part(self, source: Source) -> Part:
+        """Where the records of a source are."""
+        part = self.layout.part
+        return part if source.path == part.path else Part(source.path, 0, source.path.stat().st_size)
+
+    def _batch(self, texts: Sequence[pa.Array]) -> _wide.Batch:
+        import pyarrow as pa
+
+        rows = len(texts[0])
+        held = [texts[at] if at >= 0 else pa.nulls(rows, pa.string()) for _, at in self.layout.wanted]
+        return _wide.Batch(held, rows, {_staging.LINE: _csv_wide.lines(texts)})
 
     def _cells(self, types: Sequence[Type]) -> list[_staging.Cell]:
         return [self._cell(name, at, type_) for (name, at), type_ in zip(self.layout.wanted, types, strict=True)]
@@ -221,15 +273,20 @@ class Reading:
         words = (*self.config.null_values, *(rules.null_values or ()))
         if at < 0:
             return _staging.text_cell(name, type_, "NULL::VARCHAR")
-        text = self._restored(at)
+        source = self._restored(at)
         trimmed = self.config.trim if rules.trim is None else rules.trim
-        if trimmed:
-            text = f"trim({text}, ' ' || chr(9))"
+
+        def bare(held: str) -> str:
+            return f"trim({held}, ' ' || chr(9))" if trimmed else held
+
+        def text(held: str) -> str:
+            return f"CASE WHEN {bare(held)} IN ({literals(words)}) THEN NULL ELSE {bare(held)} END"
+
         # DuckDB saw to unquoted words. Quotes make no difference in other columns than strings: there, '' needs no look, as it is no value
         typed = type_.kind != "string"
         if words and (trimmed or rules.null_values or (typed and set(words) != {""})):
-            return _staging.text_cell(name, type_, f"CASE WHEN {text} IN ({literals(words)}) THEN NULL ELSE {text} END", rules)
-        return _staging.text_cell(name, type_, text, rules, words if typed else ())
+            return _staging.text_cell(name, type_, source, text, rules)
+        return _staging.text_cell(name, type_, source, bare, rules, words if typed else ())
 
     def _proposed(self) -> list[Type]:
         """What the first rows look like; columns without a value there are looked at in full."""
@@ -247,9 +304,15 @@ class Reading:
         return [found.get(cell.name) or cell.type for cell in cells]
 
     def _types(self, names: Sequence[str], limit: int | None, misfits: float = 0.0) -> list[Type | None]:
-        cells = [self._cell(name, at, _infer.ORDER[0]) for name, at in self.layout.wanted if name in names]
-        texts = [f"nullif({cell.text}, '')" if "" in cell.null_words else cell.text for cell in cells]
+        chosen = set(names)
+        wanted = [(name, at) for name, at in self.layout.wanted if name in chosen]
+        cells = [self._cell(name, at, _infer.ORDER[0]) for name, at in wanted]
         rules = [self.config.columns.get(cell.name, STRICT) for cell in cells]
+        if self.wide:
+            places = [at for _, at in wanted]
+            batches = ([texts[at] for at in places] for texts in self._columns())
+            return _infer.types_of_many(self.connection, batches, [_look_at(cell, "c") for cell in cells], rules, limit, misfits)
+        texts = [_look_at(cell, cell.source) for cell in cells]
         return _infer.types(self.connection, texts, rules, self.source.sql(), limit, misfits)
 
     # ------------------------------------------------------------ the witness
@@ -264,20 +327,23 @@ class Reading:
 
     def _readings(self, text: bytes) -> list[list[bytes]]:
         """What the fields of a record hold, by Python's csv module or, where that does not have the dialect, by our own policy; by both where they may differ."""
-        dialect, width = self.dialect, self.source.width
-        own = [dialect.text(text, span) for span in self._spans(text)]
-        theirs = own
-        if dialect.doubled and len(dialect.delimiter) == 1 and dialect.end == LF and not any(dialect.null_words):
-            try:
-                [cells] = csv.reader(
-                    io.StringIO(text.decode(), newline=""), delimiter=dialect.delimiter.decode(), quotechar=self.config.quote, strict=True
-                )
-                theirs = [cell.encode() for cell in cells][:width]
-            except (csv.Error, ValueError):
-                pass
+        dialect, theirs = self.dialect, self._by_csv(text)
         quote = dialect.quote or b""
         blanks = b" " + quote in text or quote + b" " in text  # outside quotes they are no data to us alone
-        return [own, theirs] if blanks else [theirs]
+        own = [dialect.text(text, span) for span in self._spans(text)] if blanks or theirs is None else None
+        return [cells for cells in (own, theirs) if cells is not None]
+
+    def _by_csv(self, text: bytes) -> list[bytes] | None:
+        """The fields of a record by Python's csv module; None where it does not have the dialect, or cannot read it."""
+        dialect = self.dialect
+        if not dialect.doubled or len(dialect.delimiter) > 1 or dialect.end != LF or any(dialect.null_words):
+            return None
+        delimiter, quote = dialect.delimiter.decode(), self.config.quote
+        try:
+            [cells] = csv.reader(io.StringIO(text.decode(), newline=""), delimiter=delimiter, quotechar=quote, strict=True)
+        except (csv.Error, ValueError):
+            return None
+        return [cell.encode() for cell in cells][: self.source.width]
 
     def _spans(self, text: bytes) -> list[tuple[int, int]]:
         record = self.dialect.record(text, 0, len(text) + 1, True)
@@ -303,6 +369,15 @@ class Reading:
                 return [os.pread(file.fileno(), stop - start, start) for start, stop in spans]
 
         return raw
+
+
+def _longest(found: Found) -> int:
+    return int((found.stops - found.starts).max()) if len(found) else 0
+
+
+def _look_at(cell: _staging.Cell, source: str) -> str:
+    """SQL: the text of which the type is to be found."""
+    return f"nullif({cell.text(source)}, '')" if "" in cell.null_words else cell.text(source)
 
 
 def _unused(part: Part, uri: str) -> bytes:

@@ -55,16 +55,22 @@ class Third:
 
     def sql(self) -> str:
         """The table function, or what stands in its place: all rows in their order."""
-        pieces, at = [], 0
+        pieces = (parquet(piece) if isinstance(piece, Path) else piece.sql() for piece in self.pieces())
+        return f"({' UNION ALL '.join(f'SELECT * FROM {piece}' for piece in pieces)})"
+
+    def pieces(self) -> list[Source | Path]:
+        """All rows in their order: CSV to be read anew, and Parquet of what was read."""
+        pieces: list[Source | Path] = []
+        at = 0
         for first, last in [*self.doubts, (len(self.found), len(self.found))]:
             if first > at:
                 pieces.append(self._cut(at, first))
             if last > first:
                 pieces.append(self._read(first, last))
             at = last
-        return f"({' UNION ALL '.join(f'SELECT * FROM {piece}' for piece in pieces)})"
+        return pieces
 
-    def _cut(self, first: int, last: int) -> str:
+    def _cut(self, first: int, last: int) -> Source:
         path = self.folder / f"rows_{first}_{last}"
         begin = int(self.offsets[first])
         end = int(self.offsets[last]) if last < len(self.offsets) else self.source.path.stat().st_size
@@ -73,9 +79,9 @@ class Third:
                 whole.seek(begin)
                 while begin < end:
                     begin += piece.write(whole.read(min(BLOCK, end - begin)))
-        return replace(self.source, path=path, parallel=False).sql()
+        return replace(self.source, path=path, parallel=False)
 
-    def _read(self, first: int, last: int) -> str:
+    def _read(self, first: int, last: int) -> Path:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -83,4 +89,4 @@ class Third:
         if not path.exists():
             columns: Sequence[Sequence[str | None]] = list(zip(*self.fields(np.arange(first, last)), strict=True))
             pq.write_table(pa.table({f"c{i}": pa.array(column, pa.string()) for i, column in enumerate(columns)}), path)
-        return parquet(path)
+        return path

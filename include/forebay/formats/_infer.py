@@ -6,8 +6,10 @@ answer depends on the whole file and on nothing else, and no row is lost to a gu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from forebay.config.types import Type
 from forebay.formats import _casts
@@ -15,6 +17,7 @@ from forebay.formats._rules import ColumnRules
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
 
 ORDER = tuple(Type(kind) for kind in ("int64", "float64", "bool", "date", "timestamp", "timestamp[tz]", "time"))
 STRING = Type("string")
@@ -41,6 +44,38 @@ def types(
     rows = f"SELECT {', '.join(f'{text} AS t{i}' for i, text in enumerate(texts))} FROM {source}{cut}"
     counted = _by_column(connection, rows, rules) if len(texts) <= WIDE else _by_value(connection, rows, rules)
     return [_first(present, fitting, misfits) for present, *fitting in counted]
+
+
+def types_of_many(
+    connection: duckdb.DuckDBPyConnection,
+    batches: Iterable[Sequence[pa.Array]],
+    texts: Sequence[str],
+    rules: Sequence[ColumnRules],
+    limit: int | None = None,
+    misfits: float = 0.0,
+) -> list[Type | None]:
+    """The same for many columns, in batches of records; each of `texts` is SQL of the column's text, `c`. Those alike are one column to DuckDB."""
+    import pyarrow as pa
+
+    if not texts:
+        return []
+    alike: dict[tuple[str, str], list[int]] = {}
+    for i, (text, rule) in enumerate(zip(texts, rules, strict=True)):
+        alike.setdefault((text, repr(rule)), []).append(i)
+    counted, rows = np.zeros((len(texts), len(ORDER) + 1), np.int64), 0
+    for batch in batches:
+        count = len(batch[0]) if limit is None else min(len(batch[0]), limit - rows)
+        for (text, _), places in alike.items():
+            numbers = np.repeat(np.array(places), count)
+            connection.register("long", pa.table({"i": numbers, "c": pa.concat_arrays([batch[i].slice(0, count) for i in places])}))
+            counts = ", ".join(_counts("t", rules[places[0]]))
+            found = connection.execute(f"SELECT i, {counts} FROM (SELECT i, {text} AS t FROM long) GROUP BY i").fetchall()
+            connection.unregister("long")
+            counted[[i for i, *_ in found]] += np.array([row for _, *row in found])
+        rows += count
+        if rows == limit:
+            break
+    return [_first(present, fitting, misfits) for present, *fitting in counted.tolist()]
 
 
 def _by_column(connection: duckdb.DuckDBPyConnection, rows: str, rules: Sequence[ColumnRules]) -> list[Sequence[int]]:

@@ -81,6 +81,27 @@ def objects(lines: str, keys: Sequence[str] = ()) -> str:
     return f"(SELECT json_keys(j) AS keys, {tokens} AS x FROM ({read}) WHERE CASE WHEN json_type(j) = 'OBJECT' THEN {_strict()} ELSE false END)"
 
 
+def members(lines: str) -> str:
+    """SQL of a table with `keys` and `tokens`, in the line's order, of each line that is a JSON object, whatever else is wrong with it."""
+    return f"(SELECT keys, tokens FROM ({_members(lines)}) WHERE CASE WHEN keys IS NOT NULL THEN {_strict()} ELSE false END)"
+
+
+def listed(lines: str, texts: bool = False) -> str:
+    """SQL of `line`, `row`, `octets`, and `keys` and `tokens` (null: the line must be read exactly); `texts` as in `source`."""
+    cat = f"SELECT *, coalesce(array_to_string(tokens, {_LF}), '') AS cat FROM ({_members(lines)})"
+    distinct = "len(keys) = len(list_distinct(keys))"
+    sure = f"CASE WHEN keys IS NULL OR {_risky(texts)} THEN false ELSE {_strict()} AND {distinct} END"
+    both = ", ".join(f"CASE WHEN sure THEN {name} END AS {name}" for name in ("keys", "tokens"))
+    return f"SELECT line, row, octets, {both} FROM (SELECT *, {sure} AS sure FROM ({cat}))"
+
+
+def _members(lines: str) -> str:
+    read = f"SELECT *, TRY_CAST(line AS JSON) AS j FROM {lines}"
+    tokens = "CAST(json_extract(j, '$.*') AS VARCHAR[])"
+    is_object = "CASE WHEN json_type(j) = 'OBJECT' THEN"
+    return f"SELECT *, {is_object} json_keys(j) END AS keys, {is_object} {tokens} END AS tokens FROM ({read})"
+
+
 def _pointer(key: str) -> str:
     return "/" + key.replace("~", "~0").replace("/", "~1")
 
@@ -89,22 +110,26 @@ BESIDES = Besides(raw="line", rest="rest", wrong="wrong", kept={"__number": "row
 """What is taken from a line besides its columns."""
 
 
-def cell(name: str, i: int, type_: Type, rules: ColumnRules, loose: bool) -> Cell:
-    """The cell of the key `name`, whose token is `x[i + 1]`."""
+def cell(name: str, i: int, type_: Type, rules: ColumnRules, loose: bool, own: bool = True) -> Cell:
+    """The cell of the key `name`, whose token is `x[i + 1]`. `own`: a number's own text is to be found in the line where its token may be short of digits."""
     loose = loose or (type_.kind != "string" and rules.reads_text)
     rules = rules if loose or type_.kind != "bool" else STRICT
-    token = f"x[{i + 1}]"
+
+    def text(token: str) -> str:
+        wanted = _bool(token, rules) if loose and type_.kind == "bool" else _text(token, name if own else None, type_, loose)
+        return _ruled(token, wanted, rules)
 
     def value(text: str) -> str:
         if type_.kind == "string":
             return f"CASE WHEN NOT starts_with({text}, {literal(_NO_STRING)}) THEN {text} END"
         return _casts.value(text, type_, rules)
 
-    def fault(text: str) -> str:
-        return _casts.fault(f"replace({text}, {literal(_NO_STRING)}, '')", type_, name, " of JSON" if type_.kind == "string" else "", rules)
+    def fault(text: str, column: str) -> str:
+        return _casts.fault(
+            f"replace({text}, {literal(_NO_STRING)}, '')", type_, column, " of JSON" if type_.kind == "string" else "", rules
+        )
 
-    text = _ruled(token, _bool(token, rules) if loose and type_.kind == "bool" else _text(token, name, type_, loose), rules)
-    return Cell(name, type_, text, value, fault, rules=rules)
+    return Cell(name, type_, f"x[{i + 1}]", text, value, fault, rules=rules)
 
 
 def _ruled(token: str, text: str, rules: ColumnRules) -> str:
@@ -123,7 +148,7 @@ def _bool(token: str, rules: ColumnRules) -> str:
     return f"CASE {token} {words} ELSE CASE WHEN starts_with({token}, '\"') THEN {_unquoted(token)} ELSE {token} END END"
 
 
-def _text(token: str, name: str, type_: Type, loose: bool) -> str:
+def _text(token: str, name: str | None, type_: Type, loose: bool) -> str:
     """SQL: the token's text as the type's cast wants it. Tokens that cannot be of the type are left to fail there, quotes and all."""
     string = f"WHEN starts_with({token}, '\"') THEN {_unquoted(token)}"
     if loose:
@@ -144,11 +169,13 @@ def _unquoted(token: str) -> str:
     return f"CASE WHEN contains({token}, '\\') THEN {escaped} ELSE substr({token}, 2, length({token}) - 2) END"
 
 
-def _own(token: str, name: str, plain: bool = False) -> str:
+def _own(token: str, name: str | None, plain: bool = False) -> str:
     """The number's own text where its token may be short of digits; something that is no number if that text is not the same number.
 
     `plain`: a number with an exponent is wanted without it. Its token is that, and exact, as long as the number has no more than 15 digits.
     """
+    if name is None:
+        return token
     key = "".join(c if (c.isalnum() and c.isascii()) or c == "_" else rf"\x{{{ord(c):x}}}" for c in name)
     pattern = f'"{key}"' + r"\s*:\s*(-?[0-9][-+.0-9eE]*)"
     found = f"regexp_extract(line, {literal(pattern)}, 1)"

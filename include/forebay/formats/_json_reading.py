@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -14,20 +14,21 @@ from typing import TYPE_CHECKING
 from forebay.config.types import Type
 from forebay.contracts import Tolerance
 from forebay.errors import CorruptFileError
-from forebay.formats import _json_cells, _json_text, _json_witness, _staging
+from forebay.formats import _json_cells, _json_text, _json_wide, _json_witness, _staging, _wide
 from forebay.formats._casts import strict_integer
 from forebay.formats._json_split import Splitter
 from forebay.formats._rules import STRICT
 from forebay.model import Drift, Snapshot, Stage
-from forebay.support.sql import parquet, quoted
+from forebay.support.sql import parquet
 
 if TYPE_CHECKING:
     import duckdb
-    import pyarrow as pa
 
     from forebay.formats.json_lines import JsonLinesSettings
 
 MOST_NAMES = 1_000  # keys that are told
+WIDE = 100
+"""Files of more keys are read by `_json_wide`."""
 NESTED = Type("nested")
 """What values are called that are all objects or lists; no column has this type."""
 
@@ -44,6 +45,8 @@ class Reading:
     uri: str
     tolerance: Tolerance
     notes: tuple[str, ...] = ()
+    wide: bool = field(default=False, init=False)
+    exact: _json_wide.Read = field(init=False)
     _turns: Iterator[int] = field(default_factory=count)
 
     def stage(self, snapshot: Snapshot, types: Mapping[str, Type] | None, raw_bytes: int) -> Stage:
@@ -51,6 +54,7 @@ class Reading:
         declared = types if types is not None else self._inferred()
         _staging.check_names(list(declared), self.uri)
         self._check_rules(declared)
+        self.wide = len(declared) > WIDE
         cells = [self._cell(name, i, type_) for i, (name, type_) in enumerate(declared.items())]
         self._register(declared)
         typed, split = self._typed(cells)
@@ -77,32 +81,49 @@ class Reading:
         return typed, split
 
     def _read(self, cells: Sequence[_staging.Cell]) -> tuple[_staging.Typed, Splitter]:
+        names, texts = [cell.name for cell in cells], self.config.loose_scalars
+        if self.wide:
+            with self.connection.cursor() as reading, self._lines(reading) as (lines, split):
+                batches = _json_wide.batches(reading, lines, names, texts, self.exact)
+                sides, lengths = _json_wide.SIDES, _json_cells.BESIDES.lengths
+                return _wide.copy(self.connection, batches, cells, sides, self.folder, lengths), split
         with self._lines() as (lines, split):
-            source = _json_cells.source(lines, [cell.name for cell in cells], self.config.loose_scalars)
+            source = _json_cells.source(lines, names, texts)
             return _staging.copy(self.connection, _staging.select(cells, source, _json_cells.BESIDES), self.folder), split
 
     @contextmanager
-    def _lines(self) -> Iterator[tuple[str, Splitter]]:
+    def _lines(self, connection: duckdb.DuckDBPyConnection | None = None) -> Iterator[tuple[str, Splitter]]:
         """The name of a table with the file's lines, and what is known of them once it was read."""
+        connection = connection or self.connection
         turn = next(self._turns)
         name = f"lines_{turn}"
         split = Splitter(self.text, self.folder / f"refused_{turn}.parquet", self.config.max_record_bytes)
-        self.connection.register(name, split.reader)
+        connection.register(name, split.reader)
         try:
             yield name, split
         finally:
-            self.connection.unregister(name)
+            connection.unregister(name)
 
     def _register(self, types: Mapping[str, Type]) -> None:
-        """Make the exact reader of single lines known to DuckDB."""
+        """Make the exact reader of single lines, and make it known to DuckDB."""
+        import pyarrow as pa
         from duckdb.func import PythonUDFType
 
         not_numbers = any(rules.allow_nan for rules in self.config.columns.values())
-        read = _reader(types, not_numbers)
-        self.connection.create_function(_json_cells.EXACT, read, ["VARCHAR"], "VARCHAR[]", type=PythonUDFType.ARROW)
+        self.exact = read = _reader(types, not_numbers)
+        if self.wide:
+            return
+        self.connection.create_function(
+            _json_cells.EXACT,
+            lambda lines: pa.array([read(line) for line in lines.to_pylist()], pa.list_(pa.string())),
+            ["VARCHAR"],
+            "VARCHAR[]",
+            type=PythonUDFType.ARROW,
+        )
 
     def _cell(self, name: str, i: int, type_: Type) -> _staging.Cell:
-        return _json_cells.cell(name, i, type_, self.config.columns.get(name, STRICT), self.config.loose_scalars)
+        rules = self.config.columns.get(name, STRICT)
+        return _json_cells.cell(name, i, type_, rules, self.config.loose_scalars, own=not self.wide)
 
     def _check_rules(self, names: Mapping[str, Type]) -> None:
         stray = [name for name in (*self.config.columns, *self.config.optional) if name not in names]
@@ -129,10 +150,7 @@ class Reading:
         empty = [name for name in self._empty_columns(typed, declared) if name not in self.config.optional]
         if not empty:
             return ()
-        counts = ", ".join(f"count(x[{i + 1}])" for i in range(len(empty)))
-        with self._lines() as (lines, _):
-            asked = f"SELECT count(*), {counts} FROM {_json_cells.objects(lines, empty)}"
-            [(objects, *found)] = self.connection.execute(asked).fetchall()
+        objects, found = self._lines_with(empty)
         missing = tuple(name for name, lines in zip(empty, found, strict=True) if not lines) if objects else ()
         if missing and not self.tolerance.missing:
             names = ", ".join(f"`{name}`" for name in missing)
@@ -140,10 +158,22 @@ class Reading:
             raise CorruptFileError(f"reading `{self.uri}`: no line has the key {names} ({way_out})", uri=self.uri)
         return missing
 
+    def _lines_with(self, names: Sequence[str]) -> tuple[int, list[int]]:
+        """How many lines are objects, and how many of them have each key."""
+        few = names if len(names) <= WIDE else ()
+        counts = "".join(f", count(x[{i + 1}])" for i in range(len(few)))
+        with self._lines() as (lines, _):
+            asked = f"SELECT count(*){counts} FROM {_json_cells.objects(lines, few)}"
+            [(objects, *found)] = self.connection.execute(asked).fetchall()
+        if few:
+            return objects, found
+        with self._lines() as (lines, _):
+            by_key = _json_wide.counts(self.connection, lines, ["count(*)"])
+        return objects, [by_key.get(name, (0,))[0] for name in names]
+
     def _empty_columns(self, typed: _staging.Typed, declared: Mapping[str, Type]) -> list[str]:
-        counts = ", ".join(f"count({quoted(name)})" for name in declared)
-        [row] = self.connection.execute(f"SELECT {counts} FROM {parquet(typed.path)}").fetchall()
-        return [name for name, values in zip(declared, row, strict=True) if not values]
+        counts = _staging.values_in(self.connection, typed, list(declared))
+        return [name for name, values in zip(declared, counts, strict=True) if not values]
 
     def _notes(self, split: Splitter, declared: Mapping[str, Type]) -> Iterator[str]:
         if split.returns:
@@ -174,6 +204,10 @@ class Reading:
         return kinds
 
     def _kinds(self, names: Sequence[str]) -> list[Type]:
+        if len(names) > WIDE:
+            with self._lines() as (lines, _):
+                found = _json_wide.counts(self.connection, lines, _counts("t"))
+            return [self._kind(found.get(name, (0,) * 5)) for name in names]
         counts = ", ".join(sql for i in range(len(names)) for sql in _counts(f"x[{i + 1}]"))
         with self._lines() as (lines, _):
             [row] = self.connection.execute(f"SELECT {counts} FROM {_json_cells.objects(lines, names)}").fetchall()
@@ -193,10 +227,8 @@ class Reading:
         return Type("bool" if words else "string")
 
 
-def _reader(types: Mapping[str, Type], not_numbers: bool) -> Callable[[pa.ChunkedArray], pa.Array]:
-    """`_json_cells.EXACT`, for those keys."""
-    import pyarrow as pa
-
+def _reader(types: Mapping[str, Type], not_numbers: bool) -> _json_wide.Read:
+    """`_json_cells.EXACT` of one line, for those keys."""
     names = list(types)
     columns, decimals = set(names), {name for name, type_ in types.items() if type_.kind == "decimal"}
 
@@ -211,7 +243,7 @@ def _reader(types: Mapping[str, Type], not_numbers: bool) -> Callable[[pa.Chunke
         tokens = (found.get(name) for name in names)
         return [None, unknown, *(_plain(token) if name in decimals else token for name, token in zip(names, tokens, strict=True))]
 
-    return lambda lines: pa.array([read(line) for line in lines.to_pylist()], pa.list_(pa.string()))
+    return read
 
 
 def _plain(token: str | None) -> str | None:

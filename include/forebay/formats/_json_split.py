@@ -26,7 +26,9 @@ CLOSER, CARE, BACKSLASH, ESCAPE = 1, 2, 4, 8
 exponent, or `-0`); it has a backslash; it has a `\\u`."""
 _MARK = b"\xef\xbb\xbf"
 _FEED, _RETURN = 10, 13
-_KEPT, _SHORT = 1_000, 1 << 16  # lines that are kept for the second witness, and how long they may be
+_KEPT, _SHORT = 1_000, 1 << 21  # lines that are kept for the second witness, and how long they may be
+_KEPT_BYTES = 1 << 25
+_STEP, _OF_A_BLOCK = 512, 64  # every so many lines, or so many of a small block
 Bytes = np.ndarray
 
 
@@ -49,7 +51,7 @@ class Splitter:
     after: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
     _told: int = 0  # lines refused so far
     _chosen: dict[int, str] = field(default_factory=dict)
-    _step: int = 512
+    _thinned: int = 1
 
     @property
     def reader(self) -> pa.RecordBatchReader:
@@ -78,12 +80,13 @@ class Splitter:
         """Keep the first, the last and some other lines of a block, for the second witness."""
         if not len(batch):
             return
-        for at in {0, len(batch) - 1, *range(self._step // 2, len(batch), self._step)}:
+        step = max(1, min(_STEP, len(batch) // _OF_A_BLOCK)) * self._thinned
+        for at in sorted({0, len(batch) - 1, *range(step // 2, len(batch), step)}):
             if batch["octets"][at].as_py() <= _SHORT:
                 self._chosen[batch["row"][at].as_py()] = batch["line"][at].as_py()
-        if len(self._chosen) > _KEPT:
+        while len(self._chosen) > _KEPT or (len(self._chosen) > 2 and sum(map(len, self._chosen.values())) > _KEPT_BYTES):
             self._chosen = dict(list(self._chosen.items())[::2])
-            self._step *= 2
+            self._thinned *= 2
 
     def sample(self, most: int) -> dict[int, str]:
         """At most so many lines from all over the file, by row number."""

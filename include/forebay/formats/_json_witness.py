@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
@@ -25,10 +25,13 @@ from forebay.support.sql import parquet, quoted
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
 
 NUMBER, SIZE, TEXT = "__number", "__size", "__text"
 SAMPLES = 200
-"""How many lines are read again."""
+"""How many lines are read again, at most."""
+SAMPLED = 200_000
+"""How many of their values, about."""
 
 
 def difference(connection: duckdb.DuckDBPyConnection, typed: _staging.Typed, split: Splitter, cells: Sequence[_staging.Cell]) -> str | None:
@@ -62,21 +65,59 @@ def _by_length(connection: duckdb.DuckDBPyConnection, typed: _staging.Typed, cel
     texts = [cell.name for cell in cells if cell.type.kind == "string"]
     if not texts:
         return None
+    if len(texts) > _staging.WIDE:
+        return _by_length_of_many(typed, texts)
     lengths = " + ".join(f"coalesce(strlen({quoted(name)}), 0)" for name in texts)
     asked = f"SELECT count(*), min({NUMBER}) FROM {parquet(typed.path)} WHERE {_staging.REASON} IS NULL AND {TEXT} <> {lengths}"
     [(count, first)] = connection.execute(asked).fetchall()
     return f"the strings of {count} lines are not as long as they were; the first is line {first}" if count else None
 
 
+def _by_length_of_many(typed: _staging.Typed, texts: Sequence[str]) -> str | None:
+    import pyarrow.compute as pc
+
+    count, first = 0, None
+    for batch in _batches(typed, [*texts, NUMBER, TEXT, _staging.REASON]):
+        octets = np.zeros(len(batch), np.int64)
+        for name in texts:
+            octets += pc.fill_null(pc.binary_length(batch[name]), 0).to_numpy(zero_copy_only=False)
+        wrong = batch[NUMBER].to_numpy()[
+            (octets != batch[TEXT].to_numpy()) & batch[_staging.REASON].is_null().to_numpy(zero_copy_only=False)
+        ]
+        count, first = count + len(wrong), first or (int(wrong[0]) if len(wrong) else None)
+    return f"the strings of {count} lines are not as long as they were; the first is line {first}" if count else None
+
+
+def _batches(typed: _staging.Typed, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Those columns of many, some records at a time."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(typed.path, pre_buffer=False, buffer_size=1 << 14) as file:
+        yield from file.iter_batches(max(1, (1 << 20) // len(names)), columns=list(names))
+
+
+def _values(
+    connection: duckdb.DuckDBPyConnection, typed: _staging.Typed, names: Sequence[str], rows: Sequence[int]
+) -> Iterator[tuple[Any, ...]]:
+    """Number and values of those records that are rows."""
+    if len(names) <= _staging.WIDE:
+        asked = f"SELECT {', '.join([NUMBER, *map(quoted, names)])} FROM {parquet(typed.path)}"
+        yield from connection.execute(f"{asked} WHERE {NUMBER} IN ({', '.join(map(str, rows))}) AND {_staging.REASON} IS NULL").fetchall()
+        return
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for batch in _batches(typed, [NUMBER, *names, _staging.REASON]):
+        found = batch.filter(pc.and_(pc.is_in(batch[NUMBER], pa.array(rows, pa.int64())), batch[_staging.REASON].is_null()))
+        yield from zip(*(column.to_pylist() for column in found.columns[:-1]), strict=True)
+
+
 def _by_value(connection: duckdb.DuckDBPyConnection, typed: _staging.Typed, split: Splitter, cells: Sequence[_staging.Cell]) -> str | None:
-    chosen = split.sample(SAMPLES)
     plain = [cell for cell in cells if cell.type.kind in _SAME]
+    chosen = split.sample(max(1, min(SAMPLES, SAMPLED // max(1, len(cells)))))
     if not chosen or not plain:
         return None
-    names = ", ".join([NUMBER, *(quoted(cell.name) for cell in plain)])
-    rows = ", ".join(map(str, chosen))
-    asked = f"SELECT {names} FROM {parquet(typed.path)} WHERE {NUMBER} IN ({rows}) AND {_staging.REASON} IS NULL"
-    for number, *values in connection.execute(asked).fetchall():
+    for number, *values in _values(connection, typed, [cell.name for cell in plain], list(chosen)):
         try:
             own = dict(members(chosen[number], not_numbers=True))
         except NotJson:

@@ -17,6 +17,7 @@ from forebay.formats import _casts
 from forebay.formats._row_column import NAME as ROW
 from forebay.formats._row_column import add_row_column
 from forebay.formats._rules import STRICT, ColumnRules
+from forebay.formats._sink import good_rows
 from forebay.model import Column, Drift, Retyped, Snapshot, Stage
 from forebay.support.sql import literal, literals, parquet, quoted
 
@@ -36,6 +37,9 @@ PARQUET = "FORMAT parquet, COMPRESSION uncompressed, PARQUET_VERSION v2, ROW_GRO
 REJECTS_BATCH = 1 << 14
 FLAT = 100
 """Terms of one chain in SQL."""
+WIDE = 256
+"""Files of more columns are typed by `_wide`."""
+_TOGETHER = 500  # columns that are counted in one statement
 STRING = Type("string")
 
 
@@ -45,31 +49,40 @@ Sql = Callable[[str], str]
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One column's cells: SQL of what the record holds (null is null), how that is typed, and what is said where it cannot be.
+    """One column's cells: `source` is SQL of what the record has there, `text` of what that holds (null is null), `value` how that is typed, and
+    `fault` what is said (with SQL of the column's name) where it cannot be.
 
     A cell that is not null and has no value is bad, unless it is one of `null_words`. `whole` means that every text is a value.
     """
 
     name: str
     type: Type
-    text: str
+    source: str
+    text: Sql
     value: Sql
-    fault: Sql
+    fault: Callable[[str, str], str]
     null_words: tuple[str, ...] = ()
     whole: bool = False
     rules: ColumnRules = STRICT
 
 
-def text_cell(name: str, type_: Type, text: str, rules: ColumnRules = STRICT, null_words: tuple[str, ...] = ()) -> Cell:
+def as_it_is(source: str) -> str:
+    """What a record has is the text itself."""
+    return source
+
+
+def text_cell(
+    name: str, type_: Type, source: str, text: Sql = as_it_is, rules: ColumnRules = STRICT, null_words: tuple[str, ...] = ()
+) -> Cell:
     """The cell of a column whose values are written as text."""
 
     def value(held: str) -> str:
         return _casts.value(held, type_, rules)
 
-    def fault(held: str) -> str:
-        return _casts.fault(held, type_, name, rules=rules)
+    def fault(held: str, column: str) -> str:
+        return _casts.fault(held, type_, column, rules=rules)
 
-    return Cell(name, type_, text, value, fault, null_words, whole=type_.kind == "string")
+    return Cell(name, type_, source, text, value, fault, null_words, whole=type_.kind == "string")
 
 
 def check_names(names: Sequence[str], uri: str) -> None:
@@ -112,17 +125,17 @@ class Besides:
 
 def select(cells: Sequence[Cell], source: str, besides: Besides = Besides()) -> str:  # a frozen value
     """The statement that types every cell of `source`."""
-    held = [f"{cell.text} AS t{i}" for i, cell in enumerate(cells)]
+    held = [f"{cell.text(cell.source)} AS t{i}" for i, cell in enumerate(cells)]
     values = [f"{cell.value(f't{i}')} AS v{i}" for i, cell in enumerate(cells)]
     may_fail = [(i, cell) for i, cell in enumerate(cells) if not cell.whole]
     sides = [_bad(cell, i) for i, cell in may_fail] + ([f"{_WRONG} IS NOT NULL"] if besides.wrong else [])
-    bad = _joined(" OR ", sides) or "false"
-    reasons = ([_WRONG] if besides.wrong else []) + [_when_bad(cell, i, cell.fault(f"t{i}")) for i, cell in may_fail]
+    any_bad = _joined(" OR ", sides) or "false"
+    reasons = ([_WRONG] if besides.wrong else []) + [_when_bad(cell, i, cell.fault(f"t{i}", literal(cell.name))) for i, cell in may_fail]
     names = [_when_bad(cell, i, literal(cell.name)) for i, cell in may_fail]
     final = [f"v{i} AS {quoted(cell.name)}" for i, cell in enumerate(cells)]
-    final.append(f"CASE WHEN {bad} THEN concat_ws('; ', {', '.join(reasons or ['NULL'])}) END AS {REASON}")
-    final.append(f"CASE WHEN {bad} THEN concat_ws({_SEPARATOR}, {', '.join(names or ['NULL'])}) END AS {COLUMNS}")
-    final += [f"CASE WHEN {bad} THEN {RAW} END AS {RAW}"] if besides.raw else []
+    final.append(f"CASE WHEN {any_bad} THEN concat_ws('; ', {', '.join(reasons or ['NULL'])}) END AS {REASON}")
+    final.append(f"CASE WHEN {any_bad} THEN concat_ws({_SEPARATOR}, {', '.join(names or ['NULL'])}) END AS {COLUMNS}")
+    final += [f"CASE WHEN {any_bad} THEN {RAW} END AS {RAW}"] if besides.raw else []
     final += [REST] if besides.rest else []
     final += [f"CAST(strlen({LINE}) AS BIGINT) AS {OCTETS}", f"{print_of(LINE)} AS {PRINT}"] if besides.line else []
     final += list(besides.kept)
@@ -146,9 +159,14 @@ def print_of(text: str) -> str:
     return f"CAST(hash({text}) & 4294967295 AS UINTEGER)"
 
 
+def bad(text: str, value: str, null_words: Sequence[str]) -> str:
+    """SQL: whether a text is neither a value nor a word for null."""
+    words = f" AND {text} NOT IN ({literals(null_words)})" if null_words else ""
+    return f"({text} IS NOT NULL AND {value} IS NULL{words})"
+
+
 def _bad(cell: Cell, i: int) -> str:
-    words = f" AND t{i} NOT IN ({literals(cell.null_words)})" if cell.null_words else ""
-    return f"(t{i} IS NOT NULL AND v{i} IS NULL{words})"
+    return bad(f"t{i}", f"v{i}", cell.null_words)
 
 
 def _when_bad(cell: Cell, i: int, sql: str) -> str:
@@ -197,11 +215,19 @@ def retyped(
     found = [cell for cell in cells if cell.name in bad]
     if not found:
         return ()
-    counts = ", ".join(f"count({quoted(cell.name)})" for cell in found)
-    [fitting] = connection.execute(f"SELECT {counts} FROM {parquet(typed.path)}").fetchall()
+    fitting = values_in(connection, typed, [cell.name for cell in found])
     over = [cell for cell, fit in zip(found, fitting, strict=True) if not fit or bad[cell.name] > share * (bad[cell.name] + fit)]
     new = types([cell.name for cell in over]) if over else ()
     return tuple(Retyped(cell.name, str(cell.type), str(type_ or STRING)) for cell, type_ in zip(over, new, strict=True))
+
+
+def values_in(connection: duckdb.DuckDBPyConnection, typed: Typed, names: Sequence[str]) -> list[int]:
+    """How many values each of these columns has."""
+    found: list[int] = []
+    for start in range(0, len(names), _TOGETHER):
+        counts = ", ".join(f"count({quoted(name)})" for name in names[start : start + _TOGETHER])
+        found += connection.execute(f"SELECT {counts} FROM {parquet(typed.path)}").fetchall()[0]
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +288,9 @@ def _helpers(connection: duckdb.DuckDBPyConnection, typed: Typed, cells: Sequenc
 def _write_rows(connection: duckdb.DuckDBPyConnection, rows: Path, cells: Sequence[Cell], typed: Typed) -> None:
     if not typed.bad:
         typed.path.replace(rows)
+        return
+    if len(cells) > WIDE:
+        good_rows(typed.path, rows, [*(cell.name for cell in cells), ROW], REASON)
         return
     columns = ", ".join([*(quoted(cell.name) for cell in cells), ROW])
     good = f"SELECT {columns} FROM {parquet(typed.path)} WHERE {REASON} IS NULL"

@@ -14,6 +14,7 @@ from forebay.formats._duck import connect, scratch
 from forebay.formats._parquet_types import STRING, Reading, own, readings
 from forebay.formats._parquet_witness import Stretch, Witness
 from forebay.formats._row_column import NAME as ROW
+from forebay.formats._sink import Sink
 from forebay.formats._types import to_arrow
 from forebay.model import Column, Drift, Retyped, Snapshot, Stage
 
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-GROUP_ROWS = 65_536
-"""Rows of one row group of the stage, at most."""
-GROUP_BYTES = 64 << 20
 STRETCH_ROWS = 1 << 14
 """Rows of the file's row groups that the stage keeps together, at least."""
 _BATCH_ROWS = 1 << 13
@@ -118,21 +116,10 @@ class _Writer:
         self.rows = self.rejected = 0
         self.bad, self.fitting = [0] * len(plan), [0] * len(plan)
         self.schema = pa.schema([*(pa.field(r.name, to_arrow(r.type)) for r in plan), pa.field(ROW, pa.int64(), nullable=False)])
-        words = [r.name for r in plan if r.type.kind in {"string", "binary"}]
-        self._good = pq.ParquetWriter(
-            folder / "rows.parquet",
-            self.schema,
-            compression="none",
-            use_dictionary=words,
-            dictionary_pagesize_limit=1 << 16,
-            store_schema=False,
-            store_decimal_as_integer=True,
-        )
+        self._good = Sink(folder / "rows.parquet", self.schema)
         self._bad = pq.ParquetWriter(folder / "rejects.parquet", _staging.rejects_schema())
         self.stretches: list[Stretch] = []
-        self._groups = self._told = 0  # row groups written; rows set aside of the stretches that have ended
-        self._pending: list[pa.RecordBatch] = []
-        self._pending_rows = self._pending_bytes = 0
+        self._told = 0  # rows set aside of the stretches that have ended
 
     def __enter__(self) -> _Writer:
         return self
@@ -157,14 +144,14 @@ class _Writer:
             self._bad.write_table(aside)
             self.rejected += len(aside)
             good = good.filter(typed.good)
-        self._keep(good)
+        self._good.write(good)
 
     def end(self, groups: range) -> None:
         """Those row groups of the file are read: what follows begins a row group of its own."""
-        self._flush()
+        self._good.flush()
         last = self.stretches[-1] if self.stretches else Stretch(range(0), range(0), 0, 0, 0)
         first, aside = last.first + last.rows, self.rejected - self._told
-        self.stretches.append(Stretch(groups, range(last.staged.stop, self._groups), first, self.rows - first, aside))
+        self.stretches.append(Stretch(groups, range(last.staged.stop, self._good.groups), first, self.rows - first, aside))
         self._told = self.rejected
 
     def retyped(self, misfits: float | None) -> tuple[Retyped, ...]:
@@ -173,21 +160,3 @@ class _Writer:
         counts = zip(self.plan, self.bad, self.fitting, strict=True)
         over = [reading for reading, bad, fit in counts if bad and (not fit or bad > share * (bad + fit))]
         return tuple(Retyped(r.name, str(r.type), str(own(r.found, r.logical) or STRING)) for r in over)
-
-    def _keep(self, batch: pa.RecordBatch) -> None:
-        room = GROUP_ROWS - self._pending_rows
-        for part in (batch.slice(0, room), batch.slice(room)):
-            if len(part):
-                self._pending.append(part)
-                self._pending_rows += len(part)
-                self._pending_bytes += part.nbytes
-            if self._pending_rows >= GROUP_ROWS or self._pending_bytes >= GROUP_BYTES:
-                self._flush()
-
-    def _flush(self) -> None:
-        import pyarrow as pa
-
-        if self._pending:
-            self._good.write_table(pa.Table.from_batches(self._pending), row_group_size=GROUP_ROWS)
-            self._groups += 1
-        self._pending, self._pending_rows, self._pending_bytes = [], 0, 0
