@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
-from forebay.model import Column, Stage, Verdict
+from forebay.model import Column, Decision, Stage, Verdict
+from forebay.verbs._quarantine import MADE_FOR, is_made_for
 from forebay.verbs.work import Work
 
 
@@ -19,7 +21,7 @@ def made(folder: Path) -> Work:
     for path in (work.stage_folder / "rows.parquet", work.stage_folder / "rejects.parquet", work.verdict_folder / "failing.parquet"):
         pq.write_table(pa.table({"__row": [1]}), path)
     paths = work.stage_folder / "rows.parquet", work.stage_folder / "rejects.parquet"
-    work.save_stage(Stage("f" * 64, *paths, (Column("id", "int64"),), rows_in=1, rows_rejected=0, raw_bytes=1))
+    work.save_stage(Stage("f" * 64, *paths, (Column("id", "int64"),), rows_in=2, rows_rejected=1, raw_bytes=1))
     work.save_verdict(Verdict("f" * 64, "suite", "", (), work.verdict_folder / "failing.parquet"))
     return work
 
@@ -34,7 +36,27 @@ def test_a_home_that_was_moved_has_its_files_where_they_lie_now(tmp_path: Path) 
     assert verdict.failing == work.verdict_folder / "failing.parquet"
 
 
-def test_a_stage_that_lacks_a_file_is_none(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["stage.json", "rows.parquet", "rejects.parquet"])
+@pytest.mark.parametrize("left", [None, 0, 0.5])
+def test_a_stage_that_lacks_a_part_is_none(tmp_path: Path, name: str, left: float | None) -> None:
     work = made(tmp_path)
-    (work.stage_folder / "rows.parquet").unlink()
+    assert work.stage()
+    hurt(work.stage_folder / name, left)
     assert work.stage() is None
+
+
+def test_a_damaged_verdict_and_a_damaged_list_are_none(tmp_path: Path) -> None:
+    work = made(tmp_path)
+    hurt(work.verdict_folder / "verdict.json", 0.5)
+    assert work.verdict() is None
+    listed = work.quarantine(Decision.PUBLISH)
+    pq.write_table(pa.table({"__row": [1]}).replace_schema_metadata({MADE_FOR: "x"}), listed)
+    assert is_made_for(listed, "x")
+    hurt(listed, 0.5)
+    assert not is_made_for(listed, "x")
+
+
+def hurt(path: Path, left: float | None) -> None:
+    """Leave a share of a file, or nothing at all."""
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * left)]) if left is not None else path.unlink()

@@ -77,9 +77,13 @@ def compose_quarantine(
 
 def is_made_for(path: Path, made_for: str) -> bool:
     """Whether the list is there, and was made for just that: in a topic that takes smaller records or other times, other rows are set aside."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    return path.exists() and (pq.read_metadata(path).metadata or {}).get(MADE_FOR) == made_for.encode()
+    try:
+        return (pq.read_metadata(path).metadata or {}).get(MADE_FOR) == made_for.encode()
+    except (OSError, pa.ArrowException):  # not there, or not whole
+        return False
 
 
 _WITHOUT_VALUES = """case when len(columns) > 0 then 'reading column ' || array_to_string(columns, ', ') || ': a value is not of its type (redacted)'

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TypeVar
@@ -25,6 +26,7 @@ from forebay.support.folders import private
 from forebay.support.versions import RECORDS, VERDICTS, libraries
 
 J = TypeVar("J", bound=Json)
+_log = logging.getLogger("forebay")
 
 
 def digest(document: JsonDict) -> str:
@@ -72,9 +74,10 @@ class Work:
         return next((replace(self, left=path.parent.name) for path in lists if _rows(path) == rows), None)
 
     def stage(self) -> Stage | None:
-        """The finished stage, or None: it is written last, so a half-made one is never seen. Nor is one that somebody took files of."""
+        """The finished stage, or None: it is written last, so a half-made one is never seen. Nor is one of which a disk lost a part: it is made again."""
         stage = _load(Stage, self.stage_folder / "stage.json")
-        return stage if stage and stage.rows.exists() and stage.rejects.exists() else None
+        whole = stage and (_rows(stage.rows), _rows(stage.rejects)) == (stage.rows_read, stage.rows_rejected)
+        return stage if whole else None
 
     def save_stage(self, stage: Stage) -> None:
         _save(stage, self.stage_folder / "stage.json")
@@ -86,14 +89,26 @@ class Work:
         _save(verdict, self.verdict_folder / "verdict.json")
 
 
-def _rows(path: Path) -> int:
+def _rows(path: Path) -> int | None:
+    """How many rows a Parquet file says that it has; None where there is no whole one."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    return int(pq.read_metadata(path).num_rows)
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except (OSError, pa.ArrowException):
+        return None
 
 
 def _load(kind: type[J], path: Path) -> J | None:
-    return _here(kind.from_json(json.loads(path.read_text("utf-8"))), path.parent) if path.exists() else None
+    """What was saved; None where nothing is, or where it is damaged."""
+    if not path.exists():
+        return None
+    try:
+        return _here(kind.from_json(json.loads(path.read_text("utf-8"))), path.parent)
+    except (ValueError, TypeError, KeyError):
+        _log.warning("reading `%s`: it is damaged, and made again", path)
+        return None
 
 
 def _here(value: J, folder: Path) -> J:
