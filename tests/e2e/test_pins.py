@@ -74,7 +74,7 @@ def test_another_type_is_held_back_and_declaring_it_is_the_way_out(shop: OrdersP
         ("added: block", '{"customer":1,"spend":2,"new":3}', 3, "new columns, left out: `new`"),
         ("added: warn", '{"customer":1,"spend":2,"new":3}', 0, "new columns, left out: `new`"),
         ("missing: warn", '{"customer":1}', 0, "columns missing, null in every row: `spend`"),
-        ("missing: block", '{"customer":1}', 1, "no line has the key `spend`"),
+        ("missing: block", '{"customer":1}', 1, "no line has the key `spend` (set schema.on_drift.missing: warn)"),
         ("missing: warn", '{"spend":1}', 1, "it lacks `customer` of `record.key`"),
     ],
 )

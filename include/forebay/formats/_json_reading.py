@@ -154,7 +154,8 @@ class Reading:
         missing = tuple(name for name, lines in zip(empty, found, strict=True) if not lines) if objects else ()
         if missing and not self.tolerance.missing:
             names = ", ".join(f"`{name}`" for name in missing)
-            way_out = "rename them in the schema, or name them in format.optional"
+            inferred = self.tolerance.misfits is not None  # then there is no schema to rename them in, nor to be optional of
+            way_out = "set schema.on_drift.missing: warn" if inferred else "rename them in the schema, or name them in format.optional"
             raise CorruptFileError(f"reading `{self.uri}`: no line has the key {names} ({way_out})", uri=self.uri)
         return missing
 
