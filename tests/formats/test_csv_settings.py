@@ -112,3 +112,28 @@ def test_an_empty_line_of_one_column_is_skipped_and_said_where_it_is_no_null(tmp
     for n, data in enumerate([b"a\nx\n\ny\n", b'a\nx\n\n"y"z\ny\n']):
         stage = read(data, tmp_path / str(n), {"a": "string"}, null_values=["NA"])
         assert good(stage) == [("x",), ("y",)] and "empty lines skipped, not counted as rows: 1" in stage.notes
+
+
+@pytest.mark.parametrize("quoted", [False, True])
+def test_null_words_with_an_escape_in_them_beside_quotes(quoted: bool, tmp_path: Path) -> None:
+    """DuckDB takes no null word that holds its escape, quote or delimiter."""
+    data = b'a,b\n\\N,"x\\"y"\n"\\\\N",\\N\nz, \\N\n"x\\"","NULL"\n"two\n\\" lines",\\N\n'
+    stage = read(data, tmp_path, {"a": "string", "b": "string"}, escape="\\", null_values=[r"\N", "NULL"], quoted_nulls=quoted)
+    table = [(None, 'x"y'), ("\\N", None), ("z", " \\N"), ('x"', None if quoted else "NULL"), ('two\n" lines', None)]
+    assert (good(stage), stage.rows_rejected) == (table, 0)
+
+
+def test_a_null_word_with_a_delimiter_or_a_quote_in_it(tmp_path: Path) -> None:
+    data = b'a,b\n5",x\n"n,a",5"\n"n,a","""n,a"""\n'
+    stage = read(data, tmp_path, {"a": "string", "b": "string"}, null_values=['5"', "n,a"], quoted_nulls=True)
+    assert good(stage) == [(None, "x"), (None, None), (None, '"n,a"')]
+
+
+@pytest.mark.parametrize("words", [["NA"], ["", "NA"]])
+@pytest.mark.parametrize("quoted", [False, True])
+def test_nulls_of_a_single_column_are_no_empty_texts(words: list[str], quoted: bool, tmp_path: Path) -> None:
+    """Beside a broken row, so that a copy is read: there an empty text is marked, as DuckDB would take it for an empty line."""
+    data = b'a\nNA\n""\n "" \n"y"z\nx\n"NA"\n'
+    empty = None if quoted and "" in words else ""
+    stage = read(data, tmp_path, {"a": "string"}, null_values=words, quoted_nulls=quoted)
+    assert good(stage) == [(None,), (empty,), (empty,), ("x",), (None if quoted else "NA",)] and stage.rows_rejected == 1

@@ -219,12 +219,20 @@ class Block:
         octets = stops - starts - nd * size - quotes
         if any(self.dialect.null_words) and len(starts):
             order = np.argsort(starts, kind="stable")
-            octets[order] -= null_octets(self.data, structural, self.dialect, starts[order], stops[order])
+            foreign: list[tuple[Ints, int]] = []
+            octets[order] -= null_octets(self.data, structural, self.dialect, starts[order], stops[order], foreign)
+            self._stand_in(foreign)
         rest = len(starts) - len(k)
         fault = np.where(other > 0, Fault.LINE_END, np.append(np.zeros(rest, np.uint8), fault)).astype(np.uint8)
         column = np.append(np.full(rest, -1, np.int64), column)
         found = Records(starts, stops, behind, octets, fault, column, nd + 1)
         return self._with_special(found, special).sorted() if special else found.sorted()
+
+    def _stand_in(self, foreign: list[tuple[Ints, int]]) -> None:
+        """One byte for each of these null words, which begin there and have so many bytes."""
+        for places, size in foreign if self.dialect.stand_ins else []:
+            self.owner._edits.append((places, self.dialect.stand_ins[6]))
+            self.owner._edits += [(places + i, None) for i in range(1, size)]
 
     def _structural(self, lines: Ints) -> Ints:
         """The quotes without those in these lines that are data; blanks outside quotes are left out of the copy."""
@@ -309,14 +317,20 @@ class Block:
                     records.fault[n] = Fault.UTF8
 
     def _fill(self, records: Records) -> None:
-        """A byte that the file does not hold for `""`: DuckDB takes it for an empty line where there is one column."""
-        empty = (records.fault == Fault.NONE) & (records.octets == 0) & (records.stops > records.starts)
-        places = records.starts[empty]
-        if len(places):
-            self.owner._edits.append((places, self.dialect.stand_ins[4]))
-            lengths = records.stops[empty] - places
-            for i in range(1, int(lengths.max())):
-                self.owner._edits.append((places[lengths > i] + i, None))
+        """A byte that the file does not hold for `""`: DuckDB takes it for an empty line where there is one column. Where it is null, it is that line."""
+        dialect, edits = self.dialect, self.owner._edits
+        quote = dialect.quote or b""
+        for n in np.flatnonzero((records.fault == Fault.NONE) & (records.octets == 0) & (records.stops > records.starts)).tolist():
+            start, stop = int(records.starts[n]), int(records.stops[n])
+            held = self.text[start:stop].strip(dialect.blanks) if dialect.blanks else self.text[start:stop]
+            if held != quote * 2:
+                continue  # a null word
+            place = self.text.index(quote, start)
+            if dialect.quoted_nulls and b"" in dialect.null_words:
+                edits.append((np.arange(start, stop), None))
+            else:
+                edits.append((place, dialect.stand_ins[4]))
+                edits.append((np.arange(place + 1, stop), None))
 
     def _separate(self, used: int) -> None:
         """One byte for each delimiter of several bytes, in lines that were not read byte by byte."""

@@ -78,8 +78,11 @@ def marks(data: Ints, what: bytes) -> Ints:
     return found
 
 
-def null_octets(data: Ints, quotes: Ints, dialect: Dialect, starts: Ints, stops: Ints) -> Ints | int:
-    """How many bytes of each record are null words: fields that a reader leaves no text of."""
+def null_octets(
+    data: Ints, quotes: Ints, dialect: Dialect, starts: Ints, stops: Ints, foreign: list[tuple[Ints, int]] | None = None
+) -> Ints | int:
+    """How many bytes of each record are null words: fields that a reader leaves no text of. Those that are `foreign` to other readers are added to that
+    list, with how many bytes each has, quotes included."""
     total: Ints | int = 0
     for word in dialect.null_words:
         for told in (word, dialect.quote + word + dialect.quote) if dialect.quoted_nulls and dialect.quote else (word,):
@@ -93,6 +96,8 @@ def null_octets(data: Ints, quotes: Ints, dialect: Dialect, starts: Ints, stops:
             whole = begins & ends
             if len(quotes):
                 whole &= (np.searchsorted(quotes, places) - np.searchsorted(quotes, starts)[record]) % 2 == 0
+            if foreign is not None and word in dialect.foreign:
+                foreign.append((places[whole], len(told)))
             total = total + np.bincount(record[whole], minlength=len(starts)) * len(word)
     return total
 

@@ -70,11 +70,18 @@ class Dialect:
     null_words: frozenset[bytes] = frozenset()
     quoted_nulls: bool = False
     stand_ins: bytes = b""
-    """Bytes that the file does not hold: for a delimiter, LF, CR and an escape that an escape made data, for an empty field, and for the delimiter of a copy."""
+    """Bytes that the file does not hold: for a delimiter, LF, CR and an escape that an escape made data, for an empty field, for the delimiter of a copy, and for
+    null words that no other reader takes (`foreign`)."""
 
     @property
     def doubled(self) -> bool:
         return self.quote is not None and self.escape is None
+
+    @cached_property
+    def foreign(self) -> frozenset[bytes]:
+        """Null words with a quote, an escape or a delimiter in them."""
+        signs = [sign for sign in (self.delimiter, self.quote, self.escape if self.quote else None) if sign]
+        return frozenset(word for word in self.null_words if any(sign in word for sign in signs))
 
     def skips_empty(self, width: int) -> bool:
         """Whether an empty line is no record: it is one only where it is the null of a single column."""
@@ -241,12 +248,20 @@ class _Walk:
         if dialect.quote is None and dialect.escape is not None:
             return self._escaping(at)
         behind = self._next(at, line[0])
+        if data[at:behind] in dialect.foreign:
+            self._null(at, behind)
         self._keep(at, behind, 0 if data[at:behind] in dialect.null_words else behind - at)
         return behind
 
     def _blank(self, start: int, stop: int) -> None:
         """Blanks outside quotes are left out for the reader: before a quote DuckDB takes one for none, and two for data."""
         self.found.edits += [(place, None) for place in range(start, stop)]
+
+    def _null(self, start: int, stop: int) -> None:
+        """One byte that stands for a null word, in its place."""
+        if self.dialect.stand_ins:
+            self.found.edits.append((start, self.dialect.stand_ins[6]))
+            self.found.edits += [(place, None) for place in range(start + 1, stop)]
 
     def _keep(self, start: int, stop: int, value: int) -> None:
         self.found.fields.append((start, stop))
@@ -268,6 +283,8 @@ class _Walk:
             return None
         if behind >= len(data) or data.startswith(dialect.delimiter, behind) or self._line_ends(behind):
             self._keep(start, stop, self._quoted_value(start + 1, stop - 1))
+            if dialect.quoted_nulls and data[start + 1 : stop - 1] in dialect.foreign:
+                self._null(start, stop)
             self._blank(stop, behind)
             return behind
         if stop > line[0]:  # what closes it there has text behind it

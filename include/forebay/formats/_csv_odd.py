@@ -151,6 +151,9 @@ class Odd:
         good = ~open_ & ((blank == stop) | (self.data[at] == self.dialect.delimiter[0]))
         inner = np.searchsorted(self.delimiters, closing) - np.searchsorted(self.delimiters, opening)
         self._good(lines[good], begin[good], opening[good], behind[good], blank[good], (c - k - 1)[good])
+        if not self.dialect.doubled:  # those between are escaped
+            np.add.at(self._stray, k[good] + 1, 1)
+            np.add.at(self._stray, c[good], -1)
         text = ~open_ & ~good
         self._blame(lines[text], begin[text], Fault.TEXT)
         self.columns[lines[~open_]] -= inner[~open_]

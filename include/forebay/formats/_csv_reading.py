@@ -102,7 +102,7 @@ class Reading:
         import duckdb
         import pyarrow as pa
 
-        if self.layout.skip < 0 or (self.wide and len(self.dialect.delimiter) > 1):
+        if self.layout.skip < 0 or self.dialect.foreign or (self.wide and len(self.dialect.delimiter) > 1):
             return None
         new_line = self._new_line()
         with ThreadPoolExecutor(1) as pool:
@@ -179,7 +179,7 @@ class Reading:
     def _parting(self) -> tuple[Rows, Source]:
         """What is a row and what is not, and the copy of the former."""
         part, dialect = self.layout.part, self.dialect
-        if len(dialect.delimiter) > 1 or (dialect.quote is None and dialect.escape) or len(self.layout.names) == 1:
+        if len(dialect.delimiter) > 1 or (dialect.quote is None and dialect.escape) or len(self.layout.names) == 1 or dialect.foreign:
             self.dialect = dialect = replace(dialect, stand_ins=_unused(part, self.uri))
         path = self.folder / "refused.parquet"
         with Rejects(path, self.layout.names, self.config.max_record_bytes, dialect, self.config.encoding) as rejects:
@@ -210,7 +210,9 @@ class Reading:
     def _source(self, path: Path, delimiter: bytes, header: bool, skip: int, new_line: str) -> Source:
         config = self.config
         quote, escape = config.quote, config.escape if config.quote else None
-        words, width = config.null_values, len(self.layout.names)
+        foreign, own = {word.decode() for word in self.dialect.foreign}, self.dialect.stand_ins[6:7].decode()
+        words, width = tuple(word for word in config.null_values if word not in foreign), len(self.layout.names)
+        words += (own,) if foreign and own else ()
         most = config.max_record_bytes
         return Source(path, width, delimiter.decode(), quote, escape, header, skip, new_line, words, config.quoted_nulls, most)
 
@@ -381,14 +383,14 @@ def _look_at(cell: _staging.Cell, source: str) -> str:
 
 
 def _unused(part: Part, uri: str) -> bytes:
-    """Six control characters that the file does not hold. Raises `CorruptFileError` if it holds too many."""
+    """Seven control characters that the file does not hold. Raises `CorruptFileError` if it holds too many."""
     left = bytearray(_CONTROLS)
     with part.path.open("rb") as file:
         while block := file.read(_csv_bytes.BLOCK):
             left = bytearray(byte for byte in left if byte not in block)
-    if len(left) < 6:
+    if len(left) < 7:
         raise CorruptFileError(f"reading `{uri}`: it holds nearly every control character (a file of text has few)", uri=uri)
-    return bytes(left[:6])
+    return bytes(left[:7])
 
 
 def _characters(text: bytes) -> str:
