@@ -40,7 +40,7 @@ def compiled(pattern: str) -> re.Pattern[str]:
 
 def _part(part: str, *, last: bool) -> str:
     if part == "**":
-        folders = rf"(?:{_HIDDEN}[^/]+/)*"
+        folders = rf"(?:{_HIDDEN}[^/]*/)*"  # the key of an object may have a folder without a name: `in//a.csv`
         return rf"{folders}{_HIDDEN}[^/]+" if last else folders
     hidden = "" if part[:1] in {".", "_"} or not is_wild(part) else _HIDDEN
     return hidden + _component(part) + ("" if last else "/")
