@@ -220,7 +220,7 @@ def test_a_file_begun_under_other_settings_is_published_anew_as_the_error_says(l
     yaml = line.root / "include/pipelines/orders.yaml"
     yaml.write_text(yaml.read_text().replace("rows: 10}", "rows: 7}"))
     refused = line.run()
-    assert (refused.code, "`--generation new`" in refused.json["files"][0]["reason"]) == (1, True), refused
+    assert (refused.code, "`--generation new --reason …`" in refused.json["files"][0]["reason"]) == (1, True), refused
     done = line.run(DAY, "--generation", "new", "--reason", "other settings")
     assert done.code == 0, done.err
     begins = sha256(body)[:16]
