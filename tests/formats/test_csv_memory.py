@@ -1,4 +1,4 @@
-"""Ten million rows that are set aside, in bounded memory: from the file to the list of rows set aside."""
+"""Ten million rows that cannot be read, in bounded memory: from the file to the list of rows set aside."""
 
 from __future__ import annotations
 
@@ -31,7 +31,6 @@ print(stage.rows_in, stage.rows_rejected, count, resource.getrusage(resource.RUS
 """
 KINDS = {
     "ragged": b"%d,name %d,5,6\n",
-    "mistyped": b"%d,name %d,x\n",
     "text behind a quote": b'%d,"name"%d,5\n',
     "quotes never closed": b'%d,"name %d,5\n',
 }
