@@ -124,10 +124,10 @@ def create(ctx: Any, name: str) -> None:
 
 def staged(ctx: Any) -> tuple[Any, Any, Any]:
     """The file inspected, and its chunks encoded: what ceiling and publish begin with."""
+    from forebay.encoding.encode import ChunkEncoder, plan_chunks
     from forebay.kafka import topics
     from forebay.model import Window
     from forebay.verbs.discover import discover
-    from forebay.verbs.encode import ChunkEncoder, plan_chunks
     from forebay.verbs.inspect import inspect, load
 
     topics.ensure(ctx.kafka, ctx.pipeline)

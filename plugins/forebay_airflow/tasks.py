@@ -55,7 +55,7 @@ class Steps:
         from forebay.verbs.discover import discover, group, to_do
         from forebay.verbs.run import prepare
 
-        with told() as airflow:
+        with reporting_errors() as airflow:
             ctx, run = self.context, airflow["dag_run"]
             prepare(ctx)
             window = translate.window_of(airflow, self.pipeline)
@@ -162,7 +162,7 @@ class Steps:
         def one(ctx: Context, file: FileRun) -> FileRun:
             return file if file.status is Status.FAILED else settle(ctx, file)
 
-        with told() as airflow:
+        with reporting_errors() as airflow:
             if not _discovered(airflow):
                 raise AirflowFailException("settling: discover did not finish (see its log, then clear it)")
             passed = [file for file in latest(airflow, "reconcile") if not _waits(file)]
@@ -174,7 +174,7 @@ class Steps:
         """Index, lineage and quality pages of the run, whatever became of it."""
         from forebay.verbs import report as reporting
 
-        with told() as airflow:
+        with reporting_errors() as airflow:
             files = translate.unfinished(latest(airflow, "decide")) if _discovered(airflow) else ()
             errors = [e for task in _ORDER for e in _flat(airflow["ti"].xcom_pull(task_ids=task, key="error"))]
             error = None if _discovered(airflow) else (errors[0] if errors else "discover failed (see its log)")
@@ -198,7 +198,7 @@ class Steps:
 
     def _each(self, files: list[FileRun], verb: Callable[[Context, FileRun], FileRun]) -> list[FileRun]:
         """The verb on every file. What became of them is handed on even if this task fails then, for a retry or for a file that failed here."""
-        with told() as airflow:
+        with reporting_errors() as airflow:
             ctx = self.context
             done, again = translate.each(files, lambda file: verb(ctx, file), known=shown(self.pipeline))
             airflow["ti"].xcom_push("return_value", translate.dump(done))
@@ -238,7 +238,7 @@ class Steps:
 
 
 @contextmanager
-def told() -> Iterator[Any]:
+def reporting_errors() -> Iterator[Any]:
     """The task's context; a ForebayError is left in XCom (`error`) for the report, then goes its way."""
     airflow = get_current_context()
     try:

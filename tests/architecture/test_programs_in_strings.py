@@ -32,4 +32,4 @@ def test_what_a_string_imports_is_there(path: str, module: str, name: str) -> No
 
 
 def test_there_are_such_programs() -> None:
-    assert ("forebay.kafka.ledger.guard", "Keep") in {one[1:] for one in EACH}
+    assert ("forebay.kafka.ledger.guard", "LedgerHome") in {one[1:] for one in EACH}

@@ -30,7 +30,7 @@ def arm(step: str, seconds: float) -> None:
     else:
         _wrap(*PLACES[step], lambda: _die_in(seconds))
     if step == "reconcile":  # what a killed run left unproved is proved by the next one
-        _wrap("forebay.verbs.take_up", "reconcile", lambda: _die_in(seconds))
+        _wrap("forebay.verbs.resume", "reconcile", lambda: _die_in(seconds))
 
 
 def _wrap(module: str, name: str, before: Any) -> None:

@@ -25,7 +25,7 @@ import pyarrow as pa
 from forebay import events
 from forebay.errors import ForebayError
 from forebay.kafka import client, topics
-from forebay.kafka.ledger.guard import Keep
+from forebay.kafka.ledger.guard import LedgerHome
 from forebay.kafka.publish import failpoints
 from forebay.kafka.publish.publisher import publish_file
 from forebay.kafka.publish.records import EncodedChunk
@@ -98,7 +98,7 @@ def publish(job: dict[str, Any]) -> dict[str, Any]:
         plan_hash=f"chaos-{job['chunk']}",
         generation=job["generation"],
         follow_for=job["follow"],
-        keep=Keep.of(Path(job["home"]), job["bootstrap"]) if job["home"] else None,
+        keep=LedgerHome.of(Path(job["home"]), job["bootstrap"]) if job["home"] else None,
     )
     made = replace(made, encode=lambda n: rows_of(job, *made.plan.bounds(n)))
     receipts = publish_file(made, Protections(barrier=job["barrier"], **dict.fromkeys(job["off"], False)))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from forebay import registry
-from forebay.config import load, schema, wild, yaml_lines
+from forebay.config import conflicts, load, schema, yaml_lines
 from forebay.config.home import Project
 from forebay.errors import ConfigError, SettingsError
 
@@ -324,7 +324,7 @@ def test_the_projects_own_pipelines_are_right() -> None:
     project = Project.find(Path(__file__).resolve().parents[2], {})
     found = load.load_all(project)
     assert not found.faults
-    assert not wild.faults(found, project)
+    assert not conflicts.faults(found, project)
     assert sorted(found.pipelines) == ["flights", "weather_json", "weather_parquet"]
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from forebay.contracts import StageWriter
 from forebay.formats.csv import Csv
 from forebay.model import Column, Decision, Snapshot, SourceFile
-from forebay.verbs._quarantine import compose_quarantine
+from forebay.encoding.quarantine_rows import compose_quarantine
 from forebay.config.pipeline import Pipeline
 
 path = Path(sys.argv[1])

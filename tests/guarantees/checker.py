@@ -14,7 +14,7 @@ KEYS = 97
 
 
 @dataclass
-class Seen:
+class ClusterFacts:
     """Anomalies by name; all empty means exactly once. Lists hold row numbers (a few of them)."""
 
     lost: list[int] = field(default_factory=list)
@@ -33,12 +33,14 @@ class Seen:
         return found if self.complete else found | {"incomplete": True}
 
 
-def look(config: dict[str, Any], pipeline: str, rows: int, partitions: int = 4, quarantine_every: int = 0, name: str | None = None) -> Seen:
+def look(
+    config: dict[str, Any], pipeline: str, rows: int, partitions: int = 4, quarantine_every: int = 0, name: str | None = None
+) -> ClusterFacts:
     """Read everything committed and compare: each row once, in order within its partition, ledger ranges holding what they say.
 
     `name` looks at one of several generated files only.
     """
-    seen = Seen()
+    seen = ClusterFacts()
     fp = "" if name is None else hashlib.sha256(name.encode()).hexdigest()
     records = [m for m in read_all(config, f"{pipeline}.data") if not fp or dict(m.headers())["ce_id"].startswith(fp[:16].encode())]
     numbers = [json.loads(m.value())["row"] for m in records]
@@ -62,7 +64,7 @@ def look(config: dict[str, Any], pipeline: str, rows: int, partitions: int = 4, 
     return seen
 
 
-def _ledger(seen: Seen, entries: list[Any], records: list[Any], rows: int) -> None:
+def _ledger(seen: ClusterFacts, entries: list[Any], records: list[Any], rows: int) -> None:
     """Each chunk once; its ranges hold exactly its rows; the completion record's totals are the sum."""
     keys = Counter(m.key() for m in entries)
     seen.ledger_duplicated = [k.decode() for k, times in keys.items() if times > 1]

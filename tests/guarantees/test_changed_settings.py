@@ -21,13 +21,13 @@ import yaml
 from forebay.config.changes import EFFECTS, Effect, fields
 from forebay.config.home import Project
 from forebay.config.load import load_pipeline
+from forebay.encoding import encode
 from forebay.errors import ForebayError
 from forebay.kafka.ledger import owner
 from forebay.kafka.publish import failpoints
 from forebay.kafka.publish.driver import Driver
 from forebay.model import RunReport, Status, Window
 from forebay.support import versions
-from forebay.verbs import encode
 from forebay.verbs.context import Context
 from forebay.verbs.discover import GenerationRequest
 from forebay.verbs.run import run_window

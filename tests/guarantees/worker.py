@@ -22,7 +22,7 @@ from forebay import events
 from forebay.config.pipeline import Pipeline
 from forebay.errors import ForebayError
 from forebay.kafka import topics
-from forebay.kafka.ledger.guard import Keep
+from forebay.kafka.ledger.guard import LedgerHome
 from forebay.kafka.ledger.reader import Origin
 from forebay.kafka.publish.job import PublishJob
 from forebay.kafka.publish.publisher import publish_file
@@ -172,7 +172,7 @@ def main(argv: list[str] | None = None) -> int:
         plan_hash=args.plan,
         generation=args.generation,
         follow_for=args.follow,
-        keep=Keep.of(Path(args.home), args.bootstrap) if args.home else None,
+        keep=LedgerHome.of(Path(args.home), args.bootstrap) if args.home else None,
     )
     protections = Protections(barrier=args.barrier, **dict.fromkeys(args.off, False))
     try:

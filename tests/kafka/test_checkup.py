@@ -11,8 +11,8 @@ import pytest
 from forebay.errors import NotAuthorizedError
 from forebay.kafka import topics
 from forebay.kafka.doctor import checks, topic_checks, versions
-from forebay.kafka.doctor.findings import Finding, Level, Seen
-from forebay.kafka.ledger.guard import Keep
+from forebay.kafka.doctor.findings import ClusterFacts, Finding, Level
+from forebay.kafka.ledger.guard import LedgerHome
 from tests.guarantees.worker import make_pipeline
 
 SOUND = {
@@ -24,8 +24,8 @@ SOUND = {
 
 
 @pytest.fixture
-def seen(tmp_path: Path) -> Seen:
-    return Seen({"bootstrap.servers": "127.0.0.1:1"}, make_pipeline("checked"), Keep(tmp_path, "b:1"))
+def seen(tmp_path: Path) -> ClusterFacts:
+    return ClusterFacts({"bootstrap.servers": "127.0.0.1:1"}, make_pipeline("checked"), LedgerHome(tmp_path, "b:1"))
 
 
 def words(findings: list[Finding], level: Level) -> str:
@@ -57,7 +57,9 @@ def test_old_brokers_are_found(level: int, expected: Level) -> None:
         ({"transaction.state.log.min.isr": "1"}, Level.WARN, "`__transaction_state` has replication 3, min ISR 1"),
     ],
 )
-def test_settings_of_brokers(seen: Seen, monkeypatch: pytest.MonkeyPatch, harm: dict[str, Any], level: Level, expected: str) -> None:
+def test_settings_of_brokers(
+    seen: ClusterFacts, monkeypatch: pytest.MonkeyPatch, harm: dict[str, Any], level: Level, expected: str
+) -> None:
     told = {name: value for name, value in (SOUND | harm).items() if value is not None}
     monkeypatch.setattr(checks, "_broker_settings", lambda _: told)
     found = list(checks._rules_of_broker(seen))
@@ -65,8 +67,8 @@ def test_settings_of_brokers(seen: Seen, monkeypatch: pytest.MonkeyPatch, harm: 
     assert harm or [f for f in found if f.level is not Level.OK] == []
 
 
-def test_settings_that_may_not_be_seen_are_said(seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(_: Seen) -> dict[str, str]:
+def test_settings_that_may_not_be_seen_are_said(seen: ClusterFacts, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_: ClusterFacts) -> dict[str, str]:
         raise NotAuthorizedError("reading broker settings: refused")
 
     monkeypatch.setattr(checks, "_broker_settings", refused)
@@ -99,7 +101,9 @@ LEDGER = topics.LEDGER_CONFIG | {"min.insync.replicas": "2", "unclean.leader.ele
         ({}, {"max.message.bytes": "2000"}, Level.WARN, "at most 2000 bytes"),
     ],
 )
-def test_a_ledger_topic_that_is_weak(seen: Seen, topic: dict[str, int], config: dict[str, str], level: Level, expected: str) -> None:
+def test_a_ledger_topic_that_is_weak(
+    seen: ClusterFacts, topic: dict[str, int], config: dict[str, str], level: Level, expected: str
+) -> None:
     ledger = next(t for t in topics.wanted(seen.pipeline) if t.purpose == "ledger")
     found = list(topic_checks._fit(seen, ledger, described(**topic), LEDGER | config))
     assert expected in words(found, level)

@@ -18,7 +18,7 @@ from forebay.errors import LedgerError
 from forebay.kafka.ledger import backup, cache
 from forebay.kafka.ledger import reader as ledger_reader
 from forebay.kafka.ledger.cache import SnapshotLostError, SnapshotView
-from forebay.kafka.ledger.guard import Guard, Keep
+from forebay.kafka.ledger.guard import Guard, LedgerHome
 from tests.guarantees.worker import make_pipeline
 from tests.support import ledger as made
 from tests.support.kafka import Cluster, create_topic, describe, fresh
@@ -34,8 +34,8 @@ def pipeline(kafka: Cluster) -> Pipeline:
 
 
 @pytest.fixture
-def keep(tmp_path: Path, kafka: Cluster) -> Keep:
-    return Keep.of(tmp_path, kafka.bootstrap)
+def keep(tmp_path: Path, kafka: Cluster) -> LedgerHome:
+    return LedgerHome.of(tmp_path, kafka.bootstrap)
 
 
 def fill(kafka: Cluster, pipeline: Pipeline, first: int, last: int) -> None:
@@ -48,7 +48,7 @@ def caught_up(reader: ledger_reader.LedgerReader) -> ledger_reader.LedgerView | 
     return reader.look()
 
 
-def look(kafka: Cluster, pipeline: Pipeline, keep: Keep, numbers: range, fingerprint: str | None = None) -> tuple[list[int], int]:
+def look(kafka: Cluster, pipeline: Pipeline, keep: LedgerHome, numbers: range, fingerprint: str | None = None) -> tuple[list[int], int]:
     """The numbers of those files that the reader's view has, asked by content and by name; and how many records it read for that."""
     reader = ledger_reader.LedgerReader(kafka.config, pipeline, fingerprint, keep)
     try:
@@ -61,11 +61,11 @@ def look(kafka: Cluster, pipeline: Pipeline, keep: Keep, numbers: range, fingerp
         reader.close()
 
 
-def copies(keep: Keep) -> list[Path]:
+def copies(keep: LedgerHome) -> list[Path]:
     return sorted(keep.folder.glob("*.sqlite"))
 
 
-def test_the_copy_is_followed_and_not_read_again(kafka: Cluster, pipeline: Pipeline, keep: Keep) -> None:
+def test_the_copy_is_followed_and_not_read_again(kafka: Cluster, pipeline: Pipeline, keep: LedgerHome) -> None:
     fill(kafka, pipeline, 0, 50)
     assert look(kafka, pipeline, keep, range(60)) == (list(range(50)), 100)
     assert look(kafka, pipeline, keep, range(60)) == (list(range(50)), 0)
@@ -74,7 +74,7 @@ def test_the_copy_is_followed_and_not_read_again(kafka: Cluster, pipeline: Pipel
     assert len(copies(keep)) == 1
 
 
-def test_a_reader_of_one_file_reads_only_its_partition(kafka: Cluster, pipeline: Pipeline, keep: Keep) -> None:
+def test_a_reader_of_one_file_reads_only_its_partition(kafka: Cluster, pipeline: Pipeline, keep: LedgerHome) -> None:
     fill(kafka, pipeline, 0, 50)
     inside = [n for n in range(50) if ledger_reader.partition_of(made.fingerprint(n), 2) == 1]
     found, read = look(kafka, pipeline, keep, range(50), made.fingerprint(inside[0]))
@@ -82,7 +82,7 @@ def test_a_reader_of_one_file_reads_only_its_partition(kafka: Cluster, pipeline:
     assert look(kafka, pipeline, keep, range(50)) == (list(range(50)), 100 - read)
 
 
-def test_two_readers_share_a_copy(kafka: Cluster, pipeline: Pipeline, keep: Keep) -> None:
+def test_two_readers_share_a_copy(kafka: Cluster, pipeline: Pipeline, keep: LedgerHome) -> None:
     readers = [ledger_reader.LedgerReader(kafka.config, pipeline, keep=keep) for _ in range(2)]
     for turn in range(4):
         fill(kafka, pipeline, turn * 10, turn * 10 + 10)
@@ -96,7 +96,7 @@ def test_two_readers_share_a_copy(kafka: Cluster, pipeline: Pipeline, keep: Keep
     assert look(kafka, pipeline, keep, range(41)) == (list(range(40)), 0)
 
 
-def test_what_is_open_or_aborted_is_not_in_the_copy(kafka: Cluster, pipeline: Pipeline, keep: Keep) -> None:
+def test_what_is_open_or_aborted_is_not_in_the_copy(kafka: Cluster, pipeline: Pipeline, keep: LedgerHome) -> None:
     fill(kafka, pipeline, 0, 10)
     producer = Producer({**kafka.config, "transactional.id": fresh("open")})
     producer.init_transactions(30)
@@ -143,7 +143,7 @@ def _other_past(path: Path) -> None:
 
 
 @pytest.mark.parametrize("harm", [_truncate, _scribble, _lose_a_row, _other_layout, _other_past, Path.unlink])
-def test_a_harmed_copy_is_read_anew(kafka: Cluster, pipeline: Pipeline, keep: Keep, harm: Callable[[Path], None]) -> None:
+def test_a_harmed_copy_is_read_anew(kafka: Cluster, pipeline: Pipeline, keep: LedgerHome, harm: Callable[[Path], None]) -> None:
     fill(kafka, pipeline, 0, 30)
     look(kafka, pipeline, keep, range(0))
     [path] = copies(keep)
@@ -159,7 +159,7 @@ def _harm_blocks(path: Path) -> None:
     db.close()
 
 
-def test_a_block_that_is_found_harmed_by_a_question_is_said_once(kafka: Cluster, pipeline: Pipeline, keep: Keep) -> None:
+def test_a_block_that_is_found_harmed_by_a_question_is_said_once(kafka: Cluster, pipeline: Pipeline, keep: LedgerHome) -> None:
     fill(kafka, pipeline, 0, 30)
     reader = ledger_reader.LedgerReader(kafka.config, pipeline, keep=keep)
     view = caught_up(reader)
@@ -172,7 +172,7 @@ def test_a_block_that_is_found_harmed_by_a_question_is_said_once(kafka: Cluster,
     assert look(kafka, pipeline, keep, range(40)) == (list(range(30)), 60)
 
 
-def test_a_copy_that_fails_while_it_is_used_is_read_anew(kafka: Cluster, pipeline: Pipeline, keep: Keep) -> None:
+def test_a_copy_that_fails_while_it_is_used_is_read_anew(kafka: Cluster, pipeline: Pipeline, keep: LedgerHome) -> None:
     fill(kafka, pipeline, 0, 10)
     reader = ledger_reader.LedgerReader(kafka.config, pipeline, keep=keep)
     assert caught_up(reader).file(made.fingerprint(3))
@@ -187,7 +187,7 @@ def test_a_copy_that_fails_while_it_is_used_is_read_anew(kafka: Cluster, pipelin
 
 
 def test_without_a_place_for_the_copy_the_topic_is_read(
-    kafka: Cluster, pipeline: Pipeline, keep: Keep, monkeypatch: pytest.MonkeyPatch
+    kafka: Cluster, pipeline: Pipeline, keep: LedgerHome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
         raise sqlite3.OperationalError("unable to open database file")
@@ -214,7 +214,7 @@ def delete(kafka: Cluster, topic: str) -> None:
     until(lambda: describe(kafka.config, topic) is None)
 
 
-def test_a_ledger_that_is_gone_or_recreated_is_refused_until_accepted(kafka: Cluster, pipeline: Pipeline, keep: Keep) -> None:
+def test_a_ledger_that_is_gone_or_recreated_is_refused_until_accepted(kafka: Cluster, pipeline: Pipeline, keep: LedgerHome) -> None:
     fill(kafka, pipeline, 0, 5)
     look(kafka, pipeline, keep, range(0))
     delete(kafka, pipeline.ledger_topic)
@@ -228,7 +228,7 @@ def test_a_ledger_that_is_gone_or_recreated_is_refused_until_accepted(kafka: Clu
     assert look(kafka, pipeline, keep, range(5)) == ([], 0)
 
 
-def test_a_ledger_that_ends_earlier_or_has_another_past_is_refused(kafka: Cluster, pipeline: Pipeline, keep: Keep) -> None:
+def test_a_ledger_that_ends_earlier_or_has_another_past_is_refused(kafka: Cluster, pipeline: Pipeline, keep: LedgerHome) -> None:
     fill(kafka, pipeline, 0, 5)
     look(kafka, pipeline, keep, range(0))
     path = keep.folder / f"{pipeline.pipeline}.json"
@@ -246,7 +246,7 @@ def test_a_ledger_that_ends_earlier_or_has_another_past_is_refused(kafka: Cluste
 
 
 def test_a_record_that_somebody_deleted_is_refused_and_the_rest_can_be_saved(
-    kafka: Cluster, pipeline: Pipeline, keep: Keep, tmp_path: Path
+    kafka: Cluster, pipeline: Pipeline, keep: LedgerHome, tmp_path: Path
 ) -> None:
     fill(kafka, pipeline, 0, 5)
     partition, raw_key, _ = next(made.records(pipeline.pipeline, 3, 4, 2))
@@ -264,7 +264,7 @@ def test_a_record_that_somebody_deleted_is_refused_and_the_rest_can_be_saved(
     assert backup.export(kafka.config, pipeline, tmp_path / "left.jsonl") == 10
 
 
-def test_a_grown_ledger_is_refused(kafka: Cluster, pipeline: Pipeline, keep: Keep) -> None:
+def test_a_grown_ledger_is_refused(kafka: Cluster, pipeline: Pipeline, keep: LedgerHome) -> None:
     from confluent_kafka.admin import NewPartitions
 
     look(kafka, pipeline, keep, range(0))
@@ -275,20 +275,20 @@ def test_a_grown_ledger_is_refused(kafka: Cluster, pipeline: Pipeline, keep: Kee
         look(kafka, pipeline, keep, range(0))
 
 
-def test_another_cluster_has_a_ledger_of_its_own(kafka: Cluster, pipeline: Pipeline, keep: Keep) -> None:
-    guard = Guard(Keep(keep.folder, "other:9092"), pipeline.pipeline)
+def test_another_cluster_has_a_ledger_of_its_own(kafka: Cluster, pipeline: Pipeline, keep: LedgerHome) -> None:
+    guard = Guard(LedgerHome(keep.folder, "other:9092"), pipeline.pipeline)
     guard.check("another-topic", 1, lambda: "another-cluster")
     look(kafka, pipeline, keep, range(0))
     with pytest.raises(LedgerError, match="was recreated"):
-        Guard(Keep(keep.folder, "other:9092"), pipeline.pipeline).check("third", 1, lambda: "third-cluster")
+        Guard(LedgerHome(keep.folder, "other:9092"), pipeline.pipeline).check("third", 1, lambda: "third-cluster")
 
 
 REMEMBER = """
 import sys
 from pathlib import Path
-from forebay.kafka.ledger.guard import Guard, Keep, Tail
+from forebay.kafka.ledger.guard import Guard, LedgerHome, Tail
 for n in range(int(sys.argv[2]), 200, 2):
-    guard = Guard(Keep(Path(sys.argv[1]), "b:1"), "p")
+    guard = Guard(LedgerHome(Path(sys.argv[1]), "b:1"), "p")
     guard.check("t", 1, lambda: "c")
     guard.saw("t", {n % 3: n}, {n % 3: Tail.of(n, b"k")})
 """
@@ -297,7 +297,7 @@ for n in range(int(sys.argv[2]), 200, 2):
 def test_two_processes_may_remember_at_once(tmp_path: Path) -> None:
     children = [subprocess.Popen([sys.executable, "-c", REMEMBER, str(tmp_path), str(start)]) for start in range(2)]
     assert [child.wait(60) for child in children] == [0, 0]
-    found = Guard(Keep(tmp_path, "b:1"), "p").known("t")
+    found = Guard(LedgerHome(tmp_path, "b:1"), "p").known("t")
     assert found is not None
     assert found.ends == {"0": 198, "1": 199, "2": 197}
     assert {p: tail.offset for p, tail in found.tails.items()} == {"0": 198, "1": 199, "2": 197}
@@ -307,7 +307,7 @@ READ = """
 import json, re, sys, time
 from pathlib import Path
 from forebay.kafka.ledger import reader as ledger
-from forebay.kafka.ledger.guard import Keep
+from forebay.kafka.ledger.guard import LedgerHome
 from tests.guarantees.worker import make_pipeline
 from tests.support import ledger as made
 
@@ -315,7 +315,7 @@ bootstrap, name, home, files, fingerprint = *sys.argv[1:4], int(sys.argv[4]), sy
 peak = lambda: int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 before = peak()
 wall, cpu = time.monotonic(), time.process_time()
-reader = ledger.LedgerReader({"bootstrap.servers": bootstrap}, make_pipeline(name), fingerprint or None, Keep.of(Path(home), bootstrap))
+reader = ledger.LedgerReader({"bootstrap.servers": bootstrap}, make_pipeline(name), fingerprint or None, LedgerHome.of(Path(home), bootstrap))
 assert reader.read_to(reader.watermarks(), 60)
 view = reader.look()
 assert not view.by_uri("file:///new.csv") and not view.has_size(1) and not view.started("e" * 64)

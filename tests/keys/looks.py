@@ -161,7 +161,7 @@ def learnt(fact: Callable[[Any], Any], nights: int = 6) -> Look:
     old = drift.Sketch(10, 0, {"zz": 10})
 
     def look(trial: Trial) -> Any:
-        from forebay.verbs._learnt import compare_with_history
+        from forebay.verbs._history_rules import compare_with_history
 
         days = [f"2025-12-{day:02}" for day in range(nights, 0, -1)]
         counts = [{"ds": day, "name": "a.csv", "observed": str(10 * (n + 1))} for n, day in enumerate(days)]

@@ -163,8 +163,8 @@ class Trial:
 
     def chunks(self) -> list[Any]:
         """The file's chunks, encoded."""
+        from forebay.encoding.encode import ChunkEncoder, plan_chunks
         from forebay.model import Decision
-        from forebay.verbs.encode import ChunkEncoder, plan_chunks
         from forebay.verbs.inspect import load
 
         file = self.inspected()

@@ -10,7 +10,7 @@ import pytest
 from forebay.index import projection, queries
 from forebay.model import Fate, FileRun, Replay, RuleResult, RunReport, Severity, SourceFile, Status, Verdict, Window
 from forebay.pages.values import Night, State
-from forebay.verbs import _nights
+from forebay.verbs import daily_status
 from tests.pages.made import Made
 
 DAY = date(2026, 1, 5)
@@ -39,7 +39,7 @@ class Book:
 
     def night(self, now: datetime = NOW) -> Night:
         read = [ask(self.url, "p") for ask in (queries.night_runs, queries.night_files, queries.night_rules)]
-        [night] = _nights.nights(*read, None, now)
+        [night] = daily_status.nights(*read, None, now)
         return night
 
 
@@ -191,6 +191,6 @@ def test_a_trend_sums_the_files_of_a_night_and_keeps_twins_apart(book: Book) -> 
     book.run(file(), file("b.csv"))
     for one in (file(), file("b.csv")):
         book.verdict(one, rule(), rule(True))
-    first, second = _nights.trends(queries.night_files(book.url, "p"), queries.night_rules(book.url, "p"))
+    first, second = daily_status.trends(queries.night_files(book.url, "p"), queries.night_rules(book.url, "p"))
     assert (first.nights[DAY].failing, first.nights[DAY].checked, first.nights[DAY].share) == (4, 20, 0.2)
     assert (second.nights[DAY].success, second.nights[DAY].share) == (True, 0.0)

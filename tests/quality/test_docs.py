@@ -16,7 +16,7 @@ import pytest
 from forebay.model import Severity
 from forebay.quality.check import check
 from forebay.quality.docs import build_index
-from forebay.quality.learnt import judge
+from forebay.quality.history_rules import judge
 from tests.quality.made import rule, stage_of, suite_of
 
 EVIL = '<script>alert(1)</script><b onclick="x">&amp;\'$x ${y} {{7*7}}'

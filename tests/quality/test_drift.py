@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forebay.model import Column, RuleResult, Severity, Stage
-from forebay.quality import drift, learnt
+from forebay.quality import drift, history_rules
 from forebay.quality.drift import Sketch
 
 ROWS = 800
@@ -42,7 +42,7 @@ def words(values: list[str]) -> Sketch:
 
 def judged(seen: Sketch | None, nights: list[Sketch], tolerance: str = "3 sigma", least: int = 5) -> RuleResult:
     days = {f"2026-01-{n + 1:02}": [night] for n, night in enumerate(nights)}
-    return learnt.judge_drift("c", tolerance, Severity.WARNING, seen, days, least)
+    return history_rules.judge_drift("c", tolerance, Severity.WARNING, seen, days, least)
 
 
 # ---------------------------------------------------------------- sketches

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from forebay.encoding.quarantine_rows import schema
 from forebay.verbs import quarantine
 from forebay.verbs._causes import causes
-from forebay.verbs._quarantine import schema
 
 ODD = 'a/b~c"d'
 TITLES = ("expect_a(amount)", "expect_b(amount, state)")

@@ -13,14 +13,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from forebay.encoding import rows as staged_rows
+from forebay.encoding.encode import ChunkEncoder, compose_quarantine, plan_chunks
 from forebay.formats.parquet import Parquet
 from forebay.model import Column, Decision, Stage
 from forebay.serializers import json as json_serializer
 from forebay.serializers.json import Json, JsonConfig
-from forebay.verbs import _rows
-from forebay.verbs.encode import ChunkEncoder, compose_quarantine, plan_chunks
 from tests.contracts.formats import staged
-from tests.verbs.test_encode import pipeline
+from tests.encoding.test_encode import pipeline
 
 AWKWARD = {
     "id": [1, 2, None, 4, 5],
@@ -71,7 +71,7 @@ def test_a_wide_stage_is_published_as_a_narrow_one(tmp_path: Path, monkeypatch: 
     stage = stage_of(AWKWARD, tmp_path)
     narrow = published(stage, tmp_path, "id")
     monkeypatch.setattr(json_serializer, "TOGETHER", 2)
-    monkeypatch.setattr(_rows, "WIDE", 3)
+    monkeypatch.setattr(staged_rows, "WIDE", 3)
     assert published(stage, tmp_path, "id") == narrow
     assert len(narrow[0]) == 2 and len(narrow[1]) == 3
 

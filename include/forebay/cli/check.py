@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from forebay.cli.common import JsonOption, ProjectOption, exit_codes, plain, project, show
-from forebay.config import hints, load, types, wild
+from forebay.config import conflicts, hints, load, types
 from forebay.config.connections import EnvironmentConnections
 from forebay.config.home import Project
 from forebay.config.load import Loaded, PipelineFile
@@ -65,7 +65,7 @@ def check(
 def checked(where: Project, names: list[str]) -> list[Checked]:
     """The files of the named pipelines (all, if none is named), each with its faults. Raises `ConfigError` for a name that no file has."""
     loaded = load.load_all(where)
-    together = wild.faults(loaded, where)
+    together = conflicts.faults(loaded, where)
     return [Checked(file, _faults(file, together, where)) for file in _chosen(loaded, names)]
 
 

@@ -58,7 +58,7 @@ def check(
 ) -> Verdict:
     """Judge every row and the whole of a stage; write `failing.parquet` and `result.json` into `into`, and a Data Docs page into `docs`.
 
-    `learnt` are results of other rules (learnt.py), which stand behind the suite's in verdict and page. Values of the columns `redact` are in none of these.
+    `learnt` are results of other rules (history_rules.py), which stand behind the suite's in verdict and page. Values of the columns `redact` are in none of these.
 
     `memory_limit` (bytes) and `threads` bound DuckDB; what does not fit is spilled into `into`. The same stage and suite give the same verdict.
     Raises `SettingsError` when declared columns are missing or of the wrong type for a rule, `ConfigError` for one that Great Expectations refuses;

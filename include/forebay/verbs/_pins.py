@@ -9,10 +9,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from forebay.encoding.work import digest
 from forebay.model import Column
 from forebay.verbs.context import Context
 from forebay.verbs.discover import open_ledger
-from forebay.verbs.work import digest
 
 Columns = tuple[Column, ...]
 _INDEX = re.compile(r"__index_level_[0-9]+__")

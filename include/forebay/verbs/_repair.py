@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any
 from forebay import registry
 from forebay.compressions._unpack import unpack
 from forebay.contracts import StageWriter
+from forebay.encoding.rows import StagedRows
+from forebay.encoding.work import Work
 from forebay.errors import ConfigError
 from forebay.model import Column, FileRun, Snapshot, SourceFile, Stage
 from forebay.serializers._text import text
 from forebay.support.sql import OFFLINE, parquet
-from forebay.verbs._rows import StagedRows
 from forebay.verbs.context import Context
-from forebay.verbs.work import Work
 
 if TYPE_CHECKING:
     import pyarrow as pa

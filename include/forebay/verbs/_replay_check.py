@@ -6,11 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from forebay.encoding.rows import ROW
 from forebay.model import Stage, Verdict
 from forebay.quality import suite as suites
 from forebay.quality.suite import Suite
 from forebay.support.sql import OFFLINE, literal, parquet
-from forebay.verbs._rows import ROW
 from forebay.verbs.context import Context
 
 if TYPE_CHECKING:

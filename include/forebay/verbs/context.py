@@ -13,7 +13,7 @@ from forebay.config.pipeline import Pipeline
 from forebay.contracts import Connections, Source
 
 if TYPE_CHECKING:
-    from forebay.kafka.ledger.guard import Keep
+    from forebay.kafka.ledger.guard import LedgerHome
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,12 @@ class Context:
         return {"bootstrap.servers": broker.ensure(home, self.project.cache) if self.starts else broker.found(home)}
 
     @cached_property
-    def keep(self) -> Keep:
+    def keep(self) -> LedgerHome:
         """Where the ledger's local copy and memory lie."""
-        from forebay.kafka.ledger.guard import Keep
+        from forebay.kafka.ledger.guard import LedgerHome
 
         given = self.connections.kafka(self.pipeline.publish.connection)
-        return Keep.of(self.project.home, str(given.get("bootstrap.servers") or "") if given is not None else None, self.project.root)
+        return LedgerHome.of(self.project.home, str(given.get("bootstrap.servers") or "") if given is not None else None, self.project.root)
 
     @cached_property
     def cluster_id(self) -> str:

@@ -20,9 +20,9 @@ from forebay.verbs.gate import answer
 from forebay.verbs.inspect import fetch, judges, work_of
 from forebay.verbs.publish import publish, published
 from forebay.verbs.reconcile import reconcile
+from forebay.verbs.resume import receipts_of
 from forebay.verbs.run import Step, prepare, walk
 from forebay.verbs.settle import settle
-from forebay.verbs.take_up import receipts_of
 
 __all__ = ["TRIGGER", "before", "carried_out", "decide", "given", "new_run_id", "not_settled_otherwise", "take", "told_of", "waiting"]
 

@@ -16,8 +16,8 @@ from forebay.contracts import Source
 from forebay.errors import FileChangedError, ReconcileError, RetryableError, TopicMissingError
 from forebay.index import projection
 from forebay.model import Fate, FileRun, OffsetRange, Plan, SourceFile, Status, Window
-from forebay.verbs._fates import GenerationRequest, Known, Published, Sight, fate_of
 from forebay.verbs.context import Context
+from forebay.verbs.file_fate import FateDecision, GenerationRequest, Known, Published, fate_of
 from forebay.verbs.isolation import failed
 
 __all__ = ["GenerationRequest", "Published", "discover", "found_again", "group", "to_do"]
@@ -48,7 +48,7 @@ def discover(
     without `keep_going`, what may succeed later for a single file.
     """
     look = _look(ctx, window)
-    seen: list[FileRun] = [_run(ctx, window, run_id, file, Sight(Fate.IGNORED, "the marker")) for file in look.markers]
+    seen: list[FileRun] = [_run(ctx, window, run_id, file, FateDecision(Fate.IGNORED, "the marker")) for file in look.markers]
     with open_ledger(ctx) if published is None else nullcontext(published) as entries:
         known = Known(entries)
         contract = Contract.of(ctx, look, known, now())
@@ -61,7 +61,7 @@ def discover(
             except Exception as error:
                 if isinstance(error, RetryableError) and not keep_going:
                     raise
-                unknown = _run(ctx, window, run_id, file, Sight(Fate.INCOMPLETE, "its bytes could not be looked at"))
+                unknown = _run(ctx, window, run_id, file, FateDecision(Fate.INCOMPLETE, "its bytes could not be looked at"))
                 seen.append(failed(unknown, error))
         if published is None and generation is None:
             seen = _still_there(ctx, entries, seen)
@@ -224,24 +224,24 @@ def _sight(
     first: dict[str, str],
     request: GenerationRequest | None,
     run_id: str,
-) -> Sight:
+) -> FateDecision:
     """One file's fate. `first` collects the contents that this plan publishes, with the uri that came first."""
     reason = contract.incomplete(file)
     if reason:
-        return Sight(Fate.INCOMPLETE, reason)
+        return FateDecision(Fate.INCOMPLETE, reason)
     try:
         sight = fate_of(ctx.source, file, known, hash_it=twins, request=request, run_id=run_id)
     except FileChangedError:
-        return Sight(Fate.INCOMPLETE, "it changed or vanished while it was looked at")
+        return FateDecision(Fate.INCOMPLETE, "it changed or vanished while it was looked at")
     if sight.fingerprint is None or _status(sight, ctx.pipeline.source.changed_content)[0] is not Status.DISCOVERED:
         return sight
     earlier = first.setdefault(sight.fingerprint, file.uri)
     if earlier != file.uri:
-        return Sight(Fate.DUPLICATE, f"the same bytes as `{earlier}` of this window", sight.fingerprint, duplicate_of=earlier)
+        return FateDecision(Fate.DUPLICATE, f"the same bytes as `{earlier}` of this window", sight.fingerprint, duplicate_of=earlier)
     return sight
 
 
-def _run(ctx: Context, window: Window, run_id: str, file: SourceFile, sight: Sight) -> FileRun:
+def _run(ctx: Context, window: Window, run_id: str, file: SourceFile, sight: FateDecision) -> FileRun:
     status, reason = _status(sight, ctx.pipeline.source.changed_content)
     return FileRun(
         run_id=run_id,
@@ -259,7 +259,7 @@ def _run(ctx: Context, window: Window, run_id: str, file: SourceFile, sight: Sig
     )
 
 
-def _status(sight: Sight, changed_content: str) -> tuple[Status, str]:
+def _status(sight: FateDecision, changed_content: str) -> tuple[Status, str]:
     if sight.fate is Fate.NEW:
         return Status.DISCOVERED, sight.reason
     if sight.fate is not Fate.CHANGED:

@@ -31,7 +31,7 @@ from forebay.pages.values import (
     Summary,
     Watch,
 )
-from forebay.verbs import _nights, quarantine
+from forebay.verbs import daily_status, quarantine
 from forebay.verbs._causes import causes
 from forebay.verbs.context import Context
 
@@ -109,7 +109,7 @@ class _History:
         """The pipeline's history; nights have a page that are young enough, and either have one or are to be written."""
         p = self.ctx.pipeline
         watched = _watched(p.schedule) if p.schedule else None
-        found = _nights.nights(self.runs, self.files, self.rules, watched, self.now)
+        found = daily_status.nights(self.runs, self.files, self.rules, watched, self.now)
         kept = tuple(dataclasses.replace(night, page=self._has_page(night, days)) for night in found)
         last = self.all_runs[-1] if self.all_runs else None
         summary = Summary(
@@ -123,7 +123,7 @@ class _History:
             watch=watched,
         )
         return PipelineHistory(
-            summary, p.description, tuple(_nights.trends(self.files, self.rules)), "" if watched else _unwatched(p.schedule)
+            summary, p.description, tuple(daily_status.trends(self.files, self.rules)), "" if watched else _unwatched(p.schedule)
         )
 
     def _has_page(self, night: Night, days: set[date] | None) -> bool:
@@ -149,7 +149,7 @@ class _History:
 
     @cached_property
     def words(self) -> dict[str, list[dict[str, Any]]]:
-        return _nights.last_words(self.files)
+        return daily_status.last_words(self.files)
 
     @cached_property
     def rules_by_file(self) -> dict[tuple[str, str], list[dict[str, Any]]]:
@@ -160,7 +160,7 @@ class _History:
 
     @cached_property
     def replays(self) -> dict[tuple[str, str], list[dict[str, Any]]]:
-        return _nights.replays(self.files)
+        return daily_status.replays(self.files)
 
     def _replays(self, file: FileRun) -> list[FileRun]:
         """The replays of a file's rows; the index is asked again only if there are any."""

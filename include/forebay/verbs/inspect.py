@@ -14,6 +14,9 @@ from pathlib import Path
 from forebay import events, registry
 from forebay.config.pipeline import SchemaSection
 from forebay.contracts import StageWriter, Tolerance
+from forebay.encoding.encode import compose_quarantine
+from forebay.encoding.quarantine_rows import is_made_for
+from forebay.encoding.work import Work, digest
 from forebay.errors import CorruptFileError, FatalError, FileChangedError, RetryableError
 from forebay.index import projection
 from forebay.kafka import topics
@@ -24,19 +27,16 @@ from forebay.quality.suite import Suite
 from forebay.support import files
 from forebay.support.folders import private
 from forebay.verbs._answers import asked
-from forebay.verbs._learnt import compare_with_history
+from forebay.verbs._history_rules import compare_with_history
 from forebay.verbs._notify import notify
 from forebay.verbs._pins import columns_declared, name_of, pinned
-from forebay.verbs._quarantine import is_made_for
 from forebay.verbs._reading import Job, read
-from forebay.verbs._times import latest
 from forebay.verbs.context import Context
-from forebay.verbs.encode import compose_quarantine
 from forebay.verbs.gate import GATE, drift_words, gate, on_drift
 from forebay.verbs.hidden import shown, without_names
 from forebay.verbs.isolation import failed
 from forebay.verbs.prune import in_use
-from forebay.verbs.work import Work, digest
+from forebay.verbs.timestamp_limits import latest
 
 
 def inspect(ctx: Context, file: FileRun) -> FileRun:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from forebay import __version__, events
+from forebay.encoding.encode import ChunkEncoder, plan_chunks
 from forebay.errors import FatalError
 from forebay.index import projection
 from forebay.kafka import topics
@@ -15,10 +16,9 @@ from forebay.kafka.publish.publisher import publish_file
 from forebay.kafka.publish.records import Headers
 from forebay.model import Decision, FileRun, Identity, OffsetRange, Receipt, Stage, Status, Verdict
 from forebay.verbs._pins import schema_hash
-from forebay.verbs._times import refuse_times
 from forebay.verbs.context import Context
-from forebay.verbs.encode import ChunkEncoder, plan_chunks
 from forebay.verbs.inspect import as_pinned, load, quarantine
+from forebay.verbs.timestamp_limits import refuse_times
 
 _GO = {Decision.PUBLISH, Decision.PUBLISH_ALL}
 _FRAMING = 2_000  # bytes of key, headers and framing that a record has beside its value, for the quarantine's raw text

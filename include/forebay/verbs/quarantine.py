@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forebay.config.home import Project
+from forebay.encoding.work import Work
 from forebay.errors import ConfigError
 from forebay.index import queries
 from forebay.model import REPLAY, Decision, FileRun
@@ -17,7 +18,6 @@ from forebay.verbs._causes import titles
 from forebay.verbs._repair import numbers_of
 from forebay.verbs.context import Context
 from forebay.verbs.inspect import work_of
-from forebay.verbs.work import Work
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -21,6 +21,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forebay import __version__, events
+from forebay.encoding.encode import ChunkEncoder
+from forebay.encoding.quarantine_rows import compose_quarantine, schema
+from forebay.encoding.rows import ROW
+from forebay.encoding.work import digest
 from forebay.errors import ConfigError, ForebayError, LedgerError, ReconcileError, RetryableError
 from forebay.index import projection
 from forebay.kafka import reader, topics
@@ -53,18 +57,14 @@ from forebay.verbs import _repair
 from forebay.verbs import report as reporting
 from forebay.verbs._causes import causes
 from forebay.verbs._pins import columns_declared
-from forebay.verbs._quarantine import compose_quarantine, schema
 from forebay.verbs._repair import Origin, numbers_of, text_of
 from forebay.verbs._replay_check import judged
-from forebay.verbs._rows import ROW
-from forebay.verbs._times import latest
 from forebay.verbs.alive import alive
 from forebay.verbs.context import Context
-from forebay.verbs.encode import ChunkEncoder
 from forebay.verbs.inspect import work_left
 from forebay.verbs.publish import ranges
 from forebay.verbs.run import prepare
-from forebay.verbs.work import digest
+from forebay.verbs.timestamp_limits import latest
 
 if TYPE_CHECKING:
     import pyarrow as pa

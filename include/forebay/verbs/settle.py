@@ -10,7 +10,7 @@ from forebay.errors import FileChangedError
 from forebay.index import projection
 from forebay.model import Fate, FileRun, Status
 from forebay.verbs.context import Context
-from forebay.verbs.take_up import take_up
+from forebay.verbs.resume import take_up
 
 
 def settle(ctx: Context, file: FileRun) -> FileRun:

@@ -9,13 +9,13 @@ from typing import Any
 
 from forebay.config.home import Project
 from forebay.config.pipeline import Pipeline
+from forebay.encoding.encode import ChunkEncoder, plan_chunks
 from forebay.errors import ConfigError, FatalError, ReconcileError
 from forebay.index import queries
 from forebay.kafka import lookup, reader
 from forebay.model import Decision, FileRun, Json, OffsetRange, Replay, is_replay, origin_of
 from forebay.quality.redact import MARK as REDACTED
 from forebay.verbs.context import Context
-from forebay.verbs.encode import ChunkEncoder, plan_chunks
 from forebay.verbs.inspect import work_left
 from forebay.verbs.replay import MARK
 

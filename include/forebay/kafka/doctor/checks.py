@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from forebay.errors import ForebayError, NotAuthorizedError, RetryableError
 from forebay.kafka import client
 from forebay.kafka.doctor import rights, topic_checks, versions
-from forebay.kafka.doctor.findings import Finding, Level, Seen
-from forebay.kafka.ledger.guard import Keep
+from forebay.kafka.doctor.findings import ClusterFacts, Finding, Level
+from forebay.kafka.ledger.guard import LedgerHome
 
 if TYPE_CHECKING:
     from forebay.config.pipeline import Pipeline
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 __all__ = ["Finding", "Level", "check"]
 
 
-def check(config: client.Config, pipeline: Pipeline, keep: Keep) -> tuple[Finding, ...]:
+def check(config: client.Config, pipeline: Pipeline, keep: LedgerHome) -> tuple[Finding, ...]:
     """All findings for one pipeline, in the order of a publication. Raises nothing that the cluster says: that is a finding too."""
-    seen = Seen(config, pipeline, keep)
+    seen = ClusterFacts(config, pipeline, keep)
     reached = list(_guarded("connection", lambda: _connection(seen)))
     if any(finding.level is Level.FAIL for finding in reached):
         return tuple(reached)
@@ -44,7 +44,7 @@ def _guarded(name: str, run: Callable[[], Iterator[Finding]]) -> Iterator[Findin
         yield Finding(Level.FAIL, name, error.message, unreachable=isinstance(error, RetryableError))
 
 
-def _connection(seen: Seen) -> Iterator[Finding]:
+def _connection(seen: ClusterFacts) -> Iterator[Finding]:
     cluster = client.connect_check(seen.config)
     yield Finding(Level.OK, "connection", f"cluster `{cluster}` at `{seen.config.get('bootstrap.servers')}` lets us in")
 
@@ -52,7 +52,7 @@ def _connection(seen: Seen) -> Iterator[Finding]:
 # brokers
 
 
-def _brokers(seen: Seen) -> Iterator[Finding]:
+def _brokers(seen: ClusterFacts) -> Iterator[Finding]:
     yield from _rules_of_broker(seen)
     plain = str(seen.config.get("security.protocol", "plaintext")).lower() == "plaintext"
     level = versions.metadata_level(str(seen.config.get("bootstrap.servers", ""))) if plain else None
@@ -75,7 +75,7 @@ def _age(level: int) -> Finding:
     return Finding(Level.FAIL, "broker version", f"older than 3.6: {name}", why, "upgrade the brokers to 3.9 or newer")
 
 
-def _rules_of_broker(seen: Seen) -> Iterator[Finding]:
+def _rules_of_broker(seen: ClusterFacts) -> Iterator[Finding]:
     """Settings that only brokers have."""
     try:
         seen.broker = _broker_settings(seen)
@@ -101,7 +101,7 @@ def _rules_of_broker(seen: Seen) -> Iterator[Finding]:
     yield from _state_log(seen.broker)
 
 
-def _broker_settings(seen: Seen) -> dict[str, str]:
+def _broker_settings(seen: ClusterFacts) -> dict[str, str]:
     from confluent_kafka.admin import ConfigResource, ResourceType
 
     with client.translate("reading broker settings", seen.errors):
@@ -110,7 +110,7 @@ def _broker_settings(seen: Seen) -> dict[str, str]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _timeout(seen: Seen) -> Finding:
+def _timeout(seen: ClusterFacts) -> Finding:
     wanted = int(seen.pipeline.publish.transaction_timeout.total_seconds() * 1000)
     most = int(seen.broker.get("transaction.max.timeout.ms") or 900_000)
     if wanted > most:

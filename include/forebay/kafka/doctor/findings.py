@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from forebay.kafka import client, topics
-from forebay.kafka.ledger.guard import Keep
+from forebay.kafka.ledger.guard import LedgerHome
 from forebay.model import Json
 
 if TYPE_CHECKING:
@@ -37,12 +37,12 @@ class Finding(Json):
 
 
 @dataclass
-class Seen:
+class ClusterFacts:
     """What is asked of the cluster once, and what every check needs."""
 
     config: client.Config
     pipeline: Pipeline
-    keep: Keep
+    keep: LedgerHome
     errors: client.ClientErrors = field(default_factory=client.ClientErrors)
 
     def __post_init__(self) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from forebay.errors import LedgerError, PreflightError
 from forebay.kafka import client, topics
-from forebay.kafka.doctor.findings import CALL, Finding, Level, Seen
+from forebay.kafka.doctor.findings import CALL, ClusterFacts, Finding, Level
 from forebay.kafka.ledger import owner
 from forebay.kafka.ledger.guard import Guard
 from forebay.kafka.ledger.reader import LedgerReader
@@ -20,7 +20,7 @@ from forebay.kafka.ledger.reader import LedgerReader
 LAG = 2.0  # seconds that a commit's markers may take
 
 
-def ledger(seen: Seen) -> Iterator[Finding]:
+def ledger(seen: ClusterFacts) -> Iterator[Finding]:
     """Whether it is the ledger that was used before; nothing is remembered by looking."""
     name, described = seen.pipeline.ledger_topic, seen.found.get(seen.pipeline.ledger_topic)
     guard = Guard(seen.keep, seen.pipeline.pipeline)
@@ -44,7 +44,7 @@ def ledger(seen: Seen) -> Iterator[Finding]:
         yield Finding(Level.FAIL, "ledger", error.message)
 
 
-def _whose(seen: Seen, known: str | None) -> None:
+def _whose(seen: ClusterFacts, known: str | None) -> None:
     """Raises `PreflightError` for another project's ledger. One never used from here is read into a copy that does not stay."""
     with tempfile.TemporaryDirectory() as scratch:
         keep = seen.keep if known else replace(seen.keep, folder=Path(scratch))
@@ -52,7 +52,7 @@ def _whose(seen: Seen, known: str | None) -> None:
             owner.check(reader.look(), seen.pipeline, keep)
 
 
-def rights(seen: Seen) -> Iterator[Finding]:
+def rights(seen: ClusterFacts) -> Iterator[Finding]:
     """A transaction that writes one record to each topic and is aborted: it asks for every right that publishing needs (F23).
 
     Its transactional.id is a lane's neighbour: a lane's own would fence a publisher at work.
@@ -74,7 +74,7 @@ def rights(seen: Seen) -> Iterator[Finding]:
         yield Finding(Level.OK, "rights", f"a transaction as `{lane}` could write to all {len(wanted)} topics; it was aborted")
 
 
-def _try(seen: Seen, lane: str, wanted: tuple[topics.Topic, ...]) -> dict[str, Any]:
+def _try(seen: ClusterFacts, lane: str, wanted: tuple[topics.Topic, ...]) -> dict[str, Any]:
     """The error of each topic that refused a record, each tried in a transaction of its own, which is aborted.
 
     One transaction for all would not do: the coordinator refuses a request that names several topics as a whole, its transaction never begins,
@@ -115,7 +115,7 @@ def _note(refused: dict[str, Any], name: str) -> Callable[[Any, Any], None]:
     return delivered
 
 
-def _may_read(seen: Seen) -> Iterator[Finding]:
+def _may_read(seen: ClusterFacts) -> Iterator[Finding]:
     """`reconcile` reads what was published; the ledger is read by everything."""
     for topic in topics.wanted(seen.pipeline):
         answer = _read_one(seen, topic.name)
@@ -132,7 +132,7 @@ def _may_read(seen: Seen) -> Iterator[Finding]:
                           "whether it may be read stays unknown", "run doctor again")  # fmt: skip
 
 
-def _read_one(seen: Seen, topic: str) -> str | None:
+def _read_one(seen: ClusterFacts, topic: str) -> str | None:
     """`read` when a record, or the partition's end, came; the name of the error that refused it; None when nothing came."""
     from confluent_kafka import TopicPartition
 
@@ -154,7 +154,7 @@ def _read_one(seen: Seen, topic: str) -> str | None:
     return None
 
 
-def open_transactions(seen: Seen) -> Iterator[Finding]:
+def open_transactions(seen: ClusterFacts) -> Iterator[Finding]:
     """Whether somebody's open transaction holds back the ledger's end."""
     if seen.pipeline.ledger_topic not in seen.found:
         return

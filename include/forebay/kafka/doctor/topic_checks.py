@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from forebay.config.pipeline import COMPACTED
 from forebay.errors import NotAuthorizedError
 from forebay.kafka import client, topics
-from forebay.kafka.doctor.findings import Finding, Level, Seen
+from forebay.kafka.doctor.findings import ClusterFacts, Finding, Level
 
 if TYPE_CHECKING:
     from forebay.config.pipeline import Pipeline
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 DAY = topics.DAY
 
 
-def check(seen: Seen) -> Iterator[Finding]:
+def check(seen: ClusterFacts) -> Iterator[Finding]:
     """Data, ledger and quarantine topic; remembers in `seen` what it was told of them."""
     for topic in topics.wanted(seen.pipeline):
         described = _described(seen, topic.name)
@@ -37,7 +37,7 @@ def check(seen: Seen) -> Iterator[Finding]:
         yield from problems or [Finding(Level.OK, f"{topic.purpose} topic", f"`{topic.name}` fits: {count}")]
 
 
-def _described(seen: Seen, name: str) -> Any:
+def _described(seen: ClusterFacts, name: str) -> Any:
     with client.translate(f"describing topic `{name}`", seen.errors):
         return seen.asker.topics([name]).get(name)
 
@@ -50,7 +50,7 @@ def _absent(pipeline: Pipeline, topic: topics.Topic) -> Finding:
     return Finding(Level.FAIL, check, what, "nothing can be published", make)
 
 
-def _fit(seen: Seen, topic: topics.Topic, described: Any, settings: dict[str, str] | None) -> Iterator[Finding]:
+def _fit(seen: ClusterFacts, topic: topics.Topic, described: Any, settings: dict[str, str] | None) -> Iterator[Finding]:
     check, count = f"{topic.purpose} topic", len(described.partitions)
     if topic.partitions is not None and count != topic.partitions:
         yield Finding(
@@ -68,7 +68,7 @@ def _fit(seen: Seen, topic: topics.Topic, described: Any, settings: dict[str, st
         yield from _settings(seen, topic, settings, copies)
 
 
-def _settings(seen: Seen, topic: topics.Topic, found: dict[str, str], copies: int) -> Iterator[Finding]:
+def _settings(seen: ClusterFacts, topic: topics.Topic, found: dict[str, str], copies: int) -> Iterator[Finding]:
     check, name = f"{topic.purpose} topic", topic.name
     if copies > 1 and int(found.get("min.insync.replicas") or 1) < 2:
         yield Finding(

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from forebay.errors import ConfigError, CorruptFileError, LedgerError
 from forebay.kafka import client, topics
-from forebay.kafka.ledger.guard import Keep, now
+from forebay.kafka.ledger.guard import LedgerHome, now
 from forebay.kafka.ledger.reader import READ_TIMEOUT, LedgerReader, accept, blocked
 from forebay.model import JsonDict
 from forebay.support import files
@@ -125,7 +125,7 @@ def _records(reader: LedgerReader) -> Iterator[tuple[int, int, bytes, bytes]]:
         collect.records.clear()
 
 
-def restore(config: client.Config, pipeline: Pipeline, source: Path, keep: Keep) -> Restored:
+def restore(config: client.Config, pipeline: Pipeline, source: Path, keep: LedgerHome) -> Restored:
     """Write the records of an export into the ledger topic, made if there is none, and accept it as the pipeline's ledger.
 
     Cut short, it may be repeated: what is there is not written again. Raises `CorruptFileError` for a file that is not whole, and `LedgerError` for

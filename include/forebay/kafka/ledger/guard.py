@@ -28,7 +28,7 @@ EMBEDDED = "embedded"
 
 
 @dataclass(frozen=True, slots=True)
-class Keep:
+class LedgerHome:
     """Where things are kept beside the ledger, and which cluster is meant: `place` is `EMBEDDED`, or the bootstrap servers."""
 
     folder: Path
@@ -36,7 +36,7 @@ class Keep:
     root: str = ""  # the project's folder: a home that was copied with a project remembers another one
 
     @classmethod
-    def of(cls, home: Path, bootstrap: str | None, root: Path | None = None) -> Keep:
+    def of(cls, home: Path, bootstrap: str | None, root: Path | None = None) -> LedgerHome:
         """The folder in forebay's home; no bootstrap servers mean the embedded broker."""
         servers = ",".join(sorted(server.strip() for server in bootstrap.split(","))) if bootstrap else EMBEDDED
         return cls(home / "ledger", servers, str(root or ""))
@@ -83,7 +83,7 @@ class Known(Json):
 class Guard:
     """The memory of one pipeline's ledgers. Any number of processes may use it at once."""
 
-    def __init__(self, keep: Keep, pipeline: str) -> None:
+    def __init__(self, keep: LedgerHome, pipeline: str) -> None:
         self.pipeline = pipeline
         self.folder = keep.folder
         self._place, self._root = keep.place, keep.root

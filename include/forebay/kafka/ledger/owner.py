@@ -18,7 +18,7 @@ from forebay.errors import PreflightError
 from forebay.kafka import client
 from forebay.kafka.ledger import backup
 from forebay.kafka.ledger.entries import LANES, TAKEN, Completion, FileEntry, Origin, Owner, dump, partition_of
-from forebay.kafka.ledger.guard import Guard, Keep
+from forebay.kafka.ledger.guard import Guard, LedgerHome
 from forebay.kafka.ledger.reader import opened
 from forebay.model import Identity, SourceFile
 
@@ -35,7 +35,7 @@ def of(pipeline: Pipeline) -> Owner:
     return Owner(pipeline.topic.name, f"{source.type}:{source.connection or ''}:{source.path}")
 
 
-def check(view: View, pipeline: Pipeline, keep: Keep | None = None) -> None:
+def check(view: View, pipeline: Pipeline, keep: LedgerHome | None = None) -> None:
     """Refuse a ledger whose latest record is another project's. Raises `PreflightError` with the ways out.
 
     With `keep` it is remembered which owner was this project's, so that a source that is edited here is no other project.
@@ -65,7 +65,7 @@ def _words(pipeline: Pipeline, found: Owner, mine: Owner) -> str:
     )
 
 
-def take(config: client.Config, pipeline: Pipeline, keep: Keep, who: str, reason: str) -> Owner | None:
+def take(config: client.Config, pipeline: Pipeline, keep: LedgerHome, who: str, reason: str) -> Owner | None:
     """Go on with a ledger as the pipeline says now, by a person's decision; returns whose it was, None when it is this project's already."""
     mine = of(pipeline)
     with opened(config, pipeline, keep) as view:

@@ -30,7 +30,7 @@ from forebay.kafka.ledger.entries import (
     lane_of,
     partition_of,
 )
-from forebay.kafka.ledger.guard import Guard, Keep, Known, Tail, now
+from forebay.kafka.ledger.guard import Guard, Known, LedgerHome, Tail, now
 from forebay.kafka.ledger.view import LedgerView
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class LedgerReader:
 
     view: View
 
-    def __init__(self, config: client.Config, pipeline: Pipeline, fingerprint: str | None = None, keep: Keep | None = None) -> None:
+    def __init__(self, config: client.Config, pipeline: Pipeline, fingerprint: str | None = None, keep: LedgerHome | None = None) -> None:
         """All partitions, or only that of one file. Raises `TopicMissingError` if there is no ledger topic, `LedgerError` if there was one."""
         self.topic = pipeline.ledger_topic
         self._errors = client.ClientErrors()
@@ -289,7 +289,7 @@ class LedgerReader:
 
 @contextlib.contextmanager
 def opened(
-    config: client.Config, pipeline: Pipeline, keep: Keep | None = None, fingerprint: str | None = None, timeout: float = READ_TIMEOUT
+    config: client.Config, pipeline: Pipeline, keep: LedgerHome | None = None, fingerprint: str | None = None, timeout: float = READ_TIMEOUT
 ) -> Iterator[View]:
     """The ledger of a pipeline (or only the partition of one file), up to its uncommitted high watermark at the time of the call.
 
@@ -307,7 +307,7 @@ def opened(
         reader.close()
 
 
-def accept(config: client.Config, pipeline: Pipeline, keep: Keep, reason: str) -> str | None:
+def accept(config: client.Config, pipeline: Pipeline, keep: LedgerHome, reason: str) -> str | None:
     """Go on with the pipeline's ledger topic as it is now, or with a new one if there is none (then None), by a person's decision."""
     from forebay.kafka.ledger import cache
 

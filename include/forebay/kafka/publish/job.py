@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from forebay.kafka import client
-from forebay.kafka.ledger.guard import Keep
+from forebay.kafka.ledger.guard import LedgerHome
 from forebay.kafka.ledger.reader import Completion, Origin, lane_of
 from forebay.kafka.publish.records import EncodedChunk, Headers
 from forebay.kafka.topics import DEFAULT_MAX_MESSAGE_BYTES
@@ -39,7 +39,7 @@ class PublishJob:
     max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES
     follow_for: float = 900.0  # seconds a fenced attempt watches another owner before it gives up
     behind_barrier: Callable[[], None] | None = None  # asked once the lane is ours and all before us is settled; may raise to stop
-    keep: Keep | None = None  # the ledger's local copy and what is remembered of it; without, it is read whole and believed
+    keep: LedgerHome | None = None  # the ledger's local copy and what is remembered of it; without, it is read whole and believed
 
     @property
     def lane(self) -> int:

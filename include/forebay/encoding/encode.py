@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, overload
 from forebay import __version__, registry
 from forebay.config.pipeline import FormatSection, Pipeline, Typed
 from forebay.contracts import Settings
+from forebay.encoding.quarantine_rows import compose_quarantine
+from forebay.encoding.rows import ROW, Limits, StagedRows
+from forebay.encoding.work import digest
 from forebay.errors import FatalError
 from forebay.kafka.publish.records import EncodedChunk, Header, Quarantined, Records
 from forebay.model import ChunkPlan, Decision, Stage, Verdict
 from forebay.support.sql import parquet
 from forebay.support.versions import RECORDS, libraries
-from forebay.verbs._quarantine import compose_quarantine
-from forebay.verbs._rows import ROW, Limits, StagedRows
-from forebay.verbs.work import digest
 
 if TYPE_CHECKING:
     import duckdb

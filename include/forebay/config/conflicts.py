@@ -1,4 +1,4 @@
-"""What grows wild in event systems: faults that no single file has, only files together. Each names both places."""
+"""Conflicts between pipelines: faults that no single file has, only files together. Each names both places."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from forebay.model import Column, Severity, Stage
-from forebay.quality import learnt
+from forebay.quality import history_rules
 
 
 def stage(folder: Path, values: list[Any], kind: str = "float64") -> Stage:
@@ -34,7 +34,7 @@ def stage(folder: Path, values: list[Any], kind: str = "float64") -> Stage:
     ],
 )
 def test_a_number_of_a_stage(tmp_path: Path, metric: str, values: list[Any], kind: str, expected: float | None) -> None:
-    assert learnt.measure(stage(tmp_path, values, kind), metric, None if metric == "row_count" else 'a "b') == expected
+    assert history_rules.measure(stage(tmp_path, values, kind), metric, None if metric == "row_count" else 'a "b') == expected
 
 
 def test_nights_count_by_day_and_name_with_the_last_word_of_each_file() -> None:
@@ -45,7 +45,7 @@ def test_nights_count_by_day_and_name_with_the_last_word_of_each_file() -> None:
         {"ds": "2026-01-02", "name": "EWR-2026-01-02.csv", "observed": "20"},
         {"ds": "2026-01-01", "name": "EWR-2026-01-01.csv", "observed": "10"},
     ]
-    assert learnt.samples(found, "EWR-2026-01-04.csv", 2) == {"2026-01-03": [30.0], "2026-01-02": [20.0]}
+    assert history_rules.samples(found, "EWR-2026-01-04.csv", 2) == {"2026-01-03": [30.0], "2026-01-02": [20.0]}
 
 
 @pytest.mark.parametrize(
@@ -59,12 +59,12 @@ def test_nights_count_by_day_and_name_with_the_last_word_of_each_file() -> None:
     ],
 )
 def test_bounds(values: list[float], tolerance: str, expected: tuple[float, float]) -> None:
-    assert learnt.bounds(values, tolerance) == pytest.approx(expected)
+    assert history_rules.bounds(values, tolerance) == pytest.approx(expected)
 
 
 def judged(observed: float | None, nights: int) -> Any:
     days = {f"2026-01-{n + 1:02}": [100.0 + n] for n in range(nights)}
-    return learnt.judge("row_count", None, "10%", Severity.CRITICAL, observed, days, 5)
+    return history_rules.judge("row_count", None, "10%", Severity.CRITICAL, observed, days, 5)
 
 
 def test_before_enough_nights_are_known_there_is_no_verdict_and_it_says_so() -> None:

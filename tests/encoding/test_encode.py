@@ -18,14 +18,14 @@ from hypothesis import strategies as st
 
 from forebay.config.pipeline import Pipeline
 from forebay.contracts import Encoded, Serializer, Settings
+from forebay.encoding import encode, quarantine_rows, work
+from forebay.encoding.encode import ChunkEncoder, compose_quarantine, plan_chunks
+from forebay.encoding.rows import StagedRows
+from forebay.encoding.work import Work
 from forebay.errors import CorruptFileError, FatalError, ReconcileError
 from forebay.kafka.publish.records import EncodedChunk
 from forebay.model import ChunkPlan, Column, Decision, RuleResult, Severity, Stage, Verdict
 from forebay.support import versions
-from forebay.verbs import _quarantine, encode, work
-from forebay.verbs._rows import StagedRows
-from forebay.verbs.encode import ChunkEncoder, compose_quarantine, plan_chunks
-from forebay.verbs.work import Work
 
 FP = "0123456789abcdef" * 4
 REJECTS = pa.schema(
@@ -282,8 +282,8 @@ def test_only_rejects(tmp_path: Path) -> None:
 def test_windows_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table = numbered(900, f=[math.nan if n % 3 else 1.0 for n in range(900)])
     whole = Made(tmp_path, table, pipeline(), rejects=[5, 6, 600]).lines
-    monkeypatch.setattr(_quarantine, "WINDOW_BYTES", 2000)
-    monkeypatch.setattr(_quarantine, "WINDOW_ROWS", 100)
+    monkeypatch.setattr(quarantine_rows, "WINDOW_BYTES", 2000)
+    monkeypatch.setattr(quarantine_rows, "WINDOW_ROWS", 100)
     assert Made(tmp_path, table, pipeline(), rejects=[5, 6, 600]).lines == whole
     assert len(whole) == 603
     assert not [p for p in (tmp_path / "work").iterdir() if p.name != "quarantine.parquet"]
@@ -305,7 +305,7 @@ class TestPlan:
 
     def test_rows_set_aside_have_chunks_that_fit(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Nothing but broken rows, each much longer than its place in a chunk of good ones."""
-        monkeypatch.setattr("tests.verbs.test_encode.RAW", b"x" * 1000)
+        monkeypatch.setattr("tests.encoding.test_encode.RAW", b"x" * 1000)
         made = Made(tmp_path, numbered(0), pipeline(publish={"chunk": {"bytes": "100kB"}}), rejects=range(1, 2001))
         assert made.plan.chunks >= 20 and sum(len(chunk.quarantine) for chunk in made.chunks()) == 2000
 
@@ -383,13 +383,13 @@ class TestFaults:
 
     def test_a_row_that_cannot_be_encoded_is_never_a_tombstone(self, tmp_path: Path) -> None:
         made = Made(tmp_path, numbered(2, f=[math.nan, 1.0]), pipeline())
-        pq.write_table(_quarantine.schema().empty_table(), made.path)
+        pq.write_table(quarantine_rows.schema().empty_table(), made.path)
         with pytest.raises(FatalError, match="1 rows have no value"):
             made.chunks()
 
     def test_a_null_key_is_never_published(self, tmp_path: Path) -> None:
         made = Made(tmp_path, pa.table({"id": [None, 1]}), pipeline())
-        pq.write_table(_quarantine.schema().empty_table(), made.path)
+        pq.write_table(quarantine_rows.schema().empty_table(), made.path)
         with pytest.raises(FatalError, match="1 rows have no key"):
             made.chunks()
 

@@ -1,6 +1,6 @@
 """Record times from the file meet the topic's limits before the first record is sent: afterwards Kafka would delete or refuse the records.
 
-A row whose time no record can have, or that is further ahead than the topic takes, is set aside (`_quarantine.py`). Times that the topic would delete at
+A row whose time no record can have, or that is further ahead than the topic takes, is set aside (`encoding/quarantine_rows.py`). Times that the topic would delete at
 once are those of a whole delivery, not of a row: that file fails, and says what to set.
 """
 
@@ -9,9 +9,9 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
+from forebay.encoding.rows import Limits, StagedRows
 from forebay.errors import CorruptFileError
 from forebay.model import Stage
-from forebay.verbs._rows import Limits, StagedRows
 from forebay.verbs.context import Context
 
 _FOR_EVER = 1 << 62

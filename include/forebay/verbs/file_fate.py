@@ -83,7 +83,7 @@ class GenerationRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class FateDecision:
     """A fate and what belongs to it."""
 
     fate: Fate
@@ -197,7 +197,9 @@ class _History:
         return self.twins[0] if self.twins and not own else None
 
 
-def fate_of(source: Source[Any], file: SourceFile, known: Known, *, hash_it: bool, request: GenerationRequest | None, run_id: str) -> Sight:
+def fate_of(
+    source: Source[Any], file: SourceFile, known: Known, *, hash_it: bool, request: GenerationRequest | None, run_id: str
+) -> FateDecision:
     """The fate of a complete file. Its bytes are read if the ledger knows its name or its size, or if `hash_it`; else it is surely new.
 
     Raises `FileChangedError` if it changes meanwhile, and whatever else reading raises.
@@ -207,15 +209,15 @@ def fate_of(source: Source[Any], file: SourceFile, known: Known, *, hash_it: boo
     if same:
         return _by_bytes(_History.of(file, same.fingerprint, known), request, run_id)
     if not (earlier or hash_it or known.ledger.has_size(file.size) or known.begun(file.uri)):
-        return Sight(Fate.NEW, "never seen before")
+        return FateDecision(Fate.NEW, "never seen before")
     return _by_bytes(_History.of(file, source.fingerprint(file), known), request, run_id)
 
 
-def _by_bytes(has: _History, request: GenerationRequest | None, run_id: str) -> Sight:
+def _by_bytes(has: _History, request: GenerationRequest | None, run_id: str) -> FateDecision:
     first = has.elsewhere
     if first and request is None:
         reason = f"the same bytes {_when(first)}, as `{first.file.uri}`{_since(has)}"
-        return Sight(Fate.DUPLICATE, reason, has.fingerprint, duplicate_of=first.file.uri, left=has.left)
+        return FateDecision(Fate.DUPLICATE, reason, has.fingerprint, duplicate_of=first.file.uri, left=has.left)
     if has.supersedes:
         return _correction(has, request)
     if has.latest:
@@ -223,7 +225,7 @@ def _by_bytes(has: _History, request: GenerationRequest | None, run_id: str) -> 
     return _new(has, request)
 
 
-def _correction(has: _History, request: GenerationRequest | None) -> Sight:
+def _correction(has: _History, request: GenerationRequest | None) -> FateDecision:
     told = [_left(one) for one in has.left]
     if has.latest and has.latest.fingerprint != has.fingerprint:
         told.insert(0, f"other bytes of this name (`{has.latest.fingerprint[:16]}`) {_when(has.latest)}")
@@ -232,7 +234,9 @@ def _correction(has: _History, request: GenerationRequest | None) -> Sight:
     if request:
         told.append(request.reason)
     first = has.elsewhere
-    return Sight(Fate.CHANGED, "; ".join(told), has.fingerprint, has.next, has.supersedes, first.file.uri if first else None, left=has.left)
+    return FateDecision(
+        Fate.CHANGED, "; ".join(told), has.fingerprint, has.next, has.supersedes, first.file.uri if first else None, left=has.left
+    )
 
 
 def _left(one: Begun) -> str:
@@ -244,10 +248,10 @@ def _left(one: Begun) -> str:
     )
 
 
-def _published(has: _History, request: GenerationRequest | None, run_id: str) -> Sight:
+def _published(has: _History, request: GenerationRequest | None, run_id: str) -> FateDecision:
     """The bytes are what the ledger has last under this name: nothing to do, unless a person asked for a new generation or one was left unfinished."""
     last = max(has.twins, key=lambda entry: entry.generation)
-    sight = Sight(Fate.PUBLISHED, f"the same bytes {_when(last)}", has.fingerprint, last.generation)
+    sight = FateDecision(Fate.PUBLISHED, f"the same bytes {_when(last)}", has.fingerprint, last.generation)
     open_one = max(has.started, default=0)
     if open_one > last.generation:
         reason = request.reason if request else "an earlier run left it unfinished"
@@ -257,17 +261,17 @@ def _published(has: _History, request: GenerationRequest | None, run_id: str) ->
     return _anew(replace(sight, generation=has.next), request)
 
 
-def _new(has: _History, request: GenerationRequest | None) -> Sight:
+def _new(has: _History, request: GenerationRequest | None) -> FateDecision:
     """Nothing is complete under this name. What is begun of these bytes, under whatever name, is gone on with, or left as it is for a new generation."""
     first, begun = has.elsewhere, max(has.started, default=0)
     if request and first:
-        return _anew(Sight(Fate.NEW, "", has.fingerprint, has.next, duplicate_of=first.file.uri), request)
+        return _anew(FateDecision(Fate.NEW, "", has.fingerprint, has.next, duplicate_of=first.file.uri), request)
     if request and begun == 1:
-        return _anew(Sight(Fate.NEW, "", has.fingerprint, 2, left=has.begun), request)
-    return Sight(Fate.NEW, "an earlier run left it unfinished" if begun else "never seen before", has.fingerprint, max(begun, 1))
+        return _anew(FateDecision(Fate.NEW, "", has.fingerprint, 2, left=has.begun), request)
+    return FateDecision(Fate.NEW, "an earlier run left it unfinished" if begun else "never seen before", has.fingerprint, max(begun, 1))
 
 
-def _anew(sight: Sight, request: GenerationRequest) -> Sight:
+def _anew(sight: FateDecision, request: GenerationRequest) -> FateDecision:
     left = "".join(f"; generation {one.generation}, begun by run `{one.run_id}`, stays visible in part" for one in sight.left)
     copy = f", though the same bytes are published as `{sight.duplicate_of}`" if sight.duplicate_of else ""
     reason = f"published anew as generation {sight.generation}{copy}: {request.reason}{left}"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from forebay.config import wild
+from forebay.config import conflicts
 from forebay.config.home import Project
 from forebay.config.load import load_all
 
@@ -36,7 +36,7 @@ def put(write: Callable[..., Path]) -> Put:
 def found(project: Project) -> list[str]:
     loaded = load_all(project)
     assert not any(file.faults for file in loaded.files)
-    return [str(fault).removeprefix("include/pipelines/") for fault in wild.faults(loaded, project)]
+    return [str(fault).removeprefix("include/pipelines/") for fault in conflicts.faults(loaded, project)]
 
 
 def test_pipelines_that_share_nothing_have_no_faults(project: Project, put: Put) -> None:
@@ -137,7 +137,7 @@ def test_a_broken_file_is_still_compared_by_its_name(project: Project, put: Put)
     put("a.yaml", pipeline("x"))
     put("b.yaml", pipeline("x").replace("owner", "ownr"))
     loaded = load_all(project)
-    assert sum("two pipelines have the name `x`" in str(fault) for fault in wild.faults(loaded, project)) == 2
+    assert sum("two pipelines have the name `x`" in str(fault) for fault in conflicts.faults(loaded, project)) == 2
 
 
 def test_an_archive_is_not_read_again(project: Project, put: Put) -> None:

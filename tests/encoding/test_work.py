@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from forebay.encoding.quarantine_rows import MADE_FOR, is_made_for
+from forebay.encoding.work import Work
 from forebay.model import Column, Decision, Stage, Verdict
-from forebay.verbs._quarantine import MADE_FOR, is_made_for
-from forebay.verbs.work import Work
 
 
 def made(folder: Path) -> Work:

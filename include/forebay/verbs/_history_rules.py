@@ -5,7 +5,7 @@ from __future__ import annotations
 from forebay.config.pipeline import HistoryRule
 from forebay.index import queries
 from forebay.model import FileRun, RuleResult, Stage
-from forebay.quality import drift, learnt
+from forebay.quality import drift, history_rules
 from forebay.verbs.context import Context
 
 
@@ -19,12 +19,14 @@ def _result(ctx: Context, file: FileRun, stage: Stage, rule: HistoryRule) -> Rul
     url, name = ctx.project.index, ctx.pipeline.pipeline
     if rule.metric == "drift" and rule.column:
         kept = queries.sketches(url, name, day, rule.column)
-        nights = learnt.samples(kept, file.file.name, history.nights, drift.Sketch.of)
-        return learnt.judge_drift(rule.column, rule.tolerance, rule.severity, drift.sketch(stage, rule.column), nights, history.min_nights)
+        nights = history_rules.samples(kept, file.file.name, history.nights, drift.Sketch.of)
+        return history_rules.judge_drift(
+            rule.column, rule.tolerance, rule.severity, drift.sketch(stage, rule.column), nights, history.min_nights
+        )
     if rule.metric == "row_count":
         found = queries.counted(url, name, day)
     else:
-        found = queries.measured(url, name, day, learnt.PREFIX + rule.metric, rule.column or "")
-    days = learnt.samples(found, file.file.name, history.nights)
-    observed = learnt.measure(stage, rule.metric, rule.column)
-    return learnt.judge(rule.metric, rule.column, rule.tolerance, rule.severity, observed, days, history.min_nights)
+        found = queries.measured(url, name, day, history_rules.PREFIX + rule.metric, rule.column or "")
+    days = history_rules.samples(found, file.file.name, history.nights)
+    observed = history_rules.measure(stage, rule.metric, rule.column)
+    return history_rules.judge(rule.metric, rule.column, rule.tolerance, rule.severity, observed, days, history.min_nights)

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forebay.config.pipeline import Pipeline
+from forebay.encoding.rows import ROW, Limits, StagedRows
 from forebay.model import Decision, RuleResult, Severity, Stage, Verdict
 from forebay.serializers.json import Json, JsonConfig
 from forebay.support.folders import private
 from forebay.support.sql import literal, parquet
-from forebay.verbs._rows import ROW, Limits, StagedRows
 
 if TYPE_CHECKING:
     import duckdb
