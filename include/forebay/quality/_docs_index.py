@@ -46,7 +46,7 @@ def index_of(docs: Path, pipelines: Collection[str] | None) -> str:
 
 def _of_pipeline(folder: Path) -> None:
     """A pipeline's index and its summary, or neither when it has no page (any more)."""
-    found = [json.loads(path.read_text(encoding="utf-8")) for path in folder.rglob("*.json")]
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in folder.rglob("*.json") if path.is_file()]
     if not found:
         for name in ("index.html", SUMMARY):
             (folder / name).unlink(missing_ok=True)
