@@ -290,7 +290,7 @@ class Block:
                 at = records.stops[over[going]] - (run[going] + 1) * size
                 going = going[is_at(self.data, at, delimiter) & (at >= records.starts[over[going]]) & (run[going] < surplus[going])]
                 run[going] += 1
-            fits = run == surplus
+            fits = (run == surplus) & ~self._escaped(records.stops[over] - surplus * size)
             plain = over[fits]
             records.stops[plain] -= surplus[fits] * size
             records.columns[plain] = width
@@ -302,6 +302,19 @@ class Block:
             self._separate(used)
         if width == 1:
             self._fill(records)
+
+    def _escaped(self, places: Ints) -> Ints:
+        """Whether an escape makes the byte there data, where escapes count everywhere."""
+        escape = self.dialect.escape
+        if self.dialect.quote is not None or escape is None:
+            return np.zeros(len(places), bool)
+        found = is_at(self.data, places - 1, escape)
+        for n in np.flatnonzero(found).tolist():
+            at = int(places[n]) - 1
+            while at > 0 and self.text.startswith(escape, at - 1):
+                at -= 1
+            found[n] = (int(places[n]) - at) % 2 == 1
+        return found
 
     def _decode(self, records: Records, used: int) -> None:
         """Mark the records that are not UTF-8."""

@@ -7,14 +7,14 @@ RFC 4180, and where it is silent:
 - In any other field quotes are data: `1,5" pipe` has the value `5" pipe`, and `1,5"x,y"` has three fields.
 - Delimiters too many at the end of a record, with nothing between and behind them, make no fields: `1,,2,` has three. Any other field too many,
   or one too few, sets the record aside.
-- A line ends with LF or CR LF, wherever no quote is open; in a file whose first line ends with a CR alone, and whose beginning has more of them than of LF, with CR. The other of the two in a field
+- A line ends with LF or CR LF, wherever no quote is open; with CR in a file that has it outside quotes from the first line on (`_csv_end`). The other of the two in a field
   without quotes sets its record aside, as nobody can tell whether it is data. Within quotes they are data, byte for byte.
 - Text behind a closing quote sets the record aside; it goes on to the next delimiter and is read to its end.
 - A quote is never closed if no quote of the following lines, as far as a record may be long, closes it properly: the next one that is not doubled has
   text behind it. Then its first line is the record, and the next line is a record of its own.
 - What belongs to a broken record is not taken for a row: if the next quote of the lines behind the one where the fault is cannot open a field, and closes one properly or
   stands in the very next line, or no line before it has as many columns as the file, then the record goes on to there.
-- An escape makes the next byte data. Before a letter or a digit it means different things to different writers (`\\n`), so that sets the record aside,
+- An escape makes the next byte data, one and no more: CR of CR LF is data then, and LF ends the line. Before a letter or a digit it means different things to different writers (`\\n`), so that sets the record aside,
   unless the whole field is a null word (`\\N`). With quotes, it is one within quotes only; without, everywhere, line ends included.
 """
 
@@ -110,12 +110,12 @@ class Dialect:
     def _bare(self) -> re.Pattern[bytes]:
         """A field without quotes in which escapes count."""
         escape, delimiter, end = re.escape(self.escape or b""), re.escape(self.delimiter), re.escape(bytes([self.end]))
-        return re.compile(rb"(?:%b(?:%b|\r\n|.)|(?!%b)[^%b%b])*+" % (escape, delimiter, delimiter, escape, end), re.DOTALL)
+        return re.compile(rb"(?:%b(?:%b|.)|(?!%b)[^%b%b])*+" % (escape, delimiter, delimiter, escape, end), re.DOTALL)
 
     @cached_property
     def _escaped(self) -> re.Pattern[bytes]:
         escape = re.escape(self.escape or b"")
-        return re.compile(rb"%b(%b|\r\n|.|$)" % (escape, re.escape(self.delimiter)), re.DOTALL)
+        return re.compile(rb"%b(%b|.|$)" % (escape, re.escape(self.delimiter)), re.DOTALL)
 
     # ------------------------------------------------------------ lines
 
@@ -361,7 +361,9 @@ class _Walk:
         if behind + 3 > self.limit and not self.told:
             return None
         if behind < len(data) and data[behind] == dialect.end:
-            behind = max(at, dialect._without_return(data, at, behind))
+            stop = max(at, dialect._without_return(data, at, behind))
+            escaped = {one.start(1) for one in dialect._escaped.finditer(data, at, behind)}
+            behind = behind if stop in escaped else stop
         text = data[at:behind]
         size = 0 if text in dialect.null_words else len(text)
         if text not in dialect.null_words:
@@ -390,8 +392,8 @@ class _Walk:
         if self.data.find(other, self.at, self.found.stop) < 0:
             return
         if self.dialect.quote is None and self.dialect.escape is not None:
-            escaped = {place for place, _ in self.found.edits}
-            bare = [i for i in range(self.at, self.found.stop) if self.data[i] == other and i not in escaped and i - 1 not in escaped]
+            escaped = {one.start(1) for one in self.dialect._escaped.finditer(self.data, self.at, self.found.stop)}
+            bare = [i for i in range(self.at, self.found.stop) if self.data[i] == other and i not in escaped]
             if bare:
                 self._blame(Fault.LINE_END)
                 self.found.column = next(n for n, (start, stop) in enumerate(fields) if start <= bare[0] <= stop)

@@ -103,7 +103,8 @@ class Splitter:
         open_end = (ends < records.stops[good]) | (text[np.minimum(ends, used - 1)] != self.dialect.end) if len(ends) else ends > 0
         closed = ends[~open_end]
         if self.dialect.end == LF:
-            self._returns += int((closed > 0).sum() and (text[closed[closed > 0] - 1] == CR).sum())
+            outside = closed[closed > records.stops[good][~open_end]]
+            self._returns += int((text[outside - 1] == CR).sum())
             self._ended += len(closed)
         mask[closed] = True
         text[closed] = LF

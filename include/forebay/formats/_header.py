@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forebay.errors import CorruptFileError
-from forebay.formats._csv_dialect import CR, LF, Dialect, Fault, Record
+from forebay.formats._csv_dialect import LF, Dialect, Fault, Record
+from forebay.formats._csv_end import line_end
 from forebay.model import Column
 from forebay.support.words import shown
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from forebay.formats.csv import CsvSettings
 
 _LONGEST = 1 << 24
-_ENDS = re.compile(rb"\r\n|\n|\r")
 _EXCEL = re.compile(rb"sep=([^\r\n]{1,4})(?:\r\n|\n|\r)")
 FAULTS = {
     Fault.TEXT: "text follows a closing quote",
@@ -90,7 +90,8 @@ class _Top:
         if excel := _EXCEL.match(data, at):
             dialect, at = replace(dialect, delimiter=excel[1]), excel.end()
             notes.append(f"the first line names the delimiter (`sep=`): {excel[1].decode('utf-8', 'replace')!r} is taken")
-        end = self._end(at)
+        told = self.final or len(data) >= _LONGEST
+        end = line_end(data, at, dialect, config.max_record_bytes, told, self.uri)
         if end is None:
             return None
         dialect = replace(dialect, end=end)
@@ -111,18 +112,6 @@ class _Top:
         begin = self._below(dialect, record.next, config.extra_header_lines)
         one_line = data.find(b"\n", first, record.stop) < 0
         return None if begin is None else Head(names, begin, dialect, skip if plain and one_line else -1, tuple(notes))
-
-    def _end(self, at: int) -> int | None:
-        """The last byte of a line end: CR where lines seem to end with it, from the first one on and more often than with LF. One CR among other
-        text, or a stray quote, in the first record does not make a file of LF one of CR, with all of its rows set aside."""
-        quote = self.config.quote.encode() if self.config.quote else None
-        for found in _ENDS.finditer(self.data, at):
-            if quote is None or self.data.count(quote, at, found.start()) % 2 == 0:
-                if found[0] == b"\r" and found.end() == len(self.data) and not self.final:
-                    return None
-                feeds, alone = self.data.count(b"\n", at), self.data.count(b"\r", at) - self.data.count(b"\r\n", at)
-                return CR if found[0] == b"\r" and found.end() < len(self.data) and alone > feeds else LF
-        return LF if self.final or len(self.data) >= _LONGEST else None
 
     def _below(self, dialect: Dialect, at: int, lines: int) -> int | None:
         """Where so many lines end."""
