@@ -91,7 +91,7 @@ ELSEWHERE = [
     (
         "38",
         "suite, format, key, partition count are in the plan's hash; another hash stops a begun file",
-        "`tests/verbs/test_encode.py`: `test_the_hash_names_each_parameter`, `test_the_hash_names_suite_decision_and_quarantined_rows`; "
+        "`tests/encoding/test_encode.py`: `test_the_hash_names_each_parameter`, `test_the_hash_names_suite_decision_and_quarantined_rows`; "
         "`tests/kafka/test_publisher.py`: `test_another_plan_stops_a_begun_file_and_leaves_it_as_it_is`",
     ),
     (
@@ -102,7 +102,7 @@ ELSEWHERE = [
     (
         "41",
         "too large from one byte over, with key and headers counted; a key that is null",
-        "`tests/verbs/test_encode.py`: `test_a_row_is_too_large_from_one_byte_over`, `test_null_key_parts_are_set_aside`",
+        "`tests/encoding/test_encode.py`: `test_a_row_is_too_large_from_one_byte_over`, `test_null_key_parts_are_set_aside`",
     ),
     (
         "42",
