@@ -78,7 +78,8 @@ class OrdersProject:
         return path
 
     def environment(self, **more: str) -> dict[str, str]:
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(("FOREBAY_", "KAFKA_", "OPENLINEAGE", "AWS_"))}
+        ours = ("FOREBAY_", "KAFKA_", "OPENLINEAGE", "AWS_", "COLUMNS")  # xdist sets the width of its workers' terminals
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
         return clean | {"KAFKA_BOOTSTRAP_SERVERS": self.bootstrap, "FOREBAY_CACHE": str(CACHE)} | more
 
     def forebay(self, *words: str, **environment: str) -> Answer:
