@@ -1,7 +1,8 @@
 """Which line end a CSV file has: told by the bytes outside quotes alone, as within them line ends are data.
 
 RFC 4180 has the first field that opens with a quote go on to the quote that closes it, with a delimiter, a line end or the end of the file behind. Line ends
-up to there say nothing about the file. A quote that none closes that way is data here, as it is broken anyway.
+up to there say nothing about the file. Where a quote is broken, as none closes it that way, nobody knows how far it goes: the line ends are counted with
+what may be of it and without, and both must tell the same.
 """
 
 from __future__ import annotations
@@ -25,6 +26,13 @@ class Ends:
     first: int | None = None
     open: bool = False
 
+    @property
+    def told(self) -> int | None:
+        """The file's line end by these; None: they do not tell."""
+        if self.returns < self.feeds:
+            return LF
+        return CR if self.first == CR and self.returns > self.feeds else None
+
     def add(self, end: bytes) -> None:
         alone = end == b"\r"
         self.returns, self.feeds = self.returns + alone, self.feeds + (not alone)
@@ -38,24 +46,24 @@ def line_end(data: bytes, at: int, dialect: Dialect, most: int, final: bool, uri
     then which of them are data.
     """
     alone = data.count(b"\r", at) > data.count(b"\r\n", at) + data.endswith(b"\r")
-    ends = _ends(data, at, dialect, most, final, all_=alone)
-    if not ends.returns and ends.feeds:
-        return LF
-    if not final and (ends.open or ends.first is None):
+    ends = _ends(data, at, dialect, most, final, all_=alone, hides=False)
+    if not final and (ends.open or ends.first is None) and (ends.returns or not ends.feeds):
         return None
-    if ends.returns < ends.feeds or ends.first is None:
+    told = ends.told
+    hidden = _ends(data, at, dialect, most, final, all_=True, hides=True) if alone else ends
+    if told is not None and (hidden.told == told or hidden.first is None):
+        return told
+    if ends.first is None:
         return LF
-    if ends.first == CR and ends.returns > ends.feeds:
-        return CR
     raise CorruptFileError(
         f"reading `{uri}`: outside quotes {ends.returns} of its lines end with CR alone and {ends.feeds} with LF, so that its line end cannot be told "
-        "(have it delivered with one kind of line end, and text that holds the other in quotes; check format.quote)",
+        "(have it delivered with one kind of line end, and text that holds the other in quotes, each of them closed; check format.quote)",
         uri=uri,
     )
 
 
-def _ends(data: bytes, at: int, dialect: Dialect, most: int, final: bool, all_: bool) -> Ends:
-    """The line ends outside quotes; the first one only, unless `all_`."""
+def _ends(data: bytes, at: int, dialect: Dialect, most: int, final: bool, all_: bool, hides: bool) -> Ends:
+    """The line ends outside quotes; the first one only, unless `all_`. A broken quote `hides` those up to the next quote, or none."""
     found, blanks = Ends(), dialect.blanks or b"\0"
     quote, escape = dialect.quote, dialect.escape if dialect.quote is None else None
     opening = re.compile(rb"[%b]*+%b" % (re.escape(blanks), re.escape(quote))) if quote else None
@@ -66,7 +74,7 @@ def _ends(data: bytes, at: int, dialect: Dialect, most: int, final: bool, all_: 
     while at < len(data):
         opened = opening.match(data, at) if opening else None
         if opened:
-            behind = _behind(data, opened.end(), dialect, most, final)
+            behind = _behind(data, opened.end(), dialect, most, final, hides)
             if behind is None:
                 found.open = True
                 return found
@@ -84,13 +92,13 @@ def _ends(data: bytes, at: int, dialect: Dialect, most: int, final: bool, all_: 
     return found
 
 
-def _behind(data: bytes, at: int, dialect: Dialect, most: int, final: bool) -> int | None:
-    """Behind the quote that closes the one before `at`; `at` if none does, so that the quote is data; None if the data may go on with one."""
+def _behind(data: bytes, at: int, dialect: Dialect, most: int, final: bool, hides: bool) -> int | None:
+    """Behind the quote that closes the one before `at`; `at` if none does properly and it does not hide; None if the data may go on with one."""
     limit = min(len(data), at + most)
     closing = dialect._closing.match(data, at, limit)
     told = final or limit < len(data)
     if closing is None or closing.end() == limit:
-        return (at if closing is None else closing.end()) if told else None
+        return None if not told else closing.end() if closing else limit if hides else at
     behind = closing.end()
     while dialect.blanks and data.startswith(dialect.blanks, behind):
         behind += 1
@@ -98,4 +106,4 @@ def _behind(data: bytes, at: int, dialect: Dialect, most: int, final: bool) -> i
         return None
     proper = behind == len(data) or data[behind] in (CR, LF) or data.startswith(dialect.delimiter, behind)
     one_line = not any(end in data[at:behind] for end in (b"\r", b"\n"))
-    return behind if proper or one_line else at
+    return behind if proper or one_line or hides else at
