@@ -154,7 +154,8 @@ def test_errors_come_typed_and_logs_with_their_names(child: Child, tmp_path: Pat
 
 
 PARENT = """
-import sys, threading
+import signal, sys, threading
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background inherits that it is ignored
 sys.path[:] = {path!r}
 from pathlib import Path
 from forebay.support.child import Child

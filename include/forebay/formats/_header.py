@@ -85,6 +85,8 @@ class _Top:
     def head(self) -> Head | None:
         """None if it takes more bytes to tell."""
         config, data = self.config, self.data
+        if config.header and (packed := _packed(self.path)):
+            raise CorruptFileError(f"reading the header of `{self.uri}`: {packed}", uri=self.uri)
         at = start = len(codecs.BOM_UTF8) if data.startswith(codecs.BOM_UTF8) else 0
         dialect, notes = config.dialect(), []
         if excel := _EXCEL.match(data, at):
@@ -124,10 +126,8 @@ class _Top:
 
     def _names(self, record: Record, dialect: Dialect) -> tuple[str, ...]:
         doing = f"reading the header of `{self.uri}`"
-        packed = _packed(self.path)
-        if record.fault is not Fault.NONE or packed:
-            wrong = packed or f"{FAULTS[record.fault]} (check format.quote and format.encoding)"
-            raise CorruptFileError(f"{doing}: {wrong}", uri=self.uri)
+        if record.fault is not Fault.NONE:
+            raise CorruptFileError(f"{doing}: {FAULTS[record.fault]} (check format.quote and format.encoding)", uri=self.uri)
         try:
             names = [replace(dialect, null_words=frozenset()).text(self.data, span).decode() for span in record.fields]
         except UnicodeDecodeError as error:
