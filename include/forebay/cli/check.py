@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from forebay.cli.common import JsonOption, ProjectOption, exit_codes, plain, project, show
+from forebay.cli.common import JsonOption, ProjectOption, exit_codes, project, show
 from forebay.config import conflicts, hints, load, types
 from forebay.config.connections import EnvironmentConnections
 from forebay.config.home import Project
@@ -22,6 +22,7 @@ from forebay.config.pipeline import COMPACTED
 from forebay.errors import ConfigError, Fault, SettingsError
 from forebay.model import Column
 from forebay.support.folders import private
+from forebay.support.words import printable
 
 if TYPE_CHECKING:
     from forebay.quality.suite import Suite
@@ -155,9 +156,9 @@ def _print(console: Console, found: list[Checked]) -> None:
     for one in found:
         console.print(f"[green]ok[/]     {one.file.label}" if not one.faults else f"[bold red]faults[/] {one.file.label}")
         for fault in one.faults:
-            console.print(f"       {plain(str(fault))}", markup=False)
+            console.print(f"       {printable(str(fault))}", markup=False)
         for note in one.notes:
-            console.print(f"       {plain(note)}", markup=False)
+            console.print(f"       {printable(note)}", markup=False)
     console.print(_summary(found))
 
 

@@ -10,11 +10,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from forebay.cli.common import JsonOption, ProjectOption, exit_codes, plain, project, show
+from forebay.cli.common import JsonOption, ProjectOption, exit_codes, project, show
 from forebay.cli.progress import follow
 from forebay.config.connections import EnvironmentConnections
 from forebay.config.home import Project
 from forebay.model import OffsetRange
+from forebay.support.words import printable
 
 if TYPE_CHECKING:
     from forebay.kafka.cluster import ClusterView, GroupView, TopicView
@@ -90,7 +91,7 @@ def _run_json(group: GroupView, run: Run) -> dict[str, Any]:
 
 def _safe(text: str) -> str:
     """Names that clients chose themselves: neither markup nor escape sequences."""
-    return escape(plain(text))
+    return escape(printable(text))
 
 
 def _print(console: Console, table: Table) -> None:

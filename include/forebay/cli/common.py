@@ -18,6 +18,7 @@ from rich.console import Console
 
 from forebay.config.home import Project
 from forebay.errors import ForebayError, SettingsError
+from forebay.support.words import printable
 
 if TYPE_CHECKING:
     from forebay.config.pipeline import Pipeline
@@ -49,11 +50,6 @@ def day(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise typer.BadParameter(f"`{text}` is not a day (write it like 2013-01-31)") from None
-
-
-def plain(text: str) -> str:
-    """Text from outside (file names, messages of vendors) for a terminal: what could steer it (escape sequences, line breaks) is written out."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def show(document: Any, as_json: bool, render: Callable[[Console], None]) -> None:
@@ -130,7 +126,7 @@ def error_document(error: BaseException, kind: str | None = None, message: str |
 def tell(error: ForebayError) -> None:
     """An error as a person reads it, on standard error."""
     err.print(f"[bold red]{type(error).__name__}[/]", end=" " if "\n" not in error.message else "\n")
-    err.print("\n".join(map(plain, error.message.splitlines())), markup=False)
+    err.print("\n".join(map(printable, error.message.splitlines())), markup=False)
 
 
 @contextmanager

@@ -10,8 +10,9 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from forebay.cli.common import JsonOption, ProjectOption, exit_codes, plain, project, show
+from forebay.cli.common import JsonOption, ProjectOption, exit_codes, project, show
 from forebay.model import Answer, Decision, FileRun
+from forebay.support.words import printable
 
 app = typer.Typer()
 
@@ -70,9 +71,9 @@ def _print(console: Console, found: list[Waiting]) -> None:
         return
     for one in found:
         file = one.file
-        console.print(f"{file.window.day}  {file.pipeline}  {plain(file.file.name)}", markup=False, style="bold", soft_wrap=True)
+        console.print(f"{file.window.day}  {file.pipeline}  {printable(file.file.name)}", markup=False, style="bold", soft_wrap=True)
         for name, words in _told(one):
-            console.print(f"  {name:<10}{plain(words)}", markup=False, highlight=False, soft_wrap=True)
+            console.print(f"  {name:<10}{printable(words)}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _told(one: Waiting) -> Iterator[tuple[str, str]]:

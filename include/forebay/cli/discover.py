@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from forebay.cli.common import JsonOption, ProjectOption, day, exit_codes, plain, project, show
+from forebay.cli.common import JsonOption, ProjectOption, day, exit_codes, project, show
 from forebay.model import Plan, Window
+from forebay.support.words import printable
 
 app = typer.Typer()
 
@@ -49,4 +50,4 @@ def plan_table(console: Console, plan: Plan) -> None:
         console.width = console.width if console.is_terminal else _ONE_LINE
         console.print(table)
     if plan.note:
-        console.print(plain(plan.note), markup=False)
+        console.print(printable(plan.note), markup=False)

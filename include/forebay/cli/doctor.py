@@ -8,7 +8,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from forebay.cli.common import JsonOption, ProjectOption, exit_codes, plain, project, show
+from forebay.cli.common import JsonOption, ProjectOption, exit_codes, project, show
+from forebay.support.words import printable
 
 if TYPE_CHECKING:
     from forebay.verbs.doctor import Finding
@@ -53,4 +54,4 @@ def _render(console: Console, found: dict[str, tuple[Finding, ...]]) -> None:
 
 def _words(finding: Finding) -> str:
     reason = f" ({finding.why}; {finding.way_out})" if finding.why else ""
-    return plain(f"{finding.check}: {finding.what}{reason}")
+    return printable(f"{finding.check}: {finding.what}{reason}")

@@ -12,7 +12,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from forebay.cli.common import JsonOption, ProjectOption, exit_codes, out, plain, project, show, write_streamed
+from forebay.cli.common import JsonOption, ProjectOption, exit_codes, out, project, show, write_streamed
+from forebay.support.words import printable
 
 app = typer.Typer(no_args_is_help=True, help=__doc__)
 
@@ -60,7 +61,7 @@ def _entries(console: Console, entries: Iterator[Any], unfinished: Iterator[dict
         console.out(_table(page), highlight=False)
         page = list(islice(entries, PAGE))
     for item in unfinished:
-        console.print(Text(f"unfinished: {plain(item['uri'])} has chunks {item['chunks']} committed (run it again: it goes on there)"))
+        console.print(Text(f"unfinished: {printable(item['uri'])} has chunks {item['chunks']} committed (run it again: it goes on there)"))
 
 
 def _table(entries: list[Any]) -> str:
@@ -72,7 +73,7 @@ def _table(entries: list[Any]) -> str:
 
 def _row(e: Any) -> tuple[str, ...]:
     numbers = [f"{n:,}" for n in (e.generation, e.chunks, e.rows_in, e.published, e.quarantined)]
-    return e.attempted.isoformat()[:19], plain(e.file.name), e.fingerprint[:16], *numbers, plain(e.identity.run_id)
+    return e.attempted.isoformat()[:19], printable(e.file.name), e.fingerprint[:16], *numbers, printable(e.identity.run_id)
 
 
 @app.command("verify")
@@ -116,7 +117,7 @@ class _Count:
 def _proofs(console: Console, proofs: Iterator[Any], count: _Count) -> None:
     for proof in proofs:
         if proof.problem:
-            console.print(Text(f"DIFFERS {plain(proof.uri)} generation {proof.generation}: {proof.problem}"))
+            console.print(Text(f"DIFFERS {printable(proof.uri)} generation {proof.generation}: {proof.problem}"))
     console.print(f"{count.contents} contents, {count.records:,} records read again, {count.wrong} differ from the ledger")
     if count.expired:
         console.print(f"{count.expired:,} more records have expired, not been lost: the topic's retention has taken them")

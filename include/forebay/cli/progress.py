@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from forebay import events
-from forebay.cli.common import plain
 from forebay.config import hints
 from forebay.errors import ConfigError
+from forebay.support.words import printable
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _HIDDEN = {"uri", "run_id", "fingerprint", "message", "pipeline", "day"}
@@ -47,9 +47,9 @@ def _logging() -> None:
 def line(name: str, fields: dict[str, Any]) -> str:
     """One event in one line: its name, what it is about, and its numbers."""
     if fields.get("message"):
-        return plain(f"{name:<16} {fields['message']}")
+        return printable(f"{name:<16} {fields['message']}")
     facts = ", ".join(f"{key} {_value(value)}" for key, value in fields.items() if key not in _HIDDEN and value not in (None, "", []))
-    return plain(f"{name:<16} {_subject(fields)}{': ' * bool(facts)}{facts}")
+    return printable(f"{name:<16} {_subject(fields)}{': ' * bool(facts)}{facts}")
 
 
 def _subject(fields: dict[str, Any]) -> str:
@@ -96,7 +96,7 @@ class Bars:
             self.progress.start()
         subject = _subject(fields)
         if subject not in self.tasks:
-            self.tasks[subject] = self.progress.add_task(plain(subject), total=fields["of"])
+            self.tasks[subject] = self.progress.add_task(printable(subject), total=fields["of"])
         self.progress.advance(self.tasks[subject])
 
     def _end(self, fields: dict[str, Any]) -> None:

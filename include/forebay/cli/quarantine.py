@@ -11,10 +11,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from forebay.cli.common import JsonOption, ProjectOption, chosen, context, exit_codes, plain, project, show
+from forebay.cli.common import JsonOption, ProjectOption, chosen, context, exit_codes, project, show
 from forebay.config.home import Project
 from forebay.errors import ConfigError
 from forebay.model import FileRun
+from forebay.support.words import printable
 
 app = typer.Typer(no_args_is_help=True, help=__doc__)
 
@@ -57,13 +58,13 @@ def _table(console: Console, found: list[tuple[FileRun, list[dict[str, Any]], in
         return
     for file, reasons, replayed in found:
         left = f", {replayed:,} of them replayed, {file.quarantined - replayed:,} left" if replayed else ""
-        console.print(Text(f"{file.pipeline}  {file.window.day}  {plain(file.file.name)}", style="bold"), end="")
+        console.print(Text(f"{file.pipeline}  {file.window.day}  {printable(file.file.name)}", style="bold"), end="")
         console.print(f": {file.quarantined:,} of {file.rows_in:,} rows quarantined{left}")
         table = Table("stage", "why", box=None, pad_edge=False, header_style="dim")
         table.add_column("rows", justify="right")
         table.add_column("first", justify="right")
         for reason in reasons:
-            table.add_row(reason["stage"], Text(plain(reason["why"])), f"{reason['rows']:,}", f"{reason['first_row'] or ''}")
+            table.add_row(reason["stage"], Text(printable(reason["why"])), f"{reason['rows']:,}", f"{reason['first_row'] or ''}")
         console.print(Padding(table, (0, 0, 1, 2), expand=False))
     console.print(
         "the rows: forebay quarantine show PIPELINE; to mend them: forebay quarantine export PIPELINE --to FILE --repair", style="dim"
@@ -103,7 +104,7 @@ def _rows(console: Console, found: list[tuple[FileRun, list[dict[str, Any]]]]) -
     if not found:
         console.print(NOTHING)
     for file, rows in found:
-        console.print(Text(f"{plain(file.file.uri)}: {file.quarantined:,} of {file.rows_in:,} rows", style="bold"))
+        console.print(Text(f"{printable(file.file.uri)}: {file.quarantined:,} of {file.rows_in:,} rows", style="bold"))
         for row in rows:
             _row(console, row)
         if len(rows) < file.quarantined:
@@ -115,10 +116,10 @@ def _rows(console: Console, found: list[tuple[FileRun, list[dict[str, Any]]]]) -
 
 def _row(console: Console, row: dict[str, Any]) -> None:
     where = row["observed"] or row["columns"]
-    console.print(Text(f"  row {row['row']:,}  {row['stage']}{', replayed' if row['replayed'] else ''}  {plain(where)}".rstrip()))
+    console.print(Text(f"  row {row['row']:,}  {row['stage']}{', replayed' if row['replayed'] else ''}  {printable(where)}".rstrip()))
     for cause in row["causes"]:
-        console.print(Text(f"    {plain(cause)}"))
-    console.print(Text(f"    {plain(_cut(row['raw']))}", style="dim"))
+        console.print(Text(f"    {printable(cause)}"))
+    console.print(Text(f"    {printable(_cut(row['raw']))}", style="dim"))
 
 
 def _cut(text: str, most: int = 300) -> str:
@@ -210,9 +211,9 @@ def replay(
 def _replayed(console: Console, done: list[Any]) -> None:
     for one in done:
         counts = f"{one.rows:,} rows: {one.published:,} published, {one.already:,} already replayed, {len(one.still):,} stay in quarantine"
-        console.print(Text(plain(f"{one.uri}: {counts}")))
+        console.print(Text(printable(f"{one.uri}: {counts}")))
         for row in one.still[:20]:
-            console.print(Text(plain(f"  row {row.row:,}  {row.reason}")))
+            console.print(Text(printable(f"  row {row.row:,}  {row.reason}")))
         if len(one.still) > 20:
             console.print(f"  and {len(one.still) - 20:,} more (--json names them all)", style="dim")
         if one.note:

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from forebay.cli.common import JsonOption, ProjectOption, chosen, exit_codes, plain, project, show
+from forebay.cli.common import JsonOption, ProjectOption, chosen, exit_codes, project, show
+from forebay.support.words import printable
 
 app = typer.Typer()
 
@@ -38,6 +39,6 @@ def _tell(console: Console, index: Path, written: dict[str, list[Path]]) -> None
     if not written:
         console.print("no pipelines (write one to include/pipelines)")
         return
-    console.print(plain(str(index)))
+    console.print(printable(str(index)))
     for name, paths in written.items():
-        console.print(plain(f"{name}: {len(paths) - 2:,} nights in {paths[1].parent}"))
+        console.print(printable(f"{name}: {len(paths) - 2:,} nights in {paths[1].parent}"))

@@ -13,12 +13,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from forebay.cli.common import JsonOption, ProjectOption, day, error_document, exit_codes, plain, project, show, tell
+from forebay.cli.common import JsonOption, ProjectOption, day, error_document, exit_codes, project, show, tell
 from forebay.cli.progress import follow
 from forebay.cli.runs import said
 from forebay.config.load import load_pipeline
 from forebay.errors import FatalError, ForebayError, QualityError, RetryableError
 from forebay.model import Answer, Decision, FileRun, RunReport, Status, Window
+from forebay.support.words import printable
 
 if TYPE_CHECKING:
     from forebay.verbs.context import Context
@@ -198,11 +199,11 @@ def _print_run(console: Console, report: RunReport) -> None:
     style = _STYLES.get(report.status, "bold")
     console.print(f"[bold]{report.pipeline}[/] {report.window.day} [{style}]{report.status}[/]  [dim]{report.run_id}[/]")
     if not report.files:
-        console.print(f"  {plain(report.note or 'nothing to do')}", markup=False)
+        console.print(f"  {printable(report.note or 'nothing to do')}", markup=False)
         return
     console.print(_table(report.files))
     for note in _notes(report):
-        console.print(f"  {plain(note)}", markup=False)
+        console.print(f"  {printable(note)}", markup=False)
     console.print()
 
 
@@ -215,7 +216,7 @@ def _table(files: tuple[FileRun, ...]) -> Table:
     table.add_column("where")
     for file in files:
         counts = [f"{getattr(file, name):,}" if getattr(file, name) else "[dim]·[/]" for name in _COUNTS]
-        table.add_row(Text(plain(file.file.name)), became(file), *counts, _where(file))
+        table.add_row(Text(printable(file.file.name)), became(file), *counts, _where(file))
     return table
 
 

@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from forebay.cli.common import JsonOption, ProjectOption, exit_codes, plain, project, show
+from forebay.cli.common import JsonOption, ProjectOption, exit_codes, project, show
 from forebay.model import FileRun
+from forebay.support.words import printable
 
 app = typer.Typer()
 
@@ -47,7 +48,9 @@ def _runs_table(console: Console, found: list[dict[str, Any]]) -> None:
     table.add_column("run id")
     for row in found:
         counts = [f"{row[name]:,}" for name in ("files", "rows_in", "published", "quarantined", "rejected")]
-        table.add_row(row["pipeline"], row["ds"], row["status"], *counts, row["started"][:19].replace("T", " "), Text(plain(row["run_id"])))
+        table.add_row(
+            row["pipeline"], row["ds"], row["status"], *counts, row["started"][:19].replace("T", " "), Text(printable(row["run_id"]))
+        )
     console.print(table)
 
 
@@ -87,6 +90,8 @@ def files_table(console: Console, found: list[FileRun]) -> None:
     table.add_column("why")
     for file in found:
         counts = [f"{n:,}" if n else "[dim]·[/]" for n in (file.rows_in, file.published, file.quarantined, file.rejected)]
-        why = Text(plain(said(file)))
-        table.add_row(file.window.day.isoformat(), Text(plain(unquote(file.file.name))), file.fate.value, file.status.value, *counts, why)
+        why = Text(printable(said(file)))
+        table.add_row(
+            file.window.day.isoformat(), Text(printable(unquote(file.file.name))), file.fate.value, file.status.value, *counts, why
+        )
     console.print(table)

@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from forebay.cli.common import JsonOption, ProjectOption, context, err, exit_codes, plain, project, show, write
+from forebay.cli.common import JsonOption, ProjectOption, context, err, exit_codes, project, show, write
 from forebay.errors import ConfigError, QualityError
+from forebay.support.words import printable
 
 app = typer.Typer(no_args_is_help=True, help=__doc__)
 
@@ -65,7 +66,7 @@ def _basis(meta: dict[str, Any], sample: str) -> str:
         if meta["unreadable"]
         else ""
     )
-    return plain(f"{meta['proposed_from']}: {meta['rows']:,} rows, {part}{bad}")
+    return printable(f"{meta['proposed_from']}: {meta['rows']:,} rows, {part}{bad}")
 
 
 def _proposed(console: Console, found: dict[str, Any], to: Path) -> None:
@@ -73,7 +74,7 @@ def _proposed(console: Console, found: dict[str, Any], to: Path) -> None:
     table = Table("severity", "rule", "why", box=None, pad_edge=False, header_style="dim")
     for rule in found["expectations"]:
         name = f"{rule['type'].removeprefix('expect_')}({rule['kwargs'].get('column', 'table')})"
-        table.add_row(rule["severity"], Text(plain(name)), Text(plain(rule["notes"])))
+        table.add_row(rule["severity"], Text(printable(name)), Text(printable(rule["notes"])))
     console.print(table)
     console.print(
         Text(f"{len(found['expectations'])} rules written to {to}: review them (severity, bounds), then name it in quality.suite")
@@ -105,7 +106,7 @@ def _print(console: Console, tried: Any) -> None:
     for result in tried.results:
         found = f"{result.unexpected:,} of {result.checked:,} rows" if result.kind == "row" else f"observed {result.observed}"
         mark = Text("ok", style="green") if result.success else Text("failed", style="bold red")
-        table.add_row(mark, result.severity.value, Text(plain(result.title)), Text(plain(found)))
+        table.add_row(mark, result.severity.value, Text(printable(result.title)), Text(printable(found)))
     console.print(table)
     console.print(f"{tried.rows_in:,} rows, {tried.unreadable:,} unreadable, {tried.failing:,} fail a rule")
     for row in tried.rows:
@@ -117,8 +118,8 @@ def _row(console: Console, tried: Any, row: dict[str, Any]) -> None:
     rules = [tried.results[at] for at in row["rules"]]
     columns = dict.fromkeys(name for rule in rules for name in rule.columns)
     seen = ", ".join(f"{name}: {'null' if row['values'].get(name) is None else row['values'][name]}" for name in columns)
-    console.print(Text(plain(f"  row {row['row']:,}  {seen}")))
+    console.print(Text(printable(f"  row {row['row']:,}  {seen}")))
     for rule in rules:
-        console.print(Text(plain(f"    {rule.title}{' (few enough: the rule passed)' if rule.success else ''}")))
-    whole = plain(json.dumps(row["values"], ensure_ascii=False))
+        console.print(Text(printable(f"    {rule.title}{' (few enough: the rule passed)' if rule.success else ''}")))
+    whole = printable(json.dumps(row["values"], ensure_ascii=False))
     console.print(Text(f"    {whole if len(whole) <= 300 else whole[:300] + '…'}", style="dim"))

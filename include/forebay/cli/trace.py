@@ -9,9 +9,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from forebay.cli.common import JsonOption, ProjectOption, exit_codes, plain, project, show
+from forebay.cli.common import JsonOption, ProjectOption, exit_codes, project, show
 from forebay.errors import ConfigError
 from forebay.model import Begun, FileRun
+from forebay.support.words import printable
 
 app = typer.Typer()
 
@@ -71,7 +72,7 @@ def _record(topic: str, partition: int, offset: int, root: Any, as_json: bool) -
 def _plain(value: str) -> Any:
     from rich.text import Text
 
-    return Text("\n".join(map(plain, value.split("\n"))))
+    return Text("\n".join(map(printable, value.split("\n"))))
 
 
 def _short(value: str) -> str:

@@ -6,16 +6,15 @@ calls controller is none. This speaks plaintext only; behind TLS or SASL the quo
 
 from __future__ import annotations
 
-import socket
 import struct
 from dataclasses import dataclass
 
+from forebay.kafka.wire import Answer, ask
 from forebay.model import Json
 
 _DESCRIBE_QUORUM, _VERSION = 55, 1
 _CORRELATION = 1
 _TOPIC = b"__cluster_metadata"
-_LARGEST_ANSWER = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +39,7 @@ class Quorum(Json):
 
 def describe(bootstrap: str, timeout: float = 3.0) -> Quorum | None:
     """The quorum as the first answering broker of `host:port,…` tells it; None if none does, or it has none (ZooKeeper, no permission)."""
-    for address in bootstrap.split(","):
-        host, _, port = address.strip().rpartition(":")
-        try:
-            with socket.create_connection((host.strip("[]"), int(port)), timeout) as connection:
-                connection.sendall(_request())
-                return _parse(Answer(receive(connection)))
-        except (OSError, ValueError, struct.error, IndexError):
-            continue
-    return None
+    return ask(bootstrap, _request(), _parse, timeout)
 
 
 def _request() -> bytes:
@@ -57,50 +48,6 @@ def _request() -> bytes:
     partitions = b"\2" + struct.pack(">i", 0) + b"\0"
     body = b"\2" + bytes([len(_TOPIC) + 1]) + _TOPIC + partitions + b"\0" + b"\0"
     return struct.pack(">i", len(header + body)) + header + body
-
-
-def receive(connection: socket.socket) -> bytes:
-    with connection.makefile("rb") as stream:
-        (size,) = struct.unpack(">i", stream.read(4))
-        if not 0 < size < _LARGEST_ANSWER:  # not a Kafka listener, or one that expects TLS
-            raise ValueError("not an answer")
-        return stream.read(size)
-
-
-class Answer:
-    """A cursor over an answer's bytes."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data, self._at = data, 0
-
-    def take(self, form: str) -> tuple[int, ...]:
-        values = struct.unpack_from(form, self._data, self._at)
-        self._at += struct.calcsize(form)
-        return values
-
-    def varint(self) -> int:
-        value = shift = 0
-        while True:
-            byte = self._data[self._at]
-            self._at += 1
-            value |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                return value
-
-    def skip(self, count: int) -> None:
-        self._at += count
-
-    def text(self) -> str:
-        """A compact string."""
-        size = self.varint() - 1
-        self._at += size
-        return self._data[self._at - size : self._at].decode()
-
-    def tags(self) -> None:
-        for _ in range(self.varint()):
-            self.varint()
-            self.skip(self.varint())
 
 
 def _parse(answer: Answer) -> Quorum | None:

@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from forebay.pages.values import LOOKS, TROUBLE, NightHistory, PipelineHistory, State, Summary
 from forebay.pages.views import IndexView, PipelineView
+from forebay.support.words import printable
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -40,9 +41,9 @@ def night(history: NightHistory, now: datetime) -> str:
 
 def visible(value: Any) -> Any:
     """Text with every character that a page would not show written as its escape: control characters, line ends, reversed writing."""
-    if not isinstance(value, str) or hasattr(value, "__html__") or value.isprintable():
+    if not isinstance(value, str) or hasattr(value, "__html__"):
         return value
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in value)
+    return printable(value)
 
 
 @cache

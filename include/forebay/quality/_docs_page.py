@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import unquote
 
+from forebay.support.words import printable
+
 _FRAME = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -42,14 +44,7 @@ def frame(title: str, where: str, told: str, main: str) -> str:
 
 def readable(text: str) -> str:
     """A name as its partner wrote it: without percent-encoding, and with what a page would not show written as its escape."""
-    return visible(unquote(text))
-
-
-def visible(text: str) -> str:
-    """Control characters and reversed writing as their escapes."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+    return printable(unquote(text))
 
 
 @cache

@@ -16,9 +16,10 @@ from typing import Any, cast
 
 from forebay.model import JsonDict, RuleResult, Stage, Verdict
 from forebay.quality._docs_index import build_index, index_of
-from forebay.quality._docs_page import policy, readable, style, visible, write
+from forebay.quality._docs_page import policy, readable, style, write
 from forebay.support.folders import private
 from forebay.support.sql import OFFLINE, parquet
+from forebay.support.words import printable
 
 __all__ = ["build_index", "index_of", "write_page"]
 
@@ -129,13 +130,13 @@ def _render(result: Any, run_name: str, facts: JsonDict, failed: list[dict[str, 
     view.env.loader = ChoiceLoader([DictLoader({"forebay.html": _PAGE}), cast(BaseLoader, view.env.loader)])
     given = {
         "facts": facts,
-        "failed": [{name: visible(text) for name, text in rule.items()} for rule in failed],
+        "failed": [{name: printable(text) for name, text in rule.items()} for rule in failed],
         "root": "../" * depth,
         "own": "../" * (depth - 1) + "index.html",
         "group": readable(facts["page"].partition("/")[0]),
         "policy": policy(),
         "style": style(),
-        "learnt": [rule.to_json() | {"title": visible(rule.title)} for rule in learnt],
+        "learnt": [rule.to_json() | {"title": printable(rule.title)} for rule in learnt],
     }
     page = view.render(document, "forebay.html", title=title, **given)  # type: ignore[no-untyped-call]
     return _tidied(str(page)).translate(_UNVEIL)
@@ -177,7 +178,7 @@ def _veiled(result: Any, title: str) -> Any:
 
 def _veil(value: Any) -> Any:
     if isinstance(value, str):
-        return "\n".join(map(visible, value.translate(_VEIL).split("\n")))
+        return "\n".join(map(printable, value.translate(_VEIL).split("\n")))
     if isinstance(value, dict):
         return {_veil(key): _veil(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple | set):

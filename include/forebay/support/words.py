@@ -10,5 +10,11 @@ MESSAGE = 2_000
 
 def shown(text: str, most: int = SHOWN) -> str:
     """The text, cut, and with escapes for what cannot be printed: no database, terminal or page takes a NUL for a letter."""
-    cut = text[:most] + ("…" if len(text) > most else "")
-    return cut if cut.isprintable() else "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in cut)
+    return printable(text[:most] + ("…" if len(text) > most else ""))
+
+
+def printable(text: str) -> str:
+    """The text with every character that a terminal or a page would not show written as its escape: control characters, line ends, reversed writing."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

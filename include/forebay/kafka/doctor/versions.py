@@ -5,10 +5,9 @@ A broker does not tell its version. It tells the highest `metadata.version` it k
 
 from __future__ import annotations
 
-import socket
 import struct
 
-from forebay.kafka.quorum import Answer, receive
+from forebay.kafka.wire import Answer, ask
 
 _API_VERSIONS, _VERSION = 18, 3
 _CORRELATION = 1
@@ -19,15 +18,7 @@ AT_LEAST_3_7, AT_LEAST_3_6 = 15, 12
 
 def metadata_level(bootstrap: str, timeout: float = 3.0) -> int | None:
     """The highest metadata.version of the first answering broker of `host:port,…`; 0 if it knows none; None if none answers in plaintext."""
-    for address in bootstrap.split(","):
-        host, _, port = address.strip().rpartition(":")
-        try:
-            with socket.create_connection((host.strip("[]"), int(port)), timeout) as connection:
-                connection.sendall(_request())
-                return _level(Answer(receive(connection)))
-        except (OSError, ValueError, struct.error, IndexError):
-            continue
-    return None
+    return ask(bootstrap, _request(), _level, timeout)
 
 
 def release(level: int) -> str:
