@@ -13,6 +13,7 @@ from typing import Any
 
 from forebay import registry
 from forebay.config import contradictions, hints, paths, types
+from forebay.config.contradictions import declared_columns, not_declared
 from forebay.config.hints import Found
 from forebay.config.home import Project
 from forebay.config.pipeline import SUITE_NAME
@@ -112,7 +113,7 @@ def _compression(document: Document) -> Iterator[Found]:
 
 
 def _columns(document: Document) -> Iterator[Found]:
-    for name, type_ in _declared(document).items():
+    for name, type_ in declared_columns(document).items():
         place = ("schema", "columns", name)
         if name.startswith("__"):
             yield place, f"{reading(place)}: names that begin with `__` are forebay's own (name the column otherwise)"
@@ -122,11 +123,10 @@ def _columns(document: Document) -> Iterator[Found]:
 
 def _named_columns(document: Document) -> Iterator[Found]:
     """Columns of the record, of rules that learn and to be redacted, that the schema does not declare."""
-    declared = _declared(document)
+    declared = declared_columns(document)
     for place, name in _record_columns(document):
         if declared and isinstance(name, str) and name not in declared:
-            hint = hints.way_out(name, list(declared))
-            yield place, f"{reading(place)}: column `{name}` is not among `schema.columns` ({hint})"
+            yield not_declared(place, name, declared)
 
 
 def _record_columns(document: Document) -> Iterator[tuple[Path, Any]]:
@@ -151,7 +151,7 @@ def _learning(document: Document) -> Iterator[Found]:
     for index, rule in enumerate(rules if isinstance(rules, list) else ()):
         place = ("quality", "history", "rules", index, "column")
         metric, name = (rule.get("metric"), rule.get("column")) if isinstance(rule, dict) else (None, None)
-        type_ = _declared(document).get(name) if isinstance(name, str) else None
+        type_ = declared_columns(document).get(name) if isinstance(name, str) else None
         if metric == "drift" and isinstance(type_, str) and type_.startswith(("date", "time", "binary")):
             yield place, f"{reading(place)}: column `{name}` is `{type_}`, and drift is of numbers, texts and bools (take the rule out)"
         if metric in {"drift", "mean"} and isinstance(redacted, list) and name in redacted:
@@ -162,7 +162,7 @@ def _learning(document: Document) -> Iterator[Found]:
 def _timestamp(document: Document) -> Iterator[Found]:
     place = ("record", "timestamp")
     name = document.at(*place)
-    type_ = _declared(document).get(name) if isinstance(name, str) else None
+    type_ = declared_columns(document).get(name) if isinstance(name, str) else None
     if isinstance(type_, str) and not type_.startswith(("date", "timestamp")):
         yield place, f"reading `record.timestamp`: column `{name}` is `{type_}`, a date or timestamp is wanted"
 
@@ -209,8 +209,3 @@ def _replicas(document: Document) -> Iterator[Found]:
     wanted, replication = document.at(*place), document.at("topic", "replication") or 1
     if isinstance(wanted, int) and isinstance(replication, int) and wanted > replication:
         yield place, f"{reading(place)}: {wanted} replicas must confirm, the topic has {replication} (raise `topic.replication`)"
-
-
-def _declared(document: Document) -> dict[str, Any]:
-    columns = document.at("schema", "columns")
-    return columns if isinstance(columns, dict) else {}

@@ -38,7 +38,7 @@ def _column_rules(document: Document) -> Iterator[Found]:
     for name, rules in _mapping(document, "format", "columns").items():
         place: Path = ("format", "columns", name)
         if declared and name not in declared:
-            yield place, f"{reading(place)}: column `{name}` is not among `schema.columns` ({hints.way_out(str(name), list(declared))})"
+            yield not_declared(place, str(name), declared)
             continue
         for rule in rules if isinstance(rules, dict) else ():
             if fault := _idle(rule, declared.get(name), document):
@@ -69,7 +69,7 @@ def _optional(document: Document) -> Iterator[Found]:
                 f"{reading(place)}: no columns are declared that could be optional (declare them under `schema.columns`, or leave it out)",
             )
         elif isinstance(name, str) and name not in declared:
-            yield place, f"{reading(place)}: column `{name}` is not among `schema.columns` ({hints.way_out(name, list(declared))})"
+            yield not_declared(place, name, declared)
 
 
 def _misfits(document: Document) -> Iterator[Found]:
@@ -102,6 +102,11 @@ def _key(document: Document) -> Iterator[Found]:
 def declared_columns(document: Document) -> dict[str, Any]:
     """`schema.columns`, as they are written."""
     return _mapping(document, "schema", "columns")
+
+
+def not_declared(place: Path, name: str, declared: dict[str, Any]) -> Found:
+    """The fault of a column that is named at that place and is none of those declared."""
+    return place, f"{reading(place)}: column `{name}` is not among `schema.columns` ({hints.way_out(name, list(declared))})"
 
 
 def _mapping(document: Document, *place: str) -> dict[str, Any]:

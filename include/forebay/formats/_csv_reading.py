@@ -230,7 +230,8 @@ class Reading:
             batches = (self._batch(texts) for texts in self._columns())
             return _wide.copy(self.connection, batches, cells, [_staging.LINE], self.folder)
         texts = [self._restored(i) for i in range(self.source.width)]
-        line = f"concat({', chr(31), '.join([*texts, literal('')])})"  # of all columns: DuckDB does not look at those that nobody asks for
+        between = f", {_staging.SEPARATOR_SQL}, "
+        line = f"concat({between.join([*texts, literal('')])})"  # of all columns: DuckDB does not look at those that nobody asks for
         return _staging.copy(self.connection, _staging.select(cells, self.source.sql(), _staging.Besides(line=line)), self.folder)
 
     def _restored(self, at: int) -> str:
@@ -320,10 +321,10 @@ class Reading:
     # ------------------------------------------------------------ the witness
 
     def _parted(self, typed: _staging.Typed, found: Found) -> _witness.Parted | None:
-        raw = self._raw(found)
+        raw, behind = self._raw(found), _staging.SEPARATOR.encode()
 
         def lines(places: np.ndarray) -> list[list[bytes]]:
-            return [[b"".join(cell + b"\x1f" for cell in cells) for cells in self._readings(text)] for text in raw(places)]
+            return [[b"".join(cell + behind for cell in cells) for cells in self._readings(text)] for text in raw(places)]
 
         return _witness.parted(self.connection, typed.path, found.octets, self.source.width, lines)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from forebay.formats._csv_bytes import Part
 from forebay.formats._csv_source import Source
+from forebay.formats._staging import SEPARATOR
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -107,4 +108,4 @@ def lines(texts: Sequence[pa.Array]) -> pa.Array:
     """All texts of each record, a separator behind each."""
     import pyarrow.compute as pc
 
-    return pc.binary_join_element_wise(*texts, "", "\x1f", null_handling="replace", null_replacement="")
+    return pc.binary_join_element_wise(*texts, "", SEPARATOR, null_handling="replace", null_replacement="")

@@ -175,7 +175,7 @@ def rejects(batch: Typed, numbers: pa.Array, connection: duckdb.DuckDBPyConnecti
     columns = {
         ROW: pc.take(numbers, which),
         "stage": pa.array(["schema"] * len(which)),
-        "columns": pc.split_pattern(pc.binary_join_element_wise(*names, "\x1f", null_handling="skip"), "\x1f"),
+        "columns": pc.split_pattern(pc.binary_join_element_wise(*names, _staging.SEPARATOR, null_handling="skip"), _staging.SEPARATOR),
         "reason": pc.binary_join_element_wise(*reasons, "; ", null_handling="skip"),
         "raw": _raw(held, batch.readings, connection),
     }

@@ -30,7 +30,9 @@ REASON, COLUMNS, RAW, REST = "__reason", "__columns", "__raw", "__rest"
 _WRONG = "__wrong"
 LINE, OCTETS, PRINT = "__line", "__octets", "__print"
 OWN = (REASON, COLUMNS, RAW, REST, _WRONG, LINE, OCTETS, PRINT)
-_SEPARATOR = "chr(31)"
+SEPARATOR = "\x1f"
+"""Behind or between texts that are one text for a while: names of columns, the fields of a record."""
+SEPARATOR_SQL = f"chr({ord(SEPARATOR)})"
 # Uncompressed, with Parquet's second generation of encodings: the least CPU to write and to read again, at half the size of the text. Dictionaries
 # are for words that repeat: columns of more are given up early.
 PARQUET = "FORMAT parquet, COMPRESSION uncompressed, PARQUET_VERSION v2, ROW_GROUP_SIZE 65536, DICTIONARY_SIZE_LIMIT 1000"
@@ -134,7 +136,7 @@ def select(cells: Sequence[Cell], source: str, besides: Besides = Besides()) -> 
     names = [_when_bad(cell, i, literal(cell.name)) for i, cell in may_fail]
     final = [f"v{i} AS {quoted(cell.name)}" for i, cell in enumerate(cells)]
     final.append(f"CASE WHEN {any_bad} THEN concat_ws('; ', {', '.join(reasons or ['NULL'])}) END AS {REASON}")
-    final.append(f"CASE WHEN {any_bad} THEN concat_ws({_SEPARATOR}, {', '.join(names or ['NULL'])}) END AS {COLUMNS}")
+    final.append(f"CASE WHEN {any_bad} THEN concat_ws({SEPARATOR_SQL}, {', '.join(names or ['NULL'])}) END AS {COLUMNS}")
     final += [f"CASE WHEN {any_bad} THEN {RAW} END AS {RAW}"] if besides.raw else []
     final += [REST] if besides.rest else []
     final += [f"CAST(strlen({LINE}) AS BIGINT) AS {OCTETS}", f"{print_of(LINE)} AS {PRINT}"] if besides.line else []
@@ -195,7 +197,7 @@ def failing_columns(connection: duckdb.DuckDBPyConnection, typed: Typed) -> set[
     """Names of the columns in which some cell is not of its type."""
     if not typed.bad:
         return set()
-    found = f"SELECT DISTINCT unnest(string_split({COLUMNS}, {_SEPARATOR})) FROM {parquet(typed.path)}"
+    found = f"SELECT DISTINCT unnest(string_split({COLUMNS}, {SEPARATOR_SQL})) FROM {parquet(typed.path)}"
     return {name for (name,) in connection.execute(f"{found} WHERE {REASON} IS NOT NULL").fetchall()}
 
 
@@ -210,7 +212,7 @@ def retyped(
     share = 1.0 if misfits is None else misfits
     if not typed.bad:
         return ()
-    names = f"SELECT unnest(string_split({COLUMNS}, {_SEPARATOR})) AS name FROM {parquet(typed.path)} WHERE {REASON} IS NOT NULL"
+    names = f"SELECT unnest(string_split({COLUMNS}, {SEPARATOR_SQL})) AS name FROM {parquet(typed.path)} WHERE {REASON} IS NOT NULL"
     bad = dict(connection.execute(f"SELECT name, count(*) FROM ({names}) GROUP BY name").fetchall())
     found = [cell for cell in cells if cell.name in bad]
     if not found:
@@ -342,7 +344,7 @@ def _mistyped(connection: duckdb.DuckDBPyConnection, typed: Typed, raw: Raw | No
     if not typed.bad:
         return
     text = "NULL::BLOB" if raw else f"encode(regexp_replace({RAW}, '\\r?\\n?$', ''))"
-    names = f"CASE WHEN {COLUMNS} = '' THEN [] ELSE string_split({COLUMNS}, {_SEPARATOR}) END"
+    names = f"CASE WHEN {COLUMNS} = '' THEN [] ELSE string_split({COLUMNS}, {SEPARATOR_SQL}) END"
     query = (
         f"SELECT {ROW}, CASE WHEN {COLUMNS} = '' THEN 'parse' ELSE 'schema' END AS stage, {names} AS columns, {REASON} AS reason, {text} AS raw, "
         f"file_row_number AS place FROM {parquet(typed.path, file_row_number='true')} WHERE {REASON} IS NOT NULL"

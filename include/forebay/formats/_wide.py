@@ -15,14 +15,12 @@ import numpy as np
 
 from forebay.formats import _staging
 from forebay.formats._sink import Sink
-from forebay.formats._staging import COLUMNS, LINE, OCTETS, PRINT, RAW, REASON, REST, Cell, Typed
+from forebay.formats._staging import COLUMNS, LINE, OCTETS, PRINT, RAW, REASON, REST, SEPARATOR, Cell, Typed
 from forebay.formats._types import to_arrow
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
-
-_JOIN = "\x1f"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +95,7 @@ def _typed(
     faults = _Faults(batch)
     octets = np.zeros(batch.rows, np.int64)
     for kind in kinds:
-        long = _stacked([batch.texts[place] for place in kind.places])
+        long = pa.concat_arrays([batch.texts[place] for place in kind.places])
         told, bad = _cast(connection, kind.cell, long)
         values |= {place: told.slice(n * batch.rows, batch.rows) for n, place in enumerate(kind.places)}
         if bad is not None and len(bad):
@@ -114,12 +112,6 @@ def _typed(
         columns[lengths] = pa.array(octets)
     helpers = [columns[name] for name in schema.names[len(cells) :]]
     return pa.record_batch([*(values[place] for place in range(len(cells))), *helpers], schema=schema)
-
-
-def _stacked(texts: Sequence[pa.Array]) -> pa.Array:
-    import pyarrow as pa
-
-    return pa.concat_arrays(texts)
 
 
 def _cast(connection: duckdb.DuckDBPyConnection, cell: Cell, long: pa.Array) -> tuple[pa.Array, np.ndarray | None]:
@@ -174,7 +166,7 @@ class _Faults:
         import pyarrow as pa
 
         places = np.concatenate(self._place).tolist()
-        return self._joined(pa.array([names[place] if place >= 0 else None for place in places], pa.string()), _JOIN)
+        return self._joined(pa.array([names[place] if place >= 0 else None for place in places], pa.string()), SEPARATOR)
 
     def _joined(self, texts: pa.Array, sign: str) -> pa.Array:
         import pyarrow as pa
@@ -209,6 +201,6 @@ def _printed(connection: duckdb.DuckDBPyConnection, lines: pa.Array) -> dict[str
 
     connection.register("long", pa.table({"c": lines}))
     sql = f"SELECT CAST(strlen(c) AS BIGINT) AS {OCTETS}, {_staging.print_of('c')} AS {PRINT} FROM long"
-    found = connection.sql(sql).to_arrow_table().combine_chunks()
+    found = connection.sql(sql).to_arrow_table()
     connection.unregister("long")
-    return {name: pa.concat_arrays(found[name].chunks) if len(found) else pa.array([], found[name].type) for name in (OCTETS, PRINT)}
+    return {name: found[name].combine_chunks() for name in (OCTETS, PRINT)}

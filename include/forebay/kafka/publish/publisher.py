@@ -7,7 +7,6 @@ hot loop is sender.py's, and what was published is read by ledger/reader.py.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 from forebay import events
 from forebay.errors import (
@@ -25,9 +24,6 @@ from forebay.kafka.publish.job import PublishJob
 from forebay.kafka.publish.protocol import Publication
 from forebay.kafka.publish.steps import Outcome, Protections
 from forebay.model import Receipt
-
-if TYPE_CHECKING:
-    pass
 
 
 def publish_file(job: PublishJob, protections: Protections | None = None) -> tuple[Receipt, ...]:
