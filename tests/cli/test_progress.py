@@ -13,6 +13,11 @@ def test_a_line_names_the_event_the_file_and_the_numbers() -> None:
     assert line(events.FILE_STAGED, fields) == "file.staged      EWR.csv.gz: rows 12,345, rejected 0, notes a; b"
 
 
+def test_of_ten_thousand_columns_a_line_names_twenty() -> None:
+    told = line("file.staged", {"uri": "file:///a.csv", "inferred": [f"c{n} int64" for n in range(10_000)]})
+    assert told.endswith("; c19 int64 and 9980 more") and "c20 int64" not in told
+
+
 def test_an_event_with_a_message_is_its_message() -> None:
     assert line(events.BROKER_STARTED, {"message": "started", "bootstrap": "x:1"}) == "broker.started   started"
 

@@ -14,8 +14,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from forebay import events
 from forebay.config import hints
 from forebay.errors import ConfigError
-from forebay.support.words import printable
+from forebay.support.words import printable, some
 
+_NAMED = 20  # parts of a list in a line
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _HIDDEN = {"uri", "run_id", "fingerprint", "message", "pipeline", "day"}
 
@@ -65,7 +66,7 @@ def _value(value: Any) -> str:
         return f"{value:,}"
     if isinstance(value, float):
         return f"{value:.3g}"
-    return "; ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return some([*map(str, value)], _NAMED, "; ") if isinstance(value, list | tuple) else str(value)
 
 
 class Bars:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 SHOWN = 80
 """Characters of one name or value."""
 MESSAGE = 2_000
@@ -18,3 +20,9 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def some(parts: Sequence[str], most: int, between: str = ", ", what: str = "") -> str:
+    """The first parts, `most` of them, and how many more there are: `a, b and 3 more`."""
+    more = f" and {len(parts) - most} more{what}" if len(parts) > most else ""
+    return between.join(parts[:most]) + more

@@ -16,6 +16,7 @@ from forebay.contracts import Source
 from forebay.errors import FileChangedError, ReconcileError, RetryableError, TopicMissingError
 from forebay.index import projection
 from forebay.model import Fate, FileRun, OffsetRange, Plan, SourceFile, Status, Window
+from forebay.support.words import some
 from forebay.verbs.context import Context
 from forebay.verbs.file_fate import FateDecision, GenerationRequest, Known, Published, fate_of
 from forebay.verbs.isolation import failed
@@ -286,8 +287,7 @@ def _note(look: _Look, contract: Contract, window: Window) -> str | None:
 def _passed_over(ctx: Context, look: _Look) -> str | None:
     """What matches the pattern and is no file: somebody may have meant it to be read."""
     found = [f"`{SourceFile(uri, 0, 0).name}` is {what}" for uri, what in ctx.source.passed_over(look.pattern)]
-    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-    return f"passed over, as only regular files are read: {', '.join(found[:_NAMED])}{more}" if found else None
+    return f"passed over, as only regular files are read: {some(found, _NAMED)}" if found else None
 
 
 def to_do(file: FileRun) -> bool:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from forebay.contracts import Source
 from forebay.model import Begun, Fate, Identity, Receipt, SourceFile
+from forebay.support.words import some
 
 
 class Entry(Protocol):
@@ -240,11 +241,10 @@ def _correction(has: _History, request: GenerationRequest | None) -> FateDecisio
 
 
 def _left(one: Begun) -> str:
-    places = ", ".join(f"`{p.topic}` partition {p.partition} offsets {p.first} to {p.last}" for p in one.outputs[:3])
-    more = f" and {len(one.outputs) - 3} more ranges" if len(one.outputs) > 3 else ""
+    places = [f"`{p.topic}` partition {p.partition} offsets {p.first} to {p.last}" for p in one.outputs]
     return (
         f"other bytes of this name (`{one.fingerprint[:16]}`) were begun by run `{one.run_id}` and not finished, and their rows "
-        f"{one.first_row} to {one.last_row} stay visible ({places}{more})"
+        f"{one.first_row} to {one.last_row} stay visible ({some(places, 3, what=' ranges')})"
     )
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from forebay.config.pipeline import BlockWhen, Budget, OnDrift, Pipeline
 from forebay.errors import ConfigError
 from forebay.model import Decision, Drift, FileRun, RuleResult, Severity, Stage, Status, Verdict
-from forebay.support.words import shown
+from forebay.support.words import shown, some
 
 WARNING = "; WARNING: "
 """What stands in a decision's reason before that which exceeds `warn_when`."""
@@ -148,17 +148,13 @@ def drift_words(drift: Drift) -> dict[str, str]:
     if drift.missing:
         words["missing"] = f"columns missing, null in every row: {_named(drift.missing)}"
     if drift.retyped:
-        changes = ", ".join(f"`{shown(one.name)}` is {one.new}, not {one.old}" for one in drift.retyped[:_NAMED])
-        words["retyped"] = f"columns of another type: {changes}{_more(len(drift.retyped))}"
+        changes = [f"`{shown(one.name)}` is {one.new}, not {one.old}" for one in drift.retyped]
+        words["retyped"] = f"columns of another type: {some(changes, _NAMED)}"
     return words
 
 
 def _named(names: tuple[str, ...]) -> str:
-    return ", ".join(f"`{shown(name)}`" for name in names[:_NAMED]) + _more(len(names))
-
-
-def _more(count: int) -> str:
-    return f" and {count - _NAMED} more" if count > _NAMED else ""
+    return some([f"`{shown(name)}`" for name in names], _NAMED)
 
 
 def _passed(stage: Stage, verdict: Verdict | None, quarantined: int) -> str:
@@ -166,11 +162,10 @@ def _passed(stage: Stage, verdict: Verdict | None, quarantined: int) -> str:
     if verdict is None:
         return f"no suite is set{aside}"
     failed = [result for result in verdict.results if not result.success]
-    told = "; ".join(f"{r.severity} {r.title}: {_failure(r)}" for r in failed[:5])
-    more = f" and {len(failed) - 5} more" if len(failed) > 5 else ""
+    told = some([f"{result.severity} {result.title}: {_failure(result)}" for result in failed], 5, "; ")
     whose = f"rules of suite `{verdict.suite}`" if verdict.suite else "rules that learn"
     rules = f"{len(verdict.results) - len(failed)} of {len(verdict.results)} {whose} passed"
-    return f"{rules}{aside}" + (f" ({told}{more})" if failed else "")
+    return f"{rules}{aside}" + (f" ({told})" if failed else "")
 
 
 def _failure(result: RuleResult) -> str:
