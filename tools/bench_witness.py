@@ -49,7 +49,9 @@ def _decimals(kind: str = "parquet") -> list[str]:
 
 def unwatched(kind: str) -> None:
     """Take the witness of a format away, with what is staged for it alone."""
-    from forebay.formats import _json_witness, _parquet_witness, _staging, _witness
+    from forebay.formats import _staging, _witness
+    from forebay.formats._json import witness as json_witness
+    from forebay.formats._parquet import witness as parquet_witness
 
     select = _staging.select
 
@@ -59,8 +61,8 @@ def unwatched(kind: str) -> None:
     if kind != "parquet":
         _staging.select = bare
     _witness.parted = lambda *_: None
-    _json_witness.difference = lambda *_: None
-    _parquet_witness.Witness.judge = lambda *_: None  # type: ignore[method-assign]  # that is what is measured
+    json_witness.difference = lambda *_: None
+    parquet_witness.Witness.judge = lambda *_: None  # type: ignore[method-assign]  # that is what is measured
 
 
 def stage(kind: str, watched: bool) -> dict[str, float]:

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from forebay.formats import _csv_bytes
-from forebay.formats._csv_block import Records
-from forebay.formats._csv_bytes import Part
-from forebay.formats._csv_dialect import Dialect, Fault
-from forebay.formats._csv_look import look
-from forebay.formats._csv_split import Splitter
+from forebay.formats._csv import parts as csv_parts
+from forebay.formats._csv.block import Records
+from forebay.formats._csv.dialect import Dialect, Fault
+from forebay.formats._csv.look import look
+from forebay.formats._csv.parts import Part
+from forebay.formats._csv.split import Splitter
 from forebay.formats.csv import Csv
 from forebay.model import Column
 from tests.contracts.formats import rejects, rows, staged
@@ -109,7 +109,7 @@ def glances(data: bytes, width: int, folder: Path) -> bool:
 @pytest.mark.parametrize("block", [5, 64, 1 << 20])
 @pytest.mark.parametrize("width", [1, 2, 3])
 def test_the_splitter_and_the_oracle_agree_on_any_soup(block: int, width: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_csv_bytes, "BLOCK", block)
+    monkeypatch.setattr(csv_parts, "BLOCK", block)
     chance = random.Random(block * width)
     for _ in range(150):
         agrees(soup(chance, chance.randrange(1, 40)), width, tmp_path, chance.choice([2_000_000, 12]))
@@ -117,7 +117,7 @@ def test_the_splitter_and_the_oracle_agree_on_any_soup(block: int, width: int, t
 
 @pytest.mark.parametrize("block", [5, 300])
 def test_the_splitter_and_the_oracle_agree_where_escapes_make_data(block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_csv_bytes, "BLOCK", block)
+    monkeypatch.setattr(csv_parts, "BLOCK", block)
     chance = random.Random(block)
     for _ in range(120):
         data = b"".join(chance.choices([*PIECES, *ESCAPED], k=chance.randrange(1, 40)))
@@ -142,7 +142,7 @@ def test_the_splitter_and_the_oracle_agree_on_files_of_some_bad_records(end: str
     chance = random.Random(end)
     seen = 0
     for _ in range(100):
-        monkeypatch.setattr(_csv_bytes, "BLOCK", chance.choice([16, 200, 4_096]))
+        monkeypatch.setattr(csv_parts, "BLOCK", chance.choice([16, 200, 4_096]))
         data = mostly_well(chance, chance.randrange(1, 60), chance.choice([0.0, 0.01, 0.15]), end)
         agrees(data, 3, tmp_path)
         seen += glances(data, 3, tmp_path)
@@ -228,6 +228,6 @@ def test_the_oracle_reads_as_pythons_csv_module_does_where_a_file_is_well_formed
 
 
 def test_every_fault_has_words() -> None:
-    from forebay.formats._header import FAULTS
+    from forebay.formats._csv.head import FAULTS
 
     assert set(FAULTS) | {Fault.NONE, Fault.COLUMNS, Fault.LONG, Fault.UTF8} == set(Fault)

@@ -11,9 +11,9 @@ import duckdb
 import pytest
 
 from forebay.errors import CorruptFileError
-from forebay.formats import _csv_third
-from forebay.formats._csv_source import Source
-from forebay.formats._csv_third import Third
+from forebay.formats._csv import third as csv_third
+from forebay.formats._csv.source import Source
+from forebay.formats._csv.third import Third
 from forebay.formats.csv import Csv
 from forebay.model import Column, Stage
 from tests.contracts.formats import rejects, rows, staged
@@ -80,7 +80,7 @@ def test_control_without_it_the_file_is_refused_with_both_counts_and_the_place(
 
 
 def test_a_reader_that_is_wrong_everywhere_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_csv_third, "PART", 64)
+    monkeypatch.setattr(csv_third, "PART", 64)
     lying(monkeypatch, lambda source: f"(SELECT * FROM {source} WHERE c0 NOT LIKE '%00')")
     data = text(9_000)
     with pytest.raises(CorruptFileError, match="it has 9000 readable records") as caught:
@@ -99,7 +99,7 @@ def test_bad_rows_keep_their_numbers_around_a_part_in_doubt(tmp_path: Path, monk
 
 def test_a_reader_that_gives_up_on_several_threads_is_asked_on_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """DuckDB says now and then that its parallel reader does not support a file."""
-    from forebay.formats._csv_reading import Reading
+    from forebay.formats._csv.reading import Reading
 
     typed = Reading._typed
 

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from forebay.errors import CorruptFileError
-from forebay.formats import _json_split, _staging
+from forebay.formats import _staging
+from forebay.formats._json import split as json_split
 from forebay.formats.json_lines import JsonLines
 from forebay.model import Column, Stage
 from forebay.support.sql import literal, parquet
@@ -256,7 +257,7 @@ def test_lines_end_with_any_one_kind_of_line_end(tmp_path: Path, end: bytes) -> 
 @pytest.mark.parametrize("size", [1_023, 1_024, 1_025, 1_026, 3_000, 40_000])
 @pytest.mark.parametrize("block", [64, 1_000, 1 << 22])
 def test_a_line_that_is_too_long_costs_itself_only(tmp_path: Path, size: int, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_json_split, "BLOCK", block)
+    monkeypatch.setattr(json_split, "BLOCK", block)
     long = b'{"id":"%s"}' % (b"x" * (size - 9))
     stage = read(b'{"id":"1"}\n' + long + b'\r\n{"id":"3"}\n\xff\n{"id":"5"}', tmp_path, (Column("id", "string"),), max_record_bytes=1024)
     fits = size <= 1_024

@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from forebay.errors import CorruptFileError
-from forebay.formats import _parquet_witness, parquet
-from forebay.formats._parquet_witness import Witness
+from forebay.formats import parquet
+from forebay.formats._parquet import witness as parquet_witness
+from forebay.formats._parquet.witness import Witness
 from forebay.formats._thrift import BINARY, I64, Reader, Writer
 from forebay.formats.parquet import Parquet
 from forebay.model import Column, Stage
@@ -95,7 +96,7 @@ def test_control_a_reader_that_harms_rows_is_found_out(
 def test_control_in_a_large_file_which_is_read_again_in_part(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tamper: Tamper, word: str
 ) -> None:
-    monkeypatch.setattr(_parquet_witness, "WHOLE_CELLS", 1_000)
+    monkeypatch.setattr(parquet_witness, "WHOLE_CELLS", 1_000)
     rows = pa.array(range(60_000))
     columns = pa.table({f"c{n}": rows for n in range(8)} | {"half": rows.cast(pa.float64())})
     sink = io.BytesIO()

@@ -20,7 +20,11 @@ import pytest
 
 from forebay.contracts import Format, Tolerance
 from forebay.errors import CorruptFileError
-from forebay.formats import _csv_wide, _json_reading, _json_wide, _json_witness, _staging, _wide, _witness
+from forebay.formats import _staging, _wide, _witness
+from forebay.formats._csv import wide as csv_wide
+from forebay.formats._json import reading as json_reading
+from forebay.formats._json import wide as json_wide
+from forebay.formats._json import witness as json_witness
 from forebay.formats.csv import Csv
 from forebay.formats.json_lines import JsonLines
 from forebay.formats.parquet import Parquet
@@ -34,13 +38,13 @@ from tests.formats.test_json_exact import test_a_file_of_odd_lines_is_what_pytho
 def wide(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every file is a wide one."""
     monkeypatch.setattr(_staging, "WIDE", 1)
-    monkeypatch.setattr(_json_reading, "WIDE", 0)
+    monkeypatch.setattr(json_reading, "WIDE", 0)
 
 
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     """No file is a wide one."""
     monkeypatch.setattr(_staging, "WIDE", 1 << 20)
-    monkeypatch.setattr(_json_reading, "WIDE", 1 << 20)
+    monkeypatch.setattr(json_reading, "WIDE", 1 << 20)
 
 
 # ---------------------------------------------------------------- the same as the narrow way
@@ -144,18 +148,18 @@ SCHEMA = tuple(Column(name, "string") for name in NAMES)
 
 
 def bent_csv(monkeypatch: pytest.MonkeyPatch, bend: Bend) -> None:
-    real = _csv_wide.columns
+    real = csv_wide.columns
 
     def columns(*of: Any) -> Iterator[list[pa.Array]]:
         for texts in real(*of):
             changed = [bend(column.to_pylist()) for column in texts]
             yield [pa.array(column, pa.string()) for column in changed]
 
-    monkeypatch.setattr(_csv_wide, "columns", columns)
+    monkeypatch.setattr(csv_wide, "columns", columns)
 
 
 def bent_json(monkeypatch: pytest.MonkeyPatch, bend: Bend) -> None:
-    real = _json_wide.batches
+    real = json_wide.batches
 
     def batches(*of: Any) -> Iterator[_wide.Batch]:
         for batch in real(*of):
@@ -164,7 +168,7 @@ def bent_json(monkeypatch: pytest.MonkeyPatch, bend: Bend) -> None:
             sides = {name: pa.concat_arrays([column, column])[:count] for name, column in batch.sides.items()}
             yield _wide.Batch(texts, count, sides, pa.nulls(count, pa.string()))
 
-    monkeypatch.setattr(_json_wide, "batches", batches)
+    monkeypatch.setattr(json_wide, "batches", batches)
 
 
 CSV = "\n".join([",".join(NAMES), *(",".join(cells) for cells in TEXTS)]).encode()
@@ -187,7 +191,7 @@ def test_control_without_the_witness_it_is_believed(harm: str, tmp_path: Path, m
     bent_csv(monkeypatch, BENDS[harm])
     bent_json(monkeypatch, BENDS[harm])
     monkeypatch.setattr(_witness, "parted", lambda *_: None)
-    monkeypatch.setattr(_json_witness, "difference", lambda *_: None)
+    monkeypatch.setattr(json_witness, "difference", lambda *_: None)
     for format_, data in ((Csv(Csv.Config()), CSV), (JsonLines(JsonLines.Config()), LINES)):
         stage = staged(format_, data, SCHEMA, tmp_path / type(format_).__name__)
         assert [row["c0"] for row in rows(stage)] != [cells[0] for cells in TEXTS]

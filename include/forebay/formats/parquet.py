@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from forebay.contracts import Format, Settings, StageWriter
 from forebay.errors import CorruptFileError, FatalError
-from forebay.formats import _header, _parquet_columns, _staging
+from forebay.formats import _names, _staging
 from forebay.formats._duck import connect, scratch
-from forebay.formats._parquet_types import STRING, Reading, own, readings
-from forebay.formats._parquet_witness import Stretch, Witness
+from forebay.formats._parquet import columns as parquet_columns
+from forebay.formats._parquet.types import STRING, Reading, own, readings
+from forebay.formats._parquet.witness import Stretch, Witness
 from forebay.formats._row_column import NAME as ROW
 from forebay.formats._sink import Sink
 from forebay.formats._types import to_arrow
@@ -52,7 +53,7 @@ class Parquet(Format[ParquetSettings]):
             Witness(plain, rows, rejects, plan, uri).judge(writer.stretches, snapshot.fingerprint, connection)
             for path in (rows, rejects):
                 path.replace(into.folder / path.name)
-            added = tuple(_header.unknown(file.schema_arrow.names, columns)) if columns is not None else ()
+            added = tuple(_names.unknown(file.schema_arrow.names, columns)) if columns is not None else ()
         return Stage(
             snapshot.fingerprint,
             into.folder / "rows.parquet",
@@ -132,7 +133,7 @@ class _Writer:
         import numpy as np
         import pyarrow as pa
 
-        typed = _parquet_columns.typed(batch, self.plan, connection)
+        typed = parquet_columns.typed(batch, self.plan, connection)
         numbers = pa.array(np.arange(self.rows + 1, self.rows + 1 + len(batch)))
         self.rows += len(batch)
         for place, (had, has) in enumerate(zip(typed.held, typed.values, strict=True)):
@@ -140,7 +141,7 @@ class _Writer:
             self.fitting[place] += len(has) - has.null_count
         good = pa.record_batch([*typed.values, numbers], schema=self.schema)
         if typed.good is not None:
-            aside = _parquet_columns.rejects(typed, numbers, connection)
+            aside = parquet_columns.rejects(typed, numbers, connection)
             self._bad.write_table(aside)
             self.rejected += len(aside)
             good = good.filter(typed.good)

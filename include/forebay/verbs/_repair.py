@@ -80,7 +80,7 @@ def _file_cells(ctx: Context, file: FileRun, work: Work, listed: Path, names: li
     kind = ctx.pipeline.format.type
     empty = pa.table({"__row": pa.array([], pa.int64()), **{f"c{n}": pa.array([], pa.string()) for n in range(len(names))}})
     if kind.startswith("json"):
-        return _json_cells(listed, names) or empty
+        return json_cells(listed, names) or empty
     if kind != "csv" or not work.snapshot.exists():
         return empty
     config = registry.find("formats", "csv").Config(**ctx.pipeline.format.options)
@@ -105,7 +105,7 @@ def _unread(listed: Path) -> list[tuple[int, str]]:
         ).fetchall()
 
 
-def _json_cells(listed: Path, names: list[str]) -> pa.Table | None:
+def json_cells(listed: Path, names: list[str]) -> pa.Table | None:
     """The members of objects, numbers with every digit they were written with."""
     import pyarrow as pa
 
@@ -116,20 +116,20 @@ def _json_cells(listed: Path, names: list[str]) -> pa.Table | None:
         except ValueError:
             continue
         if isinstance(members, dict):
-            found.append((row, [_json_text(members.get(name)) for name in names]))
+            found.append((row, [json_text(members.get(name)) for name in names]))
     if not found:
         return None
     cells = {f"c{n}": pa.array([texts[n] for _, texts in found], pa.string()) for n in range(len(names))}
     return pa.table({"__row": pa.array([row for row, _ in found], pa.int64()), **cells})
 
 
-def _json_text(value: Any) -> str | None:
+def json_text(value: Any) -> str | None:
     return value if isinstance(value, str | None) else json.dumps(value, ensure_ascii=False)
 
 
 def _header(ctx: Context, file: FileRun, work: Work, config: Any, names: list[str], scratch: Path) -> list[str]:
     """The file's own columns, in its own order."""
-    from forebay.formats import _header as headers
+    from forebay.formats._csv import head as headers
     from forebay.formats._text import decoded
 
     if not config.header:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from forebay.formats._csv_bytes import BLOCK, Found
-from forebay.formats._csv_source import Source
+from forebay.formats._csv.parts import BLOCK, Found
+from forebay.formats._csv.source import Source
 from forebay.support.sql import parquet
 
 PART, PART_BYTES = 4_096, 8 << 20

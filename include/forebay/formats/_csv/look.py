@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from forebay.formats._csv_bytes import Found, Part, is_at, null_octets, pieces, send
-from forebay.formats._csv_dialect import CR, LF, Dialect
+from forebay.formats._csv.dialect import CR, LF, Dialect
+from forebay.formats._csv.parts import Found, Part, is_at, null_octets, pieces, send
 from forebay.formats._lines import Ints, Spill
 
 

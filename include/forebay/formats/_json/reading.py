@@ -14,9 +14,13 @@ from typing import TYPE_CHECKING
 from forebay.config.types import Type
 from forebay.contracts import Tolerance
 from forebay.errors import CorruptFileError
-from forebay.formats import _json_cells, _json_text, _json_wide, _json_witness, _staging, _wide
+from forebay.formats import _staging, _wide
 from forebay.formats._casts import strict_integer
-from forebay.formats._json_split import Splitter
+from forebay.formats._json import cells as json_cells
+from forebay.formats._json import text as json_text
+from forebay.formats._json import wide as json_wide
+from forebay.formats._json import witness as json_witness
+from forebay.formats._json.split import Splitter
 from forebay.formats._rules import STRICT
 from forebay.model import Drift, Snapshot, Stage
 from forebay.support.sql import parquet
@@ -24,11 +28,11 @@ from forebay.support.sql import parquet
 if TYPE_CHECKING:
     import duckdb
 
-    from forebay.formats.json_lines import JsonLinesSettings
+    from forebay.formats._json.settings import JsonLinesSettings
 
 MOST_NAMES = 1_000  # keys that are told
 WIDE = 100
-"""Files of more keys are read by `_json_wide`."""
+"""Files of more keys are read by `wide`."""
 NESTED = Type("nested")
 """What values are called that are all objects or lists; no column has this type."""
 
@@ -46,7 +50,7 @@ class Reading:
     tolerance: Tolerance
     notes: tuple[str, ...] = ()
     wide: bool = field(default=False, init=False)
-    exact: _json_wide.Read = field(init=False)
+    exact: json_wide.Read = field(init=False)
     _turns: Iterator[int] = field(default_factory=count)
 
     def stage(self, snapshot: Snapshot, types: Mapping[str, Type] | None, raw_bytes: int) -> Stage:
@@ -70,11 +74,11 @@ class Reading:
         Raises `CorruptFileError` if they still do.
         """
         typed, split = self._read(cells)
-        told = _json_witness.difference(self.connection, typed, split, cells)
+        told = json_witness.difference(self.connection, typed, split, cells)
         if told:
             self.connection.execute("SET threads = 1")
             typed, split = self._read(cells)
-            told = _json_witness.difference(self.connection, typed, split, cells)
+            told = json_witness.difference(self.connection, typed, split, cells)
         if told:
             way_out = "this is a fault of forebay or of its parser: report it with the file; nothing of it was published"
             raise CorruptFileError(f"reading `{self.uri}`: what was read is not what the file holds: {told} ({way_out})", uri=self.uri)
@@ -84,12 +88,12 @@ class Reading:
         names, texts = [cell.name for cell in cells], self.config.loose_scalars
         if self.wide:
             with self.connection.cursor() as reading, self._lines(reading) as (lines, split):
-                batches = _json_wide.batches(reading, lines, names, texts, self.exact)
-                sides, lengths = _json_wide.SIDES, _json_cells.BESIDES.lengths
+                batches = json_wide.batches(reading, lines, names, texts, self.exact)
+                sides, lengths = json_wide.SIDES, json_cells.BESIDES.lengths
                 return _wide.copy(self.connection, batches, cells, sides, self.folder, lengths), split
         with self._lines() as (lines, split):
-            source = _json_cells.source(lines, names, texts)
-            return _staging.copy(self.connection, _staging.select(cells, source, _json_cells.BESIDES), self.folder), split
+            source = json_cells.source(lines, names, texts)
+            return _staging.copy(self.connection, _staging.select(cells, source, json_cells.BESIDES), self.folder), split
 
     @contextmanager
     def _lines(self, connection: duckdb.DuckDBPyConnection | None = None) -> Iterator[tuple[str, Splitter]]:
@@ -114,7 +118,7 @@ class Reading:
         if self.wide:
             return
         self.connection.create_function(
-            _json_cells.EXACT,
+            json_cells.EXACT,
             lambda lines: pa.array([read(line) for line in lines.to_pylist()], pa.list_(pa.string())),
             ["VARCHAR"],
             "VARCHAR[]",
@@ -123,7 +127,7 @@ class Reading:
 
     def _cell(self, name: str, i: int, type_: Type) -> _staging.Cell:
         rules = self.config.columns.get(name, STRICT)
-        return _json_cells.cell(name, i, type_, rules, self.config.loose_scalars, own=not self.wide)
+        return json_cells.cell(name, i, type_, rules, self.config.loose_scalars, own=not self.wide)
 
     def _check_rules(self, names: Mapping[str, Type]) -> None:
         stray = [name for name in (*self.config.columns, *self.config.optional) if name not in names]
@@ -164,12 +168,12 @@ class Reading:
         few = names if len(names) <= WIDE else ()
         counts = "".join(f", count(x[{i + 1}])" for i in range(len(few)))
         with self._lines() as (lines, _):
-            asked = f"SELECT count(*){counts} FROM {_json_cells.objects(lines, few)}"
+            asked = f"SELECT count(*){counts} FROM {json_cells.objects(lines, few)}"
             [(objects, *found)] = self.connection.execute(asked).fetchall()
         if few:
             return objects, found
         with self._lines() as (lines, _):
-            by_key = _json_wide.counts(self.connection, lines, ["count(*)"])
+            by_key = json_wide.counts(self.connection, lines, ["count(*)"])
         return objects, [by_key.get(name, (0,))[0] for name in names]
 
     def _empty_columns(self, typed: _staging.Typed, declared: Mapping[str, Type]) -> list[str]:
@@ -185,10 +189,10 @@ class Reading:
     def _inferred(self) -> dict[str, Type]:
         """A type for every key of the file that has a name: those of the first object in its order, then the others by name."""
         with self._lines() as (lines, _):
-            found = f"SELECT keys FROM {_json_cells.objects(lines)} LIMIT 1"
+            found = f"SELECT keys FROM {json_cells.objects(lines)} LIMIT 1"
             first = self.connection.execute(found).fetchall()
         with self._lines() as (lines, _):
-            found = f"SELECT DISTINCT unnest(keys) AS key FROM {_json_cells.objects(lines)} ORDER BY 1"
+            found = f"SELECT DISTINCT unnest(keys) AS key FROM {json_cells.objects(lines)} ORDER BY 1"
             others = self.connection.execute(found).fetchall()
         names = list(dict.fromkeys(name for name in (*(first[0][0] if first else ()), *(key for (key,) in others)) if name))
         if not names:
@@ -207,11 +211,11 @@ class Reading:
     def _kinds(self, names: Sequence[str]) -> list[Type]:
         if len(names) > WIDE:
             with self._lines() as (lines, _):
-                found = _json_wide.counts(self.connection, lines, _counts("t"))
+                found = json_wide.counts(self.connection, lines, _counts("t"))
             return [self._kind(found.get(name, (0,) * 5)) for name in names]
         counts = ", ".join(sql for i in range(len(names)) for sql in _counts(f"x[{i + 1}]"))
         with self._lines() as (lines, _):
-            [row] = self.connection.execute(f"SELECT {counts} FROM {_json_cells.objects(lines, names)}").fetchall()
+            [row] = self.connection.execute(f"SELECT {counts} FROM {json_cells.objects(lines, names)}").fetchall()
         width = len(row) // len(names)
         return [self._kind(row[i * width : (i + 1) * width]) for i in range(len(names))]
 
@@ -228,17 +232,17 @@ class Reading:
         return Type("bool" if words else "string")
 
 
-def _reader(types: Mapping[str, Type], not_numbers: bool) -> _json_wide.Read:
-    """`_json_cells.EXACT` of one line, for those keys."""
+def _reader(types: Mapping[str, Type], not_numbers: bool) -> json_wide.Read:
+    """`json_cells.EXACT` of one line, for those keys."""
     names = list(types)
     columns, decimals = set(names), {name for name, type_ in types.items() if type_.kind == "decimal"}
 
     def read(line: str) -> list[str | None]:
         try:
-            found = dict(_json_text.members(line, not_numbers))
-        except _json_text.NotJson as error:
+            found = dict(json_text.members(line, not_numbers))
+        except json_text.NotJson as error:
             return [str(error), None, *[None] * len(names)]
-        if not not_numbers and (strange := [name for name in found if found[name] in _json_text.NOT_NUMBERS and name not in columns]):
+        if not not_numbers and (strange := [name for name in found if found[name] in json_text.NOT_NUMBERS and name not in columns]):
             return [f"{found[strange[0]]} is no JSON", None, *[None] * len(names)]
         unknown = json.dumps(list(found)) if found.keys() - columns else None
         tokens = (found.get(name) for name in names)
@@ -262,7 +266,7 @@ def _counts(token: str) -> list[str]:
     return [
         f"count(*) FILTER ({first} = '\"')",
         f"count(*) FILTER ({first} IN ('t', 'f'))",
-        f"count(*) FILTER ({first} IN {_json_cells.NUMBERS})",
-        f"count(CASE WHEN {first} IN {_json_cells.NUMBERS} THEN {integer} END)",
+        f"count(*) FILTER ({first} IN {json_cells.NUMBERS})",
+        f"count(CASE WHEN {first} IN {json_cells.NUMBERS} THEN {integer} END)",
         f"count(*) FILTER ({first} IN ('{{', '['))",
     ]

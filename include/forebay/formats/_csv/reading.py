@@ -15,14 +15,17 @@ import numpy as np
 
 from forebay.config.types import Type
 from forebay.errors import CorruptFileError
-from forebay.formats import _csv_bytes, _csv_look, _csv_wide, _infer, _staging, _wide, _witness
-from forebay.formats._csv_bytes import Found, Part
-from forebay.formats._csv_dialect import LF, Dialect
-from forebay.formats._csv_layout import Layout
-from forebay.formats._csv_rejects import Rejects
-from forebay.formats._csv_source import Source
-from forebay.formats._csv_split import Splitter
-from forebay.formats._csv_third import Third
+from forebay.formats import _infer, _staging, _wide, _witness
+from forebay.formats._csv import look as csv_look
+from forebay.formats._csv import parts as csv_parts
+from forebay.formats._csv import wide as csv_wide
+from forebay.formats._csv.dialect import LF, Dialect
+from forebay.formats._csv.layout import Layout
+from forebay.formats._csv.parts import Found, Part
+from forebay.formats._csv.rejects import Rejects
+from forebay.formats._csv.source import Source
+from forebay.formats._csv.split import Splitter
+from forebay.formats._csv.third import Third
 from forebay.formats._lines import row_numbers
 from forebay.formats._rules import STRICT
 from forebay.model import Snapshot, Stage
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-    from forebay.formats.csv import CsvSettings
+    from forebay.formats._csv.settings import CsvSettings
 
 _CONTROLS = bytes(b for b in (*range(0x1F, 0x0D, -1), 0x0C, 0x0B, *range(8, 0, -1)))
 
@@ -174,7 +177,7 @@ class Reading:
         return f"rows {a} to {b} were read by Python's csv module, as two other readings differed there"
 
     def _look(self) -> Found | None:
-        return _csv_look.look(self.layout.part, self.dialect, len(self.layout.names), self.config.max_record_bytes, self.folder, self.uri)
+        return csv_look.look(self.layout.part, self.dialect, len(self.layout.names), self.config.max_record_bytes, self.folder, self.uri)
 
     def _parting(self) -> tuple[Rows, Source]:
         """What is a row and what is not, and the copy of the former."""
@@ -252,9 +255,9 @@ class Reading:
         replaced = [(chr(byte), own.decode()) for byte, own in self._replaced()]
         pieces = self.source.pieces() if isinstance(self.source, Third) else [self.source]
         for piece in pieces:
-            held = _csv_wide.staged(piece) if isinstance(piece, Path) else _csv_wide.columns(piece, self._part(piece), self.longest)
+            held = csv_wide.staged(piece) if isinstance(piece, Path) else csv_wide.columns(piece, self._part(piece), self.longest)
             for texts in held:
-                yield _csv_wide.restored(texts, replaced)
+                yield csv_wide.restored(texts, replaced)
 
     def _part(self, source: Source) -> Part:
         """Where the records of a source are."""
@@ -266,7 +269,7 @@ class Reading:
 
         rows = len(texts[0])
         held = [texts[at] if at >= 0 else pa.nulls(rows, pa.string()) for _, at in self.layout.wanted]
-        return _wide.Batch(held, rows, {_staging.LINE: _csv_wide.lines(texts)})
+        return _wide.Batch(held, rows, {_staging.LINE: csv_wide.lines(texts)})
 
     def _cells(self, types: Sequence[Type]) -> list[_staging.Cell]:
         return [self._cell(name, at, type_) for (name, at), type_ in zip(self.layout.wanted, types, strict=True)]
@@ -387,7 +390,7 @@ def _unused(part: Part, uri: str) -> bytes:
     """Seven control characters that the file does not hold. Raises `CorruptFileError` if it holds too many."""
     left = bytearray(_CONTROLS)
     with part.path.open("rb") as file:
-        while block := file.read(_csv_bytes.BLOCK):
+        while block := file.read(csv_parts.BLOCK):
             left = bytearray(byte for byte in left if byte not in block)
     if len(left) < 7:
         raise CorruptFileError(f"reading `{uri}`: it holds nearly every control character (a file of text has few)", uri=uri)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from forebay.errors import CorruptFileError
-from forebay.formats._json_text import NotJson, value
+from forebay.formats._json.text import NotJson, value
 
 HEAD = 1 << 16
 """Bytes of a file that are looked at."""

@@ -1,7 +1,7 @@
-"""JSON objects of many keys: a list of keys and a list of tokens for each line, where `_json_cells` has an expression for each key.
+"""JSON objects of many keys: a list of keys and a list of tokens for each line, where `cells` has an expression for each key.
 
 DuckDB extracts them as they stand in the line, in one go. They count if the line is strictly JSON, its keys are distinct and no digits are at stake
-(a number with a point or an exponent went through a double); any other line is read by `_json_text`.
+(a number with a point or an exponent went through a double); any other line is read by `text`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from forebay.formats import _json_cells
+from forebay.formats._json import cells as json_cells
 from forebay.formats._staging import RAW, REST
 from forebay.formats._wide import Batch
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 Read = Callable[[str], list[str | None]]
 """The exact reader of one line: its fault (or null), its keys as JSON if some are unknown, and a token for each column."""
-SIDES = (RAW, REST, *_json_cells.BESIDES.kept)
+SIDES = (RAW, REST, *json_cells.BESIDES.kept)
 _CELLS = 1 << 20
 
 
 def batches(connection: duckdb.DuckDBPyConnection, lines: str, names: Sequence[str], texts: bool, read: Read) -> Iterator[Batch]:
-    """The lines of the table `lines`, with the tokens of those keys; `texts` as in `_json_cells.source`."""
+    """The lines of the table `lines`, with the tokens of those keys; `texts` as in `json_cells.source`."""
     import pyarrow as pa
 
     keys, most = pa.array(names, pa.string()), max(1, _CELLS // len(names))
-    for found in connection.sql(_json_cells.listed(lines, texts)).to_arrow_reader(most):
+    for found in connection.sql(json_cells.listed(lines, texts)).to_arrow_reader(most):
         for start in range(0, len(found), most):
             yield _batch(found.slice(start, most), keys, read)
 
@@ -51,7 +51,7 @@ def _batch(found: pa.RecordBatch, names: pa.Array, read: Read) -> Batch:
     long = pa.concat_arrays([tokens, more]).take(pa.array(places.reshape(-1), mask=places.reshape(-1) < 0))
     rest = dict.fromkeys(range(rows)) | strange | {row: one[1] for row, one in zip(exact.tolist(), told, strict=True)}
     wrong = dict.fromkeys(range(rows)) | {row: one[0] for row, one in zip(exact.tolist(), told, strict=True)}
-    kept = {name: found[column] for name, column in _json_cells.BESIDES.kept.items()}
+    kept = {name: found[column] for name, column in json_cells.BESIDES.kept.items()}
     sides = {RAW: found["line"], REST: pa.array(list(rest.values()), pa.string()), **kept}
     return Batch([long.slice(n * rows, rows) for n in range(width)], rows, sides, pa.array(list(wrong.values()), pa.string()))
 
@@ -70,6 +70,6 @@ def _places(keys: pa.ListArray, names: pa.Array) -> tuple[np.ndarray, dict[int, 
 
 def counts(connection: duckdb.DuckDBPyConnection, lines: str, asked: Sequence[str]) -> dict[str, Sequence[int]]:
     """The answers to some SQL about the tokens `t` of each key, over all lines that are objects."""
-    listed = f"SELECT unnest(keys) AS key, unnest(tokens) AS t FROM {_json_cells.members(lines)}"
+    listed = f"SELECT unnest(keys) AS key, unnest(tokens) AS t FROM {json_cells.members(lines)}"
     found = connection.execute(f"SELECT key, {', '.join(asked)} FROM ({listed}) GROUP BY key").fetchall()
     return {key: row for key, *row in found}

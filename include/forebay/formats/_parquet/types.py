@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from forebay.config.types import Type, parse
 from forebay.errors import CorruptFileError
-from forebay.formats import _header, _staging
+from forebay.formats import _names, _staging
 from forebay.formats._row_column import NAME as ROW
 from forebay.model import Column
 
@@ -46,7 +46,7 @@ def readings(file: pq.ParquetFile, declared: Sequence[Column] | None, may_lack: 
     schema = file.schema_arrow
     names = schema.names
     known = set(names)
-    _header.positions(names, [column for column in declared or () if column.name in known or not may_lack], uri)
+    _names.positions(names, [column for column in declared or () if column.name in known or not may_lack], uri)
     _check_names([column.name for column in declared] if declared is not None else names, uri)
     logical = _logical(file.schema)
     if declared is None:

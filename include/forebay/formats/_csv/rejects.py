@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from forebay.formats._csv_dialect import Dialect, Fault
-from forebay.formats._header import FAULTS
+from forebay.formats._csv.dialect import Dialect, Fault
+from forebay.formats._csv.head import FAULTS
 from forebay.formats._staging import rejects_schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from forebay.formats._csv_block import Records
+    from forebay.formats._csv.block import Records
 
 
 class Rejects:

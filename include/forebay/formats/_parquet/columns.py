@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from forebay.formats import _casts, _staging
 from forebay.formats._exact import exact
-from forebay.formats._parquet_types import BINARY, Reading, is_uuid
+from forebay.formats._parquet.types import BINARY, Reading, is_uuid
 from forebay.formats._row_column import NAME as ROW
 from forebay.formats._rules import STRICT
 from forebay.formats._types import to_arrow

@@ -1,24 +1,19 @@
-"""The header of a CSV file, and how its names meet the declared columns."""
+"""What stands before the first record of a CSV file, and behind the last."""
 
 from __future__ import annotations
 
 import codecs
-import difflib
 import re
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forebay.errors import CorruptFileError
-from forebay.formats._csv_dialect import LF, Dialect, Fault, Record
-from forebay.formats._csv_end import line_end
-from forebay.model import Column
-from forebay.support.words import shown
+from forebay.formats._csv.dialect import LF, Dialect, Fault, Record
+from forebay.formats._csv.line_end import line_end
 
 if TYPE_CHECKING:
-    from forebay.formats.csv import CsvSettings
+    from forebay.formats._csv.settings import CsvSettings
 
 _LONGEST = 1 << 24
 _EXCEL = re.compile(rb"sep=([^\r\n]{1,4})(?:\r\n|\n|\r)")
@@ -37,7 +32,6 @@ _OTHER = {
     b"BZh": "packed by bzip2",
     b"\xfd7zXZ": "packed by xz",
 }
-_DELIMITERS = (";", "\t", "|", ",")
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,40 +181,3 @@ def _packed(path: Path) -> str | None:
         if head.startswith(mark):
             return f"its bytes are packed by {name} (set source.compression: {name}, or let its name end as {name} files do)"
     return "it is a Parquet file (set format.type: parquet)" if head.startswith(b"PAR1") else None
-
-
-def positions(header: Sequence[str], declared: Sequence[Column], uri: str) -> list[int]:
-    """Where each declared column lies. Raises `CorruptFileError` if one is missing or named twice."""
-    places = {name: place for place, name in reversed(list(enumerate(header)))}
-    missing = [column.name for column in declared if column.name not in places]
-    if missing:
-        raise CorruptFileError(f"reading the header of `{uri}`: {_missing(missing, header)}", uri=uri, columns=tuple(missing))
-    counts = Counter(header)
-    twice = [column.name for column in declared if counts[column.name] > 1]
-    if twice:
-        raise CorruptFileError(f"reading the header of `{uri}`: column `{twice[0]}` is there twice", uri=uri, columns=tuple(twice))
-    return [places[column.name] for column in declared]
-
-
-def _missing(missing: Sequence[str], found: Sequence[str]) -> str:
-    close = [name for name in found if name.strip().lower() == missing[0].strip().lower()]
-    close = close or difflib.get_close_matches(missing[0], found, 1)
-    hint = (
-        f"did you mean `{shown(close[0])}`?"
-        if close
-        else f"it has {', '.join(f'`{shown(name)}`' for name in found[:20])}{_other_delimiter(found)}"
-    )
-    names = ", ".join(f"`{name}`" for name in missing)
-    return f"column{'s' if len(missing) > 1 else ''} {names} {'are' if len(missing) > 1 else 'is'} missing ({hint})"
-
-
-def _other_delimiter(found: Sequence[str]) -> str:
-    """The way out where the whole header was read as one column, because its fields are delimited otherwise."""
-    likely = [one for one in _DELIMITERS if len(found) == 1 and one in found[0]]
-    return f"; set format.delimiter: {likely[0]!r}" if likely else ""
-
-
-def unknown(header: Sequence[str], declared: Sequence[Column]) -> list[str]:
-    """Columns of the file that the schema does not know, in file order."""
-    known = {column.name for column in declared}
-    return [name for name in header if name not in known]

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 
 from forebay.errors import CorruptFileError
-from forebay.formats._csv_dialect import CR, LF, Dialect
+from forebay.formats._csv.dialect import CR, LF, Dialect
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 
 Each typed record carries the number and the length that the splitter gave its line: the numbers must be those of all lines, in order, each once; the
 strings of each record must be as long in the file that was written as they were when they were read; and the values of some lines, those at the
-limits of blocks among them, are read again by `_json_text` and Python and must be the same.
+limits of blocks among them, are read again by `text` and Python and must be the same.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from forebay.formats import _staging
-from forebay.formats._json_split import Splitter
-from forebay.formats._json_text import NotJson, members
+from forebay.formats._json.split import Splitter
+from forebay.formats._json.text import NotJson, members
 from forebay.formats._lines import row_numbers
 from forebay.formats._rules import ColumnRules
 from forebay.support.sql import parquet, quoted

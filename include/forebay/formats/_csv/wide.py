@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from forebay.formats._csv_bytes import Part
-from forebay.formats._csv_source import Source
+from forebay.formats._csv.parts import Part
+from forebay.formats._csv.source import Source
 from forebay.formats._staging import SEPARATOR
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ RFC 4180, and where it is silent:
 - In any other field quotes are data: `1,5" pipe` has the value `5" pipe`, and `1,5"x,y"` has three fields.
 - Delimiters too many at the end of a record, with nothing between and behind them, make no fields: `1,,2,` has three. Any other field too many,
   or one too few, sets the record aside.
-- A line ends with LF or CR LF, wherever no quote is open; with CR in a file that has it outside quotes from the first line on (`_csv_end`). The other of the two in a field
+- A line ends with LF or CR LF, wherever no quote is open; with CR in a file that has it outside quotes from the first line on (`csv_line_end`). The other of the two in a field
   without quotes sets its record aside, as nobody can tell whether it is data. Within quotes they are data, byte for byte.
 - Text behind a closing quote sets the record aside; it goes on to the next delimiter and is read to its end.
 - A quote is never closed if no quote of the following lines, as far as a record may be long, closes it properly: the next one that is not doubled has

@@ -1,7 +1,7 @@
 """Where the records of any CSV file begin and end, found by ourselves: no parser is asked.
 
-`Splitter` parts the records that are rows from those that are not, by the policy of `_csv_dialect`, and copies the former. It works on blocks
-(`_csv_block`), each of which begins where a record does. Files that are as they should be need no copy (`_csv_look`).
+`Splitter` parts the records that are rows from those that are not, by the policy of `dialect`, and copies the former. It works on blocks
+(`block`), each of which begins where a record does. Files that are as they should be need no copy (`look`).
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from forebay.errors import CorruptFileError
-from forebay.formats._csv_block import Block, Records
-from forebay.formats._csv_bytes import Found, Part, pieces, send
-from forebay.formats._csv_dialect import CR, LF, Dialect, Fault
+from forebay.formats._csv.block import Block, Records
+from forebay.formats._csv.dialect import CR, LF, Dialect, Fault
+from forebay.formats._csv.parts import Found, Part, pieces, send
 from forebay.formats._lines import Ints, Spill
 
 
@@ -63,7 +63,9 @@ class Splitter:
         data, final, _ = next(blocks, (b"", True, None))
         with self.path.open("wb") as copy:
             while data:
-                records, used = Block(self, data, final).read()
+                block = Block(self.dialect, self.width, self.most, self.separator, data, final)
+                records, used = block.read()
+                self.inner, self.gaps = self.inner + block.inner, self.gaps + block.gaps
                 if used:
                     good = records.fault == Fault.NONE
                     starts.add(records.starts[good] + at)
@@ -72,7 +74,7 @@ class Splitter:
                     before.add(np.cumsum(good)[~good] + starts.count - int(good.sum()))
                     self._refuse(data, records, good)
                     self.rows += len(good)
-                    text, offsets = self._copied(data, records, good, used)
+                    text, offsets = self._copied(data[:used], records, good, block.edits)
                     begins.add(offsets + self._written)
                     self._written += copy.write(text)
                 at += used
@@ -91,9 +93,9 @@ class Splitter:
             bad = Records(*(getattr(records, name)[~good] for name in Records.__slots__))
             self.refuse(data, bad, np.flatnonzero(~good) + self.rows + 1)
 
-    def _copied(self, data: bytes, records: Records, good: Ints, used: int) -> tuple[bytes, Ints]:
+    def _copied(self, data: bytes, records: Records, good: Ints, edits: list[tuple[Any, int | None]]) -> tuple[bytes, Ints]:
         """The rows' own bytes, but for line ends, delimiters of several bytes, and what edits say; and where each begins."""
-        text = np.frombuffer(data, np.uint8)[:used].copy()
+        text, used = np.frombuffer(data, np.uint8).copy(), len(data)
         self._account(text, records)
         kept = np.zeros(used + 1, np.int32)
         np.add.at(kept, records.starts[good], 1)
@@ -108,7 +110,7 @@ class Splitter:
             self._ended += len(closed)
         mask[closed] = True
         text[closed] = LF
-        for places, value in self._edits:
+        for places, value in edits:
             if value is None:
                 mask[places] = False
             else:
@@ -126,5 +128,3 @@ class Splitter:
         rest = text[covered == 0]
         if (covered > 1).any() or (covered < 0).any() or not ((rest == LF) | (rest == CR)).all():
             raise CorruptFileError(f"reading `{self.uri}`: its records could not be told apart (report this)", uri=self.uri)
-
-    _edits: list[tuple[Any, int | None]] = field(default_factory=list)

@@ -5,18 +5,15 @@ It begins where a record does. Whole lines are told apart with numpy; only recor
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from forebay.formats._csv_bytes import is_at, marks, null_octets
-from forebay.formats._csv_dialect import CR, LF, Fault, Record
-from forebay.formats._csv_odd import Odd
+from forebay.formats._csv.dialect import CR, LF, Dialect, Fault, Record
+from forebay.formats._csv.odd import Odd
+from forebay.formats._csv.parts import is_at, marks, null_octets
 from forebay.formats._lines import Ints
-
-if TYPE_CHECKING:
-    from forebay.formats._csv_split import Splitter
 
 
 @dataclass(slots=True)
@@ -43,13 +40,19 @@ class Records:
 class Block:
     """One block: its lines, what each would be as the first of a record and within a quoted field, and so its records."""
 
-    owner: Splitter
+    dialect: Dialect
+    width: int
+    most: int
+    separator: bytes
     text: bytes
     final: bool
+    inner: int = 0
+    gaps: int = 0
+    edits: list[tuple[Any, int | None]] = field(default_factory=list)
+    """What the copy has in other bytes: places, and the byte they become; None: they are left out."""
 
     def read(self) -> tuple[Records, int]:
-        self.dialect, self.data = self.owner.dialect, np.frombuffer(self.text, np.uint8)
-        self.owner._edits = []
+        self.data = np.frombuffer(self.text, np.uint8)
         self._lines()
         if not len(self.starts):
             return Records(*(np.empty(0, np.int64) for _ in Records.__slots__)), 0
@@ -151,7 +154,7 @@ class Block:
             return
         lines = np.flatnonzero(odd & (self.other_first + self.other_within == 0))
         places = self.starts, self.stops, self.next
-        self.single = Odd(dialect, self.data, *places, self.quotes, self.delimiters, self.owner.most).read(lines)
+        self.single = Odd(dialect, self.data, *places, self.quotes, self.delimiters, self.most).read(lines)
 
     def _walk(self) -> tuple[list[tuple[int, int]], list[tuple[int, Record]], int, int]:
         """Records of several lines (first and last), records read byte by byte, how many bytes were used, and how many lines."""
@@ -173,11 +176,11 @@ class Block:
                 j = place + 1
                 while j < len(lines) and not odd_within[lines[j]] and not closes[lines[j]]:
                     j += 1
-                if j < len(lines) and not odd_within[lines[j]] and int(self.stops[lines[j]]) - begin <= self.owner.most:
+                if j < len(lines) and not odd_within[lines[j]] and int(self.stops[lines[j]]) - begin <= self.most:
                     several.append((event, lines[j]))
                     current = lines[j] + 1
                     continue
-            found = self.dialect.record(self.text, begin, self.owner.most, self.final, self.owner.width)
+            found = self.dialect.record(self.text, begin, self.most, self.final, self.width)
             if found is None:
                 return several, special, begin, event
             special.append((begin, found))
@@ -185,7 +188,7 @@ class Block:
         return several, special, int(next_[-1]), len(starts)
 
     def _records(self, several: list[tuple[int, int]], special: list[tuple[int, Record]], lines: int) -> Records:
-        owner, size = self.owner, len(self.dialect.delimiter)
+        size = len(self.dialect.delimiter)
         alone = np.ones(lines, bool)
         parts: list[tuple[Ints, ...]] = []
         if several:
@@ -195,16 +198,16 @@ class Block:
             nd = self.first[i] + _between(self.within, i, j)
             quotes = _between(self.count, i - 1, j) - self.pairs_first[i] - _between(self.pairs_within, i, j)
             other = self.other_first[i] + _between(self.other_within, i, j)
-            owner.inner += int((j - i).sum())
+            self.inner += int((j - i).sum())
             parts.append((self.starts[i], self.stops[j], self.next[j], nd, quotes, other))
         for begin, record in special:
             i, j = np.searchsorted(self.starts, [begin, record.next])
             alone[i:j] = False
             if record.fault is Fault.NONE:
-                owner.inner += int(j - i) - 1
-        if self.dialect.skips_empty(owner.width) and lines:
+                self.inner += int(j - i) - 1
+        if self.dialect.skips_empty(self.width) and lines:
             empty = alone & (self.starts[:lines] == self.stops[:lines])
-            owner.gaps += int(empty.sum())
+            self.gaps += int(empty.sum())
             alone &= ~empty
         k = np.flatnonzero(alone)
         first, less = self.first[k], self.count[k] - self.pairs_first[k]
@@ -231,8 +234,8 @@ class Block:
     def _stand_in(self, foreign: list[tuple[Ints, int]]) -> None:
         """One byte for each of these null words, which begin there and have so many bytes."""
         for places, size in foreign if self.dialect.stand_ins else []:
-            self.owner._edits.append((places, self.dialect.stand_ins[6]))
-            self.owner._edits += [(places + i, None) for i in range(1, size)]
+            self.edits.append((places, self.dialect.stand_ins[6]))
+            self.edits += [(places + i, None) for i in range(1, size)]
 
     def _structural(self, lines: Ints) -> Ints:
         """The quotes without those in these lines that are data; blanks outside quotes are left out of the copy."""
@@ -242,7 +245,7 @@ class Block:
         blanks = self.single.blanks
         if len(blanks):
             chosen_blanks = blanks[chosen[np.searchsorted(self.starts, blanks, side="right") - 1]]
-            self.owner._edits.append((chosen_blanks, None))
+            self.edits.append((chosen_blanks, None))
         line = np.searchsorted(self.starts, self.quotes, side="right") - 1
         return self.quotes[~(self.single.stray & chosen[line])]
 
@@ -267,19 +270,19 @@ class Block:
 
     def _edit(self, record: Record) -> None:
         """What of a record read byte by byte is written otherwise: escapes, blanks outside quotes, delimiters of several bytes."""
-        edits = self.owner._edits
+        edits = self.edits
         for place, value in record.edits:
             edits.append((place, value))
         if len(self.dialect.delimiter) > 1:
             for start, _ in record.fields[1:]:
                 at = self.text.rfind(self.dialect.delimiter, 0, start)
-                edits.append((at, self.owner.separator[0]))
+                edits.append((at, self.separator[0]))
                 edits.append((np.arange(at + 1, at + len(self.dialect.delimiter)), None))
 
     def _judge(self, records: Records, used: int) -> None:
         """Find what else is wrong, and leave out the delimiters that make no fields."""
-        width, size, delimiter = self.owner.width, len(self.dialect.delimiter), self.dialect.delimiter
-        records.fault[records.stops - records.starts > self.owner.most] = Fault.LONG
+        width, size, delimiter = self.width, len(self.dialect.delimiter), self.dialect.delimiter
+        records.fault[records.stops - records.starts > self.most] = Fault.LONG
         self._decode(records, used)
         over = np.flatnonzero((records.columns > width) & (records.fault == Fault.NONE))
         if len(over):
@@ -331,7 +334,7 @@ class Block:
 
     def _fill(self, records: Records) -> None:
         """A byte that the file does not hold for `""`: DuckDB takes it for an empty line where there is one column. Where it is null, it is that line."""
-        dialect, edits = self.dialect, self.owner._edits
+        dialect, edits = self.dialect, self.edits
         quote = dialect.quote or b""
         for n in np.flatnonzero((records.fault == Fault.NONE) & (records.octets == 0) & (records.stops > records.starts)).tolist():
             start, stop = int(records.starts[n]), int(records.stops[n])
@@ -351,8 +354,8 @@ class Block:
         d = self.delimiters[self.delimiters < used]
         line = np.searchsorted(self.starts, d, side="right") - 1
         plain = d[~self.odd_first[line]]
-        edits = self.owner._edits
-        edits.append((plain, self.owner.separator[0]))
+        edits = self.edits
+        edits.append((plain, self.separator[0]))
         edits += [(plain + i, None) for i in range(1, size)]
 
 

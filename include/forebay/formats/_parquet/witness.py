@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forebay.errors import CorruptFileError
-from forebay.formats._parquet_types import Reading, plain
+from forebay.formats._parquet.types import Reading, plain
 from forebay.formats._row_column import NAME as ROW
 from forebay.formats._types import to_arrow, to_duckdb
 from forebay.support.sql import parquet, quoted

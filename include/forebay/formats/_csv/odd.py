@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from forebay.formats._csv_dialect import Dialect, Fault
+from forebay.formats._csv.dialect import Dialect, Fault
 from forebay.formats._lines import Ints
 
 _BLANKS = 8

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from forebay.errors import CorruptFileError
-from forebay.formats._csv_dialect import Dialect
+from forebay.formats._csv.dialect import Dialect
 from forebay.formats._lines import Ints
 
 BLOCK = 1 << 20

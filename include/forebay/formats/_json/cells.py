@@ -6,7 +6,7 @@ a point or an exponent went through a double. So a line's tokens count only if t
 * plain: its quotes are as many as those of the tokens that were found and of their keys, and it has no `\\u`. Then it has these keys, each once,
   and nothing else with a key or a string in it. If digits are at stake and it has no backslash, a number's own text stands behind its key.
 * regular: it is strictly JSON, its keys are distinct, and no digits are at stake.
-* any other line is read by `_json_text`.
+* any other line is read by `text`.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from collections.abc import Sequence
 
 from forebay.config.types import Type
 from forebay.formats import _casts
-from forebay.formats._json_split import BACKSLASH, CARE, CLOSER, ESCAPE
+from forebay.formats._json.split import BACKSLASH, CARE, CLOSER, ESCAPE
 from forebay.formats._rules import STRICT, ColumnRules
 from forebay.formats._staging import Besides, Cell
 from forebay.support.sql import literal, literals
 
 EXACT = "exact_members"
-"""The function of a line that `_json_reading` registers: the fault (or null), the line's keys as JSON (or null), and a token for each key."""
+"""The function of a line that `reading` registers: the fault (or null), the line's keys as JSON (or null), and a token for each key."""
 NUMBERS = "('-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9')"
 _IN_STRING = r'''"(?:[^"\\]|\\.)*"'''
 # Outside of strings, what is valid to DuckDB and no JSON has a comma before a closing bracket, or letters that only NaN and Infinity have.

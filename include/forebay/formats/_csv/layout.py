@@ -9,20 +9,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forebay.errors import CorruptFileError
-from forebay.formats import _header, _staging
-from forebay.formats._csv_bytes import Part
-from forebay.formats._csv_dialect import Dialect
+from forebay.formats import _names, _staging
+from forebay.formats._csv import head as csv_head
+from forebay.formats._csv.dialect import Dialect
+from forebay.formats._csv.parts import Part
 from forebay.model import Column, Drift
 
 if TYPE_CHECKING:
-    from forebay.formats.csv import CsvSettings
+    from forebay.formats._csv.settings import CsvSettings
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
     """`names` are the file's columns, `wanted` the staged ones, each with its place among them (-1: it is missing).
 
-    `part` is where the records are. `skip` as in `_header.Head`.
+    `part` is where the records are. `skip` as in `csv_head.Head`.
     """
 
     names: tuple[str, ...]
@@ -39,15 +40,15 @@ def layout(config: CsvSettings, path: Path, columns: tuple[Column, ...] | None, 
 
     Raises `CorruptFileError` if the header cannot be read, or lacks a declared column, or has names that cannot be staged.
     """
-    top = _header.head(path, config, uri)
-    end = _header.footer(path, top.begin, config.footer_lines, top.dialect.end)
+    top = csv_head.head(path, config, uri)
+    end = csv_head.footer(path, top.begin, config.footer_lines, top.dialect.end)
     part, skip = Part(path, top.begin, end), -1 if config.footer_lines else top.skip
     drift = Drift()
     if top.names is None:
         if columns is not None:
             names = tuple(column.name for column in columns)
         else:
-            names = tuple(f"column{i + 1}" for i in range(_header.first_width(path, top.begin, top.dialect, config.max_record_bytes)))
+            names = tuple(f"column{i + 1}" for i in range(csv_head.first_width(path, top.begin, top.dialect, config.max_record_bytes)))
         wanted = tuple((name, i) for i, name in enumerate(names))
     else:
         names = top.names
@@ -74,9 +75,9 @@ def _matched(names: Sequence[str], columns: Sequence[Column], uri: str, may_lack
     known = set(names)
     missing = tuple(column.name for column in columns if column.name not in known) if may_lack else ()
     present = [column for column in columns if not may_lack or column.name in known]
-    where = dict(zip((column.name for column in present), _header.positions(names, present, uri), strict=True))
+    where = dict(zip((column.name for column in present), _names.positions(names, present, uri), strict=True))
     wanted = tuple((column.name, where.get(column.name, -1)) for column in columns)
-    return wanted, Drift(tuple(_header.unknown(names, columns)), missing)
+    return wanted, Drift(tuple(_names.unknown(names, columns)), missing)
 
 
 def _check_all(names: Sequence[str], uri: str) -> None:

@@ -1,0 +1,1 @@
+"""How JSON lines are read."""

@@ -1,0 +1,50 @@
+"""How the names of a file's columns meet the declared ones."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Sequence
+
+from forebay.errors import CorruptFileError
+from forebay.model import Column
+from forebay.support.words import shown
+
+_DELIMITERS = (";", "\t", "|", ",")
+
+
+def positions(header: Sequence[str], declared: Sequence[Column], uri: str) -> list[int]:
+    """Where each declared column lies. Raises `CorruptFileError` if one is missing or named twice."""
+    places = {name: place for place, name in reversed(list(enumerate(header)))}
+    missing = [column.name for column in declared if column.name not in places]
+    if missing:
+        raise CorruptFileError(f"reading the header of `{uri}`: {_missing(missing, header)}", uri=uri, columns=tuple(missing))
+    counts = Counter(header)
+    twice = [column.name for column in declared if counts[column.name] > 1]
+    if twice:
+        raise CorruptFileError(f"reading the header of `{uri}`: column `{twice[0]}` is there twice", uri=uri, columns=tuple(twice))
+    return [places[column.name] for column in declared]
+
+
+def _missing(missing: Sequence[str], found: Sequence[str]) -> str:
+    close = [name for name in found if name.strip().lower() == missing[0].strip().lower()]
+    close = close or difflib.get_close_matches(missing[0], found, 1)
+    hint = (
+        f"did you mean `{shown(close[0])}`?"
+        if close
+        else f"it has {', '.join(f'`{shown(name)}`' for name in found[:20])}{_other_delimiter(found)}"
+    )
+    names = ", ".join(f"`{name}`" for name in missing)
+    return f"column{'s' if len(missing) > 1 else ''} {names} {'are' if len(missing) > 1 else 'is'} missing ({hint})"
+
+
+def _other_delimiter(found: Sequence[str]) -> str:
+    """The way out where the whole header was read as one column, because its fields are delimited otherwise."""
+    likely = [one for one in _DELIMITERS if len(found) == 1 and one in found[0]]
+    return f"; set format.delimiter: {likely[0]!r}" if likely else ""
+
+
+def unknown(header: Sequence[str], declared: Sequence[Column]) -> list[str]:
+    """Columns of the file that the schema does not know, in file order."""
+    known = {column.name for column in declared}
+    return [name for name in header if name not in known]

@@ -1,0 +1,1 @@
+"""How Parquet files are read: column by column as the file's own schema says, with a witness."""
