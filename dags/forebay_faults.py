@@ -1,4 +1,5 @@
-"""No Airflow DAG lives here: this file fails to import as long as a pipeline file has faults, and the import error names each with its line.
+"""No Airflow DAG lives here: this file fails to import as long as a pipeline file has faults, and the import error
+names each with its line.
 
 It is a file of its own because Airflow drops every DAG of a file that raises.
 """

@@ -1,6 +1,8 @@
-"""Airflow DAGs, one per file of include/pipelines: the dag id is the pipeline's name. How one is built: plugins/forebay_airflow/dag_builder.py.
+"""Airflow DAGs, one per file of include/pipelines: the dag id is the pipeline's name. How one is built:
+plugins/forebay_airflow/dag_builder.py.
 
-A pipeline file with faults never hides the others; forebay_faults.py, beside this file, shows them as Airflow's import error.
+A pipeline file with faults never hides the others; forebay_faults.py, beside this file, shows them as Airflow's import
+error.
 """
 
 from __future__ import annotations

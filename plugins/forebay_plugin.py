@@ -1,4 +1,5 @@
-"""Registers forebay's pages and its timetable with Airflow. Imported in every component and in each task's process, so it imports nothing but Airflow's base class."""
+"""Registers forebay's pages and its timetable with Airflow. Imported in every component and in each task's process, so
+it imports nothing but Airflow's base class."""
 
 from __future__ import annotations
 
@@ -8,7 +9,8 @@ from airflow.plugins_manager import AirflowPlugin
 
 
 class ForebayPlugin(AirflowPlugin):
-    """Quality reports in the navigation, served under `/forebay` to users who may read DAG runs; and the timetable of nights."""
+    """Quality reports in the navigation, served under `/forebay` to users who may read DAG runs; and the timetable of
+    nights."""
 
     name = "forebay"
     external_views = [
@@ -19,7 +21,12 @@ class ForebayPlugin(AirflowPlugin):
             "category": "browse",
             "url_route": "forebay-reports",
         },
-        {"name": "Quality", "href": "/forebay/reports/quality/{DAG_ID}/index.html", "destination": "dag", "url_route": "forebay-quality"},
+        {
+            "name": "Quality",
+            "href": "/forebay/reports/quality/{DAG_ID}/index.html",
+            "destination": "dag",
+            "url_route": "forebay-quality",
+        },
     ]
 
     @property

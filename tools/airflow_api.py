@@ -1,4 +1,5 @@
-"""Airflow's REST API, as far as the demo and the tests ask it: plain Python over HTTP, Airflow itself is never imported."""
+"""Airflow's REST API, as far as the demo and the tests ask it: plain Python over HTTP, Airflow itself is never
+imported."""
 
 from __future__ import annotations
 
@@ -72,25 +73,35 @@ class Api(ABC):
             except AirflowError as error:
                 if error.status == 401:
                     _tokens.pop(self.url, None)
-                if not (error.status in {500, 503} and any(words in str(error) for words in _BUSY)) or time.monotonic() > end:
+                if (
+                    not (error.status in {500, 503} and any(words in str(error) for words in _BUSY))
+                    or time.monotonic() > end
+                ):
                     raise
             time.sleep(0.3)  # SQLite refused the write, and nothing of it was done
 
     def _token(self) -> str:
         if self.url not in _tokens:
-            _tokens[self.url] = http("POST", f"{self.url}/auth/token", {"username": self.user, "password": self.password})["access_token"]
+            _tokens[self.url] = http(
+                "POST", f"{self.url}/auth/token", {"username": self.user, "password": self.password}
+            )["access_token"]
         return _tokens[self.url]
 
     def wait_for_dag(self, dag_id: str, timeout: float = 60) -> Json:
-        """The DAG, once the DAG processor has read it. Raises `AirflowError`, with the import errors, when it does not come."""
+        """The DAG, once the DAG processor has read it. Raises `AirflowError`, with the import errors, when it does not
+        come."""
         end = time.monotonic() + timeout
         while True:
             try:
                 return self.ask("GET", f"dags/{dag_id}")
             except AirflowError as error:
                 if error.status != 404 or time.monotonic() > end:
-                    faults = [found["stack_trace"][-1000:] for found in self.ask("GET", "importErrors")["import_errors"]]
-                    raise AirflowError(f"waiting for the DAG `{dag_id}`: {error}\n" + "\n".join(faults), error.status) from error
+                    faults = [
+                        found["stack_trace"][-1000:] for found in self.ask("GET", "importErrors")["import_errors"]
+                    ]
+                    raise AirflowError(
+                        f"waiting for the DAG `{dag_id}`: {error}\n" + "\n".join(faults), error.status
+                    ) from error
             time.sleep(0.25)
 
     def unpause(self, dag_id: str) -> None:
@@ -99,7 +110,13 @@ class Api(ABC):
         self.ask("PATCH", f"dags/{dag_id}", {"is_paused": False}, update_mask="is_paused")
 
     def backfill(
-        self, dag_id: str, start: date | str, end: date | str, reprocess: str = "none", conf: Json | None = None, runs: int = 3
+        self,
+        dag_id: str,
+        start: date | str,
+        end: date | str,
+        reprocess: str = "none",
+        conf: Json | None = None,
+        runs: int = 3,
     ) -> list[str]:
         """Run every window whose local day lies in `start`…`end`, both included; returns the run ids, oldest first.
 
@@ -121,7 +138,11 @@ class Api(ABC):
         }
         self._create_backfill(dag_id, body)
         found = self.ask(
-            "GET", f"dags/{dag_id}/dagRuns", logical_date_gte=first.isoformat(), logical_date_lte=last.isoformat(), order_by="logical_date"
+            "GET",
+            f"dags/{dag_id}/dagRuns",
+            logical_date_gte=first.isoformat(),
+            logical_date_lte=last.isoformat(),
+            order_by="logical_date",
         )
         return [run["dag_run_id"] for run in found["dag_runs"] if run["run_type"] == "backfill"]
 
@@ -140,10 +161,13 @@ class Api(ABC):
 
     def _backfilling(self, dag_id: str) -> bool:
         """Whether a run of a backfill is queued or running."""
-        return any(run["run_type"] == "backfill" for state in ("queued", "running") for run in self._runs(dag_id, state=state))
+        return any(
+            run["run_type"] == "backfill" for state in ("queued", "running") for run in self._runs(dag_id, state=state)
+        )
 
     def _end_finished_backfills(self, dag_id: str) -> None:
-        """Airflow marks an ended backfill only twice a minute, and refuses another one until then: cancelling it does the same at once."""
+        """Airflow marks an ended backfill only twice a minute, and refuses another one until then: cancelling it does
+        the same at once."""
         if self._backfilling(dag_id):
             return
         for backfill in self.ask("GET", "backfills", dag_id=dag_id)["backfills"]:
@@ -166,23 +190,36 @@ class Api(ABC):
 
     def clear_task(self, dag_id: str, run_id: str, task_id: str) -> None:
         """Run a task of an existing run again, and all that come after it."""
-        wanted = {"dag_run_id": run_id, "task_ids": [task_id], "include_downstream": True, "only_failed": False, "reset_dag_runs": True}
+        wanted = {
+            "dag_run_id": run_id,
+            "task_ids": [task_id],
+            "include_downstream": True,
+            "only_failed": False,
+            "reset_dag_runs": True,
+        }
         self.ask("POST", f"dags/{dag_id}/clearTaskInstances", {"dry_run": False, **wanted})
 
     def mark(self, dag_id: str, run_id: str, task_id: str, state: str, map_index: int = -1) -> None:
         """Say that a task instance has ended so (`success`, `failed`), whatever it did."""
-        path = f"dags/{dag_id}/dagRuns/{_part(run_id)}/taskInstances/{task_id}" + (f"/{map_index}" if map_index >= 0 else "")
+        path = f"dags/{dag_id}/dagRuns/{_part(run_id)}/taskInstances/{task_id}" + (
+            f"/{map_index}" if map_index >= 0 else ""
+        )
         self.ask("PATCH", path, {"new_state": state})
 
     def state(self, dag_id: str, run_id: str) -> str:
         return self.ask("GET", f"dags/{dag_id}/dagRuns/{_part(run_id)}")["state"]
 
     def wait(
-        self, dag_id: str, run_ids: Iterable[str] | None = None, timeout: float = 300, on_progress: Progress | None = None
+        self,
+        dag_id: str,
+        run_ids: Iterable[str] | None = None,
+        timeout: float = 300,
+        on_progress: Progress | None = None,
     ) -> dict[str, str]:
         """Wait until the runs (default: all of the DAG) have ended; returns their states by run id.
 
-        `on_progress` gets a line for each task instance that ended, waits for a person or is to be retried. Raises `AirflowError` in the end.
+        `on_progress` gets a line for each task instance that ended, waits for a person or is to be retried. Raises
+        `AirflowError` in the end.
         """
         wanted = list(run_ids) if run_ids is not None else [run["dag_run_id"] for run in self._runs(dag_id, limit=100)]
         end, told = time.monotonic() + timeout, set[str]()
@@ -203,7 +240,9 @@ class Api(ABC):
         zone = None  # without the pipeline's own zone, days are this machine's
         with suppress(Exception):
             zone = ZoneInfo(self.timezone(dag_id))
-        lines = {progress_line(i, zone): i["end_date"] or i["start_date"] or "" for i in instances if i["state"] in TOLD}
+        lines = {
+            progress_line(i, zone): i["end_date"] or i["start_date"] or "" for i in instances if i["state"] in TOLD
+        }
         for line in sorted(lines.keys() - told, key=lambda line: lines[line]):
             on_progress(line)
         told.update(lines)
@@ -238,11 +277,13 @@ class Api(ABC):
 
 _tokens: dict[str, str] = {}
 _one_change = threading.Lock()
-"""Two changes at once can wait for each other in the API server until SQLite gives up: one holds the file, the other the server's event loop."""
+"""Two changes at once can wait for each other in the API server until SQLite gives up: one holds the file, the other
+the server's event loop."""
 
 
 def progress_line(instance: Json, zone: ZoneInfo | None = None) -> str:
-    """`backfill of 2013-01-01  publish[0]  success  1.9 s`; the run by its kind and the day (in `zone`) whose data it reads."""
+    """`backfill of 2013-01-01  publish[0]  success  1.9 s`; the run by its kind and the day (in `zone`) whose data it
+    reads."""
     kind, _, moment = instance["dag_run_id"].partition("__")
     logical = instance.get("logical_date")
     if logical:
@@ -255,7 +296,9 @@ def progress_line(instance: Json, zone: ZoneInfo | None = None) -> str:
 
 def http(method: str, url: str, body: Json | None = None, token: str | None = None, timeout: float = 90) -> Json:
     headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
-    request = urllib.request.Request(url, json.dumps(body).encode() if body is not None else None, headers, method=method)
+    request = urllib.request.Request(
+        url, json.dumps(body).encode() if body is not None else None, headers, method=method
+    )
     try:
         with _opener.open(request, timeout=timeout) as response:
             text = response.read()

@@ -1,7 +1,9 @@
-"""A local Airflow for one project: prepared, started, asked and stopped by plain Python (it never imports Airflow itself).
+"""A local Airflow for one project: prepared, started, asked and stopped by plain Python (it never imports Airflow
+itself).
 
-Everything lies in `HOME/airflow` (HOME is forebay's, default PROJECT/.forebay): configuration, SQLite metadata, logs, password, `state.json`.
-The four components are started side by side, each in a session of its own, and outlive the command that starts them.
+Everything lies in `HOME/airflow` (HOME is forebay's, default PROJECT/.forebay): configuration, SQLite metadata, logs,
+password, `state.json`. The four components are started side by side, each in a session of its own, and outlive the
+command that starts them.
 
     airflow = Airflow(Path("."))
     airflow.start()
@@ -52,7 +54,8 @@ for name in sys.argv.pop(1).split(","):
 from airflow.__main__ import main
 main()
 """
-"""The scheduler's start: its executor's workers are forked from it, and tasks from those, so what it has imported no task imports again."""
+"""The scheduler's start: its executor's workers are forked from it, and tasks from those, so what it has imported no
+task imports again."""
 PRELOADED = (
     "airflow.sdk.execution_time.task_runner",
     "airflow.providers.standard.operators.hitl",
@@ -63,11 +66,17 @@ PRELOADED = (
     "forebay.quality._imports:great_expectations",
     "forebay.verbs.run",
 )
-HEALTH = {"api-server": "metadatabase", "scheduler": "scheduler", "dag-processor": "dag_processor", "triggerer": "triggerer"}
+HEALTH = {
+    "api-server": "metadatabase",
+    "scheduler": "scheduler",
+    "dag-processor": "dag_processor",
+    "triggerer": "triggerer",
+}
 USER = "admin"
 LOCAL_SETTINGS = "forebay_sqlite"
-"""A module of the home's config/ folder. A writer that waits 5 s for SQLite (the default) gives up on a busy machine: creating a backfill then deletes
-the runs that the scheduler is already working on, which ends the scheduler (models/backfill.py:736, tried with 3.3.2)."""
+"""A module of the home's config/ folder. A writer that waits 5 s for SQLite (the default) gives up on a busy machine:
+creating a backfill then deletes the runs that the scheduler is already working on, which ends the scheduler
+(models/backfill.py:736, tried with 3.3.2)."""
 SQLITE = '''\
 """Written by forebay: how this Airflow's processes share one SQLite file."""
 
@@ -83,7 +92,7 @@ def _begin(connection, name):
     raw = connection.connection.dbapi_connection
     if getattr(raw, "in_transaction", True) is False:
         raw.execute("BEGIN IMMEDIATE")
-'''
+'''  # noqa: E501
 POOLS = {"forebay_inspect": "files being staged and checked", "forebay_publish": "transactions at once"}
 
 
@@ -127,7 +136,7 @@ class Airflow(Api):
 
         return load_pipeline(Project.find(self.project), dag_id).timezone
 
-    # ---- life -------------------------------------------------------------------------------------------------------------------------
+    # ---- life --------------------
 
     def start(self, timeout: float = 120, on_wait: Callable[[dict[str, str]], None] | None = None) -> None:
         """Start what does not run, and wait until all four components are healthy and the pools exist. Idempotent."""
@@ -148,7 +157,8 @@ class Airflow(Api):
         return {name: pid for name, (pid, born) in kept.items() if _same(pid, born)}
 
     def revive(self) -> list[str]:
-        """Start components that have died since `start`; returns their names. Airflow's own `standalone` would leave them dead."""
+        """Start components that have died since `start`; returns their names. Airflow's own `standalone` would leave
+        them dead."""
         dead = sorted(set(COMPONENTS) - set(self.status())) if self._state().get("pids") else []
         if dead:
             self._save(pids=self._state()["pids"] | {name: self._spawn(name, COMPONENTS[name]) for name in dead})
@@ -177,7 +187,8 @@ class Airflow(Api):
         return bool(found)
 
     def _processes(self) -> list[psutil.Process]:
-        """Components, executor workers, supervisors and tasks, also orphaned ones: known by their parent, or by their environment.
+        """Components, executor workers, supervisors and tasks, also orphaned ones: known by their parent, or by their
+        environment.
 
         The embedded broker, which a task may have started, is another program and lives on.
         """
@@ -198,7 +209,10 @@ class Airflow(Api):
         config = self.home / "config" / f"{LOCAL_SETTINGS}.py"
         config.parent.mkdir(parents=True, exist_ok=True)
         config.write_text(SQLITE, "utf-8")
-        foreign = ("AIRFLOW__", "_AIRFLOW_")  # settings, and what Airflow leaves behind in a process that has parsed or run a DAG
+        foreign = (
+            "AIRFLOW__",
+            "_AIRFLOW_",
+        )  # settings, and what Airflow leaves behind in a process that has parsed or run a DAG
         base = {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
         path = os.pathsep.join([str(CODE / "include"), *filter(None, [os.environ.get("PYTHONPATH")])])
         bin_ = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
@@ -237,12 +251,17 @@ class Airflow(Api):
                 "scheduler_health_check_threshold": 60,
                 "orphaned_tasks_check_interval": 30,
             },
-            # a supervisor that misses its task's end looks again only so much later (5 s by default), and holds a worker until then
+            # a supervisor that misses its task's end looks again only so much later (5 s by default), and holds a
+            # worker until then
             "workers": {"min_heartbeat_interval": 1},
             "logging": {"colored_console_log": False, "namespace_levels": "great_expectations=WARNING"},
             "usage_data_collection": {"enabled": False},
         }
-        return {f"AIRFLOW__{s.upper()}__{k.upper()}": str(v) for s, settings in sections.items() for k, v in settings.items()}
+        return {
+            f"AIRFLOW__{s.upper()}__{k.upper()}": str(v)
+            for s, settings in sections.items()
+            for k, v in settings.items()
+        }
 
     def _migrate(self) -> None:
         """Metadata tables of the installed Airflow's version; once per version."""
@@ -261,7 +280,8 @@ class Airflow(Api):
         done = subprocess.run(command, env=self.environ(), capture_output=True, text=True, check=False)
         if done.returncode:
             raise AirflowError(
-                f"running `airflow {' '.join(arguments)}`: it ended with {done.returncode}\n{(done.stdout + done.stderr)[-2000:]}"
+                f"running `airflow {' '.join(arguments)}`: it ended with "
+                f"{done.returncode}\n{(done.stdout + done.stderr)[-2000:]}"
             )
         return done.stdout
 
@@ -302,7 +322,11 @@ class Airflow(Api):
         slots = max(2, os.cpu_count() or 2)
         for name, why in POOLS.items():
             with suppress(AirflowError):  # it exists: 409
-                self.ask("POST", "pools", {"name": name, "slots": slots, "description": f"forebay: {why}", "include_deferred": False})
+                self.ask(
+                    "POST",
+                    "pools",
+                    {"name": name, "slots": slots, "description": f"forebay: {why}", "include_deferred": False},
+                )
 
     def _state(self) -> Json:
         path = self.home / "state.json"

@@ -1,6 +1,7 @@
 """`make bench`: what forebay costs, as ratios taken in one run on one broker; writes docs/benchmarks.md.
 
-Five ways of the same rows (TPC-H lineitem from PyPI's tpchgen-cli), each in a process of its own, each to a topic of 4 partitions, lz4, acks=all:
+Five ways of the same rows (TPC-H lineitem from PyPI's tpchgen-cli), each in a process of its own, each to a topic of 4
+partitions, lz4, acks=all:
 
     ceiling           a bare `Producer.produce` loop over the same encoded bytes; no transaction, nothing remembered
     one transaction   forebay's way of producing within one transaction of one long-lived producer: no ledger, one commit
@@ -9,11 +10,11 @@ Five ways of the same rows (TPC-H lineitem from PyPI's tpchgen-cli), each in a p
     whole job         forebay run: fetch, stage, eight rules by Great Expectations, quarantine, publish with ledger, to the last commit
     and proof         the same to the run's end: every record read back and counted, settled, reported
 
-The ceiling is measured twice each round, and the faster counts: with all Python objects made before the clock starts, and with objects made
-slice by slice within it (these lie close together in the caches, so it is often the faster one). forebay hands records without headers to
-librdkafka by the thousand, without a Python object for each, so publish can lie above it. Runs that nobody counts warm the broker's JVM first, and
-each round begins with another way.
-"""
+The ceiling is measured twice each round, and the faster counts: with all Python objects made before the clock starts,
+and with objects made slice by slice within it (these lie close together in the caches, so it is often the faster one).
+forebay hands records without headers to librdkafka by the thousand, without a Python object for each, so publish can
+lie above it. Runs that nobody counts warm the broker's JVM first, and each round begins with another way.
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -142,7 +143,8 @@ def staged(ctx: Any) -> tuple[Any, Any, Any]:
 
 
 def ceiling(rows: int, name: str, headers: str) -> Result:
-    """The bare loop: same values, keys and partitions, one idempotent producer, no transaction; all objects made before."""
+    """The bare loop: same values, keys and partitions, one idempotent producer, no transaction; all objects made
+    before."""
     producer, chunks = _bare(rows, name, headers)
     made = [row for chunk in chunks for row in _rows(chunk.records)]
     del chunks
@@ -177,7 +179,9 @@ def _bare(rows: int, name: str, headers: str) -> tuple[Any, Any]:
 
 
 def _rows(records: Any, start: int = 0, count: int | None = None) -> Any:
-    values, keys, places = (column.slice(start, count).to_pylist() for column in (records.values, records.keys, records.partitions))
+    values, keys, places = (
+        column.slice(start, count).to_pylist() for column in (records.values, records.keys, records.partitions)
+    )
     return zip(values, keys, places, strict=True)
 
 
@@ -201,7 +205,8 @@ def _with_room(producer: Any, topic: str, value: bytes, key: bytes, partition: i
 
 
 def transaction(rows: int, name: str, headers: str) -> Result:
-    """All chunks by the publisher's own loop in one transaction: what its protocol has on top is chunks, ledger and offsets."""
+    """All chunks by the publisher's own loop in one transaction: what its protocol has on top is chunks, ledger and
+    offsets."""
     from forebay.kafka import client
     from forebay.kafka.publish.driver import PRODUCER
     from forebay.kafka.publish.records import Headers
@@ -257,8 +262,18 @@ def script(rows: int, name: str, headers: str) -> Result:
 
     ctx = project(rows, name, headers)
     create(ctx, name)
-    settings = {"acks": "all", "enable.idempotence": True, "compression.type": "lz4", "linger.ms": 50, "batch.size": 1_000_000}
-    room = {"queue.buffering.max.messages": 2_000_000, "queue.buffering.max.kbytes": 262_144, "partitioner": "murmur2_random"}
+    settings = {
+        "acks": "all",
+        "enable.idempotence": True,
+        "compression.type": "lz4",
+        "linger.ms": 50,
+        "batch.size": 1_000_000,
+    }
+    room = {
+        "queue.buffering.max.messages": 2_000_000,
+        "queue.buffering.max.kbytes": 262_144,
+        "partitioner": "murmur2_random",
+    }
     with Clock() as clock:
         import polars as pl
 
@@ -323,7 +338,8 @@ def measure(way: str, rows: int, number: int, headers: str) -> Result:
         sys.exit(f"{way}: {done.stderr}")
     result = json.loads(done.stdout.splitlines()[-1])
     print(
-        f"  {way:15s} {rows:>9,} rows  {rate(result):>9,.0f} records/s  {result['cpu']:5.1f} CPU s  {result['rss_mb']:6,.0f} MB",
+        f"  {way:15s} {rows:>9,} rows  {rate(result):>9,.0f} records/s  {result['cpu']:5.1f} CPU s  "
+        f"{result['rss_mb']:6,.0f} MB",
         file=sys.stderr,
     )
     return result
@@ -358,13 +374,18 @@ def small(rounds: int) -> list[str]:
     (HOME / "include/pipelines" / f"{name}.yaml").write_text(text)
     taken = []
     for number in range(rounds + 1):  # the first one finds cold caches: it is not counted
-        (HOME / "drops" / name / f"{number}.csv").write_text("id\n" + "".join(f"{number * 100 + n}\n" for n in range(100)))
+        (HOME / "drops" / name / f"{number}.csv").write_text(
+            "id\n" + "".join(f"{number * 100 + n}\n" for n in range(100))
+        )
         started = time.perf_counter()
         command = [str(Path(sys.executable).with_name("forebay")), "run", name, "--date", DAY]
         subprocess.run(command, cwd=HOME, env=os.environ | _broker(), check=True, capture_output=True)
         taken.append(time.perf_counter() - started)
     (HOME / "include/pipelines" / f"{name}.yaml").unlink()
-    words = f"`forebay run` of one new file of 100 rows, without a suite: {statistics.median(taken[1:]):.1f} s of wall clock, interpreter and imports included"
+    words = (
+        f"`forebay run` of one new file of 100 rows, without a suite: {statistics.median(taken[1:]):.1f} s of wall "
+        "clock, interpreter and imports included"
+    )
     return ["", "### Start-up", "", f"{words} (median of {rounds}; aim: < 3 s)."]
 
 
@@ -406,7 +427,9 @@ def main() -> None:
         measured = rounds_of(given.rows, given.rounds)
         headers = {name: measure("publish", given.rows[0], 99, name) for name in ("none", "minimal", "standard")}
         text = page(str(__doc__), given.rows, measured, given.rounds, headers)
-        given.into.write_text("\n".join([text.rstrip("\n"), *small(given.rounds), *quality(given.rounds), *witness(given.rounds)]) + "\n")
+        given.into.write_text(
+            "\n".join([text.rstrip("\n"), *small(given.rounds), *quality(given.rounds), *witness(given.rounds)]) + "\n"
+        )
         print(given.into.read_text())
     finally:
         broker.stop(HOME / "broker")

@@ -1,4 +1,5 @@
-"""What one measurement is, and the page that `make bench` writes: tables of medians, ratios taken round by round, and what was aimed at."""
+"""What one measurement is, and the page that `make bench` writes: tables of medians, ratios taken round by round, and
+what was aimed at."""
 
 from __future__ import annotations
 
@@ -11,7 +12,8 @@ from importlib.metadata import version
 from typing import Any
 
 Result = dict[str, Any]
-"""One measurement: `records`, wall `seconds` and `cpu` seconds within the clock, `rss_mb` at the peak of the process."""
+"""One measurement: `records`, wall `seconds` and `cpu` seconds within the clock, `rss_mb` at the peak of the
+process."""
 
 Results = dict[str, list[Result]]
 """The measurements of each way, one a round."""
@@ -40,7 +42,8 @@ def rate(result: Result) -> float:
 
 
 def judged(results: Results) -> Results:
-    """The rows of a table: the faster of the two bare loops as the ceiling, and the whole job to its end as a way of its own."""
+    """The rows of a table: the faster of the two bare loops as the ceiling, and the whole job to its end as a way of
+    its own."""
     loops = zip(results["ceiling"], results["sliced"], strict=True)
     rows = {"ceiling": [max(pair, key=rate) for pair in loops]} | {
         way: found for way, found in results.items() if way not in {"ceiling", "sliced"}
@@ -61,7 +64,9 @@ def table(results: Results) -> list[str]:
     for way, found in rows.items():
         shares = " | ".join(f"{_share(rows, way, other):.2f}" for other in ("ceiling", "one transaction", "script"))
         cpu, rss = (statistics.median(r[what] for r in found) for what in ("cpu", "rss_mb"))
-        lines.append(f"| {way} | {statistics.median(map(rate, found)) / 1000:,.0f} k | {shares} | {cpu:.1f} | {rss:,.0f} |")
+        lines.append(
+            f"| {way} | {statistics.median(map(rate, found)) / 1000:,.0f} k | {shares} | {cpu:.1f} | {rss:,.0f} |"
+        )
     return [*lines, "", f"The bare loop with objects made before the clock and slice by slice within it: {loops}.", ""]
 
 
@@ -71,27 +76,44 @@ def _share(results: Results, way: str, other: str) -> float:
 
 def page(about: str, sizes: list[int], measured: dict[int, Results], rounds: int, headers: dict[str, Result]) -> str:
     """All of it as Markdown. `about` is the docstring of the bench: what is measured, the ways, and how."""
-    packages = ", ".join(f"{name} {version(name)}" for name in ("confluent-kafka", "duckdb", "great-expectations", "pyarrow", "polars"))
+    packages = ", ".join(
+        f"{name} {version(name)}" for name in ("confluent-kafka", "duckdb", "great-expectations", "pyarrow", "polars")
+    )
     what, ways, how = about.split("\n\n")[1:4]
     lines = [
         "# Benchmarks",
         "",
-        "Written by `make bench`; do not edit. Ratios are taken round by round in one run on one broker, which shares the machine; absolute rates are this",
+        (
+            "Written by `make bench`; do not edit. Ratios are taken round by round in one run on one broker, "
+            "which shares the machine; absolute rates are this"
+        ),
         "machine's. " + what.replace("\n", " "),
         "",
         *ways.splitlines(),
         "",
         *how.strip().splitlines(),
         "",
-        f"Machine: {os.cpu_count()} cores, {platform.machine()}, {platform.system()}, Python {platform.python_version()}; Apache Kafka 4.3.1, one node; {packages}.",
-        f"{rounds} rounds, medians. Headers `none`, JSON values, 4 partitions, one chunk per 128 MiB. Whole job: imports of the libraries included.",
+        (
+            f"Machine: {os.cpu_count()} cores, {platform.machine()}, {platform.system()}, "
+            f"Python {platform.python_version()}; Apache Kafka 4.3.1, one node; {packages}."
+        ),
+        (
+            f"{rounds} rounds, medians. Headers `none`, JSON values, 4 partitions, one chunk per 128 MiB. Whole job: "
+            "imports of the libraries included."
+        ),
         "CPU seconds are those of the client's process within the clock, all threads; the broker's come on top.",
         "",
     ]
     for rows in sizes:
         lines += table(measured[rows])
     return (
-        "\n".join([*lines, *targets(measured[sizes[0]], measured[sizes[-1]], sizes), *below(headers, measured[sizes[-1]], sizes[-1])])
+        "\n".join(
+            [
+                *lines,
+                *targets(measured[sizes[0]], measured[sizes[-1]], sizes),
+                *below(headers, measured[sizes[-1]], sizes[-1]),
+            ]
+        )
         + "\n"
     )
 
@@ -106,10 +128,19 @@ def targets(first: Results, last: Results, sizes: list[int]) -> list[str]:
         "",
         "| aim | at most or at least | measured |",
         "|---|---|---|",
-        f"| publish alone, of the ceiling | ≥ 0.8 | {_share(large, 'publish', 'ceiling'):.2f} ({sizes[0]:,} rows: {_share(small, 'publish', 'ceiling'):.2f}) |",
-        f"| whole job, of the ceiling | ≥ 0.4 | {_share(large, 'whole job', 'ceiling'):.2f} ({sizes[0]:,} rows: {_share(small, 'whole job', 'ceiling'):.2f}) |",
+        (
+            f"| publish alone, of the ceiling | ≥ 0.8 | {_share(large, 'publish', 'ceiling'):.2f} ({sizes[0]:,} rows: "
+            f"{_share(small, 'publish', 'ceiling'):.2f}) |"
+        ),
+        (
+            f"| whole job, of the ceiling | ≥ 0.4 | {_share(large, 'whole job', 'ceiling'):.2f} ({sizes[0]:,} rows: "
+            f"{_share(small, 'whole job', 'ceiling'):.2f}) |"
+        ),
         f"| the protocol's cost (publish against one transaction) | ≤ 10 % | {100 * cost:.0f} % |",
-        f"| peak memory of the whole job, {sizes[-1]:,} against {sizes[0]:,} rows | ≤ 1.2 × | {rss[0] / rss[1]:.2f} × |",
+        (
+            f"| peak memory of the whole job, {sizes[-1]:,} against {sizes[0]:,} rows | ≤ 1.2 × | "
+            f"{rss[0] / rss[1]:.2f} × |"
+        ),
         "",
     ]
 
@@ -117,6 +148,8 @@ def targets(first: Results, last: Results, sizes: list[int]) -> list[str]:
 def below(headers: dict[str, Result], last: Results, rows: int) -> list[str]:
     """What headers cost, and where the time goes."""
     lines = ["### What headers cost (publish alone)", "", "| headers | records/s | of `none` |", "|---|---|---|"]
-    lines += [f"| {name} | {rate(r) / 1000:,.0f} k | {rate(r) / rate(headers['none']):.2f} |" for name, r in headers.items()]
+    lines += [
+        f"| {name} | {rate(r) / 1000:,.0f} k | {rate(r) / rate(headers['none']):.2f} |" for name, r in headers.items()
+    ]
     lines += ["", f"### Where the whole job's time goes ({rows:,} rows, seconds since its start)", ""]
     return lines + [f"- `{event}` {at}" for event, at in last["whole job"][-1]["steps"].items()]

@@ -1,4 +1,5 @@
-"""What the check costs: 16 rules of Great Expectations over 12 columns, with the failing rows of every row rule, from the stage.
+"""What the check costs: 16 rules of Great Expectations over 12 columns, with the failing rows of every row rule, from
+the stage.
 
 Three ways of the same rules, each in a process of its own, imports before the clock:
 
@@ -7,7 +8,7 @@ Three ways of the same rules, each in a process of its own, imports before the c
     pandas   Great Expectations on its pandas engine, the result format that names the failing rows; on fewer rows
 
 `section` is part of docs/benchmarks.md. Run alone it prints that section; `--rows 50000000` measures other sizes.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -61,17 +62,23 @@ _ROWS = f"""select
         else strftime(epoch_ms((1700000000 + (hash(i, 11) % 30000000)::bigint) * 1000), '%Y-%m-%d %H:%M:%S') end as ts_str,
     case when {_CHANCE.format(salt=13)} < 0.002 then 'not-an-email' else 'user' || (i % 500000) || '@example.com' end as email,
     i // 4 as order_no, (i % 4)::integer as line_no, i + 1 as __row
-    from range({{rows}}) t(i)"""
+    from range({{rows}}) t(i)"""  # noqa: E501
 RULES: list[tuple[str, dict[str, Any]]] = [
     ("expect_column_values_to_not_be_null", {"column": "id"}),
     ("expect_column_values_to_be_unique", {"column": "id"}),
     ("expect_column_values_to_match_regex", {"column": "account", "regex": r"^ACC\d{8}$"}),
-    ("expect_column_values_to_match_regex", {"column": "email", "regex": r"^[^@\s]+@[^@\s]+\.[a-z]{2,}$", "mostly": 0.99}),
+    (
+        "expect_column_values_to_match_regex",
+        {"column": "email", "regex": r"^[^@\s]+@[^@\s]+\.[a-z]{2,}$", "mostly": 0.99},
+    ),
     ("expect_column_values_to_be_between", {"column": "amount", "min_value": 0, "max_value": 1_000_000}),
     ("expect_column_values_to_be_in_set", {"column": "currency", "value_set": ["USD", "EUR", "GBP", "JPY", "CHF"]}),
     ("expect_column_values_to_not_be_null", {"column": "status", "mostly": 0.95}),
     ("expect_column_values_to_be_of_type", {"column": "qty", "type_": "BIGINT"}),
-    ("expect_column_values_to_be_between", {"column": "event_ts", "min_value": "2023-01-01T00:00:00", "max_value": "2026-01-01T00:00:00"}),
+    (
+        "expect_column_values_to_be_between",
+        {"column": "event_ts", "min_value": "2023-01-01T00:00:00", "max_value": "2026-01-01T00:00:00"},
+    ),
     ("expect_column_value_lengths_to_be_between", {"column": "account", "min_value": 11, "max_value": 11}),
     (
         "expect_column_pair_values_a_to_be_greater_than_b",
@@ -120,12 +127,18 @@ def floor(path: Path, rows: int, into: Path) -> Callable[[], list[int]]:
     """The same answers by hand; returns what is timed."""
     import duckdb
 
-    con = duckdb.connect(config={"memory_limit": f"{MEMORY_LIMIT >> 20}MiB", "threads": 2, "temp_directory": str(into / "spill")})
+    con = duckdb.connect(
+        config={"memory_limit": f"{MEMORY_LIMIT >> 20}MiB", "threads": 2, "temp_directory": str(into / "spill")}
+    )
     con.execute(f"create view rows as select * from {parquet(path)}")
 
     def run() -> list[int]:
-        bits = " + ".join(f"case when coalesce({fails}, false) then {1 << at}::bigint else 0 end" for at, fails in _FLOOR.items())
-        con.execute(f"create temp table failing as select * from (select __row, {bits} as mask from rows) where mask <> 0")
+        bits = " + ".join(
+            f"case when coalesce({fails}, false) then {1 << at}::bigint else 0 end" for at, fails in _FLOOR.items()
+        )
+        con.execute(
+            f"create temp table failing as select * from (select __row, {bits} as mask from rows) where mask <> 0"
+        )
         for at, key in _KEYS.items():
             twice = f"select {key} from rows group by {key} having count(*) > 1"
             con.execute(f"insert into failing select __row, {1 << at} from rows semi join ({twice}) using ({key})")
@@ -148,7 +161,9 @@ def check(path: Path, rows: int, into: Path) -> Callable[[], list[int]]:
 
     great_expectations()
     written = into / "suite.json"
-    written.write_text(json.dumps({"name": "bench", "expectations": [{"type": kind, "kwargs": kwargs} for kind, kwargs in RULES]}))
+    written.write_text(
+        json.dumps({"name": "bench", "expectations": [{"type": kind, "kwargs": kwargs} for kind, kwargs in RULES]})
+    )
     suite = suites.load(written)
     made = Stage("ab" * 32, path, path, tuple(Column(name, kind) for name, kind in COLUMNS.items()), rows, 0, 0)
 
@@ -168,7 +183,10 @@ def pandas(path: Path, rows: int, into: Path) -> Callable[[], list[int]]:
     gx = great_expectations()
     frame = pq.read_table(path).to_pandas().astype({"event_ts": "datetime64[ns]"})
     types = {"BIGINT": "int64"}
-    rules = [{"type": kind, "kwargs": kwargs | ({"type_": types[kwargs["type_"]]} if "type_" in kwargs else {})} for kind, kwargs in RULES]
+    rules = [
+        {"type": kind, "kwargs": kwargs | ({"type_": types[kwargs["type_"]]} if "type_" in kwargs else {})}
+        for kind, kwargs in RULES
+    ]
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
     asset = context.data_sources.add_pandas("pandas").add_dataframe_asset("frame")
@@ -185,11 +203,16 @@ def pandas(path: Path, rows: int, into: Path) -> Callable[[], list[int]]:
     return run
 
 
-WAYS: dict[str, Callable[[Path, int, Path], Callable[[], list[int]]]] = {"floor": floor, "check": check, "pandas": pandas}
+WAYS: dict[str, Callable[[Path, int, Path], Callable[[], list[int]]]] = {
+    "floor": floor,
+    "check": check,
+    "pandas": pandas,
+}
 
 
 def child(way: str, rows: int) -> Result:
-    """One measurement of this process: wall and CPU seconds, and MB of memory at the peak above what the imports hold."""
+    """One measurement of this process: wall and CPU seconds, and MB of memory at the peak above what the imports
+    hold."""
     with tempfile.TemporaryDirectory(dir=HOME) as folder:
         before = time.process_time()
         timed = WAYS[way](stage(rows), rows, Path(folder))
@@ -212,7 +235,10 @@ def measure(way: str, rows: int) -> Result:
     if done.returncode:
         sys.exit(f"{way}: {done.stderr}")
     result: Result = json.loads(done.stdout.splitlines()[-1])
-    told = f"  {way:7s} {rows:>11,} rows {result['wall']:7.2f} s {result['cpu']:7.2f} CPU s {result['above_mb']:6,.0f} MB above imports"
+    told = (
+        f"  {way:7s} {rows:>11,} rows {result['wall']:7.2f} s {result['cpu']:7.2f} CPU s {result['above_mb']:6,.0f} MB "
+        "above imports"
+    )
     print(told, file=sys.stderr)
     return result
 
@@ -222,9 +248,18 @@ def section(rounds: int, sizes: tuple[int, ...] = SIZES) -> list[str]:
     lines = [
         "## The check",
         "",
-        "12 columns, 16 rules (12 of them row rules, two of uniqueness), 0.1–1 % failing rows per rule, from the stage's Parquet file to verdict, result and",
-        f"failing rows on disk; DuckDB has {MEMORY_LIMIT >> 20} MiB and 2 threads; imports are before the clock and not in the memory. {rounds} rounds, medians.",
-        "The floor is the same rules as plain DuckDB SQL written by hand. All ways find the same number of failing rows for each rule, or this page is not written.",
+        (
+            "12 columns, 16 rules (12 of them row rules, two of uniqueness), 0.1–1 % failing rows per rule, "
+            "from the stage's Parquet file to verdict, result and"
+        ),
+        (
+            f"failing rows on disk; DuckDB has {MEMORY_LIMIT >> 20} MiB and 2 threads; "
+            f"imports are before the clock and not in the memory. {rounds} rounds, medians."
+        ),
+        (
+            "The floor is the same rules as plain DuckDB SQL written by hand. All ways find the same number of failing "
+            "rows for each rule, or this page is not written."
+        ),
         "",
         "| way | rows | rows/s | CPU µs per row | of the floor's CPU | peak MB above imports |",
         "|---|---|---|---|---|---|",
@@ -241,7 +276,10 @@ def section(rounds: int, sizes: tuple[int, ...] = SIZES) -> list[str]:
     return [
         *lines,
         "",
-        f"Importing Great Expectations takes {statistics.median(imports):.1f} CPU s, once a process, and beside the staging.",
+        (
+            f"Importing Great Expectations takes {statistics.median(imports):.1f} CPU s, once a process, "
+            "and beside the staging."
+        ),
         "",
     ]
 
@@ -258,7 +296,8 @@ def _line(way: str, results: list[Result], floors: list[Result]) -> str:
     rows = results[0]["rows"]
     cpu = middle("cpu")
     return (
-        f"| {way} | {rows:,} | {rows / middle('wall') / 1e6:.2f} M | {cpu / rows * 1e6:.2f} | {cpu / middle('cpu', floors):.1f} |"
+        f"| {way} | {rows:,} | {rows / middle('wall') / 1e6:.2f} M | {cpu / rows * 1e6:.2f} | "
+        f"{cpu / middle('cpu', floors):.1f} |"
         f" {middle('above_mb'):,.0f} |"
     )
 

@@ -38,7 +38,9 @@ def file_of(kind: str, rows: int = ROWS) -> Path:
 
         frame = pl.read_csv(plain, try_parse_dates=True, schema_overrides=dict.fromkeys(_decimals(kind), pl.String))
         draft = path.with_name(f".{path.name}")
-        frame.write_ndjson(draft) if kind == "json_lines" else frame.cast({n: pl.Decimal(15, 2) for n in _decimals()}).write_parquet(draft)
+        frame.write_ndjson(draft) if kind == "json_lines" else frame.cast(
+            {n: pl.Decimal(15, 2) for n in _decimals()}
+        ).write_parquet(draft)
         draft.replace(path)
     return path
 
@@ -113,8 +115,14 @@ def section(rounds: int) -> list[str]:
     lines = [
         "### What the second witness costs",
         "",
-        f"CPU seconds of staging the same rows with it and without it, by turns, each in a process of its own: {rounds} rounds, medians; the share is taken round by",
-        f"round. The aim is at most {AIM:.0%} of the rest. Our own count of a CSV's records, without which its rows could not be numbered, is not the witness's.",
+        (
+            "CPU seconds of staging the same rows with it and without it, by turns, each in a process of its own: "
+            f"{rounds} rounds, medians; the share is taken round by"
+        ),
+        (
+            f"round. The aim is at most {AIM:.0%} of the rest. Our own count of a CSV's records, "
+            "without which its rows could not be numbered, is not the witness's."
+        ),
         "",
         "| format | rows | MB | with it | without | the witness, of the rest | what it looks at |",
         "|---|---|---|---|---|---|---|",
@@ -126,7 +134,8 @@ def section(rounds: int) -> list[str]:
         cpu = [statistics.median(turn[n]["cpu"] for turn in turns) for n in (0, 1)]
         first = turns[0][0]
         lines.append(
-            f"| {name}, {len(COLUMNS)} columns | {first['records']:,.0f} | {first['size'] / 1e6:,.0f} | {cpu[0]:.2f} s | {cpu[1]:.2f} s | {share:.1%} | {LOOKED_AT[kind]} |"
+            f"| {name}, {len(COLUMNS)} columns | {first['records']:,.0f} | {first['size'] / 1e6:,.0f} | {cpu[0]:.2f} "
+            f"s | {cpu[1]:.2f} s | {share:.1%} | {LOOKED_AT[kind]} |"
         )
     return [*lines, ""]
 

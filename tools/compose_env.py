@@ -1,4 +1,5 @@
-"""Print an `.env` for docker-compose.yaml with fresh secrets: `python tools/compose_env.py > .env` (the file is git-ignored)."""
+"""Print an `.env` for docker-compose.yaml with fresh secrets: `python tools/compose_env.py > .env` (the file is
+git-ignored)."""
 
 import base64
 import os

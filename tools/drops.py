@@ -2,8 +2,9 @@
 
     python tools/drops.py --from 2013-01-01 --to 2013-01-03 --into drops
 
-writes, for every night, `flights/DAY/{EWR,JFK,LGA}.csv.gz`, `weather/DAY/weather.parquet` and `weather_json/DAY/weather.jsonl`, each folder
-with a `_SUCCESS` marker that is written last. The same nights give the same bytes. Nothing is drawn: rows, nulls and oddities are the data's own.
+writes, for every night, `flights/DAY/{EWR,JFK,LGA}.csv.gz`, `weather/DAY/weather.parquet` and
+`weather_json/DAY/weather.jsonl`, each folder with a `_SUCCESS` marker that is written last. The same nights give the
+same bytes. Nothing is drawn: rows, nulls and oddities are the data's own.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ class Damage:
 
 
 def render(into: Path, first: date | str, last: date | str) -> list[Path]:
-    """Write the drops of every night from `first` to `last`, both included (days, or ISO text); returns the data files in the order of writing."""
+    """Write the drops of every night from `first` to `last`, both included (days, or ISO text); returns the data files
+    in the order of writing."""
     written: list[Path] = []
     for day in days(_day(first), _day(last)):
         written += _flights(into / "flights" / day.isoformat(), day)
@@ -173,7 +175,8 @@ SPOILS: tuple[tuple[str, Callable[[list[str], list[str]], list[str]]], ...] = (
 
 
 def bad_rows(file: Path, every: int = 40) -> list[Damage]:
-    """Spoil row `every`, 2 × `every` … of a `.csv.gz` file, each in another of the ways of `SPOILS`; returns what was done."""
+    """Spoil row `every`, 2 × `every` … of a `.csv.gz` file, each in another of the ways of `SPOILS`; returns what was
+    done."""
     header, *lines = gzip.decompress(file.read_bytes()).decode().splitlines()
     names, done = header.split(","), []
     for (what, change), row in zip(SPOILS, range(every, len(lines) + 1, every), strict=False):

@@ -1,4 +1,5 @@
-"""Writes what is generated from the models: include/schemas/pipeline.schema.json docs/pipeline-reference.md and docs/changed-settings.md (`make docs`)."""
+"""Writes what is generated from the models: include/schemas/pipeline.schema.json docs/pipeline-reference.md and
+docs/changed-settings.md (`make docs`)."""
 
 from __future__ import annotations
 

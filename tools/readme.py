@@ -1,12 +1,12 @@
-"""Fills the marked blocks of README.md and docs/session.md from the files they show, so that what is shown is what is there:
-`python tools/readme.py [--check]`.
+"""Fills the marked blocks of README.md and docs/session.md from the files they show, so that what is shown is what is
+there: `python tools/readme.py [--check]`.
 
     <!-- pipeline: PATH -->     that file, as YAML
     <!-- session -->            docs/session.txt, a session of `make demo` as it was printed
     <!-- session: N -->         its part N
 
-What stands between a marker and its `<!-- end -->` is replaced; a marker without an end gets one. A source that is not there leaves its
-block empty.
+What stands between a marker and its `<!-- end -->` is replaced; a marker without an end gets one. A source that is not
+there leaves its block empty.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 SESSION = "docs/session.txt"
 PAGES = ("README.md", "docs/session.md")
-_BLOCK = re.compile(r"(?P<marker><!-- (?:pipeline: (?P<path>\S+)|session(?:: (?P<part>\d+))?) -->)\n(?:(?:(?!<!-- ).*\n)*?<!-- end -->\n)?")
+_BLOCK = re.compile(
+    r"(?P<marker><!-- (?:pipeline: (?P<path>\S+)|session(?:: (?P<part>\d+))?) -->)\n(?:(?:(?!<!-- ).*\n)*?<!-- "
+    r"end -->\n)?"
+)
 _PART = re.compile(r"^── (\d+)\. .*\n((?:(?!── ).*\n?)*)", re.M)
 
 
@@ -40,7 +43,9 @@ def _block(marker: str, path: str | None, part: str | None, root: Path) -> str:
 
 def main(check: bool) -> int:
     """Write the pages anew; with `check` only say which of them that would change (exit 1)."""
-    stale = [page for page in map(ROOT.joinpath, PAGES) if filled(page.read_text("utf-8"), ROOT) != page.read_text("utf-8")]
+    stale = [
+        page for page in map(ROOT.joinpath, PAGES) if filled(page.read_text("utf-8"), ROOT) != page.read_text("utf-8")
+    ]
     for page in stale:
         if check:
             print(f"{page.relative_to(ROOT)} is not what its sources say (run `make docs`)")

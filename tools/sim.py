@@ -1,4 +1,5 @@
-"""The deterministic simulation of the publish protocol, on the command line: `make sim`, or one seed as a timeline (docs/simulation.md)."""
+"""The deterministic simulation of the publish protocol, on the command line: `make sim`, or one seed as a timeline
+(docs/simulation.md)."""
 
 from __future__ import annotations
 
@@ -22,11 +23,21 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--seed", type=int, help="play one history and print its timeline")
-    what.add_argument("--seeds", type=_seeds, default=range(20_000), metavar="FROM:TO", help="play many (default 0:20000)")
     what.add_argument(
-        "--controls", type=int, metavar="BUDGET", help="switch each protection off, and count the seeds until it is found out"
+        "--seeds", type=_seeds, default=range(20_000), metavar="FROM:TO", help="play many (default 0:20000)"
     )
-    parser.add_argument("--control", choices=[*run.CONTROLS], metavar="NAME", help=f"with --seed: play it with {', '.join(run.CONTROLS)}")
+    what.add_argument(
+        "--controls",
+        type=int,
+        metavar="BUDGET",
+        help="switch each protection off, and count the seeds until it is found out",
+    )
+    parser.add_argument(
+        "--control",
+        choices=[*run.CONTROLS],
+        metavar="NAME",
+        help=f"with --seed: play it with {', '.join(run.CONTROLS)}",
+    )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
     return parser.parse_args()
 

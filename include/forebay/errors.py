@@ -13,8 +13,8 @@
       LedgerError, ReconcileError
   x QualityError         the file failed its expectations                                   exit 3
 
-Message grammar: gerund and object: what was found (the way out, and its price). Lower case, no full stop, values in backticks.
-Rows that are bad are no exception: they are quarantined, all of a chunk at once.
+Message grammar: gerund and object: what was found (the way out, and its price). Lower case, no full stop, values in
+backticks. Rows that are bad are no exception: they are quarantined, all of a chunk at once.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from typing import Any, ClassVar
 
 
 class ForebayError(Exception):
-    """Root of all errors that forebay raises on purpose; `exit_code` is the command line's (design: 0 done, 1, 2, 3, 4)."""
+    """Root of all errors that forebay raises on purpose; `exit_code` is the command line's (design: 0 done, 1, 2, 3,
+    4)."""
 
     exit_code: ClassVar[int] = 1
 
@@ -50,7 +51,8 @@ class ConfigError(ForebayError):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault of a file that people write: where it is (1-based line, or None) and what is wrong, with the way out."""
+    """One fault of a file that people write: where it is (1-based line, or None) and what is wrong, with the way
+    out."""
 
     path: str
     line: int | None
@@ -118,7 +120,8 @@ class FatalError(ForebayError):
 
 
 class CorruptFileError(FatalError):
-    """The bytes cannot be read as what the pipeline says they are (truncated, not gzip, wrong encoding, unclosed quotes)."""
+    """The bytes cannot be read as what the pipeline says they are (truncated, not gzip, wrong encoding, unclosed
+    quotes)."""
 
 
 class FileChangedError(FatalError):

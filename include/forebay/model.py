@@ -4,7 +4,8 @@ A *row* comes from a file and has a 1-based number: the physical record of the f
 partition and an offset. Rows themselves never appear here: they travel as Arrow tables and Parquet files, and these
 values only say where they lie and what became of them.
 
-Every noun that crosses a process (Airflow's XCom, the index, `--json`) has `to_json` and `from_json`: plain dicts of a few hundred bytes.
+Every noun that crosses a process (Airflow's XCom, the index, `--json`) has `to_json` and `from_json`: plain dicts of a
+few hundred bytes.
 """
 
 from __future__ import annotations
@@ -24,14 +25,16 @@ JsonDict = dict[str, Any]
 
 
 class Json:
-    """`to_json` and `from_json` for the frozen dataclasses below: enums by value, datetimes in ISO 8601, paths as text."""
+    """`to_json` and `from_json` for the frozen dataclasses below: enums by value, datetimes in ISO 8601, paths as
+    text."""
 
     def to_json(self) -> JsonDict:
         return {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
 
     @classmethod
     def from_json(cls, data: JsonDict) -> Self:
-        """The value that `to_json` wrote; keys it does not know are an error (`TypeError`), missing ones take their default."""
+        """The value that `to_json` wrote; keys it does not know are an error (`TypeError`), missing ones take their
+        default."""
         hints = _hints(cls)  # type: ignore[arg-type]
         return cls(**{name: _typed(hints[name], value) if name in hints else value for name, value in data.items()})
 
@@ -142,8 +145,8 @@ class Window(Json):
 class SourceFile(Json):
     """One *version* of a file where it lies.
 
-    `uri` is canonical and holds no secret (`file:///abs/path`, `s3://bucket/key`); `size` in bytes; `mtime` in seconds since the epoch
-    (UTC); `etag` and `version` as the store gives them, else None.
+    `uri` is canonical and holds no secret (`file:///abs/path`, `s3://bucket/key`); `size` in bytes; `mtime` in seconds
+    since the epoch (UTC); `etag` and `version` as the store gives them, else None.
     """
 
     uri: str
@@ -173,7 +176,8 @@ class Snapshot(Json):
 
 @dataclass(frozen=True, slots=True)
 class Column(Json):
-    """A column of a stage: `type` is one of the Arrow names of the pipeline reference (`int64`, `decimal(10,2)`, `timestamp[tz]` …)."""
+    """A column of a stage: `type` is one of the Arrow names of the pipeline reference (`int64`, `decimal(10,2)`,
+    `timestamp[tz]` …)."""
 
     name: str
     type: str
@@ -192,7 +196,8 @@ class Retyped(Json):
 class Drift(Json):
     """How a file's columns differ from the expected (declared or pinned) ones, by name.
 
-    `added` are left out of the stage. `missing` are null in every row. The rows whose values do not fit a `retyped` column are rejects.
+    `added` are left out of the stage. `missing` are null in every row. The rows whose values do not fit a `retyped`
+    column are rejects.
     """
 
     added: tuple[str, ...] = ()
@@ -204,9 +209,10 @@ class Drift(Json):
 class Stage(Json):
     """A file's rows as typed columns.
 
-    `rows` (Parquet): the typed columns in file order, and `__row` (int64), the 1-based physical record number. Only rows that could be
-    read are in it. `rejects` (Parquet): `__row` int64, `stage` (decode|parse|schema), `columns` list<string>, `reason` string, `raw` binary:
-    one line for every row that could not be read. `rows_in == rows_read + rows_rejected`. `raw_bytes` is the decompressed size.
+    `rows` (Parquet): the typed columns in file order, and `__row` (int64), the 1-based physical record number. Only
+    rows that could be read are in it. `rejects` (Parquet): `__row` int64, `stage` (decode|parse|schema), `columns`
+    list<string>, `reason` string, `raw` binary: one line for every row that could not be read. `rows_in == rows_read +
+    rows_rejected`. `raw_bytes` is the decompressed size.
     """
 
     fingerprint: str
@@ -251,8 +257,9 @@ class RuleResult(Json):
 class Verdict(Json):
     """The suite's answer on a whole stage.
 
-    `failing` (Parquet): `__row` int64 and `rules` list<int32>, positions into `results`: one line per row that fails at least one row
-    rule, in row order. None when the pipeline has no suite. `result` is GX's checkpoint result as JSON, `docs` the Data Docs page.
+    `failing` (Parquet): `__row` int64 and `rules` list<int32>, positions into `results`: one line per row that fails at
+    least one row rule, in row order. None when the pipeline has no suite. `result` is GX's checkpoint result as JSON,
+    `docs` the Data Docs page.
     """
 
     fingerprint: str
@@ -276,7 +283,8 @@ class Verdict(Json):
 class OffsetRange(Json):
     """`count` records of ours between offsets `first` and `last` of a partition; others' records may lie between them.
 
-    `complete` is False when a delivery report came without an offset (rule F16) and the range was repaired or is unknown.
+    `complete` is False when a delivery report came without an offset (rule F16) and the range was repaired or is
+    unknown.
     """
 
     topic: str
@@ -331,7 +339,8 @@ class Receipt(Json):
 
 @dataclass(frozen=True, slots=True)
 class Identity(Json):
-    """Who publishes: written into ledger, headers and lineage of every chunk of one attempt. `lineage_run` is an OpenLineage run id (UUID)."""
+    """Who publishes: written into ledger, headers and lineage of every chunk of one attempt. `lineage_run` is an
+    OpenLineage run id (UUID)."""
 
     run_id: str
     lineage_run: str
@@ -358,9 +367,11 @@ def origin_of(uri: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Replay(Json):
-    """Which quarantined rows of which content were published once they had been repaired: part of the ledger's record of a replay.
+    """Which quarantined rows of which content were published once they had been repaired: part of the ledger's record
+    of a replay.
 
-    `rows` are row numbers of the origin, as text like `3,7-9`. `source` is the edited file's name, `source_fingerprint` the sha256 of its bytes.
+    `rows` are row numbers of the origin, as text like `3,7-9`. `source` is the edited file's name, `source_fingerprint`
+    the sha256 of its bytes.
     """
 
     fingerprint: str  # of the origin
@@ -374,7 +385,8 @@ class Replay(Json):
 class Question(Json):
     """What a person is asked about a file that is held back.
 
-    `number` counts the questions about a content and its generation: all that are open at once have the same, so one answer is the answer to all.
+    `number` counts the questions about a content and its generation: all that are open at once have the same, so one
+    answer is the answer to all.
     """
 
     number: int
@@ -386,7 +398,8 @@ class Question(Json):
 
 @dataclass(frozen=True, slots=True)
 class Answer(Json):
-    """What was decided of a file that was held back: who, why, when, and where it was said. `person` False: nobody said anything in time."""
+    """What was decided of a file that was held back: who, why, when, and where it was said. `person` False: nobody said
+    anything in time."""
 
     decision: Decision
     who: str
@@ -398,7 +411,8 @@ class Answer(Json):
 
 @dataclass(frozen=True, slots=True)
 class Begun(Json):
-    """A content that was begun under a name and is not finished: its committed rows (`first_row` to `last_row`, as far as they go) are visible."""
+    """A content that was begun under a name and is not finished: its committed rows (`first_row` to `last_row`, as far
+    as they go) are visible."""
 
     fingerprint: str
     generation: int
@@ -413,10 +427,12 @@ class Begun(Json):
 
 @dataclass(frozen=True, slots=True)
 class FileRun(Json):
-    """What became of one file in one run: the value that the verbs pass on, Airflow carries in XCom and the index keeps.
+    """What became of one file in one run: the value that the verbs pass on, Airflow carries in XCom and the index
+    keeps.
 
-    `rows_in == published + quarantined + rejected`. *quarantined* are rows set aside on their own account (unreadable, mistyped, failing a
-    critical row rule, not encodable); *rejected* are all rows of a file that was refused as a whole.
+    `rows_in == published + quarantined + rejected`. *quarantined* are rows set aside on their own account (unreadable,
+    mistyped, failing a critical row rule, not encodable); *rejected* are all rows of a file that was refused as a
+    whole.
     """
 
     run_id: str
@@ -472,8 +488,9 @@ class Plan(Json):
 
 @dataclass(frozen=True, slots=True)
 class RunReport(Json):
-    """A run as the index keeps it and `forebay run --json` prints it. `status` is running, or how it ended: the worst of its files' ends
-    (failed|blocked|rejected|done), `not ready` where its window was not complete, `interrupted` where its process was ended."""
+    """A run as the index keeps it and `forebay run --json` prints it. `status` is running, or how it ended: the worst
+    of its files' ends (failed|blocked|rejected|done), `not ready` where its window was not complete, `interrupted`
+    where its process was ended."""
 
     run_id: str
     pipeline: str

@@ -34,7 +34,8 @@ def names(kind: str) -> tuple[str, ...]:
 def find(kind: str, name: str) -> Any:
     """The plug-in class of that name.
 
-    Raises `UnknownPluginError`, with what was meant, if there is none; `TypeError` if the module breaks the rule of one class.
+    Raises `UnknownPluginError`, with what was meant, if there is none; `TypeError` if the module breaks the rule of one
+    class.
     """
     if name not in names(kind):
         close = difflib.get_close_matches(name, names(kind), 1)

@@ -1,4 +1,5 @@
-"""The steward's question as an Airflow task: Airflow's own human-in-the-loop operator, and what it lets pass that forebay must not."""
+"""The steward's question as an Airflow task: Airflow's own human-in-the-loop operator, and what it lets pass that
+forebay must not."""
 
 from __future__ import annotations
 
@@ -16,9 +17,10 @@ _REFUSED = "refused"
 class StewardOperator(HITLOperator):
     """Asks until it is answered with a reason, or the time is up; then the default holds.
 
-    Airflow's API takes any answer (its form alone looks at the fields), so the answer is looked at here: without a reason the task fails and asks anew. So it does
-    after an answer in the first second of waiting, which Airflow 3.3.2 cannot take (scheduler_job_runner, `process_executor_events`). Who is notified then is told
-    why; the form shows the first question's text as it was (Airflow keeps it).
+    Airflow's API takes any answer (its form alone looks at the fields), so the answer is looked at here: without a
+    reason the task fails and asks anew. So it does after an answer in the first second of waiting, which Airflow 3.3.2
+    cannot take (scheduler_job_runner, `process_executor_events`). Who is notified then is told why; the form shows the
+    first question's text as it was (Airflow keeps it).
     """
 
     def __init__(self, *, asked: Callable[[Any, datetime], None], response_timeout: timedelta, **kwargs: Any) -> None:
@@ -28,9 +30,13 @@ class StewardOperator(HITLOperator):
 
     @property
     def serialized_params(self) -> dict[str, dict[str, Any]]:
-        """The form's fields. There a reason is required, which is why it has no value yet; a task's own parameter may not be so (Airflow looks at each start)."""
+        """The form's fields. There a reason is required, which is why it has no value yet; a task's own parameter may
+        not be so (Airflow looks at each start)."""
         fields: dict[str, dict[str, Any]] = super().serialized_params
-        return {name: {**field, "schema": {**field["schema"], "type": "string", "minLength": 1}} for name, field in fields.items()}
+        return {
+            name: {**field, "schema": {**field["schema"], "type": "string", "minLength": 1}}
+            for name, field in fields.items()
+        }
 
     def execute(self, context: Any) -> Any:
         if context["ti"].try_number > 1:
@@ -45,13 +51,19 @@ class StewardOperator(HITLOperator):
         if "error" not in event and not str((event["params_input"] or {}).get(REASON) or "").strip():
             who = (event.get("responded_by_user") or {}).get("name") or "somebody"
             context["task_state_store"].set(_REFUSED, f"The answer of {who} was not taken: it had no reason.")
-            raise ValueError("answering: a reason is part of the record, and there was none (the question is asked again)")
+            raise ValueError(
+                "answering: a reason is part of the record, and there was none (the question is asked again)"
+            )
         return super().execute_complete(context, event)
 
 
 def form() -> dict[str, Param]:
     """What is asked beside the choice."""
-    return {REASON: Param(None, type=["null", "string"], title="Reason", description="Kept with each record of the decision.")}
+    return {
+        REASON: Param(
+            None, type=["null", "string"], title="Reason", description="Kept with each record of the decision."
+        )
+    }
 
 
 def _again(context: Any) -> str:

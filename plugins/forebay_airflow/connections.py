@@ -12,19 +12,22 @@ _SECRET = ("password", "secret", "token", "jaas", "key.pem")
 
 
 class AirflowConnections(Connections):
-    """Named connections of Airflow (secrets backend, environment, metadata database); `EnvironmentConnections` for all that Airflow has not."""
+    """Named connections of Airflow (secrets backend, environment, metadata database); `EnvironmentConnections` for all
+    that Airflow has not."""
 
     def kafka(self, name: str | None) -> dict[str, Any] | None:
         """librdkafka settings: the connection's `extra`, as Airflow's Kafka provider has it. Raises `ConfigError`."""
         return _masked((_airflow(name) or EnvironmentConnections()).kafka(name))
 
     def s3(self, name: str | None) -> dict[str, Any]:
-        """Arguments of `boto3.client("s3", …)`: login, password and `extra`, as Airflow's Amazon provider has them. Raises `ConfigError`."""
+        """Arguments of `boto3.client("s3", …)`: login, password and `extra`, as Airflow's Amazon provider has them.
+        Raises `ConfigError`."""
         return _masked((_airflow(name) or EnvironmentConnections()).s3(name)) or {}
 
 
 def _airflow(name: str | None) -> Connections | None:
-    """The connection as the environment would define it, so that one reader checks both; None when Airflow has none of that name."""
+    """The connection as the environment would define it, so that one reader checks both; None when Airflow has none of
+    that name."""
     if not name:
         return None
     from airflow.sdk.bases.hook import BaseHook
@@ -34,7 +37,13 @@ def _airflow(name: str | None) -> Connections | None:
         found = BaseHook.get_connection(name)
     except AirflowNotFoundException:
         return None
-    parts = {"host": found.host, "port": found.port, "login": found.login, "password": found.password, "extra": found.extra_dejson}
+    parts = {
+        "host": found.host,
+        "port": found.port,
+        "login": found.login,
+        "password": found.password,
+        "extra": found.extra_dejson,
+    }
     variable = next(v for v in variables(name) if v.startswith("AIRFLOW_"))
     return EnvironmentConnections({variable: json.dumps({key: value for key, value in parts.items() if value})})
 

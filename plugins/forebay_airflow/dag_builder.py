@@ -3,11 +3,13 @@
     discover ─▶ inspect[unit] ─▶ gate ─▶ select ─▶ publish[lanes] ─▶ reconcile ─▶ settle ─▶ report
                                    └──▶ (steward ─▶ decide) ──────────────────────────────┘
 
-Files that passed go their way at once; `decide` takes those that were held back the rest of theirs, when their question is answered.
+Files that passed go their way at once; `decide` takes those that were held back the rest of theirs, when their question
+is answered.
 
-A file that fails makes its task red and costs no other file its way: `gate`, `reconcile`, `settle` and `decide` run when what is before them is done,
-however it ended. `settle` fails if any file of the run did not come to a good end, and `decide` if one that was held back did not, so the run is failed
-then. `report` is a teardown: it runs always and does not decide the run's state.
+A file that fails makes its task red and costs no other file its way: `gate`, `reconcile`, `settle` and `decide` run
+when what is before them is done, however it ended. `settle` fails if any file of the run did not come to a good end,
+and `decide` if one that was held back did not, so the run is failed then. `report` is a teardown: it runs always and
+does not decide the run's state.
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ from forebay_airflow import ask, nights, notify, steward, translate
 from forebay_airflow.tasks import Steps
 
 INSPECT_POOL, PUBLISH_POOL = "forebay_inspect", "forebay_publish"
-"""Pools that bound memory (one Great Expectations each) and transactions at once. A task whose pool is missing never starts."""
+"""Pools that bound memory (one Great Expectations each) and transactions at once. A task whose pool is missing never
+starts."""
 
 WINDOW_TIMEOUT = timedelta(hours=12)
 """How long a scheduled run waits for its window to be complete."""
@@ -60,10 +63,16 @@ def all_dags(only: str | None = None) -> dict[str, DAG]:
 
 
 def raise_faults() -> None:
-    """Raise `SettingsError` with the faults of all pipeline files, if any, and with notifiers that this Airflow does not have."""
+    """Raise `SettingsError` with the faults of all pipeline files, if any, and with notifiers that this Airflow does
+    not have."""
     loaded = load_all(project())
     faults = [fault for found in loaded.faults.values() for fault in found]
-    faults += [file.fault(place, text) for file in loaded.files if file.pipeline for place, text in notify.faults(file.pipeline)]
+    faults += [
+        file.fault(place, text)
+        for file in loaded.files
+        if file.pipeline
+        for place, text in notify.faults(file.pipeline)
+    ]
     if faults:
         raise SettingsError(tuple(faults))
 
@@ -90,14 +99,22 @@ def build(pipeline: Pipeline, here: Project) -> DAG:
 def _tasks(steps: Steps) -> None:
     pipeline = steps.pipeline
     lanes = pipeline.publish.lanes
-    discover = WindowSensor(task_id="discover", look=steps.discover, mode="reschedule", poke_interval=POKE, timeout=WINDOW_TIMEOUT)
+    discover = WindowSensor(
+        task_id="discover", look=steps.discover, mode="reschedule", poke_interval=POKE, timeout=WINDOW_TIMEOUT
+    )
     inspect = task(task_id="inspect", pool=INSPECT_POOL)(steps.inspect).expand(unit=discover.output)
     gate = task.branch(task_id="gate", trigger_rule=TriggerRule.ALL_DONE)(steps.gate)()
     ask = _steward(steps)
-    decide = task(task_id="decide", pool=PUBLISH_POOL, trigger_rule=TriggerRule.ALL_DONE, outlets=[asset(pipeline)])(steps.decide)()
+    decide = task(task_id="decide", pool=PUBLISH_POOL, trigger_rule=TriggerRule.ALL_DONE, outlets=[asset(pipeline)])(
+        steps.decide
+    )()
     select = task(task_id="select")(steps.select)()
-    publish = task(task_id="publish", pool=PUBLISH_POOL, max_active_tis_per_dag=lanes)(steps.publish).expand(unit=select)
-    reconcile = task(task_id="reconcile", trigger_rule=TriggerRule.ALL_DONE, outlets=[asset(pipeline)])(steps.reconcile)()
+    publish = task(task_id="publish", pool=PUBLISH_POOL, max_active_tis_per_dag=lanes)(steps.publish).expand(
+        unit=select
+    )
+    reconcile = task(task_id="reconcile", trigger_rule=TriggerRule.ALL_DONE, outlets=[asset(pipeline)])(
+        steps.reconcile
+    )()
     settle = task(task_id="settle", trigger_rule=TriggerRule.ALL_DONE)(steps.settle)()
     report = task(task_id="report")(steps.report)().as_teardown()
     inspect >> gate >> [select, ask, decide]
@@ -129,7 +146,8 @@ def _steward(steps: Steps) -> ask.StewardOperator:
 def asset(pipeline: Pipeline) -> Asset:
     """The topic as Airflow's asset; updated once per run, after its records were read back.
 
-    Named, without a URI: a URI makes Airflow import every provider that knows a scheme (boto3 among them) in each parse and each task.
+    Named, without a URI: a URI makes Airflow import every provider that knows a scheme (boto3 among them) in each parse
+    and each task.
     """
     return Asset(name=f"{pipeline.publish.connection or 'kafka'}/{pipeline.topic.name}", group="kafka")
 
@@ -154,7 +172,10 @@ def _params() -> dict[str, Param]:
             description="`new` deliberately publishes content again that was published before; consumers see both.",
         ),
         "reason": Param(
-            None, type=["null", "string"], title="Reason", description="Why; needed for a new generation only, and kept in the ledger then."
+            None,
+            type=["null", "string"],
+            title="Reason",
+            description="Why; needed for a new generation only, and kept in the ledger then.",
         ),
     }
 
@@ -169,7 +190,8 @@ def _doc(pipeline: Pipeline) -> str:
             f"- **owner** {pipeline.owner}",
             f"- **from** `{pipeline.source.type}` `{pipeline.source.path}` ({pipeline.format.type})",
             f"- **suite** {suite}",
-            f"- **to** topic `{pipeline.topic.name}`, key `{', '.join(pipeline.record.key)}`; quarantine `{pipeline.quarantine_topic}`,"
+            f"- **to** topic `{pipeline.topic.name}`, key `{', '.join(pipeline.record.key)}`; "
+            f"quarantine `{pipeline.quarantine_topic}`,"
             f" ledger `{pipeline.ledger_topic}`",
             f"- **then** {pipeline.settle.type}",
         ]

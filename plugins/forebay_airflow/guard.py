@@ -22,7 +22,8 @@ _log = logging.getLogger(__name__)
 
 
 def die_with_parent() -> bool:
-    """Let the kernel kill this process when the thread that forked it (the task's supervisor) ends; False where there is no such call.
+    """Let the kernel kill this process when the thread that forked it (the task's supervisor) ends; False where there
+    is no such call.
 
     Without it a task whose supervisor was killed writes on beside its own retry (prctl(2), Linux only).
     """
@@ -37,11 +38,13 @@ def die_with_parent() -> bool:
 
 @contextmanager
 def only_one(folder: Path, name: str, patience: float, poll: float = 0.1) -> Iterator[float]:
-    """Wait while another process of this machine holds `name` and works; gives the seconds waited. The kernel frees it when the holder dies.
+    """Wait while another process of this machine holds `name` and works; gives the seconds waited. The kernel frees it
+    when the holder dies.
 
-    Two publishers of one lane would fence each other in turn; waiting costs less. But a holder may stand still (stopped, or its machine's
-    disk away): when it has committed nothing for `patience` seconds, longer than the broker waits for any transaction, it is not waited
-    for any more, and the broker's fencing stands alone, as it does across machines.
+    Two publishers of one lane would fence each other in turn; waiting costs less. But a holder may stand still
+    (stopped, or its machine's disk away): when it has committed nothing for `patience` seconds, longer than the broker
+    waits for any transaction, it is not waited for any more, and the broker's fencing stands alone, as it does across
+    machines.
     """
     private(folder)
     began = time.monotonic()
@@ -50,7 +53,9 @@ def only_one(folder: Path, name: str, patience: float, poll: float = 0.1) -> Ite
         while not (mine := _taken(handle.fileno())) and max(began, _seen(path)) + patience > time.monotonic():
             time.sleep(poll)
         if not mine:
-            _log.warning("`%s` is held by a process that has committed nothing for %g s: going on beside it", name, patience)
+            _log.warning(
+                "`%s` is held by a process that has committed nothing for %g s: going on beside it", name, patience
+            )
         with _seen_at_work(path):
             yield time.monotonic() - began
 

@@ -1,11 +1,13 @@
-"""The timetable of a pipeline: a run's night is what a person reads as its date, whoever started it and however the clocks stand.
+"""The timetable of a pipeline: a run's night is what a person reads as its date, whoever started it and however the
+clocks stand.
 
     scheduled at 02:00 of day D+1      night D        scheduled__2013-01-09
     backfilled from D1 to D2           D1 … D2, both  backfill__2013-01-09T00:00:00+00:00
     by hand at a moment of day D       night D        manual__2013-01-09__20261128T184128
 
-A night is a day in the schedule's zone, from midnight to midnight (`Window.of_day`), as the command line has it. A schedule with several ticks a day has no
-nights: each of its runs covers the time between two ticks, and a run by hand the one that holds its moment.
+A night is a day in the schedule's zone, from midnight to midnight (`Window.of_day`), as the command line has it. A
+schedule with several ticks a day has no nights: each of its runs covers the time between two ticks, and a run by hand
+the one that holds its moment.
 """
 
 from __future__ import annotations
@@ -49,31 +51,41 @@ def window(pipeline: Pipeline, moment: datetime) -> Window:
     if not table.covers(found.day):
         bounds = f"from {table.first}" + (f" to {table.last}" if table.last else "")
         raise ConfigError(
-            f"starting the run of {found.day}: the schedule covers days {bounds} (`schedule.start` and `end` of the pipeline)"
+            f"starting the run of {found.day}: the schedule covers days {bounds} (`schedule.start` and `end` of "
+            "the pipeline)"
         )
     return found
 
 
-def refuse_other_interval(pipeline: Pipeline, moment: datetime, run_after: datetime, given: tuple[datetime, datetime]) -> None:
+def refuse_other_interval(
+    pipeline: Pipeline, moment: datetime, run_after: datetime, given: tuple[datetime, datetime]
+) -> None:
     """Raise `ConfigError` for a run by hand whose data interval was typed: it would be accepted and do nothing.
 
-    `airflow dags trigger` infers the interval from the moment of calling (`run_after`), whatever logical date it was given: that one passes.
+    `airflow dags trigger` infers the interval from the moment of calling (`run_after`), whatever logical date it was
+    given: that one passes.
     """
     table = timetable(pipeline)
-    known = [table.infer_manual_data_interval(run_after=pendulum.instance(one)) for one in (moment, run_after)] if table else []
+    known = (
+        [table.infer_manual_data_interval(run_after=pendulum.instance(one)) for one in (moment, run_after)]
+        if table
+        else []
+    )
     if table and given not in known:
         raise ConfigError(
-            f"starting the run of {moment.isoformat()}: its data interval was given by hand ({given[0].isoformat()} to {given[1].isoformat()})"
+            f"starting the run of {moment.isoformat()}: its data interval was given by hand ({given[0].isoformat()} "
+            f"to {given[1].isoformat()})"
             " (trigger it with a logical date alone: the run is about that day)"
         )
 
 
 class Nights(CronDataIntervalTimetable):
-    """Airflow's own timetable of data intervals, but for runs by hand, the bounds of a backfill, run ids, and the days on which clocks change."""
+    """Airflow's own timetable of data intervals, but for runs by hand, the bounds of a backfill, run ids, and the days
+    on which clocks change."""
 
     def __init__(self, cron: str, timezone: Any, first: str = "1970-01-01", last: str | None = None) -> None:
-        """`first` and `last`: the days (ISO) that runs may cover. They are no start and end dates of the DAG: outside of those Airflow makes runs by hand
-        that have no tasks, and are green.
+        """`first` and `last`: the days (ISO) that runs may cover. They are no start and end dates of the DAG: outside
+        of those Airflow makes runs by hand that have no tasks, and are green.
         """
         super().__init__(cron, timezone)
         self.first, self.last = first, last
@@ -91,7 +103,8 @@ class Nights(CronDataIntervalTimetable):
     def night(self, moment: datetime) -> date:
         """The day that a run of this moment is about: its date in the schedule's zone.
 
-        Midnight UTC is how a date is written without a time, and means that date; unless the schedule itself ticks then.
+        Midnight UTC is how a date is written without a time, and means that date; unless the schedule itself ticks
+        then.
         """
         if _is_date(moment) and not self._ticks_at(moment):
             return moment.astimezone(UTC).date()
@@ -120,9 +133,13 @@ class Nights(CronDataIntervalTimetable):
         first = self._get_next(_midnight(day, self._zone) - _SECOND)
         if first.astimezone(self._zone).date() == day:
             return DataInterval(first, self._get_next(first))
-        return DataInterval(_midnight(day, self._zone), _midnight(day + timedelta(days=1), self._zone))  # no tick on that day
+        return DataInterval(
+            _midnight(day, self._zone), _midnight(day + timedelta(days=1), self._zone)
+        )  # no tick on that day
 
-    def next_dagrun_info(self, *, last_automated_data_interval: DataInterval | None, restriction: TimeRestriction) -> DagRunInfo | None:
+    def next_dagrun_info(
+        self, *, last_automated_data_interval: DataInterval | None, restriction: TimeRestriction
+    ) -> DagRunInfo | None:
         if restriction.catchup:  # a backfill: forebay's DAGs never catch up by themselves
             restriction = self._whole_days(restriction)
         info = self._after(last_automated_data_interval, self._within(restriction))
@@ -135,7 +152,13 @@ class Nights(CronDataIntervalTimetable):
     def _after(self, last: DataInterval | None, restriction: TimeRestriction) -> DagRunInfo | None:
         """The next run; not the last one's night again, whose tick may have moved since."""
         info = super().next_dagrun_info(last_automated_data_interval=last, restriction=restriction)
-        if last and info and info.data_interval and self.nightly and self._day(info.data_interval.start) <= self._day(last.start):
+        if (
+            last
+            and info
+            and info.data_interval
+            and self.nightly
+            and self._day(info.data_interval.start) <= self._day(last.start)
+        ):
             return super().next_dagrun_info(last_automated_data_interval=info.data_interval, restriction=restriction)
         return info
 
@@ -148,7 +171,8 @@ class Nights(CronDataIntervalTimetable):
         if run_type.value != "manual":
             return run_type.generate_run_id(suffix=self._named(data_interval.start))
         if data_interval == self.infer_manual_data_interval(run_after=run_after):
-            # `airflow dags trigger --logical-date` tells its moment of calling here, whatever date it was given: no night is named that may not be the run's
+            # `airflow dags trigger --logical-date` tells its moment of calling here, whatever date it was given: no
+            # night is named that may not be the run's
             return run_type.generate_run_id(suffix=now)
         return run_type.generate_run_id(suffix=f"{self._named(data_interval.start)}__{now}")
 
@@ -162,7 +186,11 @@ class Nights(CronDataIntervalTimetable):
         return tick.astimezone(self._zone).date()
 
     def _named(self, moment: datetime) -> str:
-        return self.night(moment).isoformat() if self.nightly else moment.astimezone(self._zone).isoformat(timespec="minutes")
+        return (
+            self.night(moment).isoformat()
+            if self.nightly
+            else moment.astimezone(self._zone).isoformat(timespec="minutes")
+        )
 
     def _ticks_at(self, moment: datetime) -> bool:
         at = pendulum.instance(moment)
@@ -173,7 +201,8 @@ class Nights(CronDataIntervalTimetable):
         return self._get_prev(end), end
 
     def _whole_days(self, restriction: TimeRestriction) -> TimeRestriction:
-        """From the beginning of the first day to the end of the last one. With several ticks a day that is done to dates without a time only."""
+        """From the beginning of the first day to the end of the last one. With several ticks a day that is done to
+        dates without a time only."""
         first, last = restriction.earliest, restriction.latest
         if first is not None and (self.nightly or _is_date(first)):
             first = _midnight(self._bound(first), self._zone)
@@ -193,7 +222,8 @@ class Nights(CronDataIntervalTimetable):
         return moment.astimezone(UTC).date() if _is_date(moment) else self._day(moment)
 
     def _get_next(self, current: pendulum.DateTime) -> pendulum.DateTime:
-        """The first tick behind it. Airflow's own may name an earlier one in the hour that comes twice (tried with 3.3.2)."""
+        """The first tick behind it. Airflow's own may name an earlier one in the hour that comes twice (tried with
+        3.3.2)."""
         found, on = super()._get_next(current), current
         while found <= current:
             on += _HOUR
@@ -201,7 +231,8 @@ class Nights(CronDataIntervalTimetable):
         return found
 
     def _get_prev(self, current: pendulum.DateTime) -> pendulum.DateTime:
-        """The last tick before it. Airflow's own names the same one where the clocks go forward over it (tried with 3.3.2)."""
+        """The last tick before it. Airflow's own names the same one where the clocks go forward over it (tried with
+        3.3.2)."""
         found, on = super()._get_prev(current), current
         while found >= current:
             on -= _HOUR

@@ -1,4 +1,5 @@
-"""Airflow notifiers that a pipeline names (`quality.steward.notify`): loaded when there is something to tell, never while a DAG is parsed."""
+"""Airflow notifiers that a pipeline names (`quality.steward.notify`): loaded when there is something to tell, never
+while a DAG is parsed."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ WAITING, FAILED = "waiting", "failed"
 
 
 class Named(BaseNotifier):
-    """A notifier by its import path. What goes wrong in it is logged and stops nothing: the question stands whether or not somebody was told."""
+    """A notifier by its import path. What goes wrong in it is logged and stops nothing: the question stands whether or
+    not somebody was told."""
 
     def __init__(self, settings: Notify, pipeline: str, event: str) -> None:
         super().__init__()
@@ -31,12 +33,22 @@ class Named(BaseNotifier):
 
     def notify(self, context: Context) -> None:
         """The notifier sees Airflow's context and `forebay`: event, pipeline, link, text."""
-        told = {"event": self.event, "pipeline": self.pipeline, "link": link(context, self.event), "text": text(context, self.event)}
+        told = {
+            "event": self.event,
+            "pipeline": self.pipeline,
+            "link": link(context, self.event),
+            "text": text(context, self.event),
+        }
         try:
             load(self.settings.notifier)(**self.settings.arguments)({**context, "forebay": told})
-        except Exception:  # a mail server that is away must not take the question with it (Airflow's operator would fail)
+        except (
+            Exception
+        ):  # a mail server that is away must not take the question with it (Airflow's operator would fail)
             _log.exception(
-                "telling by `%s` failed; `%s` is asked for at %s all the same", self.settings.notifier, self.pipeline, told["link"]
+                "telling by `%s` failed; `%s` is asked for at %s all the same",
+                self.settings.notifier,
+                self.pipeline,
+                told["link"],
             )
         else:
             _log.info("told by %s: %s", self.settings.notifier, told["link"])
@@ -49,7 +61,11 @@ def on_failure(pipeline: Pipeline) -> list[Callable[[Context], None]] | None:
 
 def notifiers(pipeline: Pipeline, event: str) -> list[BaseNotifier]:
     """Whom the pipeline wants told of this event."""
-    return [Named(settings, pipeline.pipeline, event) for settings in pipeline.quality.steward.notify if event in settings.on]
+    return [
+        Named(settings, pipeline.pipeline, event)
+        for settings in pipeline.quality.steward.notify
+        if event in settings.on
+    ]
 
 
 def faults(pipeline: Pipeline) -> Iterator[tuple[tuple[str | int, ...], str]]:

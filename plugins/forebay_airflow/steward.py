@@ -28,14 +28,20 @@ def default_option(pipeline: Pipeline) -> str:
     return PASSING if pipeline.quality.steward.default == "publish" else REJECT
 
 
-def question(files: Iterable[FileRun], reports: Path, airflow: str = "", before: Mapping[str, str] | None = None) -> str:
-    """The files that are held back, in Markdown: name, counts, why, and their quality report, on forebay's pages of the Airflow at that address.
+def question(
+    files: Iterable[FileRun], reports: Path, airflow: str = "", before: Mapping[str, str] | None = None
+) -> str:
+    """The files that are held back, in Markdown: name, counts, why, and their quality report, on forebay's pages of the
+    Airflow at that address.
 
     `before`: what was answered when the same content was asked about earlier, by uri.
     """
     asked = list(files)
-    lines = [f"**{len(asked)} file(s) are held back.** *{PASSING}* sets the rows aside that failed a critical rule; "
-             f"*{ALL}* publishes them too (unreadable rows stay aside); *{REJECT}* publishes nothing of these files.", ""]  # fmt: skip
+    lines = [
+        f"**{len(asked)} file(s) are held back.** *{PASSING}* sets the rows aside that failed a critical rule; "
+        f"*{ALL}* publishes them too (unreadable rows stay aside); *{REJECT}* publishes nothing of these files.",
+        "",
+    ]
     for file in asked[:_LISTED]:
         lines.append(_line(file, reports, airflow))
         if before and file.file.uri in before:
@@ -47,7 +53,10 @@ def question(files: Iterable[FileRun], reports: Path, airflow: str = "", before:
 
 def _line(file: FileRun, reports: Path, airflow: str) -> str:
     counts = f"{file.rows_in:,} rows, {file.quarantined:,} to be set aside"
-    return f"- **{plain(file.file.uri)}**: {counts}. {plain(file.decision_reason or file.reason)}{_docs(file.docs, reports, airflow)}"
+    return (
+        f"- **{plain(file.file.uri)}**: {counts}. "
+        f"{plain(file.decision_reason or file.reason)}{_docs(file.docs, reports, airflow)}"
+    )
 
 
 def _docs(page: Path | None, reports: Path, airflow: str) -> str:

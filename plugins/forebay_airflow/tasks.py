@@ -1,7 +1,8 @@
-"""The bodies of a pipeline's tasks. Each builds a context, calls the verb of its own name and translates; nothing is decided here.
+"""The bodies of a pipeline's tasks. Each builds a context, calls the verb of its own name and translates; nothing is
+decided here.
 
-Files travel as `FileRun` documents in XCom. A task hands on what it knows before it fails, so one bad file never costs the others
-their way, and every task that has one is red.
+Files travel as `FileRun` documents in XCom. A task hands on what it knows before it fails, so one bad file never costs
+the others their way, and every task that has one is red.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ from forebay_airflow.connections import AirflowConnections
 Documents = list[dict[str, Any]]
 
 INSPECT_BYTES = 512 << 20
-"""Bytes of source files that one `inspect` task takes on: an Airflow task costs half a second, an import of Great Expectations two."""
+"""Bytes of source files that one `inspect` task takes on: an Airflow task costs half a second, an import of Great
+Expectations two."""
 PUBLISH_BYTES = 256 << 20
 """Up to so many bytes one `publish` task serves every lane in turn; above, each lane has its own."""
 _UNITS = 500  # Airflow maps over at most [core] max_map_length (1024) items
@@ -50,7 +52,8 @@ class Steps:
         return Context.of(self.pipeline, self.project, AirflowConnections(), starts=True)
 
     def discover(self) -> PokeReturnValue:
-        """Which files, and why or why not; the files to do, grouped by bytes. A scheduled run waits until its window is complete."""
+        """Which files, and why or why not; the files to do, grouped by bytes. A scheduled run waits until its window is
+        complete."""
         from forebay.verbs import report as reporting
         from forebay.verbs.discover import discover, group, to_do
         from forebay.verbs.run import prepare
@@ -107,7 +110,8 @@ class Steps:
         return [translate.dump(unit) for unit in self.by_lane([f for f in files if _to_publish(f)])]
 
     def publish(self, unit: Documents) -> None:
-        """One transaction per chunk of each file. Dies with its supervisor, and waits while another process of this machine has its lane."""
+        """One transaction per chunk of each file. Dies with its supervisor, and waits while another process of this
+        machine has its lane."""
         guard.die_with_parent()
         self._each(translate.read(unit), self._publish)
 
@@ -119,9 +123,11 @@ class Steps:
             return publish(ctx, file, translate.identity(get_current_context()))
 
     def decide(self, *, outlet_events: Any = None) -> None:
-        """The rest of the way of the files that were held back, by the first answer to their question; fails if any of them comes to no good end.
+        """The rest of the way of the files that were held back, by the first answer to their question; fails if any of
+        them comes to no good end.
 
-        The answer is taken right before the file is published: one that came after another (`forebay decide`) makes its file FAILED, unless it says the same.
+        The answer is taken right before the file is published: one that came after another (`forebay decide`) makes its
+        file FAILED, unless it says the same.
         """
         from forebay.verbs.decide import carried_out, not_settled_otherwise, take
         from forebay.verbs.reconcile import reconcile
@@ -135,7 +141,9 @@ class Steps:
 
         def one(ctx: Context, file: FileRun) -> FileRun:
             if said is None:
-                raise FatalError("its question has no answer (see the `steward` task; clear it to ask again)", uri=file.file.uri)
+                raise FatalError(
+                    "its question has no answer (see the `steward` task; clear it to ask again)", uri=file.file.uri
+                )
             decided = take(ctx, file, said)
             published = not_settled_otherwise(ctx, carried_out(ctx, decided) or self._publish(ctx, decided))
             return settle(ctx, reconcile(ctx, published) if published.status is Status.PUBLISHED else published)
@@ -144,7 +152,8 @@ class Steps:
         _announce(airflow, [file for file in done if file.published])
 
     def reconcile(self, *, outlet_events: Any = None) -> None:
-        """Re-read what was published and compare it with the ledger; then the topic's asset is updated. Skipped when nothing was published."""
+        """Re-read what was published and compare it with the ledger; then the topic's asset is updated. Skipped when
+        nothing was published."""
         from forebay.verbs.reconcile import reconcile
 
         airflow = get_current_context()
@@ -188,7 +197,8 @@ class Steps:
         return lane_of(file.fingerprint or "0")
 
     def by_lane(self, files: list[FileRun]) -> list[list[FileRun]]:
-        """Files in their order, in at most `publish.lanes` units, a lane's files all in one of them; all in one while they are small."""
+        """Files in their order, in at most `publish.lanes` units, a lane's files all in one of them; all in one while
+        they are small."""
         if not files:
             return []
         if sum(file.file.size for file in files) <= PUBLISH_BYTES:
@@ -197,7 +207,8 @@ class Steps:
         return [[file for file, own in zip(files, units, strict=True) if own == unit] for unit in sorted(set(units))]
 
     def _each(self, files: list[FileRun], verb: Callable[[Context, FileRun], FileRun]) -> list[FileRun]:
-        """The verb on every file. What became of them is handed on even if this task fails then, for a retry or for a file that failed here."""
+        """The verb on every file. What became of them is handed on even if this task fails then, for a retry or for a
+        file that failed here."""
         with reporting_errors() as airflow:
             ctx = self.context
             done, again = translate.each(files, lambda file: verb(ctx, file), known=shown(self.pipeline))
@@ -205,9 +216,13 @@ class Steps:
             if again:
                 raise again
             before = {file.file.uri for file in files if file.status is Status.FAILED}
-            failed = [f"`{f.file.uri}`: {f.error}" for f in done if f.status is Status.FAILED and f.file.uri not in before]
+            failed = [
+                f"`{f.file.uri}`: {f.error}" for f in done if f.status is Status.FAILED and f.file.uri not in before
+            ]
             if failed:
-                raise FatalError(f"{len(failed)} of {len(files)} files failed here, the others go on: " + "; ".join(failed))
+                raise FatalError(
+                    f"{len(failed)} of {len(files)} files failed here, the others go on: " + "; ".join(failed)
+                )
             return done
 
     def _generation(self, airflow: Any) -> Any:
@@ -218,7 +233,9 @@ class Steps:
             return None
         reason = str(params.get("reason") or "").strip()
         if not reason:
-            raise ConfigError("starting a new generation: the param `reason` is empty (say why; it is kept in the ledger)")
+            raise ConfigError(
+                "starting a new generation: the param `reason` is empty (say why; it is kept in the ledger)"
+            )
         return GenerationRequest(reason=reason)
 
     def _report(self, airflow: Any, files: tuple[FileRun, ...]) -> RunReport:
@@ -251,8 +268,9 @@ def reporting_errors() -> Iterator[Any]:
 def latest(airflow: Any, through: str) -> list[FileRun]:
     """Every file of the run as the last task that had it left it, in the order of discovery.
 
-    Only tasks up to `through` count: what later ones said before the run was cleared still lies in XCom. So do instances that the run no
-    longer has; a mapped task is read as far as its units go, and `decide`, which may be skipped now, is believed of files that wait.
+    Only tasks up to `through` count: what later ones said before the run was cleared still lies in XCom. So do
+    instances that the run no longer has; a mapped task is read as far as its units go, and `decide`, which may be
+    skipped now, is believed of files that wait.
     """
     ti, found = airflow["ti"], dict[str, FileRun]()
     for task in _ORDER[: _ORDER.index(through) + 1]:
@@ -297,7 +315,11 @@ def _announce(airflow: Any, published: list[FileRun]) -> None:
     """Update the topic's asset, for whom it concerns downstream."""
     for asset in airflow["task"].outlets if published else ():
         event = airflow["outlet_events"][asset]
-        event.extra = {"run_id": airflow["dag_run"].run_id, "files": len(published), "records": sum(f.published for f in published)}
+        event.extra = {
+            "run_id": airflow["dag_run"].run_id,
+            "files": len(published),
+            "records": sum(f.published for f in published),
+        }
         event.add_partitions([published[0].window.day.isoformat()])
 
 

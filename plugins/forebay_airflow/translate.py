@@ -27,13 +27,15 @@ _HOPELESS = ["forebay.errors.ConfigError", "forebay.errors.FatalError", "forebay
 
 
 def retry_policy() -> ExceptionRetryPolicy:
-    """Fail at once on what retrying cannot mend (settings, corrupt data, missing rights, quality); all else is retried."""
+    """Fail at once on what retrying cannot mend (settings, corrupt data, missing rights, quality); all else is
+    retried."""
     reason = "forebay: the same call would fail again; mend what the message names, then clear the task"
     return ExceptionRetryPolicy(rules=[RetryRule(exception=[*_HOPELESS], action=RetryAction.FAIL, reason=reason)])
 
 
 def window_of(context: Any, pipeline: Pipeline) -> Window:
-    """The window of the run that a task context belongs to, by its logical date alone. Raises `ConfigError` when a person gave it another data interval."""
+    """The window of the run that a task context belongs to, by its logical date alone. Raises `ConfigError` when a
+    person gave it another data interval."""
     run = context["dag_run"]
     moment = run.logical_date or run.run_after
     if trigger(run) == "manual" and run.data_interval_start is not None:
@@ -68,10 +70,11 @@ def started(run: Any) -> datetime:
 def each(
     files: Iterable[FileRun], verb: Callable[[FileRun], FileRun], *, known: Collection[str] | None = None
 ) -> tuple[list[FileRun], Exception | None]:
-    """The verb on every file, and the error that the task must end with once it has handed the files on. A file's own error ends that file only.
+    """The verb on every file, and the error that the task must end with once it has handed the files on. A file's own
+    error ends that file only.
 
-    An error that may succeed later is the file's `error` until the retry. One that is the run's leaves it and the files behind it as they were. `known`
-    as in `own`.
+    An error that may succeed later is the file's `error` until the retry. One that is the run's leaves it and the files
+    behind it as they were. `known` as in `own`.
     """
     done: list[FileRun] = []
     again: Exception | None = None

@@ -1,4 +1,5 @@
-"""docker-compose.yaml against the compose specification's own schema (tests/support/compose-spec.json, from compose-spec/compose-go v2.16.2)."""
+"""docker-compose.yaml against the compose specification's own schema (tests/support/compose-spec.json, from
+compose-spec/compose-go v2.16.2)."""
 
 from __future__ import annotations
 
@@ -29,7 +30,9 @@ def test_the_schema_check_can_fail() -> None:
 
 
 def test_every_long_running_service_has_a_health_check() -> None:
-    assert [name for name, service in COMPOSE["services"].items() if "healthcheck" not in service and name not in ONE_SHOT] == []
+    assert [
+        name for name, service in COMPOSE["services"].items() if "healthcheck" not in service and name not in ONE_SHOT
+    ] == []
 
 
 def test_no_secret_has_a_default() -> None:
@@ -40,12 +43,16 @@ def test_no_secret_has_a_default() -> None:
 
 
 def test_compose_env_gives_every_required_variable() -> None:
-    out = subprocess.run([sys.executable, ROOT / "tools/compose_env.py"], capture_output=True, text=True, check=True).stdout
+    out = subprocess.run(
+        [sys.executable, ROOT / "tools/compose_env.py"], capture_output=True, text=True, check=True
+    ).stdout
     given = {line.split("=", 1)[0] for line in out.splitlines()}
     assert set(re.findall(r"\$\{(\w+):\?", TEXT)) <= given
 
 
 def test_the_kafka_cluster_replicates() -> None:
-    brokers = [s["environment"] for name, s in COMPOSE["services"].items() if name.startswith("kafka-") and name != "kafka-ui"]
+    brokers = [
+        s["environment"] for name, s in COMPOSE["services"].items() if name.startswith("kafka-") and name != "kafka-ui"
+    ]
     assert len(brokers) == 3
     assert all(b["KAFKA_DEFAULT_REPLICATION_FACTOR"] == "3" and b["KAFKA_MIN_INSYNC_REPLICAS"] == "2" for b in brokers)

@@ -1,4 +1,5 @@
-"""Errors: the tree that the module draws is the tree that is, each survives a process border, and its type says the exit code."""
+"""Errors: the tree that the module draws is the tree that is, each survives a process border, and its type says the
+exit code."""
 
 from __future__ import annotations
 
@@ -14,7 +15,9 @@ from forebay import errors
 from forebay.errors import Fault, ForebayError, SettingsError
 
 ROOT = Path(__file__).parents[2]
-CLASSES = {name: value for name, value in vars(errors).items() if inspect.isclass(value) and issubclass(value, ForebayError)}
+CLASSES = {
+    name: value for name, value in vars(errors).items() if inspect.isclass(value) and issubclass(value, ForebayError)
+}
 EXIT_CODES = {"ConfigError": 2, "RetryableError": 4, "FatalError": 1, "QualityError": 3}
 """design: 0 done, 1 failed, 2 wrong usage or configuration, 3 blocked by quality, 4 could not reach something."""
 
@@ -41,7 +44,9 @@ def test_the_type_says_the_exit_code(cls: type[ForebayError]) -> None:
 
 @pytest.mark.parametrize("cls", CLASSES.values(), ids=CLASSES.keys())
 def test_an_error_is_named_and_documented(cls: type[ForebayError]) -> None:
-    assert (cls.__name__.endswith("Error") and cls.__doc__ and cls.__doc__ != ForebayError.__doc__) or cls is ForebayError
+    assert (
+        cls.__name__.endswith("Error") and cls.__doc__ and cls.__doc__ != ForebayError.__doc__
+    ) or cls is ForebayError
 
 
 def drawn() -> dict[str, str]:
@@ -70,10 +75,18 @@ def test_the_drawn_exit_codes_are_those_of_the_classes() -> None:
 def raised() -> list[tuple[str, str]]:
     """(place, first words and end) of every message that stands where its error is raised."""
     found = []
-    for path in sorted((ROOT / "include/forebay").rglob("*.py")) + sorted((ROOT / "plugins/forebay_airflow").rglob("*.py")):
+    for path in sorted((ROOT / "include/forebay").rglob("*.py")) + sorted(
+        (ROOT / "plugins/forebay_airflow").rglob("*.py")
+    ):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", None)) in CLASSES and node.args:
-                text = ast.unparse(node.args[0]) if not isinstance(node.args[0], ast.Constant) else str(node.args[0].value)
+            if (
+                isinstance(node, ast.Call)
+                and getattr(node.func, "id", getattr(node.func, "attr", None)) in CLASSES
+                and node.args
+            ):
+                text = (
+                    ast.unparse(node.args[0]) if not isinstance(node.args[0], ast.Constant) else str(node.args[0].value)
+                )
                 if isinstance(node.args[0], ast.Constant | ast.JoinedStr):
                     found.append((f"{path.relative_to(ROOT)}:{node.lineno}", text.removeprefix("f").strip("'\"")))
     return found

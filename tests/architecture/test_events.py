@@ -12,7 +12,11 @@ from forebay import events
 
 ROOT = Path(__file__).parents[2]
 NAMES = {name: value for name, value in vars(events).items() if name.isupper()}
-SOURCES = {p: p.read_text("utf-8") for base in ("include/forebay", "plugins", "tools") for p in sorted((ROOT / base).rglob("*.py"))}
+SOURCES = {
+    p: p.read_text("utf-8")
+    for base in ("include/forebay", "plugins", "tools")
+    for p in sorted((ROOT / base).rglob("*.py"))
+}
 
 
 def test_names_are_noun_and_verb_and_say_their_constant() -> None:
@@ -26,7 +30,9 @@ def test_every_event_is_emitted_somewhere() -> None:
 
 
 def test_no_event_is_named_by_hand() -> None:
-    assert [str(path.relative_to(ROOT)) for path, text in SOURCES.items() if re.search(r"\bemit\(\s*f?[\"']", text)] == []
+    assert [
+        str(path.relative_to(ROOT)) for path, text in SOURCES.items() if re.search(r"\bemit\(\s*f?[\"']", text)
+    ] == []
 
 
 def test_an_event_reaches_the_log_and_every_listener_until_it_stops(caplog: pytest.LogCaptureFixture) -> None:

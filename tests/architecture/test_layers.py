@@ -1,4 +1,5 @@
-"""Arrows point down: import-linter's contracts (pyproject.toml), with every module placed, and the vendors where they belong."""
+"""Arrows point down: import-linter's contracts (pyproject.toml), with every module placed, and the vendors where they
+belong."""
 
 from __future__ import annotations
 
@@ -38,7 +39,9 @@ def lint(folder: Path) -> subprocess.CompletedProcess[str]:
         "--config",
         "pyproject.toml",
     ]
-    return subprocess.run(command, cwd=folder, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, cwd=folder, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=False
+    )
 
 
 def test_import_linters_contracts_are_kept() -> None:
@@ -66,7 +69,9 @@ def test_every_module_has_a_layer_and_every_layer_a_module() -> None:
     [layers] = [contract["layers"] for contract in CONTRACTS if contract.get("exhaustive")]
     placed = {name.strip() for layer in layers for name in layer.split("|")}
     engine = ROOT / "include/forebay"
-    there = {p.stem for p in engine.glob("*.py")} | {p.name for p in engine.iterdir() if p.is_dir() and any(p.glob("*.py"))}
+    there = {p.stem for p in engine.glob("*.py")} | {
+        p.name for p in engine.iterdir() if p.is_dir() and any(p.glob("*.py"))
+    }
     assert placed == there - {"__init__"}
 
 
@@ -77,7 +82,8 @@ def test_everything_that_knows_airflow_lies_under_plugins() -> None:
 
 
 def imports(path: Path) -> Iterator[tuple[str, bool]]:
-    """Top-level names that a module imports, and whether at module level at run time (not in a function, not under TYPE_CHECKING)."""
+    """Top-level names that a module imports, and whether at module level at run time (not in a function, not under
+    TYPE_CHECKING)."""
 
     def walk(nodes: list[ast.stmt], eager: bool) -> Iterator[tuple[str, bool]]:
         for node in nodes:
@@ -117,6 +123,15 @@ def test_each_vendor_has_one_home() -> None:
 
 def test_no_vendor_is_imported_where_a_dag_parse_would_pay_for_it() -> None:
     engine = ROOT / "include/forebay"
-    paths = [p for name in LOADED_BY_A_PARSE for p in ([engine / name] if name.endswith(".py") else (engine / name).rglob("*.py"))]
+    paths = [
+        p
+        for name in LOADED_BY_A_PARSE
+        for p in ([engine / name] if name.endswith(".py") else (engine / name).rglob("*.py"))
+    ]
     assert len(paths) > 20
-    assert [f"{path.relative_to(ROOT)}: {vendor}" for path in paths for vendor, eager in imports(path) if eager and vendor in LAZY] == []
+    assert [
+        f"{path.relative_to(ROOT)}: {vendor}"
+        for path in paths
+        for vendor, eager in imports(path)
+        if eager and vendor in LAZY
+    ] == []

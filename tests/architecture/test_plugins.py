@@ -1,4 +1,5 @@
-"""What every plug-in owes: one class a module, a docstring, strict and described settings, a test that inherits the contract, and lazy vendors.
+"""What every plug-in owes: one class a module, a docstring, strict and described settings, a test that inherits the
+contract, and lazy vendors.
 
 The fleet is discovered, never listed: a new module in a plug-in package is guarded from its first day.
 """
@@ -23,7 +24,17 @@ from forebay.contracts import Settings
 
 ROOT = Path(__file__).parents[2]
 FLEET = [(kind, name) for kind in registry.KINDS for name in registry.names(kind)]
-VENDORS = ("airflow", "boto3", "botocore", "confluent_kafka", "duckdb", "great_expectations", "openlineage", "pyarrow", "sqlalchemy")
+VENDORS = (
+    "airflow",
+    "boto3",
+    "botocore",
+    "confluent_kafka",
+    "duckdb",
+    "great_expectations",
+    "openlineage",
+    "pyarrow",
+    "sqlalchemy",
+)
 WAIVERS = {("TestS3WithVersions", "test_more_than_a_thousand_files_are_listed")}
 """(test class, contract test) that a plug-in's own test overrides. This list may only shrink."""
 
@@ -32,7 +43,9 @@ each_plugin = pytest.mark.parametrize(("kind", "name"), FLEET, ids=lambda part: 
 
 def test_the_fleet_is_what_lies_in_the_folders() -> None:
     engine = ROOT / "include/forebay"
-    found = {(kind, p.stem) for kind in registry.KINDS for p in (engine / kind).glob("*.py") if not p.name.startswith("_")}
+    found = {
+        (kind, p.stem) for kind in registry.KINDS for p in (engine / kind).glob("*.py") if not p.name.startswith("_")
+    }
     assert set(FLEET) == found
     assert {kind for kind, _ in FLEET} == set(registry.KINDS)
 
@@ -42,8 +55,14 @@ def test_a_module_holds_exactly_one_plugin_with_docstrings(kind: str, name: str)
     plugin = registry.find(kind, name)
     module = importlib.import_module(plugin.__module__)
     assert inspect.getdoc(module) and plugin.__doc__
-    public = [n for n, value in vars(module).items() if inspect.isclass(value) and value.__module__ == module.__name__ and n[0] != "_"]
-    assert set(public) - {plugin.__name__} <= {config(plugin).__name__} if config(plugin) else public == [plugin.__name__]
+    public = [
+        n
+        for n, value in vars(module).items()
+        if inspect.isclass(value) and value.__module__ == module.__name__ and n[0] != "_"
+    ]
+    assert (
+        set(public) - {plugin.__name__} <= {config(plugin).__name__} if config(plugin) else public == [plugin.__name__]
+    )
     assert plugin.__name__.lower() == name.replace("_", "")
     assert not inspect.isabstract(plugin)
 
@@ -65,7 +84,12 @@ def test_settings_are_strict_frozen_and_described(kind: str, name: str) -> None:
     with pytest.raises(ValidationError, match="Extra inputs"):
         settings.model_validate({"no_such_setting": 1})
     assert [model.__name__ for model in nested(settings) if model.model_config.get("extra") != "forbid"] == []
-    assert [f"{model.__name__}.{f}" for model in nested(settings) for f, info in model.model_fields.items() if not info.description] == []
+    assert [
+        f"{model.__name__}.{f}"
+        for model in nested(settings)
+        for f, info in model.model_fields.items()
+        if not info.description
+    ] == []
 
 
 def nested(settings: type[BaseModel]) -> list[type[BaseModel]]:
@@ -83,7 +107,9 @@ def nested(settings: type[BaseModel]) -> list[type[BaseModel]]:
 def contract_of(kind: str) -> type:
     """The suite of a kind: the one class of `tests/contracts/KIND.py` that has tests of its own."""
     module = importlib.import_module(f"tests.contracts.{kind}")
-    suites = [v for v in vars(module).values() if inspect.isclass(v) and v.__module__ == module.__name__ and suite_of(v)]
+    suites = [
+        v for v in vars(module).values() if inspect.isclass(v) and v.__module__ == module.__name__ and suite_of(v)
+    ]
     assert len(suites) == 1, f"{module.__name__} must hold one suite, found {suites}"
     return suites[0]
 
@@ -96,25 +122,36 @@ def heirs(kind: str, name: str) -> list[type]:
     """The test classes of `tests/KIND/test_NAME.py` that inherit the contract."""
     module = importlib.import_module(f"tests.{kind}.test_{name}")
     contract = contract_of(kind)
-    return [v for v in vars(module).values() if inspect.isclass(v) and issubclass(v, contract) and v.__module__ == module.__name__]
+    return [
+        v
+        for v in vars(module).values()
+        if inspect.isclass(v) and issubclass(v, contract) and v.__module__ == module.__name__
+    ]
 
 
 @each_plugin
 def test_a_plugin_is_tested_by_its_contract(kind: str, name: str) -> None:
     found = heirs(kind, name)
     assert found, f"tests/{kind}/test_{name}.py has no class that inherits {contract_of(kind).__name__}"
-    assert [cls.__name__ for cls in found if not cls.__name__.startswith("Test") or getattr(cls, "__test__", True) is False] == []
+    assert [
+        cls.__name__ for cls in found if not cls.__name__.startswith("Test") or getattr(cls, "__test__", True) is False
+    ] == []
     assert f"forebay.{kind}.{name} import" in Path(inspect.getfile(found[0])).read_text("utf-8")
     assert not any(inspect.isabstract(cls) for cls in found)
 
 
 def waiver(cls: type, test: str, others: list[type]) -> str:
-    """Why a class overrides a contract test: a strict xfail, or a skip of what another test of the same plug-in runs."""
-    marks = [m.kwargs for m in getattr(vars(cls)[test], "pytestmark", []) if m.name == "xfail" and m.kwargs.get("strict")]
+    """Why a class overrides a contract test: a strict xfail, or a skip of what another test of the same plug-in
+    runs."""
+    marks = [
+        m.kwargs for m in getattr(vars(cls)[test], "pytestmark", []) if m.name == "xfail" and m.kwargs.get("strict")
+    ]
     if marks:
         return str(marks[0]["reason"])
     skip = re.search(r'pytest\.skip\("(.+?)"\)', inspect.getsource(vars(cls)[test]))
-    assert skip and any(test not in vars(other) for other in others if other is not cls), f"{cls.__name__}.{test} silences its contract"
+    assert skip and any(test not in vars(other) for other in others if other is not cls), (
+        f"{cls.__name__}.{test} silences its contract"
+    )
     return skip[1]
 
 

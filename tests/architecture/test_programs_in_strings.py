@@ -1,4 +1,5 @@
-"""Programs that tests start from a string import what is there: no linter looks into strings, and a module that moved would break the slow tier only."""
+"""Programs that tests start from a string import what is there: no linter looks into strings, and a module that moved
+would break the slow tier only."""
 
 from __future__ import annotations
 
@@ -22,7 +23,9 @@ def imported(source: str) -> Iterator[tuple[str, str]]:
                 yield from ((module, name.split(" as ")[0].strip()) for name in names.split(","))
 
 
-EACH = sorted({(str(path.relative_to(TESTS)), *one) for path in TESTS.rglob("*.py") for one in imported(path.read_text("utf-8"))})
+EACH = sorted(
+    {(str(path.relative_to(TESTS)), *one) for path in TESTS.rglob("*.py") for one in imported(path.read_text("utf-8"))}
+)
 
 
 @pytest.mark.parametrize(("path", "module", "name"), EACH)

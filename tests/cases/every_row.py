@@ -1,4 +1,5 @@
-"""Writes CSV files whose bad record stands first behind a multiple of 8,000,000 bytes (where a parallel scan cuts), and prints what must become of them.
+"""Writes CSV files whose bad record stands first behind a multiple of 8,000,000 bytes (where a parallel scan cuts), and
+prints what must become of them.
 
 python every_row.py FOLDER [SEED] [FILES]        columns: id,a,b ; one JSON line a file: {"file", "rows", "bad", "kind"}
 """

@@ -1,4 +1,5 @@
-"""Inputs that failed once, with what is right: run by the built command, judged by an ordinary consumer that knows nothing of forebay.
+"""Inputs that failed once, with what is right: run by the built command, judged by an ordinary consumer that knows
+nothing of forebay.
 
 A folder a case holds its pipelines and what was delivered for 2026-01-05. Each stands for its kind.
 """
@@ -26,8 +27,8 @@ DAY = "2026-01-05"
 
 @dataclass(frozen=True)
 class Right:
-    """What is right for one pipeline of a case: the records' values in the order of their ids, rows set aside (name of the file, row number), files
-    that fail alone, the exit code, and words that the answer must have."""
+    """What is right for one pipeline of a case: the records' values in the order of their ids, rows set aside (name of
+    the file, row number), files that fail alone, the exit code, and words that the answer must have."""
 
     values: list[dict[str, Any]]
     aside: tuple[tuple[str, int], ...] = ()
@@ -38,15 +39,23 @@ class Right:
 
 B13I = [{"customer_id": 1001, "spend": 5}, {"customer_id": 1001, "spend": 6}]
 RIGHT: dict[str, Right] = {
-    "b01": Right([{"id": 1, "ts": "2026-01-05T10:00:00.123456"}, {"id": 3, "ts": "2026-01-05T00:00:00"}], aside=(("spark.parquet", 2),)),
+    "b01": Right(
+        [{"id": 1, "ts": "2026-01-05T10:00:00.123456"}, {"id": 3, "ts": "2026-01-05T00:00:00"}],
+        aside=(("spark.parquet", 2),),
+    ),
     "b07": Right([{"id": 1, "name": "ann", "qty": 5}, {"id": 2, "name": "bo", "qty": 6}]),
     "b08": Right([{"id": 1, "name": "Ann", "qty": 5}, {"id": 2, "name": "Lee, Bo", "qty": 6}]),
     "b09": Right([{"id": 1, "name": "Café – “Zoë”", "price": "5 €"}, {"id": 2, "name": "plain", "price": "7"}]),
     "b09l": Right(
-        [{"id": 1, "name": "Café \x96 \x93Zoë\x94", "price": "5 \x80"}, {"id": 2, "name": "plain", "price": "7"}], words=("windows-1252",)
+        [{"id": 1, "name": "Café \x96 \x93Zoë\x94", "price": "5 \x80"}, {"id": 2, "name": "plain", "price": "7"}],
+        words=("windows-1252",),
     ),
     "b13": Right(
-        [{"order_id": 1, "customer_id": 1001}, {"order_id": 2, "customer_id": None}, {"order_id": 3, "customer_id": 1003}],
+        [
+            {"order_id": 1, "customer_id": 1001},
+            {"order_id": 2, "customer_id": None},
+            {"order_id": 3, "customer_id": 1003},
+        ],
         aside=(("orders.csv", 4),),
     ),
     "b13i": Right(B13I, aside=(("b_with_nulls.csv", 2),)),
@@ -59,7 +68,9 @@ RIGHT: dict[str, Right] = {
         ]
     ),
     "b17": Right([], failed=("a_array.json", "b_pretty.json", "c_one_line.json"), code=1, words=("array",)),
-    "b22": Right([{"id": 1, "note": "two\nlines", "price": 1234.5}, {"id": 2, "note": "plain", "price": 0.99}], words=("sep=",)),
+    "b22": Right(
+        [{"id": 1, "note": "two\nlines", "price": 1234.5}, {"id": 2, "note": "plain", "price": 0.99}], words=("sep=",)
+    ),
     "b33": Right([{"id": 1, "t": "10:00:00"}, {"id": 2, "t": "10:00:00.5"}]),
 }
 
@@ -97,9 +108,17 @@ def visible(shop: OrdersProject, kafka: Cluster) -> list[dict[str, Any]]:
 
 def aside(shop: OrdersProject, answer: Answer, kafka: Cluster) -> list[tuple[str, int]]:
     """File name and row number of the records in the quarantine topic."""
-    names = {file["fingerprint"][:16]: file["uri"].rsplit("/", 1)[-1] for file in answer.json["files"] if file["fingerprint"]}
-    ids = [dict(m.headers())["ce_id"].decode().split(":") for m in read_all(kafka.config, f"forebay.{shop.name}.quarantine")]
-    return sorted((next(name for fp, name in names.items() if any(part.startswith(fp) for part in one)), int(one[2])) for one in ids)
+    names = {
+        file["fingerprint"][:16]: file["uri"].rsplit("/", 1)[-1] for file in answer.json["files"] if file["fingerprint"]
+    }
+    ids = [
+        dict(m.headers())["ce_id"].decode().split(":")
+        for m in read_all(kafka.config, f"forebay.{shop.name}.quarantine")
+    ]
+    return sorted(
+        (next(name for fp, name in names.items() if any(part.startswith(fp) for part in one)), int(one[2]))
+        for one in ids
+    )
 
 
 @pytest.mark.parametrize("pipeline", RIGHT)
@@ -140,7 +159,11 @@ def test_twelve_hundred_columns(laid: Lay, kafka: Cluster) -> None:
     answer = shop.run()
     assert answer.code == 0, answer.err
     folder = HERE / f"b06/drops/b06/{DAY}"
-    lines = [row for name in ("good", "mixed") for row in list(csv.reader((folder / f"{name}.csv").open(newline="", encoding="utf-8")))[1:]]
+    lines = [
+        row
+        for name in ("good", "mixed")
+        for row in list(csv.reader((folder / f"{name}.csv").open(newline="", encoding="utf-8")))[1:]
+    ]
     found = {str(value["id"]): [str(cell) for cell in value.values()] for value in visible(shop, kafka)}
     assert found == {line[0]: line for line in lines if len(line) == len(lines[0])}
     assert sum(f["rows_in"] for f in answer.json["files"]) == len(lines)
@@ -173,7 +196,10 @@ TRAPS = [
     ('name,id\n"a "b", "c" d",3\n"oak",4\n', [["oak", "4"]]),
     ('name,note\nq,r\n"5" pipe,"\n"x\n', [["q", "r"]]),
     ('name,note\n"5" pipe,"line one\nline two, more"\n7,y\n', [["7", "y"]]),
-    ('id,t\n1,5" pipe\n2,"first line\r\nsecond line"\n3,x\n', [["1", '5" pipe'], ["2", "first line\r\nsecond line"], ["3", "x"]]),
+    (
+        'id,t\n1,5" pipe\n2,"first line\r\nsecond line"\n3,x\n',
+        [["1", '5" pipe'], ["2", "first line\r\nsecond line"], ["3", "x"]],
+    ),
 ]
 
 
@@ -212,7 +238,9 @@ def test_a_stray_quote_costs_its_own_row(at: int, tmp_path: Path, kafka: Cluster
 
 
 def test_a_first_record_that_is_broken_costs_itself_only(tmp_path: Path, kafka: Cluster, topic_name: str) -> None:
-    shop = _traps(tmp_path, kafka, topic_name[-30:].strip("-_.").lower(), "{type: csv, header: false}", "{a: string, b: string}")
+    shop = _traps(
+        tmp_path, kafka, topic_name[-30:].strip("-_.").lower(), "{type: csv, header: false}", "{a: string, b: string}"
+    )
     shop.drop(DAY, "trap.csv", '1,"a"b\n2,c\n3,d\n')
     answer = shop.run()
     assert answer.code == 0, answer.err
@@ -272,5 +300,7 @@ def test_no_row_is_lost_where_a_parallel_scan_cuts(tmp_path: Path, kafka: Cluste
 
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(2, 8))
-def test_no_row_is_lost_where_a_parallel_scan_cuts_many_times(seed: int, tmp_path: Path, kafka: Cluster, topic_name: str) -> None:
+def test_no_row_is_lost_where_a_parallel_scan_cuts_many_times(
+    seed: int, tmp_path: Path, kafka: Cluster, topic_name: str
+) -> None:
     _cut_files(tmp_path, kafka, topic_name[-30:].strip("-_.").lower(), seed, 6)

@@ -1,8 +1,10 @@
-"""Judges what consumers saw of a trial's file against what must be there. Shares no code with forebay, neither its parsers nor its Kafka code.
+"""Judges what consumers saw of a trial's file against what must be there. Shares no code with forebay, neither its
+parsers nor its Kafka code.
 
-What must be there follows from row numbers alone (`Expectation`); what is there comes from three readings, all read_committed: a plain
-confluent_kafka consumer that reads along while the harm is done, another one at the end, and Kafka's own Java console consumer at the end.
-Anomalies have Jepsen's names where Jepsen has one (jepsen `tests/kafka.clj`), and the invariant (docs/simulation.md) that they break.
+What must be there follows from row numbers alone (`Expectation`); what is there comes from three readings, all
+read_committed: a plain confluent_kafka consumer that reads along while the harm is done, another one at the end, and
+Kafka's own Java console consumer at the end. Anomalies have Jepsen's names where Jepsen has one (jepsen
+`tests/kafka.clj`), and the invariant (docs/simulation.md) that they break.
 """
 
 from __future__ import annotations
@@ -40,7 +42,8 @@ class Anomaly:
 class Expectation:
     """What a file of generated rows must become.
 
-    `aside`: the rows that must be quarantined. `key`, `partition` and `value_ok` say what the record of a row must look like.
+    `aside`: the rows that must be quarantined. `key`, `partition` and `value_ok` say what the record of a row must look
+    like.
     """
 
     fingerprint: str
@@ -66,7 +69,8 @@ class Ledger:
 
 
 def check(want: Expectation, records: Iterable[Record], complete: bool = True) -> list[Anomaly]:
-    """Every anomaly of one file in one reading. `complete`: the file must be there as a whole, else whole chunks of it may be."""
+    """Every anomaly of one file in one reading. `complete`: the file must be there as a whole, else whole chunks of it
+    may be."""
     own = [r for r in records if r.ce_id.startswith(want.prefix)]
     data = [r for r in own if r.topic == "data"]
     aside = [r for r in own if r.topic == "quarantine"]
@@ -118,7 +122,11 @@ def _sets(what: str, records: list[Record], due: set[int]) -> list[Anomaly]:
         found.append(Anomaly("duplicate", "I2", f"{what}{len(twice)} rows, such as {twice[:SAMPLE]}"))
     if alien := sorted(counts.keys() - due):
         found.append(
-            Anomaly("aborted-read", "I3", f"{what}{len(alien)} rows without a committed chunk or in the wrong topic: {alien[:SAMPLE]}")
+            Anomaly(
+                "aborted-read",
+                "I3",
+                f"{what}{len(alien)} rows without a committed chunk or in the wrong topic: {alien[:SAMPLE]}",
+            )
         )
     return found
 
@@ -149,13 +157,19 @@ def _content(want: Expectation, data: list[Record]) -> list[Anomaly]:
 
 def _chunks(want: Expectation, ledger: Ledger, data: list[Record], aside: list[Record]) -> list[Anomaly]:
     """I4, I6 and I7 for each chunk of the ledger, and chunks that overlap or were written twice."""
-    found = [Anomaly("duplicate", "I2", f"ledger records written twice: {ledger.repeated[:SAMPLE]}")] if ledger.repeated else []
+    found = (
+        [Anomaly("duplicate", "I2", f"ledger records written twice: {ledger.repeated[:SAMPLE]}")]
+        if ledger.repeated
+        else []
+    )
     at = 1
     for number, value in sorted(ledger.chunks.items()):
         rows = value["rows"]
         inside = set(range(rows["first"], rows["last"] + 1))
         if rows["first"] != at:
-            found.append(Anomaly("torn", "I4", f"chunk {number} begins at row {rows['first']}, the one before ended at {at - 1}"))
+            found.append(
+                Anomaly("torn", "I4", f"chunk {number} begins at row {rows['first']}, the one before ended at {at - 1}")
+            )
         at = rows["last"] + 1
         counts = (len(inside), len(inside - want.aside), len(inside & want.aside))
         if (rows["in"], rows["published"], rows["quarantined"]) != counts:
@@ -183,7 +197,9 @@ def _ranges(number: int, inside: set[int], stated: list[dict[str, Any]], records
 def _completion(want: Expectation, ledger: Ledger, complete: bool) -> list[Anomaly]:
     """I6 and I8: a completion record only when all is there, with the right sums."""
     if ledger.file is None:
-        return [Anomaly("incomplete", "I1", f"no completion record; chunks {sorted(ledger.chunks)}")] if complete else []
+        return (
+            [Anomaly("incomplete", "I1", f"no completion record; chunks {sorted(ledger.chunks)}")] if complete else []
+        )
     if _committed_rows(ledger) != set(range(1, want.rows + 1)):
         return [Anomaly("premature-completion", "I8", f"completion record with chunks {sorted(ledger.chunks)}")]
     stated = tuple(ledger.file[name] for name in ("rows_in", "published", "quarantined", "rejected"))
@@ -192,15 +208,20 @@ def _completion(want: Expectation, ledger: Ledger, complete: bool) -> list[Anoma
 
 
 def compare(live: list[Record], final: list[Record]) -> list[Anomaly]:
-    """What was seen along the way and what is there at the end are the same: else a record was withdrawn, or skipped while it was read."""
+    """What was seen along the way and what is there at the end are the same: else a record was withdrawn, or skipped
+    while it was read."""
     then, now = set(live), set(final)
     found = []
     if gone := [r for r in live if r not in now]:
-        found.append(Anomaly("aborted-read", "I3", f"{len(gone)} records seen live are not there at the end, such as {gone[0]}"))
+        found.append(
+            Anomaly("aborted-read", "I3", f"{len(gone)} records seen live are not there at the end, such as {gone[0]}")
+        )
     if skipped := [r for r in final if r not in then]:
         found.append(Anomaly("poll-skip", "I1", f"{len(skipped)} records were never seen live, such as {skipped[0]}"))
     if len(then) != len(live) or not _increasing(live):
-        found.append(Anomaly("nonmonotonic-poll", "I5", "the live consumer saw offsets of a partition twice or out of order"))
+        found.append(
+            Anomaly("nonmonotonic-poll", "I5", "the live consumer saw offsets of a partition twice or out of order")
+        )
     return found
 
 

@@ -1,7 +1,9 @@
-"""Faults of the publisher's process and of its transactions: each a named, seeded trial on one broker (matrix.py, rows 5–14, 18, 20–22, 24, 29–31, 38, 43).
+"""Faults of the publisher's process and of its transactions: each a named, seeded trial on one broker (matrix.py, rows
+5–14, 18, 20–22, 24, 29–31, 38, 43).
 
-A fault is a function of a `Lab` and a random generator. It does harm, lets the file be finished, and returns how often it did harm; it raises
-`Unmet` when something did not end as the matrix says. What consumers saw is judged afterwards, by the same checker for all.
+A fault is a function of a `Lab` and a random generator. It does harm, lets the file be finished, and returns how often
+it did harm; it raises `Unmet` when something did not end as the matrix says. What consumers saw is judged afterwards,
+by the same checker for all.
 """
 
 from __future__ import annotations
@@ -27,9 +29,11 @@ FIRST = ("before_init", "after_init", "after_barrier")  # these come before it i
 
 @dataclass(frozen=True)
 class Fault:
-    """`row` of the fault matrix, `harm` what one injection is called, `nodes` of the cluster, `seconds` a trial takes (to plan a campaign).
+    """`row` of the fault matrix, `harm` what one injection is called, `nodes` of the cluster, `seconds` a trial takes
+    (to plan a campaign).
 
-    A `control` switches a protection off and must be found out: `finds` names one of the anomalies that the checker then reports.
+    A `control` switches a protection off and must be found out: `finds` names one of the anomalies that the checker
+    then reports.
     """
 
     name: str
@@ -91,7 +95,9 @@ def _kill_at(step: str) -> Run:
 
 ROWS = dict(zip(NAMES, ("5", "6", "7", "8", "9", "10", "11", "12"), strict=True))
 for _step in NAMES:
-    fault(ROWS[_step], f"kill -9 {_step.replace('_', ' ')}, then a retry", f"kill-{_step.replace('_', '-')}", seconds=3.5)(_kill_at(_step))
+    fault(
+        ROWS[_step], f"kill -9 {_step.replace('_', ' ')}, then a retry", f"kill-{_step.replace('_', '-')}", seconds=3.5
+    )(_kill_at(_step))
 
 
 @fault("11", "kill -9 during commit: the broker ended the transaction, the answer never arrived")
@@ -154,7 +160,12 @@ for _step in STOPS:
     fault("13", _words, f"zombie-{_step.replace('_', '-')}", harm="zombie", seconds=5)(_zombie_at(_step))
 
 
-@fault("13", "SIGSTOP with its EndTxn still on the way; it reaches the broker after the successor finished", harm="zombie", seconds=5)
+@fault(
+    "13",
+    "SIGSTOP with its EndTxn still on the way; it reaches the broker after the successor finished",
+    harm="zombie",
+    seconds=5,
+)
 def zombie_late_commit(lab: Lab, rng: Random) -> int:
     file, [proxy] = lab.file(rng), lab.proxies
     proxy.hold_end_txn("request", spare=rng.randrange(file.chunks))
@@ -211,7 +222,8 @@ def _ends_soon(lab: Lab, child: Any) -> None:
 
 
 def _late_end_txn(lab: Lab, rng: Random, **job: Any) -> tuple[File, int, Any]:
-    """Deliver chunk 0's EndTxn once more while chunk 1 is being produced; the broker's error code for it, and how the attempt ended."""
+    """Deliver chunk 0's EndTxn once more while chunk 1 is being produced; the broker's error code for it, and how the
+    attempt ended."""
     file, [proxy] = lab.file(rng, rows=800, chunk=400, quarantine=0), lab.proxies
     child = lab.start(file, "mid_produce@1:sleep=2", bootstrap=lab.proxied, **job)
     child.reaches()
@@ -245,7 +257,12 @@ def control_producer_reused(lab: Lab, rng: Random) -> int:
 # rows 20 to 22: time
 
 
-@fault("20", "the transaction times out between flush and commit: fenced, followed, and sent once more", harm="timeout", seconds=28)
+@fault(
+    "20",
+    "the transaction times out between flush and commit: fenced, followed, and sent once more",
+    harm="timeout",
+    seconds=28,
+)
 def timeout_before_commit(lab: Lab, rng: Random) -> int:
     file = lab.file(rng)
     answer = lab.finish(file, f"{place('after_ledger', rng.randrange(file.chunks))}:sleep=4.5", timeout="2s")
@@ -258,7 +275,12 @@ def _foreign_transaction(lab: Lab, timeout_ms: int) -> Any:
     """Another producer, with a transaction open on the ledger partition."""
     from confluent_kafka import Producer
 
-    settings = {**lab.cluster.config, "transactional.id": f"foreign-{lab.trial}", "transaction.timeout.ms": timeout_ms, "log_level": 0}
+    settings = {
+        **lab.cluster.config,
+        "transactional.id": f"foreign-{lab.trial}",
+        "transaction.timeout.ms": timeout_ms,
+        "log_level": 0,
+    }
     producer = Producer(settings)
     producer.init_transactions(30)
     producer.begin_transaction()
@@ -325,7 +347,8 @@ def ledger_blocked(lab: Lab, rng: Random) -> int:
 
 @fault(
     "22",
-    "a truly hanging transaction on the ledger: a late write that no coordinator knows of (the broker's check off): refused, aborted from outside, finished",
+    "a truly hanging transaction on the ledger: a late write that no coordinator knows of (the broker's check off): "
+    "refused, aborted from outside, finished",
     harm="hanging transaction",
     seconds=38,
 )
@@ -359,7 +382,8 @@ def out_of_memory(lab: Lab, rng: Random) -> int:
         out, _ = child.process.communicate(timeout=20)
         if '"error"' in out and '"OutOfResourcesError"' not in out:
             raise Unmet(f"want of memory is not said: {out[-300:]}")
-    child.kill()  # librdkafka may wait for ever for a thread that could not be made: then as Airflow does after its timeout
+    # librdkafka may wait for ever for a thread that could not be made: then as Airflow does after its timeout
+    child.kill()
     lab.finish(file)
     return 1
 
@@ -401,7 +425,8 @@ def one_lane(lab: Lab, rng: Random) -> int:
 
 @fault(
     "31",
-    "the clock that forebay reads is days or minutes off, and steps by as much while it runs; killed, and retried by another clock",
+    "the clock that forebay reads is days or minutes off, and steps by as much while it runs; killed, "
+    "and retried by another clock",
     harm="step",
 )
 def clock_steps(lab: Lab, rng: Random) -> int:
@@ -429,7 +454,9 @@ def _other_plan(lab: Lab, rng: Random) -> tuple[File, dict[str, Any]]:
     return file, {"chunk": rng.choice([130, 220, 410])}
 
 
-@fault("38", "the chunk plan changes between two attempts at one file: refused; the old plan finishes it", harm="change")
+@fault(
+    "38", "the chunk plan changes between two attempts at one file: refused; the old plan finishes it", harm="change"
+)
 def plan_changed(lab: Lab, rng: Random) -> int:
     file, other = _other_plan(lab, rng)
     answer = lab.attempt(file, **other)
@@ -462,7 +489,8 @@ def _settings(rng: Random, but: int) -> dict[str, Any]:
 
 @fault(
     "43",
-    "settings changed beside a zombie: SIGSTOP at a random step, a successor with other settings runs to the end, SIGCONT",
+    "settings changed beside a zombie: SIGSTOP at a random step, a successor with other settings runs to the "
+    "end, SIGCONT",
     harm="zombie",
     seconds=5,
 )
@@ -472,7 +500,9 @@ def settings_beside_zombie(lab: Lab, rng: Random) -> int:
     return 1
 
 
-@fault("43", "the same, the first attempt one of a version whose ids came from `publish.lanes`", harm="zombie", seconds=6)
+@fault(
+    "43", "the same, the first attempt one of a version whose ids came from `publish.lanes`", harm="zombie", seconds=6
+)
 def settings_beside_earlier_zombie(lab: Lab, rng: Random) -> int:
     _zombie_and_successor(lab, rng, {"earlier": True}, home=str(lab.scratch / f"home-{rng.randrange(10**9)}"))
     return 1
@@ -490,7 +520,9 @@ def _zombie_and_successor(lab: Lab, rng: Random, first: dict[str, Any], **more: 
     zombie.answer(60)
 
 
-@fault("43", "settings changed between kills: each attempt dies with other ones, then one finishes", harm="kill", seconds=5)
+@fault(
+    "43", "settings changed between kills: each attempt dies with other ones, then one finishes", harm="kill", seconds=5
+)
 def settings_between_kills(lab: Lab, rng: Random) -> int:
     file = many_chunks(lab, rng, rng.randint(5, 7))
     kills = sorted(rng.sample(range(file.chunks), rng.randint(2, 4)))
@@ -498,14 +530,22 @@ def settings_between_kills(lab: Lab, rng: Random) -> int:
     for chunk in kills:
         new = _settings(rng, lanes)
         lanes = new["lanes"]
-        lab.attempt(file, f"{place(rng.choice(['mid_produce', 'after_flush', 'after_ledger', 'after_commit']), chunk)}:kill9", **new).must(
-            -signal.SIGKILL
-        )
+        lab.attempt(
+            file,
+            f"{place(rng.choice(['mid_produce', 'after_flush', 'after_ledger', 'after_commit']), chunk)}:kill9",
+            **new,
+        ).must(-signal.SIGKILL)
     lab.finish(file, **_settings(rng, lanes))
     return len(kills)
 
 
-@fault("43", "control: the same beside a zombie, with ids that move with `publish.lanes`", harm="zombie", finds="duplicate", seconds=6)
+@fault(
+    "43",
+    "control: the same beside a zombie, with ids that move with `publish.lanes`",
+    harm="zombie",
+    finds="duplicate",
+    seconds=6,
+)
 def control_ids_move(lab: Lab, rng: Random) -> int:
     file = lab.file(rng, rows=900, chunk=300)
     zombie = lab.start(file, f"{place('after_flush', rng.randrange(3))}:stop", lanes=4, earlier=True, timeout="60s")
@@ -536,6 +576,8 @@ def control_ledger_not_asked(lab: Lab, rng: Random) -> int:
 @fault("8–10", "control: kill -9 of a plain idempotent producer without transactions, then a retry", finds="duplicate")
 def control_no_transaction(lab: Lab, rng: Random) -> int:
     file = lab.file(rng, rows=900, chunk=300, quarantine=0)
-    lab.attempt(file, f"{rng.choice(['mid_produce', 'after_flush'])}@{rng.randrange(3)}:kill9", plain=True).must(-signal.SIGKILL)
+    lab.attempt(file, f"{rng.choice(['mid_produce', 'after_flush'])}@{rng.randrange(3)}:kill9", plain=True).must(
+        -signal.SIGKILL
+    )
     lab.finish(file, plain=True)
     return 1

@@ -1,4 +1,5 @@
-"""Faults of a cluster of three: nodes killed and restarted (row 15), leaders moved (row 16), one node's network cut (row 17)."""
+"""Faults of a cluster of three: nodes killed and restarted (row 15), leaders moved (row 16), one node's network cut
+(row 17)."""
 
 from __future__ import annotations
 
@@ -45,7 +46,8 @@ def _bring_back(lab: Lab, node: int) -> None:
 
 
 def _until_in_sync(lab: Lab) -> None:
-    """Wait until every node is there (one that a failed trial left dead is started) and every partition has a leader and three replicas."""
+    """Wait until every node is there (one that a failed trial left dead is started) and every partition has a leader
+    and three replicas."""
     started = broker.status(lab.cluster.home)
     for node in [n for n, pid in enumerate(started.pids, 1) if not pid] if started else []:
         broker.start_node(lab.cluster.home, CACHE, node)
@@ -85,13 +87,19 @@ def _stop_node(lab: Lab, node: int, how: str) -> None:
     started = broker.status(lab.cluster.home)
     assert started is not None
     os.kill(started.pids[node - 1], signal.SIGTERM)
-    wait_for(lambda: not (s := broker.status(lab.cluster.home)) or not s.pids[node - 1], 40, f"node {node} did not stop")
+    wait_for(
+        lambda: not (s := broker.status(lab.cluster.home)) or not s.pids[node - 1], 40, f"node {node} did not stop"
+    )
 
 
 for _which in ("any", "coordinator", "ledger leader", "data leader"):
     _words = f"kill -9 of {'any node' if _which == 'any' else 'the ' + _which} while a file is published"
-    fault("15", _words, f"broker-kill-{_which.replace(' ', '-')}", nodes=3, harm="broker kill", seconds=16)(_hit_node(_which, "kill -9"))
-fault("15", "clean restart of a node", "broker-restart", nodes=3, harm="restart", seconds=18)(_hit_node("any", "SIGTERM"))
+    fault("15", _words, f"broker-kill-{_which.replace(' ', '-')}", nodes=3, harm="broker kill", seconds=16)(
+        _hit_node(_which, "kill -9")
+    )
+fault("15", "clean restart of a node", "broker-restart", nodes=3, harm="restart", seconds=18)(
+    _hit_node("any", "SIGTERM")
+)
 
 
 @fault("15", "rolling restart of all nodes, a file published meanwhile", nodes=3, harm="restart", seconds=45)
@@ -123,7 +131,9 @@ def broker_frozen(lab: Lab, rng: Random) -> int:
     return 1
 
 
-@fault("16", "leaders of all partitions move, again and again, without a restart", nodes=3, harm="leader move", seconds=14)
+@fault(
+    "16", "leaders of all partitions move, again and again, without a restart", nodes=3, harm="leader move", seconds=14
+)
 def leader_moves(lab: Lab, rng: Random) -> int:
     _until_in_sync(lab)
     file, failpoints = _slow_file(lab, rng)
@@ -142,7 +152,10 @@ def _moving(lab: Lab, rng: Random) -> Iterator[list[int]]:
     """Move leaders in a thread; the list grows with each change of a leader that was asked for and happened."""
     end, moved, failed = threading.Event(), [], []
     data = f"{lab.now.name}.data"
-    places = [(data, p) for p in range(4)] + [(f"forebay.{lab.now.name}.ledger", 0), ("__transaction_state", rng.randrange(3))]
+    places = [(data, p) for p in range(4)] + [
+        (f"forebay.{lab.now.name}.ledger", 0),
+        ("__transaction_state", rng.randrange(3)),
+    ]
 
     def move() -> None:
         try:
@@ -192,5 +205,8 @@ def _cut_node(which: str) -> Run:
 
 
 for _which in ("one", "coordinator", "all"):
-    _words = f"network between publisher and {'the coordinator' if _which == 'coordinator' else _which + ' of three nodes'} cut for 3–6 s (refused, or one way lost)"
+    _words = (
+        f"network between publisher and {'the coordinator' if _which == 'coordinator' else _which + ' of three nodes'} "
+        "cut for 3–6 s (refused, or one way lost)"
+    )
     fault("17", _words, f"cut-{_which}", nodes=3, harm="cut", seconds=14)(_cut_node(_which))

@@ -1,4 +1,5 @@
-"""Faults between the publisher and one broker: cuts, losses, delays (rows 17 and 19), and rights taken away (row 40)."""
+"""Faults between the publisher and one broker: cuts, losses, delays (rows 17 and 19), and rights taken away (row
+40)."""
 
 from __future__ import annotations
 
@@ -81,7 +82,12 @@ def answers_lost_for_long(lab: Lab, rng: Random) -> int:
     return _one_way(lab, rng, "to_client", 7, "4s")
 
 
-@fault("17", "the answer to EndTxn is cut off again and again: outcome unknown to the client, known to the ledger", harm="cut", seconds=8)
+@fault(
+    "17",
+    "the answer to EndTxn is cut off again and again: outcome unknown to the client, known to the ledger",
+    harm="cut",
+    seconds=8,
+)
 def commit_answer_cut(lab: Lab, rng: Random) -> int:
     file, [proxy] = lab.file(rng, rows=1200, chunk=400), lab.proxies
     proxy.hold_end_txn("response", spare=rng.randrange(3))
@@ -110,7 +116,10 @@ def ends(lab: Lab, file: Any, child: Any) -> None:
 
 @fault("19", "every packet 0.3 or 0.6 s late, each way", harm="delay", seconds=60)
 def latency(lab: Lab, rng: Random) -> int:
-    file, [proxy] = lab.file(rng, rows=800, chunk=400, timeout="60s", manage="off"), lab.proxies  # the connection check allows 5 s
+    file, [proxy] = (
+        lab.file(rng, rows=800, chunk=400, timeout="60s", manage="off"),
+        lab.proxies,
+    )  # the connection check allows 5 s
     proxy.slow(delay=rng.choice([0.3, 0.6]))
     lab.finish(file, bootstrap=lab.proxied)
     return 1
@@ -157,7 +166,10 @@ def _deny(lab: Lab, bindings: list[Any]) -> None:
     from confluent_kafka.admin import AclBindingFilter
 
     filters = [
-        AclBindingFilter(b.restype, b.name, b.resource_pattern_type, b.principal, b.host, b.operation, b.permission_type) for b in bindings
+        AclBindingFilter(
+            b.restype, b.name, b.resource_pattern_type, b.principal, b.host, b.operation, b.permission_type
+        )
+        for b in bindings
     ]
     for future in lab.admin.delete_acls(filters).values():
         future.result()
@@ -167,7 +179,9 @@ def _rights(lab: Lab) -> dict[str, Any]:
     name = lab.now.name
     return {
         "data": [_acl(lab, "topic", f"{name}.data", op) for op in ("WRITE", "DESCRIBE", "DESCRIBE_CONFIGS")],
-        "ledger": [_acl(lab, "topic", f"forebay.{name}.", op) for op in ("WRITE", "READ", "DESCRIBE", "DESCRIBE_CONFIGS")],
+        "ledger": [
+            _acl(lab, "topic", f"forebay.{name}.", op) for op in ("WRITE", "READ", "DESCRIBE", "DESCRIBE_CONFIGS")
+        ],
         "group": [_acl(lab, "group", "forebay", "READ")],
         "txn": [_acl(lab, "txn", f"forebay.{name}.", op) for op in ("WRITE", "DESCRIBE")],
     }
@@ -180,7 +194,8 @@ def _as_bob(lab: Lab, password: str = "") -> dict[str, Any]:
 
 @fault(
     "40",
-    "the right to write to a topic, or under the transactional.id, is taken away in mid-transaction: a clear error, nothing visible; then given back",
+    "the right to write to a topic, or under the transactional.id, is taken away in mid-transaction: a clear error, "
+    "nothing visible; then given back",
     harm="change",
     seconds=5,
 )
@@ -189,7 +204,9 @@ def rights_removed(lab: Lab, rng: Random) -> int:
     _allow(lab, [b for group in rights.values() for b in group])
     file = lab.file(rng, rows=900, chunk=300)
     chunk = rng.randrange(3)
-    child = lab.start(file, f"{place(rng.choice(['mid_produce', 'after_flush', 'after_ledger']), chunk)}:stop", **_as_bob(lab))
+    child = lab.start(
+        file, f"{place(rng.choice(['mid_produce', 'after_flush', 'after_ledger']), chunk)}:stop", **_as_bob(lab)
+    )
     child.stops()
     _deny(lab, [b for b in rights[taken] if b.operation.name == "WRITE"])
     time.sleep(0.2)
@@ -216,7 +233,12 @@ def wrong_password(lab: Lab, rng: Random) -> int:
 
 def _carol(lab: Lab, password: str, remove: bool = False) -> None:
     """Make, change or remove the SCRAM user `carol`."""
-    from confluent_kafka.admin import ScramCredentialInfo, ScramMechanism, UserScramCredentialDeletion, UserScramCredentialUpsertion
+    from confluent_kafka.admin import (
+        ScramCredentialInfo,
+        ScramMechanism,
+        UserScramCredentialDeletion,
+        UserScramCredentialUpsertion,
+    )
 
     info = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096)
     change: Any = (
@@ -236,7 +258,8 @@ def _as_carol(lab: Lab, password: str) -> dict[str, Any]:
 
 @fault(
     "40",
-    "credentials are removed, or changed, while a transaction is open; the login expires: a clear error; then they are right again",
+    "credentials are removed, or changed, while a transaction is open; the login expires: a clear error; "
+    "then they are right again",
     seconds=12,
     harm="change",
 )

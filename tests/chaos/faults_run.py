@@ -1,4 +1,5 @@
-"""Faults of the whole way of a file, by `forebay run` in a project of its own (rows 1–4, 23, 24, 29, 30, 39, 41, 42 of the fault matrix)."""
+"""Faults of the whole way of a file, by `forebay run` in a project of its own (rows 1–4, 23, 24, 29, 30, 39, 41, 42 of
+the fault matrix)."""
 
 from __future__ import annotations
 
@@ -41,8 +42,8 @@ class Drop:
     path: Path
 
     def start(self, step: str = "", limit: Callable[[], None] | None = None, **environment: str) -> Process:
-        """`forebay run` in a process of its own; `step` names one of stepkill.py's places to die at. One with a limit starts afresh, the
-        others are forked (spawner.py).
+        """`forebay run` in a process of its own; `step` names one of stepkill.py's places to die at. One with a limit
+        starts afresh, the others are forked (spawner.py).
         """
         own = self.project.environment(PYTHONPATH=f"{ROOT}:{ROOT / 'include'}", **environment)
         words = ["run", self.project.name, "--date", DAY, "--json"]
@@ -72,10 +73,14 @@ def ended(process: Process, *codes: int, patience: float = 150) -> Answer:
 def drop(lab: Lab, rng: Random, extra: str = "", suite: bool = True, headers: str = "standard") -> Drop:
     """A new file of this trial, in a new project whose pipeline is the batch's."""
     name = lab.now.name
-    project = OrdersProject.make(lab.scratch / uuid.uuid4().hex, name, lab.cluster.bootstrap, chunk=rng.randint(60, 300), headers=headers)
+    project = OrdersProject.make(
+        lab.scratch / uuid.uuid4().hex, name, lab.cluster.bootstrap, chunk=rng.randint(60, 300), headers=headers
+    )
     text = PIPELINE.format(name=name, chunk=rng.randint(60, 300), headers=headers)
     text = text.replace(f"topic: {{name: {name}, partitions: 3", f"topic: {{name: {name}.data, partitions: 4")
-    (project.root / "include/pipelines/orders.yaml").write_text(text if suite else text.replace("  suite: orders\n", ""))
+    (project.root / "include/pipelines/orders.yaml").write_text(
+        text if suite else text.replace("  suite: orders\n", "")
+    )
     (project.root / "include/expectations/orders.json").write_text(json.dumps(SUITE))
     count, first = rng.randint(200, 900), rng.randrange(1, 10**9)
     body = orders(first, first + count - 1) + extra
@@ -95,11 +100,20 @@ def drop(lab: Lab, rng: Random, extra: str = "", suite: bool = True, headers: st
 
 # rows 1 to 4: kill -9 before anything is published; 12: after all of it
 
-STEPS = {"discover": "1", "download": "2", "hash": "3", "validate": "4", "reconcile": "12", "settle": "12", "report": "12"}
+STEPS = {
+    "discover": "1",
+    "download": "2",
+    "hash": "3",
+    "validate": "4",
+    "reconcile": "12",
+    "settle": "12",
+    "report": "12",
+}
 
 
 def _killed(made: Drop, kills: int, step: Callable[[], str], **environment: Callable[[], str]) -> int:
-    """So many runs that must die of SIGKILL; how many of them did. Only the first must: a later one may find the step done."""
+    """So many runs that must die of SIGKILL; how many of them did. Only the first must: a later one may find the step
+    done."""
     died = 0
     for number in range(kills):
         process = made.start(step(), None, **{name: value() for name, value in environment.items()})
@@ -108,7 +122,8 @@ def _killed(made: Drop, kills: int, step: Callable[[], str], **environment: Call
 
 
 def _kill_in(step: str) -> Run:
-    """Two to four runs die in the step, at its beginning or a moment later; then one finishes, and a last one has nothing to do."""
+    """Two to four runs die in the step, at its beginning or a moment later; then one finishes, and a last one has
+    nothing to do."""
 
     def run(lab: Lab, rng: Random) -> int:
         made = drop(lab, rng, suite=rng.random() < 0.5 or step == "validate")
@@ -133,7 +148,15 @@ def _no_litter(made: Drop) -> None:
         raise Unmet(f"a third run says {fates}")
 
 
-PUBLISHING = ("after_init", "after_barrier", "mid_produce", "after_flush", "after_ledger", "during_commit", "after_commit")
+PUBLISHING = (
+    "after_init",
+    "after_barrier",
+    "mid_produce",
+    "after_flush",
+    "after_ledger",
+    "during_commit",
+    "after_commit",
+)
 
 
 @fault("5–12", "kill -9 of `forebay run` at failpoints of publish, again and again, then run again", seconds=7)
@@ -148,7 +171,12 @@ def run_kill_publish(lab: Lab, rng: Random) -> int:
 # rows 23 and 24: disk and memory
 
 
-@fault("23", "the disk is full (RLIMIT_FSIZE) for spool, stage or index: fails clean, then has room", harm="limit", seconds=13)
+@fault(
+    "23",
+    "the disk is full (RLIMIT_FSIZE) for spool, stage or index: fails clean, then has room",
+    harm="limit",
+    seconds=13,
+)
 def disk_full(lab: Lab, rng: Random) -> int:
     made = drop(lab, rng)
     size = rng.choice([1_000, 4_000, 16_000, 60_000])
@@ -166,7 +194,9 @@ def disk_full(lab: Lab, rng: Random) -> int:
 def tmpfs(folder: Path, size: str) -> Iterator[None]:
     """A file system of its own, of that size, at the folder. Raises `CalledProcessError` without the right to mount."""
     folder.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], check=True, capture_output=True)
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], check=True, capture_output=True
+    )
     try:
         yield
     finally:
@@ -227,7 +257,12 @@ def two_runs(lab: Lab, rng: Random) -> int:
     return 1
 
 
-@fault("30", "two projects on one folder and one pipeline (as two schedulers, or a backfill beside the schedule)", harm="pair", seconds=15)
+@fault(
+    "30",
+    "two projects on one folder and one pipeline (as two schedulers, or a backfill beside the schedule)",
+    harm="pair",
+    seconds=15,
+)
 def two_projects(lab: Lab, rng: Random) -> int:
     made = drop(lab, rng, suite=False)
     root = lab.scratch / uuid.uuid4().hex
@@ -246,7 +281,8 @@ def two_projects(lab: Lab, rng: Random) -> int:
 
 
 def _ledger_harm(what: str) -> Run:
-    """The ledger is harmed after a first file was published half-way; forebay must refuse to go on. Topics of its own: they cannot be used again."""
+    """The ledger is harmed after a first file was published half-way; forebay must refuse to go on. Topics of its own:
+    they cannot be used again."""
 
     def run(lab: Lab, rng: Random) -> int:
         own = f"x{uuid.uuid4().hex[:8]}"

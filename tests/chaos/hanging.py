@@ -1,7 +1,9 @@
-"""A transaction that truly hangs (KAFKA-9144, KIP-664, KIP-890): a late write of a transactional batch to a partition that no coordinator knows of.
+"""A transaction that truly hangs (KAFKA-9144, KIP-664, KIP-890): a late write of a transactional batch to a partition
+that no coordinator knows of.
 
-Brokers from 3.6 on refuse it, unless `transaction.partition.verification.enable` is switched off. Three requests that confluent_kafka has no call for,
-written by hand: Produce (version 3) of one transactional batch, and WriteTxnMarkers (version 1), by which `kafka-transactions.sh abort` ends it.
+Brokers from 3.6 on refuse it, unless `transaction.partition.verification.enable` is switched off. Three requests that
+confluent_kafka has no call for, written by hand: Produce (version 3) of one transactional batch, and WriteTxnMarkers
+(version 1), by which `kafka-transactions.sh abort` ends it.
 """
 
 from __future__ import annotations
@@ -38,7 +40,8 @@ def _crc32c(data: bytes) -> int:
 
 
 def _batch(producer: int, epoch: int, key: bytes, value: bytes) -> bytes:
-    """A record batch (magic 2) of one record, transactional; key and value shorter than 64 bytes, so that each length is one varint byte."""
+    """A record batch (magic 2) of one record, transactional; key and value shorter than 64 bytes, so that each length
+    is one varint byte."""
     fields = b"\0\0\0" + bytes([2 * len(key)]) + key + bytes([2 * len(value)]) + value + b"\0"
     record, now = bytes([2 * len(fields)]) + fields, int(time.time() * 1000)
     checked = struct.pack(">hiqqqhii", 0x10, 0, now, now, producer, epoch, 0, 1) + record
@@ -47,7 +50,8 @@ def _batch(producer: int, epoch: int, key: bytes, value: bytes) -> bytes:
 
 
 def leave(address: str, topic: str, partition: int, producer: int, epoch: int = 0) -> int:
-    """Write a transactional record of that producer id to the partition; its transaction is never ended. The error code of the answer."""
+    """Write a transactional record of that producer id to the partition; its transaction is never ended. The error code
+    of the answer."""
     batch = _batch(producer, epoch, b"hanging", b"{}")
     body = text("hanging") + struct.pack(">hi", -1, 10_000) + struct.pack(">i", 1) + text(topic)
     body += struct.pack(">ii", 1, partition) + struct.pack(">i", len(batch)) + batch
@@ -67,7 +71,9 @@ def verification(admin: Any, on: bool) -> None:
     """Switch the broker's check of transactional writes (KIP-890, part 1) on or off, for broker 1."""
     from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
-    entry = ConfigEntry("transaction.partition.verification.enable", str(on).lower(), incremental_operation=AlterConfigOpType.SET)
+    entry = ConfigEntry(
+        "transaction.partition.verification.enable", str(on).lower(), incremental_operation=AlterConfigOpType.SET
+    )
     change = ConfigResource(ResourceType.BROKER, "1", incremental_configs=[entry])
     for future in admin.incremental_alter_configs([change]).values():
         future.result(20)

@@ -1,6 +1,7 @@
 """Kafka's own console consumer (Java), the second pair of eyes: it shares no code with librdkafka.
 
-It is in `kafka-tools`, the one jar that it needs beside those of the embedded broker; fetched once from Maven Central and checked.
+It is in `kafka-tools`, the one jar that it needs beside those of the embedded broker; fetched once from Maven Central
+and checked.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ QUIET_MS = 4000
 
 
 def tools_jar(cache: Path) -> Path:
-    """`kafka-tools` in the cache's folder; downloaded if it is missing. Raises `ValueError` when it is not the jar that was tried."""
+    """`kafka-tools` in the cache's folder; downloaded if it is missing. Raises `ValueError` when it is not the jar that
+    was tried."""
     place = cache / f"kafka-{TOOLS[2]}" / f"kafka-tools-{TOOLS[2]}.jar"
     if not place.exists():
         from jgo.maven import MavenContext, PythonResolver
@@ -36,8 +38,9 @@ def tools_jar(cache: Path) -> Path:
 
 
 def read_java(cache: Path, bootstrap: str, topics: dict[str, str], due: int = 0) -> list[Record]:
-    """Every record of the topics that Kafka's console consumer shows under read_committed, until nothing came for 4 s; fewer than `due`, and it
-    reads once more, until nothing came for 30 s: on a busy machine 4 s may not be enough to begin.
+    """Every record of the topics that Kafka's console consumer shows under read_committed, until nothing came for 4 s;
+    fewer than `due`, and it reads once more, until nothing came for 30 s: on a busy machine 4 s may not be enough to
+    begin.
 
     It prints no topic: the ledger's keys tell, and the quarantine's headers `q_…`.
     """
@@ -51,7 +54,13 @@ def _read(cache: Path, bootstrap: str, topics: dict[str, str], quiet_ms: int) ->
     jars = cache / f"kafka-{TOOLS[2]}" / "jars"
     shown = [f"--formatter-property=print.{name}=true" for name in ("partition", "offset", "headers", "key", "value")]
     command = [
-        *(str(JAVA), "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error"),
+        *(
+            str(JAVA),
+            "-Xmx256m",
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",
+            "-Dorg.slf4j.simpleLogger.defaultLogLevel=error",
+        ),
         *("-cp", f"{jars}/*:{tools_jar(cache)}", MAIN, "--bootstrap-server", bootstrap),
         *("--include", "|".join(re.escape(name) for name in topics), "--from-beginning"),
         *("--isolation-level", "read_committed", "--timeout-ms", str(quiet_ms), *shown),

@@ -1,4 +1,5 @@
-"""The trials that docs/trials.md is made of: `campaigns/*.jsonl` line by line, and the sums of campaigns whose lines were not kept (`campaigns/sums.json`)."""
+"""The trials that docs/trials.md is made of: `campaigns/*.jsonl` line by line, and the sums of campaigns whose lines
+were not kept (`campaigns/sums.json`)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Where trials run: a real broker (or three) behind proxies, files of generated rows, attempts at publishing them, and readers that watch.
+"""Where trials run: a real broker (or three) behind proxies, files of generated rows, attempts at publishing them, and
+readers that watch.
 
-Trials share a pipeline (its topics, ledger and lanes) for a while, each with files of its own; then the topics are read once more by other
-consumers, judged, and deleted (`Batch`).
+Trials share a pipeline (its topics, ledger and lanes) for a while, each with files of its own; then the topics are read
+once more by other consumers, judged, and deleted (`Batch`).
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ SCRAM = {
     f"{_SCRAM}.connections.max.reauth.ms": "4000",
     "super.users": ACLS["super.users"] + ";User:carol",
 }
-"""Users that can be made and removed while the broker runs, and must log in again every 4 s (KIP-368); `carol` may do anything."""
+"""Users that can be made and removed while the broker runs, and must log in again every 4 s (KIP-368); `carol` may do
+anything."""
 
 
 class Unmet(Exception):
@@ -50,7 +52,8 @@ class Unmet(Exception):
 
 @dataclass
 class File:
-    """A file of generated rows: its job for the worker, and what must come of it. `complete` False: nothing, or whole chunks of it."""
+    """A file of generated rows: its job for the worker, and what must come of it. `complete` False: nothing, or whole
+    chunks of it."""
 
     job: dict[str, Any]
     want: Expectation
@@ -102,7 +105,8 @@ class Child:
             self.process.send_signal(signal.SIGABRT)  # faulthandler says where it hangs
             out, err = self.process.communicate()
             raise Unmet(
-                f"an attempt did not end within {timeout:g} s; it said: {out[-200:]} {err.split('Extension modules')[0][-2500:]}"
+                f"an attempt did not end within {timeout:g} s; it said: {out[-200:]} "
+                f"{err.split('Extension modules')[0][-2500:]}"
             ) from None
         return Answer(self.process.returncode or 0, json.loads(out.splitlines()[-1]) if out.strip() else {}, err)
 
@@ -117,7 +121,9 @@ class Answer:
 
     def must(self, *codes: int) -> Answer:
         if self.code not in codes:
-            raise Unmet(f"exit code {self.code} where {codes} is due: {self.said.get('message') or self.said} {self.err[-300:]}")
+            raise Unmet(
+                f"exit code {self.code} where {codes} is due: {self.said.get('message') or self.said} {self.err[-300:]}"
+            )
         return self
 
 
@@ -140,7 +146,8 @@ class Batch:
 
 
 class Lab:
-    """A cluster and a batch of topics on it. `proxies` has one entry per node; `proxied` is the bootstrap address through them."""
+    """A cluster and a batch of topics on it. `proxies` has one entry per node; `proxied` is the bootstrap address
+    through them."""
 
     def __init__(self, started: broker.Broker, proxies: list[Proxy], scratch: Path) -> None:
         self.cluster = Cluster(started.bootstrap, started.home, started.sasl)
@@ -171,7 +178,8 @@ class Lab:
         return self.batch or self.open()
 
     def close(self) -> dict[str, list[Anomaly]]:
-        """End the batch: judge every trial by two more readings, and delete the topics. Anomalies by trial; "" for those of no trial."""
+        """End the batch: judge every trial by two more readings, and delete the topics. Anomalies by trial; "" for
+        those of no trial."""
         batch, self.batch = self.batch, None
         if batch is None:
             return {}
@@ -199,7 +207,8 @@ class Lab:
             file.complete = False
 
     def end(self, patience: float = 20.0) -> list[Anomaly]:
-        """What the live consumer found of this trial. Nothing of it runs any more, and no transaction may be open (I9)."""
+        """What the live consumer found of this trial. Nothing of it runs any more, and no transaction may be open
+        (I9)."""
         for child in self._children:
             if child.process.poll() is None:
                 child.kill()
@@ -210,16 +219,23 @@ class Lab:
         found = [] if watcher.settled(patience) else [Anomaly("stuck", "I9", f"transactions are open: {watcher.lag()}")]
         if not watcher.catch_up():
             found.append(Anomaly("stuck", "I9", "the live consumer did not come to the end"))
-        return found + [a for file in self.now.trials[self.trial] for a in check(file.want, watcher.records, file.complete)]
+        return found + [
+            a for file in self.now.trials[self.trial] for a in check(file.want, watcher.records, file.complete)
+        ]
 
     def file(self, rng: random.Random, complete: bool = True, **job: Any) -> File:
-        """A new file of this trial: 2 to 5 chunks of 60 to 400 rows, some rows set aside, with headers or without (then librdkafka gets the
-        rows of a chunk in batches, a path of its own). `job` overrides (worker.py, DEFAULTS).
+        """A new file of this trial: 2 to 5 chunks of 60 to 400 rows, some rows set aside, with headers or without (then
+        librdkafka gets the rows of a chunk in batches, a path of its own). `job` overrides (worker.py, DEFAULTS).
         """
         number = len(self.now.trials[self.trial])
         chunk, aside = rng.randint(60, 400), rng.choice([0, 13, 29, 50])
         rows = chunk * rng.randint(1, 4) + rng.randint(1, chunk)
-        own = {"bootstrap": self.cluster.bootstrap, "pipeline": self.now.name, "name": f"{self.trial}/{number}", "partitions": PARTITIONS}
+        own = {
+            "bootstrap": self.cluster.bootstrap,
+            "pipeline": self.now.name,
+            "name": f"{self.trial}/{number}",
+            "partitions": PARTITIONS,
+        }
         made = own | {"rows": rows, "chunk": chunk, "quarantine": aside, "timeout": "10s"}
         made |= {"headers": rng.choice(["minimal", "none"])} | job
         found = File(made, generated(made), complete)
@@ -275,10 +291,15 @@ def _judge(batch: Batch, cluster: Cluster) -> dict[str, list[Anomaly]]:
     found: dict[str, list[Anomaly]] = {"": compare(live, final)}
     if set(final) != set(java) or len(final) != len(java):
         differ = set(final) ^ set(java)
-        found[""].append(Anomaly("disagreement", "I2", f"librdkafka saw {len(final)} records, Java {len(java)}; {list(differ)[:2]}"))
+        found[""].append(
+            Anomaly("disagreement", "I2", f"librdkafka saw {len(final)} records, Java {len(java)}; {list(differ)[:2]}")
+        )
     for trial, files in batch.trials.items():
         found[trial] = [
-            _named(a, who) for who, seen in (("at the end", final), ("Java", java)) for f in files for a in check(f.want, seen, f.complete)
+            _named(a, who)
+            for who, seen in (("at the end", final), ("Java", java))
+            for f in files
+            for a in check(f.want, seen, f.complete)
         ]
     known = tuple(f.want.prefix for files in batch.trials.values() for f in files)
     strangers: list[Record] = [r for r in final if r.topic != "ledger" and not r.ce_id.startswith(known)]
@@ -300,7 +321,9 @@ def laboratory(nodes: int) -> Iterator[Lab]:
         (folder / "scratch").mkdir()
         advertised = tuple(proxy.port for proxy in proxies)
         extra = {**ACLS, **SWEEP, **SCRAM}
-        started = stack.enter_context(running(folder / "broker", nodes, users=USERS, extra=extra, advertised=advertised))
+        started = stack.enter_context(
+            running(folder / "broker", nodes, users=USERS, extra=extra, advertised=advertised)
+        )
         for proxy, port in zip(proxies, started.proxied, strict=True):
             proxy.target = port
         lab = Lab(started, proxies, folder / "scratch")

@@ -1,4 +1,5 @@
-"""The fault matrix: each row's fault in a few words. Where a row is tried is known by the faults themselves and by elsewhere.py."""
+"""The fault matrix: each row's fault in a few words. Where a row is tried is known by the faults themselves and by
+elsewhere.py."""
 
 from __future__ import annotations
 
@@ -21,7 +22,10 @@ MATRIX = {
     14: "SIGTERM",
     15: "broker killed, restarted, restarted one after the other",
     16: "leaders move without a restart, in a loop",
-    17: "network cut to one broker, the coordinator, all; one way only; for 30 s and for longer than the transaction timeout",
+    17: (
+        "network cut to one broker, the coordinator, all; one way only; for 30 s and for longer than the "
+        "transaction timeout"
+    ),
     18: "an EndTxn delivered again after the next transaction began",
     19: "slow broker: latency, bandwidth",
     20: "transaction timeout between flush and commit",

@@ -1,8 +1,10 @@
-"""A TCP proxy before a Kafka broker that does harm on purpose: one per broker, an asyncio server in a thread of its own.
+"""A TCP proxy before a Kafka broker that does harm on purpose: one per broker, an asyncio server in a thread of its
+own.
 
-The broker tells clients to come back through the proxy (`broker.start(..., advertised=…)`), so none goes round it. Harm is done to whole
-connections (`cut`, `refuse`), to a direction (`lose`, `delay`, `rate`), or to single requests: the proxy knows enough of Kafka's framing
-(length, ApiKey, ApiVersion, correlation id) to hold an EndTxn request or its response, and to send a captured one again later.
+The broker tells clients to come back through the proxy (`broker.start(..., advertised=…)`), so none goes round it. Harm
+is done to whole connections (`cut`, `refuse`), to a direction (`lose`, `delay`, `rate`), or to single requests: the
+proxy knows enough of Kafka's framing (length, ApiKey, ApiVersion, correlation id) to hold an EndTxn request or its
+response, and to send a captured one again later.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ T = TypeVar("T")
 
 @dataclass
 class Harm:
-    """What is done at present. `lose`: directions in which bytes vanish; `delay` in seconds and `rate` in bytes/s hold for both directions."""
+    """What is done at present. `lose`: directions in which bytes vanish; `delay` in seconds and `rate` in bytes/s hold
+    for both directions."""
 
     refuse: bool = False
     lose: frozenset[Direction] = frozenset()
@@ -37,16 +40,19 @@ class Harm:
 
 @dataclass
 class Traffic:
-    """What went through, for a trial that waits for a moment: EndTxn frames as sent, and the time of the last Produce request."""
+    """What went through, for a trial that waits for a moment: EndTxn frames as sent, and the time of the last Produce
+    request."""
 
     end_txn: list[bytes] = field(default_factory=list)
     produced_at: list[float] = field(default_factory=list)
 
 
 class Proxy:
-    """Listens at `port` and forwards to `target`, both on the loopback. Use as a context manager; methods may be called from any thread.
+    """Listens at `port` and forwards to `target`, both on the loopback. Use as a context manager; methods may be called
+    from any thread.
 
-    The port is known once it is entered, the target may be set later: the broker behind it must be told the port before it starts.
+    The port is known once it is entered, the target may be set later: the broker behind it must be told the port before
+    it starts.
     """
 
     def __init__(self, target: int = 0) -> None:
@@ -95,7 +101,8 @@ class Proxy:
             link.abort()
 
     def lose(self, *directions: Direction) -> None:
-        """Bytes in these directions vanish (the connection stays open), until `heal`, which resets connections that lost any."""
+        """Bytes in these directions vanish (the connection stays open), until `heal`, which resets connections that
+        lost any."""
         self.harm.lose = frozenset(directions)
 
     def slow(self, delay: float = 0.0, rate: float = 0.0) -> None:
@@ -103,7 +110,8 @@ class Proxy:
         self.harm.delay, self.harm.rate = delay, rate
 
     def hold_end_txn(self, what: Literal["request", "response"], spare: int = 0) -> None:
-        """Keep an EndTxn request, or its response, until `heal` or `release`, once `spare` of them have passed; `held` is set when there is one."""
+        """Keep an EndTxn request, or its response, until `heal` or `release`, once `spare` of them have passed; `held`
+        is set when there is one."""
         self.held.clear()
         self._loop.call_soon_threadsafe(self._release.clear)
         self.harm.hold, self.harm.spare = what, spare
@@ -127,7 +135,8 @@ class Proxy:
         self.held.clear()
 
     def send_again(self, frame: bytes) -> int:
-        """Deliver a captured EndTxn request to the broker once more, on a connection of its own; the error code of the answer (0: accepted)."""
+        """Deliver a captured EndTxn request to the broker once more, on a connection of its own; the error code of the
+        answer (0: accepted)."""
         with socket.create_connection((HOST, self.target), 10) as s:
             s.sendall(frame)
             size = struct.unpack(">i", _exactly(s, 4))[0]
@@ -212,7 +221,8 @@ def _unless_cut(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> Non
 
 
 async def _frames(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
-    """Kafka's frames: a length of four bytes and as many more. Ends the connection at its end (`IncompleteReadError`)."""
+    """Kafka's frames: a length of four bytes and as many more. Ends the connection at its end
+    (`IncompleteReadError`)."""
     while True:
         size = await reader.readexactly(4)
         yield size + await reader.readexactly(struct.unpack(">i", size)[0])

@@ -1,4 +1,5 @@
-"""The consumers that feed the checker: plain confluent_kafka, live in a thread (`Watcher`) or once (`read`), and Kafka's Java one (`read_java`)."""
+"""The consumers that feed the checker: plain confluent_kafka, live in a thread (`Watcher`) or once (`read`), and
+Kafka's Java one (`read_java`)."""
 
 from __future__ import annotations
 
@@ -20,14 +21,17 @@ def topics_of(pipeline: str, data: str) -> Topics:
 
 
 def ends(admin: Any, partitions: list[Any], committed: bool, patience: float = 60.0) -> dict[tuple[str, int], int]:
-    """End offset of each partition: the last stable offset (`committed`) or the high watermark. Asked again while leaders are away."""
+    """End offset of each partition: the last stable offset (`committed`) or the high watermark. Asked again while
+    leaders are away."""
     from confluent_kafka import IsolationLevel, KafkaException
     from confluent_kafka.admin import OffsetSpec
 
     level = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
     deadline = time.monotonic() + patience
     while True:
-        asked = admin.list_offsets({tp: OffsetSpec.latest() for tp in partitions}, isolation_level=level, request_timeout=5)
+        asked = admin.list_offsets(
+            {tp: OffsetSpec.latest() for tp in partitions}, isolation_level=level, request_timeout=5
+        )
         try:
             found = {(tp.topic, tp.partition): future.result(10).offset for tp, future in asked.items()}
             if min(found.values()) >= 0:  # librdkafka 2.16 gives -1001, and no error, when no leader answered in time
@@ -38,7 +42,9 @@ def ends(admin: Any, partitions: list[Any], committed: bool, patience: float = 6
         if time.monotonic() > deadline:
             raise TimeoutError(f"no end of {partitions} within {patience:g} s")
         with contextlib.suppress(KafkaException):
-            admin.list_topics(timeout=20)  # librdkafka's admin client keeps a stale leader epoch for minutes (FENCED_LEADER_EPOCH)
+            admin.list_topics(
+                timeout=20
+            )  # librdkafka's admin client keeps a stale leader epoch for minutes (FENCED_LEADER_EPOCH)
             time.sleep(0.2)
 
 
@@ -47,7 +53,10 @@ def _known(admin: Any, topics: Topics) -> Any:
     deadline = time.monotonic() + 30
     while True:
         known = admin.list_topics(timeout=20).topics
-        if all(t in known and known[t].partitions and all(p.leader >= 0 for p in known[t].partitions.values()) for t in topics):
+        if all(
+            t in known and known[t].partitions and all(p.leader >= 0 for p in known[t].partitions.values())
+            for t in topics
+        ):
             return known
         if time.monotonic() > deadline:
             raise TimeoutError(f"topics {list(topics)} never came to be")
@@ -55,13 +64,18 @@ def _known(admin: Any, topics: Topics) -> Any:
 
 
 class Watcher:
-    """Reads all partitions of some topics from their beginning, read_committed, in a thread until it is closed; `records` in order of arrival."""
+    """Reads all partitions of some topics from their beginning, read_committed, in a thread until it is closed;
+    `records` in order of arrival."""
 
     def __init__(self, config: dict[str, Any], topics: Topics) -> None:
         from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
         from confluent_kafka.admin import AdminClient
 
-        own: dict[str, Any] = {"group.id": f"watcher-{uuid.uuid4().hex}", "isolation.level": "read_committed", "enable.auto.commit": False}
+        own: dict[str, Any] = {
+            "group.id": f"watcher-{uuid.uuid4().hex}",
+            "isolation.level": "read_committed",
+            "enable.auto.commit": False,
+        }
         quick: dict[str, Any] = {
             "enable.partition.eof": True,
             "fetch.wait.max.ms": 50,
@@ -95,7 +109,8 @@ class Watcher:
             self._at[where] = max(self._at[where], message.offset())
 
     def lag(self) -> dict[tuple[str, int], tuple[int, int]]:
-        """(last stable offset, high watermark) of each partition where they differ: somebody's transaction is open there."""
+        """(last stable offset, high watermark) of each partition where they differ: somebody's transaction is open
+        there."""
         stable, high = ends(self._admin, self.partitions, True), ends(self._admin, self.partitions, False)
         return {where: (stable[where], high[where]) for where in stable if stable[where] < high[where]}
 

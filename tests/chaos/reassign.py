@@ -1,4 +1,5 @@
-"""Moves the leaders of partitions without restarting anybody, and asks who coordinates: requests of Kafka's protocol for which confluent_kafka has no call."""
+"""Moves the leaders of partitions without restarting anybody, and asks who coordinates: requests of Kafka's protocol
+for which confluent_kafka has no call."""
 
 from __future__ import annotations
 
@@ -18,8 +19,14 @@ def _compact(text: str) -> bytes:
 
 
 def reassign(bootstrap: str, topic: str, partition: int, replicas: list[int]) -> int:
-    """Ask for another order of a partition's replicas (KIP-455, version 0); its first is the preferred leader. The error code of the answer."""
-    partitions = struct.pack(">i", partition) + bytes([len(replicas) + 1]) + b"".join(struct.pack(">i", r) for r in replicas) + b"\0"
+    """Ask for another order of a partition's replicas (KIP-455, version 0); its first is the preferred leader. The
+    error code of the answer."""
+    partitions = (
+        struct.pack(">i", partition)
+        + bytes([len(replicas) + 1])
+        + b"".join(struct.pack(">i", r) for r in replicas)
+        + b"\0"
+    )
     topics = _compact(topic) + bytes([2]) + partitions + b"\0"
     body = struct.pack(">i", 10_000) + bytes([2]) + topics + b"\0"
     header = struct.pack(">hhi", ALTER_PARTITION_REASSIGNMENTS, 0, 1) + struct.pack(">h", 5) + b"chaos" + b"\0"
@@ -39,7 +46,8 @@ def elect(admin: Any, topics: list[tuple[str, int]]) -> None:
 
 
 def coordinator(bootstrap: str, transactional_id: str) -> int:
-    """The node that coordinates this id's transactions (FindCoordinator, version 1). Raises `TimeoutError` when no node is told within 20 s."""
+    """The node that coordinates this id's transactions (FindCoordinator, version 1). Raises `TimeoutError` when no node
+    is told within 20 s."""
     address, deadline = bootstrap.split(",", maxsplit=1)[0], time.monotonic() + 20
     while time.monotonic() < deadline:
         answer = ask(address, FIND_COORDINATOR, 1, text("chaos"), text(transactional_id) + b"\1")

@@ -33,7 +33,9 @@ def _commit() -> str:
     """The last commit of the engine that runs, and whether its files differ from it."""
 
     def git(*words: str) -> str:
-        return subprocess.run(["git", *words], cwd=PAGE.parent, capture_output=True, text=True, check=False).stdout.strip()
+        return subprocess.run(
+            ["git", *words], cwd=PAGE.parent, capture_output=True, text=True, check=False
+        ).stdout.strip()
 
     changed = "with uncommitted changes" if git("status", "--porcelain", "--", "../include/forebay") else "clean"
     return f"{git('log', '-1', '--format=%h', '--', '../include/forebay') or 'no commit known'}, {changed}"
@@ -70,7 +72,12 @@ def page(trials: list[Line], earlier: Iterable[tuple[str, ...]] = ()) -> str:
         "## Rows of the fault matrix tried elsewhere\n",
         _table(("row", "what", "test"), sorted(ELSEWHERE, key=lambda line: rows(line[0])[0])),
     ]
-    parts += ["## Not had\n", _table(("row", "what", "why, and what was tried"), NOT_HAD), "## Campaigns\n", _campaigns(trials, earlier)]
+    parts += [
+        "## Not had\n",
+        _table(("row", "what", "why, and what was tried"), NOT_HAD),
+        "## Campaigns\n",
+        _campaigns(trials, earlier),
+    ]
     return "\n".join(parts)
 
 
@@ -84,20 +91,23 @@ Kafka's own Java console consumer. None uses forebay's code; what must arrive fo
 *Violations* are anomalies of I1 to I9 (docs/simulation.md, "What is checked"). *Unmet*: consumers saw nothing wrong, but something else did not go as it must (an exit
 code, a time limit). With no violation in N independent trials, the rate of violations per trial is below 3/N with 95 % confidence: for the mix that was
 run, and no other. N counts trials in which harm was done, not the harms within them; "–": too few. Rows are those of the fault matrix.
-"""
-CONTROLS = "A checker that never fails proves nothing. Each control switches one protection off and does harm; it must be found out.\n"
+"""  # noqa: E501
+CONTROLS = (
+    "A checker that never fails proves nothing. Each control switches one protection off and does harm; "
+    "it must be found out.\n"
+)
 
 
 ROWS = """\
 *Trials*: those of this page, without controls; kills at random moments count in each of the rows 5–12. *Tests*: the table "tried elsewhere" has them. *Not had*: a part of the row, with its reason in the table of that name.
-"""
+"""  # noqa: E501
 
 
 KILLS = """\
 `kill -9` of the publisher's process at each step of the way of a file. A file is killed several times, each time at another chunk, and each kill is
 followed by an attempt that goes on from there; so the bound is given twice: for each trial (a file), and for each kill, if those of one file count as
 independent.
-"""
+"""  # noqa: E501
 STEPS = (
     ("1", "discover", "run-kill-discover"),
     ("2", "download", "run-kill-download"),
@@ -135,9 +145,15 @@ def _matrix(real: list[Line]) -> str:
     for row, what in MATRIX.items():
         own = {fault.name for fault in FAULTS.values() if row in rows(fault.row) and not fault.control}
         trials = [t for t in real if t["fault"] in own]
-        seen = f"{len(trials)} of {len(own)} kind{'s' * (len(own) != 1)}, {sum(t['harm'] for t in trials)} harms" if own else "–"
+        seen = (
+            f"{len(trials)} of {len(own)} kind{'s' * (len(own) != 1)}, {sum(t['harm'] for t in trials)} harms"
+            if own
+            else "–"
+        )
         tests = "yes" if any(row in rows(at) for at, *_ in ELSEWHERE) else "–"
-        lines.append((str(row), what, seen, tests, "; ".join(part for at, part, _ in NOT_HAD if row in rows(at)) or "–"))
+        lines.append(
+            (str(row), what, seen, tests, "; ".join(part for at, part, _ in NOT_HAD if row in rows(at)) or "–")
+        )
     return _table(("row", "fault", "trials", "tests", "not had"), lines)
 
 
@@ -164,7 +180,8 @@ def _figures(real: list[Line], controls: list[Line], kills: list[Line]) -> list[
 
 
 def bound(trials: list[Line]) -> str:
-    """3/N of the trials in which harm was done and nothing was violated; harms within one trial are not independent, so they do not count."""
+    """3/N of the trials in which harm was done and nothing was violated; harms within one trial are not independent, so
+    they do not count."""
     done = sum(t["harm"] > 0 for t in trials)
     return f"{3 / done:.1%}" if done > 3 and not any(t["anomalies"] for t in trials) else "–"
 
@@ -182,19 +199,34 @@ def _row_number(text: str) -> float:
 
 def _faults(trials: list[Line]) -> str:
     rows = []
-    for name, of_fault in sorted(_grouped(trials).items(), key=lambda item: (_row_number(FAULTS[item[0]].row), item[0])):
+    for name, of_fault in sorted(
+        _grouped(trials).items(), key=lambda item: (_row_number(FAULTS[item[0]].row), item[0])
+    ):
         made, harms = FAULTS[name], sum(t["harm"] for t in of_fault)
         violated, unmet = sum(bool(t["anomalies"]) for t in of_fault), sum(bool(t["unmet"]) for t in of_fault)
         harm = f"{harms} {made.harm}{'s' * (harms != 1)}"
         rows.append(
-            (made.row, f"`{name}`", made.what, str(made.nodes), str(len(of_fault)), harm, str(violated), str(unmet), bound(of_fault))
+            (
+                made.row,
+                f"`{name}`",
+                made.what,
+                str(made.nodes),
+                str(len(of_fault)),
+                harm,
+                str(violated),
+                str(unmet),
+                bound(of_fault),
+            )
         )
     return _table(("row", "fault", "what", "brokers", "trials", "harms", "violations", "unmet", "bound 3/N"), rows)
 
 
 def _not_run(trials: list[Line]) -> str:
     missing = sorted(FAULTS.keys() - {t["fault"] for t in trials})
-    return f"Automated, but with no trial in these campaigns, so nothing is claimed of them: {', '.join(f'`{n}`' for n in missing) or 'none'}.\n"
+    return (
+        "Automated, but with no trial in these campaigns, so nothing is claimed of them: "
+        f"{', '.join(f'`{n}`' for n in missing) or 'none'}.\n"
+    )
 
 
 def _controls(trials: list[Line]) -> str:
@@ -202,13 +234,23 @@ def _controls(trials: list[Line]) -> str:
     for name, of_fault in sorted(_grouped(trials).items()):
         names = Counter(n for t in of_fault for n in sorted({a["name"] for a in t["anomalies"]}))
         seen = ", ".join(f"{n} ({times})" for n, times in names.most_common())
-        rows.append((FAULTS[name].row, f"`{name}`", FAULTS[name].what, f"{sum(t['good'] for t in of_fault)} of {len(of_fault)}", seen))
+        rows.append(
+            (
+                FAULTS[name].row,
+                f"`{name}`",
+                FAULTS[name].what,
+                f"{sum(t['good'] for t in of_fault)} of {len(of_fault)}",
+                seen,
+            )
+        )
     return _table(("row", "control", "what", "found out", "anomalies (trials)"), rows)
 
 
 def _bad(trials: list[Line]) -> str:
     rows = [
-        (f"`{t['seed']}`", ", ".join(sorted({a["name"] for a in t["anomalies"]})) or "unmet", _short(t)) for t in trials if not t["good"]
+        (f"`{t['seed']}`", ", ".join(sorted({a["name"] for a in t["anomalies"]})) or "unmet", _short(t))
+        for t in trials
+        if not t["good"]
     ]
     return _table(("seed", "what", "detail"), rows) if rows else "None.\n"
 
@@ -221,7 +263,7 @@ def _short(trial: Line) -> str:
 CAMPAIGNS = """\
 A trial's seed is `CAMPAIGN:FAULT:NUMBER`, numbers from 0. Run one again: `python -m tests.chaos.runner --replay SEED`. The trials are kept in `tests/chaos/campaigns/`,
 line by line; those of the first {earlier} campaigns as sums, for their lines are lost.
-"""
+"""  # noqa: E501
 
 
 def _campaigns(trials: list[Line], earlier: Iterable[tuple[str, ...]]) -> str:
@@ -234,5 +276,10 @@ def _campaigns(trials: list[Line], earlier: Iterable[tuple[str, ...]]) -> str:
 
 
 def _table(head: tuple[str, ...], rows: Any) -> str:
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head), *("| " + " | ".join(row) + " |" for row in rows), ""]
+    lines = [
+        "| " + " | ".join(head) + " |",
+        "|" + "---|" * len(head),
+        *("| " + " | ".join(row) + " |" for row in rows),
+        "",
+    ]
     return "\n".join(lines)

@@ -6,10 +6,12 @@
     python -m tests.chaos.runner --replay 'S:kill-after-flush:17' one trial again
     python -m tests.chaos.runner --report                         docs/trials.md from the campaigns that are kept
 
-What the page is to tell of is written to tests/chaos/campaigns/, and committed with it; with `--no-report` and `--replay`, to .cache/chaos/.
+What the page is to tell of is written to tests/chaos/campaigns/, and committed with it; with `--no-report` and
+`--replay`, to .cache/chaos/.
 
-A trial's seed is `CAMPAIGN:FAULT:NUMBER`: it fixes the file's shape, the chunk and the moment as far as a moment can be fixed. Exit code 1 when
-a guarantee was violated, a trial did not go as the fault matrix says, or a control was not found out.
+A trial's seed is `CAMPAIGN:FAULT:NUMBER`: it fixes the file's shape, the chunk and the moment as far as a moment can be
+fixed. Exit code 1 when a guarantee was violated, a trial did not go as the fault matrix says, or a control was not
+found out.
 """
 
 from __future__ import annotations
@@ -96,7 +98,8 @@ def _matches(fault: Fault, patterns: list[str]) -> bool:
 
 
 def plan(faults: list[Fault], trials: int, campaign: str) -> Iterator[tuple[Fault, str]]:
-    """The trials of one round after the other, the faults in turn; a fault that takes 8 s or more comes in every third round."""
+    """The trials of one round after the other, the faults in turn; a fault that takes 8 s or more comes in every third
+    round."""
     for number in range(trials):
         for fault in faults:
             if fault.seconds < 8 or number % 3 == 0:
@@ -104,10 +107,14 @@ def plan(faults: list[Fault], trials: int, campaign: str) -> Iterator[tuple[Faul
 
 
 def campaign(queue: list[tuple[Fault, str]], nodes: int, until: float, tell: Callable[[Trial], None]) -> list[Trial]:
-    """Run the trials of the queue on one cluster, until the clock says `until`; `tell` gets each trial once all readers have judged it."""
+    """Run the trials of the queue on one cluster, until the clock says `until`; `tell` gets each trial once all readers
+    have judged it."""
     done: list[Trial] = []
     batch: list[Trial] = []
-    _say(f"{len(queue)} trials on {nodes} broker{'s' * (nodes > 1)}, {max(0.0, until - time.monotonic()) / 60:.0f} min at most")
+    _say(
+        f"{len(queue)} trials on {nodes} broker{'s' * (nodes > 1)}, {max(0.0, until - time.monotonic()) / 60:.0f} "
+        "min at most"
+    )
     with laboratory(nodes) as lab:
         for fault, seed in queue:
             if time.monotonic() > until:
@@ -136,8 +143,14 @@ def _progress(done: list[Trial], of: int) -> None:
     kind = FAULTS[trial.fault].harm
     harm = f"{trial.harm} {kind}{'s' * (trial.harm != 1)}"
     found = "found out: " * trial.found + " ".join(dict.fromkeys(a.name for a in trial.anomalies))
-    words = f"{len(done):4}/{of}  {'ok ' if trial.good else 'BAD'} {trial.seed:44} {trial.seconds:6.1f} s  {harm:18} {found} {trial.unmet}"
-    _say(f"{words.rstrip()}{''.join(f'  ({n[:120]})' for n in trial.notes)}" + f"  ** {violated} violated **" * bool(violated))
+    words = (
+        f"{len(done):4}/{of}  {'ok ' if trial.good else 'BAD'} {trial.seed:44} {trial.seconds:6.1f} s  {harm:18} "
+        f"{found} {trial.unmet}"
+    )
+    _say(
+        f"{words.rstrip()}{''.join(f'  ({n[:120]})' for n in trial.notes)}"
+        + f"  ** {violated} violated **" * bool(violated)
+    )
 
 
 def _summary(trials: list[Trial]) -> None:
@@ -145,12 +158,16 @@ def _summary(trials: list[Trial]) -> None:
     kills = sum(t.harm for t in real if FAULTS[t.fault].harm == "kill")
     bad = [t for t in trials if not t.good]
     _say(
-        f"{len(real)} trials, {sum(t.harm for t in real)} harms, {kills} of them kills: {sum(bool(t.anomalies) for t in real)} violated a guarantee, "
-        f"{sum(bool(t.unmet) for t in real)} did not go as they must; {sum(t.found for t in controls)} of {len(controls)} controls were found out"
+        f"{len(real)} trials, {sum(t.harm for t in real)} harms, {kills} of them kills: "
+        f"{sum(bool(t.anomalies) for t in real)} violated a guarantee, "
+        f"{sum(bool(t.unmet) for t in real)} did not go as they must; {sum(t.found for t in controls)} of "
+        f"{len(controls)} controls were found out"
     )
     for trial in bad:
         _say(f"BAD {trial.seed}: {[f'{a.name} {a.detail}'[:200] for a in trial.anomalies]} {trial.unmet[-1500:]}")
-    _say("again: python -m tests.chaos.runner --replay " + " ".join(t.seed for t in bad) if bad else "nothing went wrong")
+    _say(
+        "again: python -m tests.chaos.runner --replay " + " ".join(t.seed for t in bad) if bad else "nothing went wrong"
+    )
 
 
 def _say(words: str) -> None:
@@ -174,7 +191,9 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=600.0, help="stop after that many, for each size of cluster")
     parser.add_argument("--seed", default="", help="of the campaign; default: the time")
     parser.add_argument("--replay", nargs="*", default=[], help="seeds of trials to run again")
-    parser.add_argument("--lines", type=Path, nargs="+", help="files of JSON lines: the first is added to, the report reads all")
+    parser.add_argument(
+        "--lines", type=Path, nargs="+", help="files of JSON lines: the first is added to, the report reads all"
+    )
     parser.add_argument("--report", action="store_true", help="only write docs/trials.md")
     parser.add_argument("--no-report", action="store_true", help="do not write docs/trials.md")
     return parser.parse_args(argv)
@@ -186,7 +205,9 @@ def main(argv: list[str] | None = None) -> int:
     seed = args.seed or time.strftime("%Y%m%d%H%M%S", time.gmtime())
     lines = args.lines or [NOT_KEPT if args.no_report or args.replay else kept.FOLDER / f"{seed}.jsonl"]
     if not args.report:
-        queue = [(FAULTS[s.split(":")[1]], s) for s in args.replay] or list(plan(chosen(args.faults), args.trials, seed))
+        queue = [(FAULTS[s.split(":")[1]], s) for s in args.replay] or list(
+            plan(chosen(args.faults), args.trials, seed)
+        )
         for nodes in sorted({fault.nodes for fault, _ in queue}):
             of_size = [(f, s) for f, s in queue if f.nodes == nodes]
             trials += campaign(of_size, nodes, time.monotonic() + 60 * args.minutes, _writer(lines[0]))

@@ -1,7 +1,9 @@
-"""Processes to be killed, ready in milliseconds: a parent that has imported everything, and opened nothing, forks one for each attempt.
+"""Processes to be killed, ready in milliseconds: a parent that has imported everything, and opened nothing, forks one
+for each attempt.
 
-A trial of kills would else spend its time on imports. What is killed is a process of its own all the same: clients of Kafka, files and threads are
-made after the fork. The parent is `python -m tests.chaos.spawner MAIN`; it reads one JSON line a start, and writes each child's exit code to a file.
+A trial of kills would else spend its time on imports. What is killed is a process of its own all the same: clients of
+Kafka, files and threads are made after the fork. The parent is `python -m tests.chaos.spawner MAIN`; it reads one JSON
+line a start, and writes each child's exit code to a file.
 """
 
 from __future__ import annotations
@@ -63,9 +65,15 @@ class Spawner:
     def _parent(self, main: str) -> subprocess.Popen[str]:
         if main in self._parents:
             return self._parents[main]
-        environment = {**os.environ, "PYTHONFAULTHANDLER": "1", "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "include")])}
+        environment = {
+            **os.environ,
+            "PYTHONFAULTHANDLER": "1",
+            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "include")]),
+        }
         words = [sys.executable, "-m", "tests.chaos.spawner", main]
-        made = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT)
+        made = subprocess.Popen(
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT
+        )
         return self._parents.setdefault(main, made)
 
     def start(self, main: str, argv: Sequence[str], environment: Mapping[str, str], folder: Path = ROOT) -> Forked:
@@ -74,7 +82,13 @@ class Spawner:
         place.mkdir()
         parent, order = (
             self._parent(main),
-            {"main": main, "argv": list(argv), "environment": dict(environment), "folder": str(folder), "place": str(place)},
+            {
+                "main": main,
+                "argv": list(argv),
+                "environment": dict(environment),
+                "folder": str(folder),
+                "place": str(place),
+            },
         )
         assert parent.stdin is not None and parent.stdout is not None
         parent.stdin.write(json.dumps(order) + "\n")

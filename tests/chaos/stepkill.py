@@ -1,6 +1,8 @@
-"""`forebay` that kills itself (SIGKILL) in a step of `forebay run`: python -m tests.chaos.stepkill STEP:SECONDS run PIPELINE …
+"""`forebay` that kills itself (SIGKILL) in a step of `forebay run`: python -m tests.chaos.stepkill STEP:SECONDS run
+PIPELINE …
 
-SECONDS after the step began it dies: 0 means at once, more lands inside of the step, or in what follows if the step was quicker.
+SECONDS after the step began it dies: 0 means at once, more lands inside of the step, or in what follows if the step was
+quicker.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""The short tier of the chaos campaigns: each kind of harm once or twice, each positive control once, and tests of checker and proxy themselves."""
+"""The short tier of the chaos campaigns: each kind of harm once or twice, each positive control once, and tests of
+checker and proxy themselves."""
 
 from __future__ import annotations
 
@@ -72,7 +73,9 @@ def test_the_tests_that_the_page_names_are_there() -> None:
 
 
 def test_the_page_is_made_of_the_trials_that_are_kept() -> None:
-    assert report.page(kept.lines([]), kept.earlier_campaigns()) == report.PAGE.read_text("utf-8"), "python -m tests.chaos.runner --report"
+    assert report.page(kept.lines([]), kept.earlier_campaigns()) == report.PAGE.read_text("utf-8"), (
+        "python -m tests.chaos.runner --report"
+    )
 
 
 def test_the_page_has_every_row_and_what_was_found() -> None:
@@ -98,16 +101,27 @@ def test_the_short_tier_fits_into_eight_minutes() -> None:
 
 # the checker itself
 
-WANT = Expectation("ab" * 32, 4, frozenset({4}), lambda row: b"k", lambda row: 0, lambda row, value: value == b"v%d" % row)
+WANT = Expectation(
+    "ab" * 32, 4, frozenset({4}), lambda row: b"k", lambda row: 0, lambda row, value: value == b"v%d" % row
+)
 
 
 def seen(
-    *rows: int, aside: tuple[int, ...] = (4,), chunks: tuple[tuple[int, int], ...] = ((1, 2), (3, 4)), complete: bool = True
+    *rows: int,
+    aside: tuple[int, ...] = (4,),
+    chunks: tuple[tuple[int, int], ...] = ((1, 2), (3, 4)),
+    complete: bool = True,
 ) -> list[Record]:
-    """What consumers would see: the rows in this order, one by one from offset 0, and a ledger that says what `chunks` are."""
+    """What consumers would see: the rows in this order, one by one from offset 0, and a ledger that says what `chunks`
+    are."""
     data = [Record("data", 0, at, f"{WANT.prefix}{row}", b"k", b"v%d" % row) for at, row in enumerate(rows)]
     quarantined = [Record("quarantine", 0, at, f"{WANT.prefix}{row}", b"", b"") for at, row in enumerate(aside)]
-    return data + quarantined + [_ledger(n, first, last) for n, (first, last) in enumerate(chunks)] + ([_file()] if complete else [])
+    return (
+        data
+        + quarantined
+        + [_ledger(n, first, last) for n, (first, last) in enumerate(chunks)]
+        + ([_file()] if complete else [])
+    )
 
 
 def _ledger(number: int, first: int, last: int) -> Record:

@@ -1,10 +1,12 @@
-"""One attempt at publishing a file of generated rows, in a process of its own: the victim, the zombie or the successor of a trial.
+"""One attempt at publishing a file of generated rows, in a process of its own: the victim, the zombie or the successor
+of a trial.
 
     python -m tests.chaos.worker '{"bootstrap": "127.0.0.1:9092", "pipeline": "p", "name": "f", "rows": 900, "chunk": 300}'
 
-Job, rows and pipeline are those of tests/guarantees/worker.py; this one also takes librdkafka settings, a limit on its memory, and (like
-Airflow's task runner) raises in the main thread on SIGTERM. Prints one JSON line; the exit code is 0 or that of the error.
-"""
+Job, rows and pipeline are those of tests/guarantees/worker.py; this one also takes librdkafka settings, a limit on its
+memory, and (like Airflow's task runner) raises in the main thread on SIGTERM. Prints one JSON line; the exit code is 0
+or that of the error.
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -64,7 +66,9 @@ def main(argv: list[str]) -> int:
     if job["clock"]:
         skew_clocks(Path(job["clock"]))
     told: list[str] = []
-    events.listen(lambda name, fields: told.append(f"{name} {fields.get('chunk', '')} {fields.get('cause', '')}".strip()))
+    events.listen(
+        lambda name, fields: told.append(f"{name} {fields.get('chunk', '')} {fields.get('cause', '')}".strip())
+    )
     try:
         answer: dict[str, Any] = publish(job)
         code = 0
@@ -132,7 +136,8 @@ def publish_plainly(config: dict[str, Any], job: dict[str, Any]) -> dict[str, An
 
 
 def limit_memory(more: int) -> None:
-    """Allow the process `more` bytes of address space beyond what it has now (RLIMIT_AS): the next big allocation fails."""
+    """Allow the process `more` bytes of address space beyond what it has now (RLIMIT_AS): the next big allocation
+    fails."""
     pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
     limit = pages * os.sysconf("SC_PAGE_SIZE") + more
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
@@ -141,7 +146,8 @@ def limit_memory(more: int) -> None:
 def skew_clocks(path: Path) -> None:
     """Put the wall clock that forebay's code reads off by as many seconds as stand in the file, read anew each time.
 
-    librdkafka keeps the true one: no record may be stamped by a wrong clock and refused, for this is about ids, plans and decisions.
+    librdkafka keeps the true one: no record may be stamped by a wrong clock and refused, for this is about ids, plans
+    and decisions.
     """
     true = time.time
 

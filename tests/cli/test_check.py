@@ -16,7 +16,9 @@ Write = Callable[..., Path]
 
 SUITE = {
     "name": "orders",
-    "expectations": [{"type": "expect_column_values_to_not_be_null", "kwargs": {"column": "id"}, "severity": "critical"}],
+    "expectations": [
+        {"type": "expect_column_values_to_not_be_null", "kwargs": {"column": "id"}, "severity": "critical"}
+    ],
 }
 
 
@@ -27,7 +29,10 @@ def suite(root: Path, data: Any) -> None:
 def test_good_files_are_ok(forebay: Call, pipeline: Write) -> None:
     pipeline()
     answer = forebay("check")
-    assert (answer.code, answer.out.split()) == (0, ["ok", "include/pipelines/orders.yaml", "1", "file,", "all", "right"])
+    assert (answer.code, answer.out.split()) == (
+        0,
+        ["ok", "include/pipelines/orders.yaml", "1", "file,", "all", "right"],
+    )
 
 
 def test_no_files_is_no_fault_and_is_said(forebay: Call) -> None:
@@ -92,9 +97,15 @@ def test_an_unknown_name_says_what_was_meant(forebay: Call, pipeline: Write) -> 
 def test_what_grows_wild_is_found(forebay: Call, pipeline: Write) -> None:
     pipeline()
     pipeline(GOOD.replace("pipeline: orders", "pipeline: copy").replace("shop", "depot"), "copy")
-    messages = [fault["message"] for file in forebay("check", "orders", "--json").json["files"] for fault in file["faults"]]
+    messages = [
+        fault["message"] for file in forebay("check", "orders", "--json").json["files"] for fault in file["faults"]
+    ]
     assert [message.split(" (")[0] for message in messages] == [
-        "reading `source.path`: one file can be read twice, by `drops/orders/{{ ds }}/*.csv` and by `drops/orders/{{ ds }}/*.csv`",
+        (
+            "reading `source.path`: one file can be read twice, by `drops/orders/{{ ds }}/*.csv` and by "
+            "`drops/orders/{{ "
+            "ds }}/*.csv`"
+        ),
         "reading `topic.name`: two owners write to the topic `orders`: `depot` and `shop`",
     ]
 

@@ -29,7 +29,10 @@ def test_cluster_shows_brokers_controller_and_topics(forebay, here, topic_name) 
     assert document["controller"] == 1
     assert [b["id"] for b in document["brokers"]] == [1]
     (topic,) = [t for t in document["topics"] if t["name"] == topic_name]
-    assert [(p["id"], p["leader"], p["replicas"], p["in_sync"]) for p in topic["partitions"]] == [(0, 1, [1], [1]), (1, 1, [1], [1])]
+    assert [(p["id"], p["leader"], p["replicas"], p["in_sync"]) for p in topic["partitions"]] == [
+        (0, 1, [1], [1]),
+        (1, 1, [1], [1]),
+    ]
     assert (topic["under_replicated"], topic["offline"]) == (0, 0)
 
     shown = forebay("cluster").out
@@ -54,9 +57,9 @@ def test_cluster_without_a_broker_is_worth_another_try(forebay, monkeypatch) -> 
 def _published(root: Path, run_id: str, day: date, at: OffsetRange) -> None:
     """A run in the index that published this range."""
     url = f"sqlite:///{root / '.forebay' / 'index.sqlite'}"
-    file = FileRun(run_id, "orders", Window.of_day(day), SourceFile(f"file:///{run_id}.csv", 1, 0.0), Fate.NEW, "new", Status.DONE).but(
-        fingerprint=run_id.ljust(64, "0"), rows_in=at.count, published=at.count, outputs=(at,)
-    )
+    file = FileRun(
+        run_id, "orders", Window.of_day(day), SourceFile(f"file:///{run_id}.csv", 1, 0.0), Fate.NEW, "new", Status.DONE
+    ).but(fingerprint=run_id.ljust(64, "0"), rows_in=at.count, published=at.count, outputs=(at,))
     projection.project_run(url, RunReport(run_id, "orders", file.window, "done", files=(file,)))
     projection.project_file(url, file)
 

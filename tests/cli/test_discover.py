@@ -56,7 +56,9 @@ def commit(config: dict[str, Any], name: str, uri: str, content: bytes) -> None:
 def test_before_the_first_run_every_file_is_new(name: str, forebay: Callable[..., Any]) -> None:
     found = forebay("discover", name, "--date", "2013-01-02", "--json")
     assert found.code == 0
-    assert [(file["fate"], file["reason"], file["status"]) for file in found.json["files"]] == [("new", "never seen before", "discovered")]
+    assert [(file["fate"], file["reason"], file["status"]) for file in found.json["files"]] == [
+        ("new", "never seen before", "discovered")
+    ]
 
 
 def test_the_ledger_is_asked(name: str, root: Path, kafka: Cluster, forebay: Callable[..., Any]) -> None:

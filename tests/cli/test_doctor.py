@@ -23,7 +23,9 @@ def test_it_says_what_it_found_for_people_and_programs(shop: OrdersProject) -> N
     [one] = answer.json["pipelines"]
     assert (answer.json["ok"], one["pipeline"]) == (True, shop.name)
     assert {"level", "check", "what", "why", "way_out", "unreachable"} == set(one["findings"][0])
-    assert {"disk", "connection", "broker version", "ledger topic", "rights"} <= {finding["check"] for finding in one["findings"]}
+    assert {"disk", "connection", "broker version", "ledger topic", "rights"} <= {
+        finding["check"] for finding in one["findings"]
+    }
     read = shop.forebay("doctor", shop.name)
     assert (read.code, read.err) == (0, "")
     assert read.out.startswith(f"{shop.name}\n  ok    disk: ")

@@ -38,7 +38,8 @@ def test_help_imports_no_command_and_no_vendor() -> None:
     code = (
         "import sys; from typer.testing import CliRunner; from forebay.cli.main import app\n"
         "assert CliRunner().invoke(app, ['--help']).exit_code == 0\n"
-        "vendors = ('duckdb', 'pyarrow', 'confluent_kafka', 'boto3', 'great_expectations', 'sqlalchemy', 'forebay.verbs', 'forebay.cli.run')\n"
+        "vendors = ('duckdb', 'pyarrow', 'confluent_kafka', 'boto3', 'great_expectations', 'sqlalchemy', "
+        "'forebay.verbs', 'forebay.cli.run')\n"
         "print([name for name in vendors if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -64,7 +65,8 @@ def test_a_slip_in_a_commands_name_says_what_was_meant() -> None:
 
 
 @pytest.mark.parametrize(
-    "args", [("chekc", "--json"), ("check", "--jsn", "--json"), ("run", "--json"), ("run", "x", "--json", "--date", "soon")]
+    "args",
+    [("chekc", "--json"), ("check", "--jsn", "--json"), ("run", "--json"), ("run", "x", "--json", "--date", "soon")],
 )
 def test_usage_errors_are_one_json_document_too(args: tuple[str, ...]) -> None:
     code, out, err = call(*args)
@@ -90,12 +92,16 @@ def run(error: BaseException, *, as_json: bool = False) -> int:
         (KeyboardInterrupt(), 130),
     ],
 )
-def test_every_kind_of_error_has_its_exit_code(error: BaseException, code: int, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_kind_of_error_has_its_exit_code(
+    error: BaseException, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(error) == code
     assert capsys.readouterr().out == ""
 
 
-def test_an_error_is_words_on_standard_error_and_a_document_on_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_is_words_on_standard_error_and_a_document_on_standard_output(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     run(CorruptFileError("reading `a [b].gz`: cut off", uri="a [b].gz"), as_json=True)
     out, err = capsys.readouterr()
     assert json.loads(out) == {
@@ -115,7 +121,9 @@ def test_faults_of_files_stay_apart_in_json(capsys: pytest.CaptureFixture[str]) 
 def test_a_bug_keeps_its_traceback_and_is_a_document_too(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ZeroDivisionError), exit_codes(as_json=True):
         _ = 1 / 0
-    assert json.loads(capsys.readouterr().out) == {"error": {"type": "ZeroDivisionError", "message": "division by zero"}}
+    assert json.loads(capsys.readouterr().out) == {
+        "error": {"type": "ZeroDivisionError", "message": "division by zero"}
+    }
 
 
 def test_a_bug_exits_with_1() -> None:

@@ -97,10 +97,14 @@ def printed(*reports: RunReport) -> str:
 
 
 def test_a_person_reads_what_became_of_every_file_and_why() -> None:
-    cut = file_run("JFK[1].csv.gz", status=Status.FAILED, error="cut off", rows_in=0, published=0, quarantined=0, outputs=())
+    cut = file_run(
+        "JFK[1].csv.gz", status=Status.FAILED, error="cut off", rows_in=0, published=0, quarantined=0, outputs=()
+    )
     text = printed(report("failed", files=(file_run(), cut)))
     assert text.splitlines()[0] == "flights 2013-01-01 failed  run-1"
-    assert ["EWR.csv.gz", "published", "10", "8", "2", "·", "flights,", "2", "partitions"] in [line.split() for line in text.splitlines()]
+    assert ["EWR.csv.gz", "published", "10", "8", "2", "·", "flights,", "2", "partitions"] in [
+        line.split() for line in text.splitlines()
+    ]
     assert "JFK[1].csv.gz: cut off" in text
     assert "forebay quarantine list flights" in text
 
@@ -137,4 +141,7 @@ def test_wrong_usage_is_said_and_exits_with_2(forebay: Call, args: tuple[str, ..
 def test_an_unknown_pipeline_exits_with_2(forebay: Call, pipeline: Callable[..., Path]) -> None:
     pipeline()
     answer = forebay("run", "ordrs", "--date", date(2013, 1, 1).isoformat(), "--json")
-    assert (answer.code, answer.json["error"]["message"]) == (2, "looking for the pipeline `ordrs`: there is none (did you mean `orders`?)")
+    assert (answer.code, answer.json["error"]["message"]) == (
+        2,
+        "looking for the pipeline `ordrs`: there is none (did you mean `orders`?)",
+    )

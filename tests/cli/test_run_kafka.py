@@ -62,12 +62,28 @@ def test_a_file_is_published_and_the_document_says_where(run: Run, root: Path, n
     assert answer.code == 0, answer.err
     assert set(answer.json) == {"run_id", "pipeline", "window", "status", "files"}
     [file] = answer.json["files"]
-    assert set(file) == {"uri", "fingerprint", "fate", "reason", "rows_in", "published", "quarantined", "rejected", "outputs"} | {
+    assert set(file) == {
+        "uri",
+        "fingerprint",
+        "fate",
+        "reason",
+        "rows_in",
+        "published",
+        "quarantined",
+        "rejected",
+        "outputs",
+    } | {
         "generation",
         "supersedes",
         "left",
     }
-    assert (file["fate"], file["rows_in"], file["published"], file["quarantined"], file["rejected"]) == ("new", 3, 2, 1, 0)
+    assert (file["fate"], file["rows_in"], file["published"], file["quarantined"], file["rejected"]) == (
+        "new",
+        3,
+        2,
+        1,
+        0,
+    )
     assert sum(place["count"] for place in file["outputs"]) == 2
     assert {place["topic"] for place in file["outputs"]} == {name}
     assert "file.published" in answer.err
@@ -77,13 +93,19 @@ def test_the_same_window_again_publishes_nothing(run: Run, root: Path) -> None:
     drop(root, b"id,amount\n1,1.50\n")
     run("--date", "2013-01-01")
     answer = run("--date", "2013-01-01")
-    assert (answer.code, answer.json["status"], [file["fate"] for file in answer.json["files"]]) == (0, "done", ["already published"])
+    assert (answer.code, answer.json["status"], [file["fate"] for file in answer.json["files"]]) == (
+        0,
+        "done",
+        ["already published"],
+    )
 
 
 def test_a_new_generation_publishes_again_with_a_reason(run: Run, root: Path) -> None:
     drop(root, b"id,amount\n1,1.50\n")
     first = run("--date", "2013-01-01").json["files"][0]
-    again = run("--date", "2013-01-01", "--generation", "new", "--reason", "the consumer lost its table").json["files"][0]
+    again = run("--date", "2013-01-01", "--generation", "new", "--reason", "the consumer lost its table").json["files"][
+        0
+    ]
     assert (again["published"], again["fingerprint"]) == (1, first["fingerprint"])
     assert again["outputs"][0]["first"] > first["outputs"][0]["first"]
 
@@ -143,7 +165,8 @@ finally:
 
 
 def test_a_run_without_a_suite_does_not_pay_for_great_expectations(run: Run, root: Path, name: str, kafka: Any) -> None:
-    """A small file is published by a process that never loads what only suites need; loading it costs more than all the rest."""
+    """A small file is published by a process that never loads what only suites need; loading it costs more than all the
+    rest."""
     drop(root, b"id,amount\n1,1.50\n")
     assert run("--from", "2013-01-02", "--to", "2013-01-02").code == 4  # writes the pipeline, and makes the topics
     command = [sys.executable, "-c", LOADED, "run", name, "--date", "2013-01-01", "--json"]

@@ -23,7 +23,9 @@ record: {key: id}
 topic: {name: orders}
 """
 HEAD = "id,state,code,amount,note\n"
-SAMPLE = HEAD + "".join(f"{n},{'open' if n % 2 else 'done'},X{n:03},{n}.50,{'' if n == 7 else f'n{n}'}\n" for n in range(1, 41))
+SAMPLE = HEAD + "".join(
+    f"{n},{'open' if n % 2 else 'done'},X{n:03},{n}.50,{'' if n == 7 else f'n{n}'}\n" for n in range(1, 41)
+)
 
 
 @pytest.fixture
@@ -34,7 +36,9 @@ def sample(root: Path, pipeline: Write) -> Path:
     return path
 
 
-def test_a_proposal_has_a_reason_for_each_rule_and_holds_for_its_sample(forebay: Call, pipeline: Write, sample: Path, root: Path) -> None:
+def test_a_proposal_has_a_reason_for_each_rule_and_holds_for_its_sample(
+    forebay: Call, pipeline: Write, sample: Path, root: Path
+) -> None:
     to = root / "include/expectations/orders.json"
     answer = forebay("suite", "propose", str(sample), "--pipeline", "orders", "--to", str(to), "--json")
     assert answer.code == 0, answer.err
@@ -71,7 +75,9 @@ def test_of_a_large_file_a_sample_is_read_and_that_is_said(forebay: Call, pipeli
     answer = forebay("suite", "propose", str(path), "--pipeline", "orders", "--sample", "20kB")
     assert answer.code == 0, answer.err
     meta = answer.json["meta"]
-    assert (meta["sample"], meta["unreadable"], meta["reviewed"]) == ("its beginning", 0, False) and 500 < meta["rows"] < 2000
+    assert (meta["sample"], meta["unreadable"], meta["reviewed"]) == ("its beginning", 0, False) and 500 < meta[
+        "rows"
+    ] < 2000
     assert "expect_table_row_count_to_be_between" not in {rule["type"] for rule in answer.json["expectations"]}
     assert f"large.csv: {meta['rows']:,} rows, the first 20kB of it" in " ".join(answer.err.split())
     whole = forebay("suite", "propose", str(path), "--pipeline", "orders")
@@ -81,7 +87,11 @@ def test_of_a_large_file_a_sample_is_read_and_that_is_said(forebay: Call, pipeli
 
 
 def test_failing_rows_are_shown_with_their_rules_and_values(forebay: Call, pipeline: Write, root: Path) -> None:
-    rule = {"type": "expect_column_values_to_be_between", "kwargs": {"column": "amount", "min_value": 2}, "severity": "critical"}
+    rule = {
+        "type": "expect_column_values_to_be_between",
+        "kwargs": {"column": "amount", "min_value": 2},
+        "severity": "critical",
+    }
     (root / "include/expectations/orders.json").write_text(json.dumps({"name": "orders", "expectations": [rule]}))
     pipeline(PIPELINE + "quality: {suite: orders}\n")
     path = root / "a.csv"
@@ -138,7 +148,9 @@ def test_a_limit_for_a_rule_that_no_row_fails_is_a_fault(forebay: Call, pipeline
     path = pipeline(PIPELINE + f"quality: {{suite: orders, warn_when: {{rules: {limits}}}}}\n")
     answer = forebay("check", "--json")
     line = 1 + next(n for n, text in enumerate(path.read_text().splitlines()) if text.startswith("quality:"))
-    told = [(fault["line"], fault["message"].split("`")[3]) for file in answer.json["files"] for fault in file["faults"]]
+    told = [
+        (fault["line"], fault["message"].split("`")[3]) for file in answer.json["files"] for fault in file["faults"]
+    ]
     assert (answer.code, told) == (2, [(line, "expect_table_row_count_to_be_between"), (line, "amount")]), answer.out
 
 
@@ -149,9 +161,13 @@ def test_a_suite_written_by_great_expectations_own_api_loads_unchanged(tmp_path:
     gx = great_expectations()
     context = gx.get_context(mode="ephemeral")
     made = context.suites.add(gx.ExpectationSuite(name="nightly", meta={"owner": "ops"}, notes="by hand"))
-    made.add_expectation(gx.expectations.ExpectColumnValuesToNotBeNull(column="id", mostly=0.9, severity="warning", notes="why"))
+    made.add_expectation(
+        gx.expectations.ExpectColumnValuesToNotBeNull(column="id", mostly=0.9, severity="warning", notes="why")
+    )
     made.add_expectation(gx.expectations.ExpectColumnValuesToBeBetween(column="amount", min_value=0, strict_min=True))
-    made.add_expectation(gx.expectations.ExpectTableRowCountToBeBetween(min_value=1, max_value=10, meta={"ticket": "Q-1"}))
+    made.add_expectation(
+        gx.expectations.ExpectTableRowCountToBeBetween(min_value=1, max_value=10, meta={"ticket": "Q-1"})
+    )
     made.save()
     path = tmp_path / "nightly.json"
     path.write_text(json.dumps(made.to_json_dict()))

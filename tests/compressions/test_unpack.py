@@ -43,14 +43,18 @@ def test_an_unknown_compression_is_said(packed: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("bound", [{"max_bytes": 1000}])
-def test_more_than_the_bound_is_refused_and_nothing_is_left(packed: Path, tmp_path: Path, bound: dict[str, int]) -> None:
+def test_more_than_the_bound_is_refused_and_nothing_is_left(
+    packed: Path, tmp_path: Path, bound: dict[str, int]
+) -> None:
     with pytest.raises(CorruptFileError, match="more than 1,000 bytes came out"):
         unpack(packed, "a.csv.gz", "auto", tmp_path / "plain", **bound)
     assert not (tmp_path / "plain").exists()
 
 
 @pytest.mark.parametrize(("pack", "name"), [(gzip.compress, "a.gz"), (zstd, "a.zst")])
-def test_what_a_bomb_unpacks_to_is_bounded_by_default(tmp_path: Path, pack: Callable[[bytes], bytes], name: str) -> None:
+def test_what_a_bomb_unpacks_to_is_bounded_by_default(
+    tmp_path: Path, pack: Callable[[bytes], bytes], name: str
+) -> None:
     """gzip packs at most 1,032 to 1: members of 100 MB of zeros, as many as make 300 MB. One member is honest."""
     member, path = pack(b"\0" * 100_000_000), tmp_path / "snapshot"
     path.write_bytes(member)
@@ -63,7 +67,8 @@ def test_what_a_bomb_unpacks_to_is_bounded_by_default(tmp_path: Path, pack: Call
 
 
 def test_a_full_disk_is_no_fault_of_the_file_and_frees_what_it_took(packed: Path, tmp_path: Path) -> None:
-    """`RLIMIT_FSIZE` ends a file's growth as a full disk does; in a process of its own, which it would bind for ever."""
+    """`RLIMIT_FSIZE` ends a file's growth as a full disk does; in a process of its own, which it would bind for
+    ever."""
     script = f"""
 import resource, sys
 from pathlib import Path
@@ -75,7 +80,9 @@ except Exception as error:
     print(type(error).__name__, error)
 """
     said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
-    assert said.startswith("OutOfResourcesError reading `a.gz`: unpacking: file too large (free space there, or let FOREBAY_HOME name")
+    assert said.startswith(
+        "OutOfResourcesError reading `a.gz`: unpacking: file too large (free space there, or let FOREBAY_HOME name"
+    )
     assert not (tmp_path / "plain").exists()
 
 

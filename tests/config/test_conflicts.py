@@ -13,7 +13,13 @@ Put = Callable[..., None]
 
 
 def pipeline(
-    name: str, *, owner: str = "shop", path: str | None = None, topic: str | None = None, more: str = "", partitions: int = 1
+    name: str,
+    *,
+    owner: str = "shop",
+    path: str | None = None,
+    topic: str | None = None,
+    more: str = "",
+    partitions: int = 1,
 ) -> str:
     return (
         f"pipeline: {name}\n"
@@ -67,8 +73,14 @@ def test_two_owners_of_one_topic(project: Project, put: Put) -> None:
     put("a.yaml", pipeline("a", owner="shop", topic="orders"))
     put("b.yaml", pipeline("b", owner="depot", topic="orders"))
     assert found(project) == [
-        "a.yaml:6: reading `topic.name`: two owners write to the topic `orders`: `shop` and `depot` (the other: include/pipelines/b.yaml:6)",
-        "b.yaml:6: reading `topic.name`: two owners write to the topic `orders`: `shop` and `depot` (the other: include/pipelines/a.yaml:6)",
+        (
+            "a.yaml:6: reading `topic.name`: two owners write to the topic `orders`: `shop` and `depot` (the other: "
+            "include/pipelines/b.yaml:6)"
+        ),
+        (
+            "b.yaml:6: reading `topic.name`: two owners write to the topic `orders`: `shop` and `depot` (the other: "
+            "include/pipelines/a.yaml:6)"
+        ),
     ]
 
 
@@ -87,14 +99,17 @@ def test_the_same_topic_name_on_two_clusters_is_two_topics(project: Project, put
 def test_one_topic_has_one_count_of_partitions(project: Project, put: Put) -> None:
     put("a.yaml", pipeline("a", topic="orders", partitions=3))
     put("b.yaml", pipeline("b", topic="orders", partitions=6))
-    assert found(project)[0].startswith("a.yaml:6: reading `topic.partitions`: the topic `orders` has two counts of partitions: 3 and 6")
+    assert found(project)[0].startswith(
+        "a.yaml:6: reading `topic.partitions`: the topic `orders` has two counts of partitions: 3 and 6"
+    )
 
 
 def test_one_drop_read_twice(project: Project, put: Put) -> None:
     put("a.yaml", pipeline("a", path="drops/{{ ds }}/*.csv"))
     put("b.yaml", pipeline("b", path="./drops/{{ ds }}/EWR*"))
     assert found(project)[0] == (
-        "a.yaml:3: reading `source.path`: one file can be read twice, by `drops/{{ ds }}/*.csv` and by `./drops/{{ ds }}/EWR*`"
+        "a.yaml:3: reading `source.path`: one file can be read twice, by `drops/{{ ds }}/*.csv` and by `./drops/{{ "
+        "ds }}/EWR*`"
         " (the other: include/pipelines/b.yaml:3)"
     )
 
@@ -107,13 +122,19 @@ def test_a_relative_and_an_absolute_path_meet(project: Project, put: Put) -> Non
 
 def test_the_same_path_behind_two_connections_is_two_drops(project: Project, put: Put) -> None:
     for name in ("a", "b"):
-        put(f"{name}.yaml", pipeline(name).replace("type: local", f"type: s3, connection: {name}").replace(f"drops/{name}", "bucket"))
+        put(
+            f"{name}.yaml",
+            pipeline(name).replace("type: local", f"type: s3, connection: {name}").replace(f"drops/{name}", "bucket"),
+        )
     assert found(project) == []
 
 
 def test_one_bucket_read_twice(project: Project, put: Put) -> None:
     for name in ("a", "b"):
-        put(f"{name}.yaml", pipeline(name).replace("type: local", "type: s3, connection: landing").replace(f"drops/{name}", "bucket"))
+        put(
+            f"{name}.yaml",
+            pipeline(name).replace("type: local", "type: s3, connection: landing").replace(f"drops/{name}", "bucket"),
+        )
     assert len(found(project)) == 2
 
 
@@ -130,7 +151,9 @@ def test_no_data_goes_to_anothers_own_topics(project: Project, put: Put, kind: s
 
 def test_no_data_goes_to_its_own_ledger(project: Project, put: Put) -> None:
     put("a.yaml", pipeline("a", topic="forebay.a.ledger"))
-    assert found(project) == ["a.yaml:6: reading `topic.name`: `forebay.a.ledger` is the ledger topic of the pipeline `a`"]
+    assert found(project) == [
+        "a.yaml:6: reading `topic.name`: `forebay.a.ledger` is the ledger topic of the pipeline `a`"
+    ]
 
 
 def test_a_broken_file_is_still_compared_by_its_name(project: Project, put: Put) -> None:
@@ -142,18 +165,29 @@ def test_a_broken_file_is_still_compared_by_its_name(project: Project, put: Put)
 
 def test_an_archive_is_not_read_again(project: Project, put: Put) -> None:
     put("a.yaml", pipeline("a", path="drops/**/*.csv", more="settle: {type: archive, path: drops/done/}\n"))
-    assert found(project) == ["a.yaml:7: reading `settle.path`: files archived in `drops/done/` would be read again by `drops/**/*.csv`"]
+    assert found(project) == [
+        "a.yaml:7: reading `settle.path`: files archived in `drops/done/` would be read again by `drops/**/*.csv`"
+    ]
 
 
 def test_an_archive_is_not_anothers_drop(project: Project, put: Put) -> None:
     put("a.yaml", pipeline("a", more="settle: {type: archive, path: 'done/{{ ds }}/'}\n"))
     put("b.yaml", pipeline("b", path="done/**"))
     assert found(project) == [
-        "a.yaml:7: reading `settle.path`: files archived in `done/{{ ds }}/` would be read again by `done/**` (the other: include/pipelines/b.yaml:3)",
-        "b.yaml:3: reading `settle.path`: files archived in `done/{{ ds }}/` would be read again by `done/**` (the other: include/pipelines/a.yaml:7)",
+        (
+            "a.yaml:7: reading `settle.path`: files archived in `done/{{ ds }}/` would be read again by `done/**` (the "
+            "other: include/pipelines/b.yaml:3)"
+        ),
+        (
+            "b.yaml:3: reading `settle.path`: files archived in `done/{{ ds }}/` would be read again by `done/**` (the "
+            "other: include/pipelines/a.yaml:7)"
+        ),
     ]
 
 
 def test_an_archive_beside_the_drop_is_fine(project: Project, put: Put) -> None:
-    put("a.yaml", pipeline("a", path="drops/{{ ds }}/*.csv", more="settle: {type: archive, path: 'drops/{{ ds }}/done/'}\n"))
+    put(
+        "a.yaml",
+        pipeline("a", path="drops/{{ ds }}/*.csv", more="settle: {type: archive, path: 'drops/{{ ds }}/done/'}\n"),
+    )
     assert found(project) == []

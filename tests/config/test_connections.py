@@ -15,7 +15,9 @@ CANARY = "canary-7f3a"
 
 
 def of(**environ: Any) -> EnvironmentConnections:
-    return EnvironmentConnections({name: value if isinstance(value, str) else json.dumps(value) for name, value in environ.items()})
+    return EnvironmentConnections(
+        {name: value if isinstance(value, str) else json.dumps(value) for name, value in environ.items()}
+    )
 
 
 def test_nothing_set_means_the_embedded_broker_and_boto3s_own_chain() -> None:
@@ -24,7 +26,9 @@ def test_nothing_set_means_the_embedded_broker_and_boto3s_own_chain() -> None:
 
 
 def test_bootstrap_servers_and_more_settings() -> None:
-    found = of(KAFKA_BOOTSTRAP_SERVERS="a:1,b:2", KAFKA_CONFIG={"security.protocol": "SSL", "bootstrap.servers": "other:1"}).kafka(None)
+    found = of(
+        KAFKA_BOOTSTRAP_SERVERS="a:1,b:2", KAFKA_CONFIG={"security.protocol": "SSL", "bootstrap.servers": "other:1"}
+    ).kafka(None)
     assert found == {"security.protocol": "SSL", "bootstrap.servers": "a:1,b:2"}
 
 
@@ -55,18 +59,33 @@ def test_airflows_kafka_connection_in_all_its_forms(connection: Any) -> None:
 
 def test_login_and_password_of_airflows_kafka_connection_are_sasls() -> None:
     found = of(AIRFLOW_CONN_K="kafka://bob:p%2Fw@k:9093?security.protocol=SASL_SSL").kafka("k")
-    assert found == {"bootstrap.servers": "k:9093", "security.protocol": "SASL_SSL", "sasl.username": "bob", "sasl.password": "p/w"}
+    assert found == {
+        "bootstrap.servers": "k:9093",
+        "security.protocol": "SASL_SSL",
+        "sasl.username": "bob",
+        "sasl.password": "p/w",
+    }
 
 
 def test_s3_settings_are_boto3s() -> None:
-    settings = {"endpoint_url": "http://x", "aws_access_key_id": "k", "aws_secret_access_key": "s", "region_name": "eu-west-1"}
+    settings = {
+        "endpoint_url": "http://x",
+        "aws_access_key_id": "k",
+        "aws_secret_access_key": "s",
+        "region_name": "eu-west-1",
+    }
     assert of(FOREBAY_CONN_LANDING=settings).s3("landing") == settings
 
 
 @pytest.mark.parametrize(
     "connection",
     [
-        {"conn_type": "aws", "login": "k", "password": "s/", "extra": {"endpoint_url": "http://x:1", "region_name": "eu-west-1"}},
+        {
+            "conn_type": "aws",
+            "login": "k",
+            "password": "s/",
+            "extra": {"endpoint_url": "http://x:1", "region_name": "eu-west-1"},
+        },
         "aws://k:s%2F@?endpoint_url=http%3A%2F%2Fx%3A1&region_name=eu-west-1",
     ],
 )
@@ -87,7 +106,8 @@ def test_names_become_variables() -> None:
 @pytest.mark.parametrize("kind", ["kafka", "s3"])
 def test_a_name_that_is_defined_nowhere_is_an_error_that_says_how_to_define_it(kind: str) -> None:
     with pytest.raises(
-        ConfigError, match=r"^looking for connection `main`: it is defined nowhere \(set `FOREBAY_CONN_MAIN` or `AIRFLOW_CONN_MAIN`"
+        ConfigError,
+        match=r"^looking for connection `main`: it is defined nowhere \(set `FOREBAY_CONN_MAIN` or `AIRFLOW_CONN_MAIN`",
     ):
         getattr(of(), kind)("main")
 
@@ -112,7 +132,11 @@ def test_a_name_that_is_defined_nowhere_means_the_default_where_there_is_one() -
         ("kafka", {"AIRFLOW_CONN_X": f"kafka://bob:{CANARY}@k:port"}, "neither a JSON object nor an Airflow URI"),
         ("kafka", {"AIRFLOW_CONN_X": f"kafka://k?__extra__={CANARY}"}, "`AIRFLOW_CONN_X` is not JSON"),
         ("s3", {"FOREBAY_CONN_X": {"aws_secret_acces_key": CANARY}}, "did you mean `aws_secret_access_key`?"),
-        ("s3", {"AIRFLOW_CONN_X": {"login": "k", "password": CANARY, "extra": {"role_arn": "arn"}}}, "unknown setting `role_arn`"),
+        (
+            "s3",
+            {"AIRFLOW_CONN_X": {"login": "k", "password": CANARY, "extra": {"role_arn": "arn"}}},
+            "unknown setting `role_arn`",
+        ),
         ("s3", {"AIRFLOW_CONN_X": {"password": CANARY, "extra": f"{{{CANARY}"}}, "`extra` is not JSON"),
     ],
 )

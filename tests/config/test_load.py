@@ -86,12 +86,14 @@ def test_an_unknown_type_of_a_column_says_what_was_meant(project: Project, write
         (
             "partitions: 3",
             "partitions: 1_000",
-            "`1_000` is found where a whole number is wanted (write `1000`, without quotes, underscores or leading zeros)",
+            "`1_000` is found where a whole number is wanted (write `1000`, without quotes, "
+            "underscores or leading zeros)",
         ),
         (
             "partitions: 3",
             "partitions: 0123",
-            "`0123` is found where a whole number is wanted (write `123`, without quotes, underscores or leading zeros)",
+            "`0123` is found where a whole number is wanted (write `123`, without quotes, "
+            "underscores or leading zeros)",
         ),
         ("partitions: 3", "partitions: 3.0", "`3.0` is found where a whole number is wanted"),
         ("partitions: 3", "partitions: true", "`true` is found where a whole number is wanted"),
@@ -101,11 +103,17 @@ def test_an_unknown_type_of_a_column_says_what_was_meant(project: Project, write
         ("owner: shop", 'owner: ""', "it is empty"),
         ("key: id", "key: []", "it is empty"),
         ("key: id", "key: {id: 1}", "a mapping is found where a list (`[a, b]`) is wanted"),
-        ("topic: {name: orders, partitions: 3}", "topic: orders", "`orders` is found where a mapping (`key: value`) is wanted"),
+        (
+            "topic: {name: orders, partitions: 3}",
+            "topic: orders",
+            "`orders` is found where a mapping (`key: value`) is wanted",
+        ),
         ("pipeline: orders", "pipeline: Orders", "`Orders` does not match"),
     ],
 )
-def test_slips_of_yaml_get_clear_words(project: Project, write: Write, good: str, old: str, new: str, words: str) -> None:
+def test_slips_of_yaml_get_clear_words(
+    project: Project, write: Write, good: str, old: str, new: str, words: str
+) -> None:
     assert any(words in fault for fault in faults(project, write(changed(good, old, new))))
 
 
@@ -120,12 +128,16 @@ def test_a_boolean_written_as_a_word_says_how_to_write_it(project: Project, writ
 
 
 def test_on_and_off_are_words_of_a_pipeline(project: Project, write: Write, good: str) -> None:
-    found = load.load_file(write(good.replace("partitions: 3", "manage: off") + "quality: {steward: {on: never}}\n"), project)
+    found = load.load_file(
+        write(good.replace("partitions: 3", "manage: off") + "quality: {steward: {on: never}}\n"), project
+    )
     assert (found.topic.manage, found.quality.steward.on) == ("off", "never")
 
 
 def test_a_key_that_belongs_elsewhere_is_told_where(project: Project, write: Write, good: str) -> None:
-    assert faults(project, write(good + "lanes: 3\n")) == ["12: reading the file: there is no key `lanes` (did you mean `publish.lanes`?)"]
+    assert faults(project, write(good + "lanes: 3\n")) == [
+        "12: reading the file: there is no key `lanes` (did you mean `publish.lanes`?)"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -138,7 +150,9 @@ def test_a_key_that_belongs_elsewhere_is_told_where(project: Project, write: Wri
         ("settle: {type: tag, key: a}", "tag"),
     ],
 )
-def test_what_a_later_release_brings_is_said_to_be_so(project: Project, write: Write, good: str, line: str, key: str) -> None:
+def test_what_a_later_release_brings_is_said_to_be_so(
+    project: Project, write: Write, good: str, line: str, key: str
+) -> None:
     [fault] = faults(project, write(good + line + "\n"))
     assert fault.startswith(f"12: reading `{line.split(':', maxsplit=1)[0]}")
     assert f"`{key}` is not built yet (" in fault
@@ -147,7 +161,11 @@ def test_what_a_later_release_brings_is_said_to_be_so(project: Project, write: W
 @pytest.mark.parametrize(
     ("old", "new", "key"),
     [
-        ("schema:\n  columns:\n    id: int64\n    amount: decimal(10,2)\n    day: date\n", "schema: {file: orders.avsc}\n", "file"),
+        (
+            "schema:\n  columns:\n    id: int64\n    amount: decimal(10,2)\n    day: date\n",
+            "schema: {file: orders.avsc}\n",
+            "file",
+        ),
         ("record: {", "record: {value: {type: avro, subject: orders-value, registry: registry}, ", "avro"),
         ("type: local", "type: local, ready_when: {manifest: manifest.json}", "manifest"),
         ("type: local", 'type: local, ready_when: {expect: {files: 3, deadline: "05:00"}}', "deadline"),
@@ -198,7 +216,10 @@ def test_more_replicas_than_there_are_can_never_confirm(project: Project, write:
     [
         ("schedule: {cron: '0 2 * *'}", "`0 2 * *` is not a cron expression of five fields"),
         ("schedule: {timezone: Nowhere/Town}", "`Nowhere/Town` is not a time zone"),
-        ("schedule: {timezone: America/New_Yrok}", "`America/New_Yrok` is not a time zone (did you mean `America/New_York`?)"),
+        (
+            "schedule: {timezone: America/New_Yrok}",
+            "`America/New_Yrok` is not a time zone (did you mean `America/New_York`?)",
+        ),
         ("schedule: {timezone: America}", "`America` is not a time zone"),
         ("schedule: {timezone: ../zone}", "`../zone` is not a time zone"),
         ("schedule: {start: 2013-02-30}", "`2013-02-30` is not a day"),
@@ -310,9 +331,11 @@ def test_of_the_whole_design_only_what_is_not_built_yet_is_refused(project: Proj
 
 def test_loading_a_project_imports_no_vendor() -> None:
     code = (
-        "import sys; from forebay.config.load import load_all; from forebay.config.home import Project; from pathlib import Path\n"
+        "import sys; from forebay.config.load import load_all; from forebay.config.home import Project; "
+        "from pathlib import Path\n"
         "assert load_all(Project.find(Path.cwd())).files\n"
-        "vendors = ('duckdb', 'pyarrow', 'numpy', 'confluent_kafka', 'boto3', 'great_expectations', 'sqlalchemy', 'openlineage')\n"
+        "vendors = ('duckdb', 'pyarrow', 'numpy', 'confluent_kafka', 'boto3', 'great_expectations', 'sqlalchemy', "
+        "'openlineage')\n"
         "print([name for name in vendors if name in sys.modules])"
     )
     root = Path(__file__).resolve().parents[2]
@@ -331,20 +354,34 @@ def test_the_projects_own_pipelines_are_right() -> None:
 @pytest.mark.parametrize("place", ["path", "marker"])
 @pytest.mark.parametrize(
     ("schedule", "known"),
-    [("", False), ("schedule: {}\n", False), ('schedule: {cron: "0 2 * * *"}\n', False), ('schedule: {cron: "0 * * * *"}\n', True)],
+    [
+        ("", False),
+        ("schedule: {}\n", False),
+        ('schedule: {cron: "0 2 * * *"}\n', False),
+        ('schedule: {cron: "0 * * * *"}\n', True),
+    ],
 )
-def test_an_hour_in_a_path_needs_runs_of_an_hour(project: Project, write: Write, good: str, place: str, schedule: str, known: bool) -> None:
+def test_an_hour_in_a_path_needs_runs_of_an_hour(
+    project: Project, write: Write, good: str, place: str, schedule: str, known: bool
+) -> None:
     source = next(line for line in good.splitlines() if line.startswith("source:"))
-    new = {"path": 'path: "drops/{{ hour }}/x.csv"', "marker": 'path: drops/x.csv, ready_when: {marker: "{{ hour }}"}'}[place]
+    new = {"path": 'path: "drops/{{ hour }}/x.csv"', "marker": 'path: drops/x.csv, ready_when: {marker: "{{ hour }}"}'}[
+        place
+    ]
     path = write(changed(good, source, f"source: {{type: local, {new}}}") + schedule)
     if known:
         assert load.load_file(path, project).source
     else:
-        assert ["no run is of a single hour" in fault and "write `*` for the hour" in fault for fault in faults(project, path)] == [True]
+        assert [
+            "no run is of a single hour" in fault and "write `*` for the hour" in fault
+            for fault in faults(project, path)
+        ] == [True]
 
 
 @pytest.mark.parametrize("written", ["null", "~", '"null"', "", "quarantine", "string"])
-def test_yamls_own_null_is_the_word_where_null_is_a_word(project: Project, write: Write, good: str, written: str) -> None:
+def test_yamls_own_null_is_the_word_where_null_is_a_word(
+    project: Project, write: Write, good: str, written: str
+) -> None:
     """The reference shows it without quotes."""
     record = next(line for line in good.splitlines() if line.startswith("record:"))
     path = write(changed(good, record, f"record: {{key: id, value: {{type: json, nan: {written}}}}}"))
@@ -354,11 +391,14 @@ def test_yamls_own_null_is_the_word_where_null_is_a_word(project: Project, write
 
 
 def test_every_word_of_the_reference_can_be_written_as_it_stands_there(project: Project, write: Write) -> None:
-    """YAML takes some words for something else (`null`, `off`, `on`); each word of a setting means itself without quotes."""
+    """YAML takes some words for something else (`null`, `off`, `on`); each word of a setting means itself without
+    quotes."""
     words = set(re.findall(r'"(?:enum|const)": (?:\[(.*?)\]|"(.*?)")', json.dumps(schema.json_schema())))
     found = {word for listed, single in words for word in (json.loads(f"[{listed}]") if listed else [single])}
     assert {"off", "never", "null", "none", "check"} <= found
-    document = yaml_lines.read(write("".join(f"w{n}: {word}\n" for n, word in enumerate(sorted(map(str, found - {None}))))))
-    assert [document.data[f"w{n}"] for n, word in enumerate(sorted(map(str, found - {None}))) if word != "null"] == sorted(
-        map(str, found - {None, "null"})
+    document = yaml_lines.read(
+        write("".join(f"w{n}: {word}\n" for n, word in enumerate(sorted(map(str, found - {None})))))
     )
+    assert [
+        document.data[f"w{n}"] for n, word in enumerate(sorted(map(str, found - {None}))) if word != "null"
+    ] == sorted(map(str, found - {None, "null"}))

@@ -29,8 +29,14 @@ def faults(project: Project, path: Path) -> list[str]:
             "quality: {redact: [amount], history: {rules: [{metric: mean, column: amount}]}}",
             "`quality.redact` forbids it (compare its null_share",
         ),
-        ("quality: {redact: [id], history: {rules: [{metric: drift, column: id}]}}", "keeps values of `id` in the index"),
-        ("quality: {history: {rules: [{metric: drift, column: day}]}}", "column `day` is `date`, and drift is of numbers, texts and bools"),
+        (
+            "quality: {redact: [id], history: {rules: [{metric: drift, column: id}]}}",
+            "keeps values of `id` in the index",
+        ),
+        (
+            "quality: {history: {rules: [{metric: drift, column: day}]}}",
+            "column `day` is `date`, and drift is of numbers, texts and bools",
+        ),
         ("quality: {history: {rules: [{metric: drift}]}}", "metric `drift`: name the `column`"),
         ("quality: {notify: [{type: webhok, url: http://a}]}", "there is no `webhok` (did you mean `webhook`?)"),
         ("quality: {notify: [{type: webhook, urls: http://a}]}", "`urls`"),
@@ -46,7 +52,10 @@ def test_a_fault_is_named_with_its_way_out(project: Project, write: Write, good:
 
 
 def test_notifiers_have_their_own_settings_beside_their_type(project: Project, write: Write, good: str) -> None:
-    sections = [{"type": "command", "command": ["true"], "on": ["failed"]}, {"type": "webhook", "url_from": "ALERTS", "timeout": 5}]
+    sections = [
+        {"type": "command", "command": ["true"], "on": ["failed"]},
+        {"type": "webhook", "url_from": "ALERTS", "timeout": 5},
+    ]
     quality = {"notify": sections, "redact": ["id"], "history": {"rules": [{"metric": "null_share", "column": "id"}]}}
     found = load_file(write(good + f"quality: {json.dumps(quality)}\n"), project).quality
     assert [(n.type, n.on, n.options) for n in found.notify] == [

@@ -27,7 +27,9 @@ def faults(validator: Any, text: str) -> list[str]:
     return [error.message for error in validator.iter_errors(yaml_lines.parse(text).data)]
 
 
-@pytest.mark.parametrize("path", ["include/schemas/pipeline.schema.json", "docs/pipeline-reference.md", "docs/changed-settings.md"])
+@pytest.mark.parametrize(
+    "path", ["include/schemas/pipeline.schema.json", "docs/pipeline-reference.md", "docs/changed-settings.md"]
+)
 def test_what_is_generated_is_current(path: str) -> None:
     assert (ROOT / path).read_text(encoding="utf-8") == generate_docs.generated()[Path(path)], "stale: run `make docs`"
 

@@ -13,12 +13,16 @@ def read(kind: Any, value: Any) -> Any:
     return TypeAdapter(kind).validate_python(value)
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("500ms", 0.5), ("60s", 60), ("5m", 300), ("4h", 14400), ("1.5d", 129600), (" 2 s ", 2)])
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("500ms", 0.5), ("60s", 60), ("5m", 300), ("4h", 14400), ("1.5d", 129600), (" 2 s ", 2)]
+)
 def test_durations(text: str, seconds: float) -> None:
     assert read(Duration, text) == timedelta(seconds=seconds)
 
 
-@pytest.mark.parametrize(("text", "count"), [("10", 10), (10, 10), ("1kB", 1000), ("128MiB", 134_217_728), ("1.5GB", 1_500_000_000)])
+@pytest.mark.parametrize(
+    ("text", "count"), [("10", 10), (10, 10), ("1kB", 1000), ("128MiB", 134_217_728), ("1.5GB", 1_500_000_000)]
+)
 def test_sizes(text: Any, count: int) -> None:
     assert read(Size, text) == count
 

@@ -18,7 +18,8 @@ def test_yaml_1_1_words_stay_text_as_keys_and_values() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["0123", "1_000", "0x1f", "0o17", "12:30:00", "2013-01-01", "2013-01-01T00:00:00Z", ".5", ".inf", ".nan", "+.1"]
+    "text",
+    ["0123", "1_000", "0x1f", "0o17", "12:30:00", "2013-01-01", "2013-01-01T00:00:00Z", ".5", ".inf", ".nan", "+.1"],
 )
 def test_what_yaml_1_1_would_reinterpret_stays_as_written(text: str) -> None:
     assert parse(f"a: {text}").data == {"a": text}
@@ -50,7 +51,13 @@ def test_keys_are_text_whatever_they_look_like() -> None:
 
 def test_every_key_and_item_has_its_line() -> None:
     document = parse("a: 1\nb:\n  c: [x,\n    y]\n")
-    assert [document.line(path) for path in [("a",), ("b",), ("b", "c"), ("b", "c", 0), ("b", "c", 1)]] == [1, 2, 3, 3, 4]
+    assert [document.line(path) for path in [("a",), ("b",), ("b", "c"), ("b", "c", 0), ("b", "c", 1)]] == [
+        1,
+        2,
+        3,
+        3,
+        4,
+    ]
 
 
 def test_the_line_of_what_is_missing_is_that_of_what_is_around_it() -> None:

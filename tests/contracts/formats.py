@@ -28,7 +28,9 @@ COLUMNS = (
     Column("at", "timestamp"),
 )
 # U+0000 to U+001F but for the line ends and the tab are left to the formats' own tests
-_TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from("\n\t\"',;\\"), min_size=1, max_size=12)
+_TEXT = st.text(
+    st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from("\n\t\"',;\\"), min_size=1, max_size=12
+)
 _ROW = st.fixed_dictionaries(
     {
         "id": st.integers(-(2**63), 2**63 - 1),
@@ -68,7 +70,13 @@ def rejects(stage: Stage) -> Rows:
 
 def sample(count: int) -> Rows:
     return [
-        {"id": i, "name": f"row {i}", "price": Decimal(i) / 100, "day": date(2026, 1, 1 + i % 28), "at": datetime(2026, 1, 5, i % 24)}
+        {
+            "id": i,
+            "name": f"row {i}",
+            "price": Decimal(i) / 100,
+            "day": date(2026, 1, 1 + i % 28),
+            "at": datetime(2026, 1, 5, i % 24),
+        }
         for i in range(1, count + 1)
     ]
 
@@ -108,7 +116,11 @@ class FormatContract(ABC):
         assert sorted(path.name for path in stage.rows.parent.iterdir()) == ["rejects.parquet", "rows.parquet"]
 
     # one test function in several subclasses: each has its own writer
-    @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.differing_executors, HealthCheck.function_scoped_fixture])
+    @settings(
+        max_examples=12,
+        deadline=None,
+        suppress_health_check=[HealthCheck.differing_executors, HealthCheck.function_scoped_fixture],
+    )
     @given(table=st.lists(_ROW, min_size=1, max_size=8))
     def test_any_table_comes_back(self, table: Rows, tmp_path_factory: pytest.TempPathFactory) -> None:
         stage = self.stage(self.encode(table), tmp_path_factory.mktemp("table"))
@@ -117,7 +129,10 @@ class FormatContract(ABC):
 
     def test_the_same_bytes_give_the_same_stage(self, tmp_path: Path) -> None:
         data = self.encode(sample(2_000))
-        first, second = self.stage(data, tmp_path / "a"), staged(self.make_format(), data, COLUMNS, tmp_path / "b", threads=1)
+        first, second = (
+            self.stage(data, tmp_path / "a"),
+            staged(self.make_format(), data, COLUMNS, tmp_path / "b", threads=1),
+        )
         assert rows(first) == rows(second)
         assert first.to_json() | {"rows": "", "rejects": ""} == second.to_json() | {"rows": "", "rejects": ""}
 

@@ -1,4 +1,5 @@
-"""What every notifier must do. A notifier's test inherits `NotifierContract` and says how to make one, who takes its notices, and how they fail."""
+"""What every notifier must do. A notifier's test inherits `NotifierContract` and says how to make one, who takes its
+notices, and how they fail."""
 
 from __future__ import annotations
 
@@ -29,7 +30,8 @@ SECRET = "s3cr3t-t0ken"
 
 
 class NotifierContract:
-    """The inherited suite. Whatever a notifier is made for by `make_failing` and `make_slow` must stand for its kinds of trouble."""
+    """The inherited suite. Whatever a notifier is made for by `make_failing` and `make_slow` must stand for its kinds
+    of trouble."""
 
     def make_notifier(self) -> Notifier:
         """One whose other side takes everything."""
@@ -40,7 +42,8 @@ class NotifierContract:
         raise NotImplementedError
 
     def make_failing(self) -> list[Notifier]:
-        """Ones whose other side refuses, is not there, or is configured wrongly; each holds `SECRET` where it holds a secret at all."""
+        """Ones whose other side refuses, is not there, or is configured wrongly; each holds `SECRET` where it holds a
+        secret at all."""
         raise NotImplementedError
 
     def make_slow(self) -> Notifier:

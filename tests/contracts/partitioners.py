@@ -15,9 +15,20 @@ from pydantic import ValidationError
 
 from forebay.contracts import Partitioner
 
-KEYS = [b"", b"a", b"ab", b"abc", b"abcd", b"abcde", b"\x00", b"\xff" * 7, b"x" * 10_000, "ключ".encode(), b"a", b""] + [
-    b"%d" % n for n in range(500)
-]
+KEYS = [
+    b"",
+    b"a",
+    b"ab",
+    b"abc",
+    b"abcd",
+    b"abcde",
+    b"\x00",
+    b"\xff" * 7,
+    b"x" * 10_000,
+    "ключ".encode(),
+    b"a",
+    b"",
+] + [b"%d" % n for n in range(500)]
 
 OTHER_PROCESS = """
 import json, sys, importlib
@@ -61,9 +72,18 @@ class PartitionerContract:
 
     def test_the_same_in_another_process(self) -> None:
         plugin = type(self.make_partitioner())
-        call = [sys.executable, "-c", OTHER_PROCESS, plugin.__module__, plugin.__name__, self.make_partitioner().config.model_dump_json()]
+        call = [
+            sys.executable,
+            "-c",
+            OTHER_PROCESS,
+            plugin.__module__,
+            plugin.__name__,
+            self.make_partitioner().config.model_dump_json(),
+        ]
         keys = json.dumps([key.hex() for key in KEYS])
-        found = subprocess.run(call, input=keys, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONHASHSEED": "4711"})
+        found = subprocess.run(
+            call, input=keys, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONHASHSEED": "4711"}
+        )
         assert json.loads(found.stdout) == self.assign(KEYS, 12)
 
     def test_settings_are_strict(self) -> None:

@@ -1,4 +1,5 @@
-"""What every serializer must do; a plug-in's test inherits `SerializerContract` and supplies `make_serializer` and `decode`."""
+"""What every serializer must do; a plug-in's test inherits `SerializerContract` and supplies `make_serializer` and
+`decode`."""
 
 from __future__ import annotations
 
@@ -29,7 +30,9 @@ EVERY_TYPE = pa.table(
         "flag": pa.array([True, False, True, None]),
         "day": pa.array([dt.date(1, 1, 1), dt.date(2026, 1, 5), dt.date(9999, 12, 31), None]),
         "clock": pa.array([dt.time(0), dt.time(23, 59, 59, 999999), dt.time(10, 0, 0, 500000), None], pa.time64("us")),
-        "at": pa.array([dt.datetime(2026, 1, 5, 10, 0, 0, 500000), dt.datetime(1, 1, 1), dt.datetime(1969, 7, 20, 20, 17), None]),
+        "at": pa.array(
+            [dt.datetime(2026, 1, 5, 10, 0, 0, 500000), dt.datetime(1, 1, 1), dt.datetime(1969, 7, 20, 20, 17), None]
+        ),
         "instant": pa.array([dt.datetime(2026, 1, 5, 15, tzinfo=dt.UTC)] * 3 + [None], pa.timestamp("us", NEW_YORK)),
         "bytes": pa.array([b"", b"\x00\xff", b"abc", None], pa.binary()),
     }
@@ -70,7 +73,13 @@ class SerializerContract:
         table = pa.table({"n": pa.array(range(300_000), pa.int64())})
         values = self.make_serializer(columns_of(table)).encode(table).values
         assert len(values) == 300_000
-        assert [self.decode(values[n].as_py())["n"] for n in (0, 1, 122_879, 122_880, 299_999)] == [0, 1, 122_879, 122_880, 299_999]
+        assert [self.decode(values[n].as_py())["n"] for n in (0, 1, 122_879, 122_880, 299_999)] == [
+            0,
+            1,
+            122_879,
+            122_880,
+            299_999,
+        ]
 
     def test_types_of_the_answer(self) -> None:
         encoded = self.make_serializer(columns_of(EVERY_TYPE)).encode(EVERY_TYPE)

@@ -1,4 +1,5 @@
-"""What every source must do. A source's test inherits `SourceContract` and says how to make one and how to touch its store from behind."""
+"""What every source must do. A source's test inherits `SourceContract` and says how to make one and how to touch its
+store from behind."""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ ODD_NAMES = (
 
 
 class SourceContract:
-    """The inherited suite. `root` is the folder, in the store's own terms and with a `/` at its end, that all names lie in."""
+    """The inherited suite. `root` is the folder, in the store's own terms and with a `/` at its end, that all names lie
+    in."""
 
     root: str
 
@@ -96,7 +98,17 @@ class SourceContract:
         ],
     )
     def test_patterns(self, pattern: str, expected: list[str]) -> None:
-        every = ["a1.csv", "a2.csv", "b1.csv", "x/a1.csv", "x/y/a1.csv", "x/_part/a1.csv", "_SUCCESS", ".hidden.csv", "a1.txt"]
+        every = [
+            "a1.csv",
+            "a2.csv",
+            "b1.csv",
+            "x/a1.csv",
+            "x/y/a1.csv",
+            "x/_part/a1.csv",
+            "_SUCCESS",
+            ".hidden.csv",
+            "a1.txt",
+        ]
         for name in every:
             self.put(name, b"x")
         assert self.names(pattern) == expected
@@ -125,7 +137,9 @@ class SourceContract:
         into = tmp_path / "deep" / "snapshot"
         snapshot = self.make_source().fetch(file, into)
         version = snapshot.file.version  # a store may name it only with the bytes
-        assert snapshot == Snapshot(replace(file, version=version), into, hashlib.sha256(content).hexdigest(), len(content))
+        assert snapshot == Snapshot(
+            replace(file, version=version), into, hashlib.sha256(content).hexdigest(), len(content)
+        )
         assert into.read_bytes() == content
         assert [path.name for path in into.parent.iterdir()] == ["snapshot"]
         assert self.make_source().fingerprint(file) == snapshot.fingerprint

@@ -51,7 +51,14 @@ def test_secrets_are_masked(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_s3_is_login_password_and_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     from forebay_airflow.connections import AirflowConnections
 
-    airflow_has(monkeypatch, "landing", conn_type="aws", login="key", password="hidden", extra='{"endpoint_url": "http://s3:9000"}')
+    airflow_has(
+        monkeypatch,
+        "landing",
+        conn_type="aws",
+        login="key",
+        password="hidden",
+        extra='{"endpoint_url": "http://s3:9000"}',
+    )
     found = AirflowConnections().s3("landing")
     assert found == {"aws_access_key_id": "key", "aws_secret_access_key": "hidden", "endpoint_url": "http://s3:9000"}
 

@@ -1,4 +1,5 @@
-"""Integrity of the DAGs: they load, they are what the design says, and one broken pipeline file never hides the others."""
+"""Integrity of the DAGs: they load, they are what the design says, and one broken pipeline file never hides the
+others."""
 
 from __future__ import annotations
 
@@ -19,7 +20,9 @@ Make = Callable[..., Path]
 def bag(file: str = "") -> Any:
     from airflow.dag_processing.dagbag import DagBag
 
-    return DagBag(dag_folder=str(ROOT / "dags" / file) if file else str(ROOT / "dags"), collect_dags=True, known_pools=None)
+    return DagBag(
+        dag_folder=str(ROOT / "dags" / file) if file else str(ROOT / "dags"), collect_dags=True, known_pools=None
+    )
 
 
 @pytest.fixture
@@ -81,7 +84,9 @@ def test_the_shape(dag: Any) -> None:
 
 def test_what_passed_waits_for_no_answer(dag: Any) -> None:
     for task in ("select", "publish", "reconcile", "settle"):
-        assert {"steward", "decide"} & {t.task_id for t in dag.task_dict[task].get_flat_relatives(upstream=True)} == set()
+        assert {"steward", "decide"} & {
+            t.task_id for t in dag.task_dict[task].get_flat_relatives(upstream=True)
+        } == set()
 
 
 def test_a_reason_is_asked_for_and_not_required(dag: Any) -> None:
@@ -92,7 +97,8 @@ def test_a_reason_is_asked_for_and_not_required(dag: Any) -> None:
 
 
 def test_one_files_failure_stops_no_other_and_a_skipped_task_stops_nothing(dag: Any) -> None:
-    """`all_done_min_one_success` would not do: it skips when anything before it was skipped (tried with 3.3.2). What the gate skips stays skipped."""
+    """`all_done_min_one_success` would not do: it skips when anything before it was skipped (tried with 3.3.2). What
+    the gate skips stays skipped."""
     rules = {task.task_id: task.trigger_rule.value for task in dag.tasks}
     assert rules["gate"] == rules["reconcile"] == rules["settle"] == rules["decide"] == "all_done"
 
@@ -142,10 +148,13 @@ def test_a_pipeline_without_a_schedule_runs_by_hand_only(make_project: Make) -> 
 
 
 def test_a_schedule_may_end_and_airflow_is_not_told_by_dates_of_the_dag(make_project: Make) -> None:
-    """A run by hand outside of a DAG's start and end dates has no tasks, and is green (models/dagrun.py, `task_filter`, 3.3.2)."""
+    """A run by hand outside of a DAG's start and end dates has no tasks, and is green (models/dagrun.py, `task_filter`,
+    3.3.2)."""
     from forebay_airflow.dag_builder import all_dags
 
-    make_project(birds=MINIMAL.format(name="birds").replace("zone: America/New_York", "zone: America/New_York, end: 2013-12-31"))
+    make_project(
+        birds=MINIMAL.format(name="birds").replace("zone: America/New_York", "zone: America/New_York, end: 2013-12-31")
+    )
     dag = all_dags()["birds"]
     assert (dag.start_date.year, dag.end_date) == (1970, None)
     assert (dag.timetable.first, dag.timetable.last) == ("2013-01-01", "2013-12-31")
@@ -154,7 +163,9 @@ def test_a_schedule_may_end_and_airflow_is_not_told_by_dates_of_the_dag(make_pro
 def test_the_steward_asks_as_the_pipeline_says(make_project: Make) -> None:
     from forebay_airflow.dag_builder import all_dags
 
-    make_project(birds=MINIMAL.format(name="birds") + "quality: {steward: {timeout: 30m, default: publish, users: [ann]}}\n")
+    make_project(
+        birds=MINIMAL.format(name="birds") + "quality: {steward: {timeout: 30m, default: publish, users: [ann]}}\n"
+    )
     steward = all_dags()["birds"].task_dict["steward"]
     assert steward.options == ["Publish passing rows", "Publish all rows", "Reject"]
     assert steward.defaults == ["Publish passing rows"]
@@ -193,11 +204,13 @@ from forebay_airflow import dag_builder
 dags = dag_builder.all_dags()
 seconds = time.process_time() - began
 print(json.dumps({"dags": len(dags), "seconds": seconds, "modules": sorted({m.partition(".")[0] for m in set(sys.modules) - before})}))
-"""
+"""  # noqa: E501
 
 
 def parse(code: str = PARSE) -> dict[str, Any]:
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT / "plugins")
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT / "plugins"
+    )
     assert done.returncode == 0, done.stderr
     document: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return document
@@ -206,7 +219,17 @@ def parse(code: str = PARSE) -> dict[str, Any]:
 def test_parsing_imports_no_vendor_and_keeps_its_budget(make_project: Make) -> None:
     make_project(**{f"p{i}": MINIMAL.format(name=f"p{i}") for i in range(50)})
     found = parse()
-    vendors = {"great_expectations", "duckdb", "pyarrow", "boto3", "botocore", "confluent_kafka", "pandas", "numpy", "openlineage"}
+    vendors = {
+        "great_expectations",
+        "duckdb",
+        "pyarrow",
+        "boto3",
+        "botocore",
+        "confluent_kafka",
+        "pandas",
+        "numpy",
+        "openlineage",
+    }
     assert found["dags"] == 50
     assert vendors & set(found["modules"]) == set()
     assert found["seconds"] < 4, "CPU seconds for 50 pipelines; 1.2 when this was written"

@@ -102,7 +102,9 @@ def test_a_lane_is_waited_for_and_freed_by_the_holders_death(tmp_path: Path) -> 
         killer.wait()
 
 
-def test_a_holder_that_stands_still_is_not_waited_for_for_ever(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_holder_that_stands_still_is_not_waited_for_for_ever(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with holder(tmp_path) as other:
         other.send_signal(signal.SIGSTOP)
         with guard.only_one(tmp_path, "forebay.birds.0", 1, poll=0.02) as waited:

@@ -1,4 +1,5 @@
-"""A run's night is its date: by hand, scheduled and backfilled, over a year of several zones, and on the days when clocks change.
+"""A run's night is its date: by hand, scheduled and backfilled, over a year of several zones, and on the days when
+clocks change.
 
 The judge is Python's own calendar (`zoneinfo`), not a cron library.
 """
@@ -29,7 +30,13 @@ CRONS = ("0 2 * * *", "30 1 * * *", "30 2 * * *", "0 0 * * *", "15 3 * * *", "0 
 FORWARD = {NEW_YORK: date(2013, 3, 10), BERLIN: date(2013, 3, 31)}
 BACK = {NEW_YORK: date(2013, 11, 3), BERLIN: date(2013, 10, 27)}
 DAY = timedelta(days=1)
-SOME = [("0 2 * * *", NEW_YORK), ("30 2 * * *", NEW_YORK), ("30 1 * * *", BERLIN), ("0 19 * * *", NEW_YORK), ("0 0 * * *", "Asia/Tokyo")]
+SOME = [
+    ("0 2 * * *", NEW_YORK),
+    ("30 2 * * *", NEW_YORK),
+    ("30 1 * * *", BERLIN),
+    ("0 19 * * *", NEW_YORK),
+    ("0 0 * * *", "Asia/Tokyo"),
+]
 ALL = [(cron, zone) for cron in CRONS for zone in ZONES if (cron, zone) not in SOME]
 EACH = [*SOME, *(pytest.param(*one, marks=pytest.mark.long) for one in ALL)]
 
@@ -76,11 +83,14 @@ YEAR = days(date(2013, 1, 1), date(2013, 12, 31))
 
 @pytest.mark.parametrize(("cron", "zone"), EACH)
 def test_a_backfill_of_a_year_has_each_night_once_in_order(cron: str, zone: str) -> None:
-    """Bounds as `airflow backfill create` makes them of plain dates (midnight UTC), and as a page in the local zone does."""
+    """Bounds as `airflow backfill create` makes them of plain dates (midnight UTC), and as a page in the local zone
+    does."""
     table = nights(cron, zone)
     plain = backfilled(table, datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 12, 31, tzinfo=UTC))
     assert [table.window(info.logical_date) for info in plain] == [Window.of_day(day, zone) for day in YEAR]
-    assert [info.run_after.isoformat() for info in plain] == [f"{day}T00:00:00+00:00" for day in YEAR], "what names its run"
+    assert [info.run_after.isoformat() for info in plain] == [f"{day}T00:00:00+00:00" for day in YEAR], (
+        "what names its run"
+    )
     if cron != "0 19 * * *":  # 19:00 in New York is midnight UTC, which a bound that is no tick is read as a date of
         there = backfilled(table, local(YEAR[0], zone, 0, 0, 1), local(YEAR[-1], zone, 23, 59, 59))
         assert [info.logical_date for info in there] == [info.logical_date for info in plain]
@@ -92,12 +102,22 @@ def test_a_year_of_runs_by_hand(cron: str, zone: str) -> None:
     table = nights(cron, zone)
     minute, hour = map(int, cron.split()[:2])
     for day in YEAR:
-        moments = [local(day, zone, hour, minute), datetime(day.year, day.month, day.day, tzinfo=UTC), local(day, zone, 12, 34, 56)]
+        moments = [
+            local(day, zone, hour, minute),
+            datetime(day.year, day.month, day.day, tzinfo=UTC),
+            local(day, zone, 12, 34, 56),
+        ]
         plain = moments[1].astimezone(ZoneInfo(zone))
         assert table.window(pendulum(moments[2])).day == day
-        if (plain.hour, plain.minute) != (hour, minute) or plain.date() == day:  # else it is the tick of the evening before
+        if (plain.hour, plain.minute) != (
+            hour,
+            minute,
+        ) or plain.date() == day:  # else it is the tick of the evening before
             assert table.window(pendulum(moments[1])).day == day
-        assert table.window(pendulum(moments[0].astimezone(UTC))).day == moments[0].astimezone(UTC).astimezone(ZoneInfo(zone)).date()
+        assert (
+            table.window(pendulum(moments[0].astimezone(UTC))).day
+            == moments[0].astimezone(UTC).astimezone(ZoneInfo(zone)).date()
+        )
 
 
 @pytest.mark.parametrize(("zone", "day"), [*FORWARD.items(), *BACK.items()])
@@ -113,7 +133,8 @@ def test_the_days_of_the_clock_change_by_hand_at_any_time(zone: str, day: date) 
 
 @pytest.mark.parametrize(("zone", "day"), [*FORWARD.items(), *BACK.items()])
 def test_the_days_of_the_clock_change_scheduled(zone: str, day: date, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whenever the DAG is switched on, the last night that is over runs, and then each following one once, at 02:00 or the first moment behind it."""
+    """Whenever the DAG is switched on, the last night that is over runs, and then each following one once, at 02:00 or
+    the first moment behind it."""
     from airflow.timetables import interval
     from airflow.timetables.base import TimeRestriction
 
@@ -138,7 +159,10 @@ def test_run_ids_name_the_night() -> None:
     table = nights()
     nine = table.infer_manual_data_interval(run_after=pendulum(datetime(2013, 1, 9, tzinfo=UTC)))
     now = pendulum(datetime(2026, 11, 28, 18, tzinfo=UTC))
-    assert table.generate_run_id(run_type=DagRunType.SCHEDULED, run_after=now, data_interval=nine) == "scheduled__2013-01-09"
+    assert (
+        table.generate_run_id(run_type=DagRunType.SCHEDULED, run_after=now, data_interval=nine)
+        == "scheduled__2013-01-09"
+    )
     by_hand = [table.generate_run_id(run_type=DagRunType.MANUAL, run_after=now, data_interval=nine) for _ in range(2)]
     assert [one.startswith("manual__2013-01-09__") for one in by_hand] == [True, True]
     assert by_hand[0] != by_hand[1]
@@ -149,7 +173,8 @@ def test_run_ids_name_the_night() -> None:
 
 
 def test_several_ticks_a_day_are_windows_between_ticks() -> None:
-    """By hand the one that holds the moment; plain dates of a backfill are whole days; the hour that comes twice has two windows."""
+    """By hand the one that holds the moment; plain dates of a backfill are whole days; the hour that comes twice has
+    two windows."""
     from forebay.config.paths import render
 
     table = nights("0 * * * *")
@@ -170,7 +195,9 @@ def test_a_night_is_not_scheduled_again_when_its_tick_moves() -> None:
     last = DataInterval(pendulum(local(date(2013, 1, 9), NEW_YORK, 2)), pendulum(local(date(2013, 1, 10), NEW_YORK, 2)))
     for cron in ("0 3 * * *", "0 1 * * *", "30 2 * * *"):
         table = nights(cron)
-        info = table.next_dagrun_info(last_automated_data_interval=last, restriction=TimeRestriction(None, None, catchup=True))
+        info = table.next_dagrun_info(
+            last_automated_data_interval=last, restriction=TimeRestriction(None, None, catchup=True)
+        )
         assert table.night(info.logical_date) == date(2013, 1, 10), cron
 
 

@@ -1,4 +1,5 @@
-"""Notifiers that a pipeline names: made at parse time without importing them, called with what there is to say, and harmless when they fail."""
+"""Notifiers that a pipeline names: made at parse time without importing them, called with what there is to say, and
+harmless when they fail."""
 
 from __future__ import annotations
 
@@ -79,7 +80,9 @@ def test_a_failed_run_is_told_when_the_pipeline_says_so(make_project: Make, bird
 
 
 @pytest.mark.parametrize("name", ["Nobody", "Picky"])
-def test_a_notifier_that_fails_stops_nothing(make_project: Make, birdcall: str, caplog: pytest.LogCaptureFixture, name: str) -> None:
+def test_a_notifier_that_fails_stops_nothing(
+    make_project: Make, birdcall: str, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
     """Its class is missing, or does not take its arguments: the task's log says so, and the question stands."""
     __import__(birdcall)
     sys.modules[birdcall].Picky = type("Picky", (), {})
@@ -93,7 +96,9 @@ def test_a_notifier_that_is_not_installed_is_a_fault_with_its_line_and_hides_no_
     from forebay_airflow.dag_builder import raise_faults
 
     assert dag(make_project, "airflow.providers.nowhere.notifications.Nobody").dag_id == "birds"
-    with pytest.raises(SettingsError, match=r"include/pipelines/birds.yaml:9: .*nowhere.notifications.Nobody.*is not installed"):
+    with pytest.raises(
+        SettingsError, match=r"include/pipelines/birds.yaml:9: .*nowhere.notifications.Nobody.*is not installed"
+    ):
         raise_faults()
 
 

@@ -14,7 +14,8 @@ from forebay.pages.values import Night, PipelineHistory, State, Summary
 
 @pytest.fixture
 def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A client that is logged in as a viewer; `client.app.dependency_overrides.clear()` logs out. There is no database to ask for a DAG's team."""
+    """A client that is logged in as a viewer; `client.app.dependency_overrides.clear()` logs out. There is no database
+    to ask for a DAG's team."""
     from airflow.api_fastapi.app import create_auth_manager
     from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
     from airflow.api_fastapi.core_api.security import get_user
@@ -51,7 +52,9 @@ def test_a_viewer_finds_the_index_and_the_pages(client: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", ["data_docs", "quality"])
-def test_a_pipelines_pages_ask_for_the_right_to_its_dag(client: Any, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pipelines_pages_ask_for_the_right_to_its_dag(
+    client: Any, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from airflow.api_fastapi.app import get_auth_manager
 
     asked: list[str | None] = []
@@ -61,7 +64,11 @@ def test_a_pipelines_pages_ask_for_the_right_to_its_dag(client: Any, kind: str, 
         return given["details"].id != "birds"
 
     monkeypatch.setattr(get_auth_manager(), "is_authorized_dag", authorized)
-    pages = [f"/reports/{kind}/birds/a%20b.html", f"/reports/{kind}%2Fbirds/a%20b.html", f"/reports/{kind}/birds/2013-01-01/a.html"]
+    pages = [
+        f"/reports/{kind}/birds/a%20b.html",
+        f"/reports/{kind}%2Fbirds/a%20b.html",
+        f"/reports/{kind}/birds/2013-01-01/a.html",
+    ]
     assert [client.get(page).status_code for page in pages] == [403, 403, 403]
     assert asked == ["birds", "birds", "birds"]
 
@@ -111,11 +118,15 @@ def save_summary(reports: Path, name: str) -> None:
     from forebay.pages.store import Pages
 
     pages, now = Pages(reports), datetime(2026, 1, 6, tzinfo=UTC)
-    pages.write_pipeline(PipelineHistory(Summary(name, "ann", "by hand", (Night(date(2026, 1, 5), State.OK),)), "", ()), now)
+    pages.write_pipeline(
+        PipelineHistory(Summary(name, "ann", "by hand", (Night(date(2026, 1, 5), State.OK),)), "", ()), now
+    )
     pages.write_index(now)
 
 
-@pytest.mark.parametrize("page", ["data_docs//birds/a%20b.html", "data_docs/%2e/birds/a%20b.html", "/data_docs/birds/a%20b.html"])
+@pytest.mark.parametrize(
+    "page", ["data_docs//birds/a%20b.html", "data_docs/%2e/birds/a%20b.html", "/data_docs/birds/a%20b.html"]
+)
 def test_a_page_has_one_address(client: Any, page: str) -> None:
     """Another one would be asked about another DAG."""
     assert client.get(f"/reports/{page}").status_code == 404
@@ -130,7 +141,15 @@ def test_no_script_runs_on_airflows_origin(client: Any) -> None:
 
 @pytest.mark.parametrize(
     "page",
-    ["../secret.txt", "..%2fsecret.txt", "data_docs/../../secret.txt", "/etc/passwd", "%2fetc%2fpasswd", "out.html", "data_docs"],
+    [
+        "../secret.txt",
+        "..%2fsecret.txt",
+        "data_docs/../../secret.txt",
+        "/etc/passwd",
+        "%2fetc%2fpasswd",
+        "out.html",
+        "data_docs",
+    ],
 )
 def test_nothing_else_is_served(client: Any, page: str) -> None:
     assert client.get(f"/reports/{page}").status_code == 404
@@ -142,8 +161,10 @@ def test_the_plugin_is_light() -> None:
     import sys
 
     code = (
-        "import sys; import airflow.plugins_manager; before = set(sys.modules); sys.path.insert(0, 'plugins'); import forebay_plugin;"
-        "print(sorted(m for m in set(sys.modules) - before)); print(forebay_plugin.ForebayPlugin().external_views[0]['href'])"
+        "import sys; import airflow.plugins_manager; before = set(sys.modules); sys.path.insert(0, 'plugins'); "
+        "import forebay_plugin;"
+        "print(sorted(m for m in set(sys.modules) - before)); "
+        "print(forebay_plugin.ForebayPlugin().external_views[0]['href'])"
     )
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)

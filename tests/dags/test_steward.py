@@ -17,7 +17,14 @@ REPORTS = Path("/project/reports")
 def held(name: str, **changes: object) -> FileRun:
     window = Window.of_day(date(2013, 1, 1))
     file = FileRun(
-        "r", "birds", window, SourceFile(f"s3://drops/{name}", 10, 0.0), Fate.NEW, "new", Status.INSPECTED, decision=Decision.ASK
+        "r",
+        "birds",
+        window,
+        SourceFile(f"s3://drops/{name}", 10, 0.0),
+        Fate.NEW,
+        "new",
+        Status.INSPECTED,
+        decision=Decision.ASK,
     )
     return file.but(rows_in=1200, quarantined=34, decision_reason="2.8% of the rows are to be set aside", **changes)
 
@@ -63,17 +70,30 @@ def test_the_three_answers() -> None:
     from forebay_airflow import steward
 
     user, at = {"id": "7", "name": "ann"}, datetime(2013, 1, 2, 3, 4, tzinfo=UTC)
-    for option, decision in ((steward.PASSING, Decision.PUBLISH), (steward.ALL, Decision.PUBLISH_ALL), (steward.REJECT, Decision.REJECT)):
-        said = {"chosen_options": [option], "params_input": {"reason": "seen"}, "responded_by_user": user, "responded_at": at}
+    for option, decision in (
+        (steward.PASSING, Decision.PUBLISH),
+        (steward.ALL, Decision.PUBLISH_ALL),
+        (steward.REJECT, Decision.REJECT),
+    ):
+        said = {
+            "chosen_options": [option],
+            "params_input": {"reason": "seen"},
+            "responded_by_user": user,
+            "responded_at": at,
+        }
         assert steward.answer(said) == Answer(decision, "ann", "seen", at, "Airflow")
-        assert steward.answer({**said, "responded_at": "2013-01-02T04:04:00+01:00"}) == Answer(decision, "ann", "seen", at, "Airflow")
+        assert steward.answer({**said, "responded_at": "2013-01-02T04:04:00+01:00"}) == Answer(
+            decision, "ann", "seen", at, "Airflow"
+        )
     assert steward.answer(None) is None
 
 
 def test_an_earlier_answer_about_the_same_content_is_shown() -> None:
     from forebay_airflow import steward
 
-    text = steward.question([held("a.csv"), held("b.csv")], REPORTS, before={"s3://drops/a.csv": "bob has answered: reject, <wrong>"})
+    text = steward.question(
+        [held("a.csv"), held("b.csv")], REPORTS, before={"s3://drops/a.csv": "bob has answered: reject, <wrong>"}
+    )
     assert "asked before: bob has answered: reject, &lt;wrong" in text.replace("\\", "")
     assert text.count("asked before") == 1
 
@@ -122,7 +142,9 @@ def question(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.mark.parametrize("given", [{}, {"reason": ""}, {"reason": " \n"}, {"reason": None}, None])
-def test_an_answer_without_a_reason_is_not_taken_and_the_next_question_says_so(monkeypatch: pytest.MonkeyPatch, given: Any) -> None:
+def test_an_answer_without_a_reason_is_not_taken_and_the_next_question_says_so(
+    monkeypatch: pytest.MonkeyPatch, given: Any
+) -> None:
     asked, context = question(monkeypatch), Asked()
     event = {"chosen_options": ["Reject"], "params_input": given, "responded_by_user": {"id": "7", "name": "ann"}}
     with pytest.raises(ValueError, match="reason"):
@@ -133,7 +155,8 @@ def test_an_answer_without_a_reason_is_not_taken_and_the_next_question_says_so(m
 
 
 def test_the_form_requires_a_reason_and_the_task_starts_without_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Airflow validates a task's parameters at each of its starts, and shows a field as required when it has no value (its form, 3.3.2)."""
+    """Airflow validates a task's parameters at each of its starts, and shows a field as required when it has no value
+    (its form, 3.3.2)."""
     asked = question(monkeypatch)
     assert asked.params.validate() == {"reason": None}
     (field,) = asked.serialized_params.values()
@@ -141,7 +164,11 @@ def test_the_form_requires_a_reason_and_the_task_starts_without_one(monkeypatch:
 
 
 def test_an_answer_with_a_reason_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    event = {"chosen_options": ["Reject"], "params_input": {"reason": "wrong"}, "responded_by_user": {"id": "7", "name": "ann"}}
+    event = {
+        "chosen_options": ["Reject"],
+        "params_input": {"reason": "wrong"},
+        "responded_by_user": {"id": "7", "name": "ann"},
+    }
     assert question(monkeypatch).execute_complete(Asked(), event) == event
 
 
@@ -164,5 +191,9 @@ def test_nobody_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     event = {"chosen_options": ["Reject"], "params_input": {"reason": ""}, "responded_by_user": None, "timedout": True}
     said = steward.answer(question(monkeypatch).execute_complete(Asked(), event))
     assert said is not None
-    assert (said.decision, said.who, said.reason) == (Decision.REJECT, steward.NOBODY, "no answer within 4:00:00: Reject")
+    assert (said.decision, said.who, said.reason) == (
+        Decision.REJECT,
+        steward.NOBODY,
+        "no answer within 4:00:00: Reject",
+    )
     assert not said.person

@@ -14,7 +14,9 @@ DAY = Window.of_day(date(2013, 1, 1))
 
 
 def file(name: str, status: Status = Status.DISCOVERED, size: int = 10, **changes: Any) -> FileRun:
-    return FileRun("r", "birds", DAY, SourceFile(f"file:///drops/{name}", size, 0.0), Fate.NEW, "new", status).but(**changes)
+    return FileRun("r", "birds", DAY, SourceFile(f"file:///drops/{name}", size, 0.0), Fate.NEW, "new", status).but(
+        **changes
+    )
 
 
 class Instance:
@@ -30,7 +32,8 @@ class Instance:
 
 
 def context(**said: Any) -> dict[str, Any]:
-    """`discover=[[a], [b]]`, `discover_others=[c]`, `inspect_0=[a]`: units, other files, and what a mapped instance made of its unit."""
+    """`discover=[[a], [b]]`, `discover_others=[c]`, `inspect_0=[a]`: units, other files, and what a mapped instance
+    made of its unit."""
     from forebay_airflow.translate import dump
 
     words: dict[tuple[Any, ...], Any] = {}
@@ -77,7 +80,8 @@ def test_a_file_whose_task_said_nothing_stays_where_it_was() -> None:
 
 
 def test_what_an_earlier_attempt_left_in_xcom_does_not_count() -> None:
-    """A cleared run keeps its XComs until each task starts again, and those of mapped instances that it no longer has for ever."""
+    """A cleared run keeps its XComs until each task starts again, and those of mapped instances that it no longer has
+    for ever."""
     published = file("a", Status.SKIPPED, fate=Fate.PUBLISHED)
     old = published.but(status=Status.DONE, published=300)
     airflow = context(
@@ -94,7 +98,8 @@ def test_what_an_earlier_attempt_left_in_xcom_does_not_count() -> None:
 
 
 def test_decide_is_believed_of_files_that_wait() -> None:
-    """Airflow skips it in a run that is run again and holds nothing back now: what it said before still lies in XCom."""
+    """Airflow skips it in a run that is run again and holds nothing back now: what it said before still lies in
+    XCom."""
     a, b = file("a"), file("b")
     held = b.but(status=Status.WAITING, decision=Decision.ASK)
     airflow = context(
@@ -138,7 +143,11 @@ def test_small_files_share_one_publish_task_in_their_order(steps: Any) -> None:
 def test_large_ones_have_a_task_for_each_lane_and_no_two_tasks_share_a_lane(steps: Any) -> None:
     files = [inspected(n % 3, 200 << 20, f"{n}.csv") for n in range(6)]
     units = steps.by_lane(files)
-    assert [[f.file.name for f in unit] for unit in units] == [["0.csv", "3.csv"], ["1.csv", "4.csv"], ["2.csv", "5.csv"]]
+    assert [[f.file.name for f in unit] for unit in units] == [
+        ["0.csv", "3.csv"],
+        ["1.csv", "4.csv"],
+        ["2.csv", "5.csv"],
+    ]
 
 
 def test_a_new_generation_needs_a_reason(steps: Any) -> None:

@@ -34,7 +34,9 @@ def birds(make_project: Any) -> Any:
     return load_pipeline(Project.find(make_project(birds=MINIMAL.format(name="birds"))), "birds")
 
 
-def run(logical: datetime | None, run_after: datetime, interval: tuple[Any, Any] = (None, None), kind: str = "manual") -> dict[str, Any]:
+def run(
+    logical: datetime | None, run_after: datetime, interval: tuple[Any, Any] = (None, None), kind: str = "manual"
+) -> dict[str, Any]:
     start, end = interval
     return {
         "dag_run": SimpleNamespace(
@@ -53,7 +55,9 @@ def test_the_window_is_that_of_the_logical_date(birds: Any) -> None:
     now, nine = utc(2026, 1, 1, 12), Window.of_day(date(2013, 1, 9), NEW_YORK)
     inferred, of_now = (utc(2013, 1, 9, 7), utc(2013, 1, 10, 7)), (utc(2026, 1, 1, 7), utc(2026, 1, 2, 7))
     assert window_of(run(utc(2013, 1, 9), now, inferred), birds) == nine
-    assert window_of(run(utc(2013, 1, 9), now, of_now), birds) == nine, "as `airflow dags trigger --logical-date` infers it"
+    assert window_of(run(utc(2013, 1, 9), now, of_now), birds) == nine, (
+        "as `airflow dags trigger --logical-date` infers it"
+    )
     assert window_of(run(utc(2013, 1, 9, 7), utc(2013, 1, 10, 7), inferred, "scheduled"), birds) == nine
 
 
@@ -95,7 +99,13 @@ def test_identity_is_of_this_try_and_the_lineage_run_of_the_dag_run() -> None:
     first, second = identity(context("publish", 1, 0)), identity(context("report", 2, -1))
     assert first.lineage_run == second.lineage_run
     assert (first.run_id, first.dag_id, first.task_id, first.map_index, first.try_number, first.backfill) == (
-        "backfill__1", "birds", "publish", 0, 1, True)  # fmt: skip
+        "backfill__1",
+        "birds",
+        "publish",
+        0,
+        1,
+        True,
+    )
 
 
 def hopeless() -> list[type[errors.ForebayError]]:
@@ -148,7 +158,10 @@ class TestEach:
 
         done, again = each([file("a.csv"), file("b.csv"), file("c.csv")], verb)
         assert [(f.file.name, f.status, f.error) for f in done] == [
-            ("a.csv", Status.PUBLISHED, None), ("b.csv", Status.FAILED, "another plan"), ("c.csv", Status.PUBLISHED, None)]  # fmt: skip
+            ("a.csv", Status.PUBLISHED, None),
+            ("b.csv", Status.FAILED, "another plan"),
+            ("c.csv", Status.PUBLISHED, None),
+        ]
         assert again is None
 
     def test_an_error_worth_a_retry_is_returned_after_the_others_went_on(self) -> None:
@@ -222,7 +235,11 @@ def test_xcom_carries_files_however_mapping_nests_them() -> None:
 
 def test_errors_cross_processes() -> None:
     error = pickle.loads(pickle.dumps(errors.TopicMissingError("reading `t`: it is not there", topic="t")))
-    assert (type(error), error.message, error.where) == (errors.TopicMissingError, "reading `t`: it is not there", {"topic": "t"})
+    assert (type(error), error.message, error.where) == (
+        errors.TopicMissingError,
+        "reading `t`: it is not there",
+        {"topic": "t"},
+    )
 
 
 def test_lineage_goes_where_airflow_sends_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

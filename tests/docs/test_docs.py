@@ -120,12 +120,15 @@ def proofs_in(path: Path) -> set[str]:
 
 
 def proofs() -> list[tuple[str, str]]:
-    """(module, test) pairs of docs/guarantees.md; a test without a module belongs to the one named before it on its line."""
+    """(module, test) pairs of docs/guarantees.md; a test without a module belongs to the one named before it on its
+    line."""
     found: list[tuple[str, str]] = []
     for line in plain(ROOT / "docs/guarantees.md").splitlines():
         module = ""
         for word in re.findall(r"`((?:tests/[\w/]+\.py(?:::\w+)?)|test_\w+)`", line):
-            path, _, test = word.rpartition("::") if "::" in word else (word, "", "") if word.endswith(".py") else ("", "", word)
+            path, _, test = (
+                word.rpartition("::") if "::" in word else (word, "", "") if word.endswith(".py") else ("", "", word)
+            )
             module = path or module
             found.append((module, test))
     return found
@@ -163,8 +166,16 @@ def test_a_part_of_the_session_is_shown_alone(tmp_path: Path) -> None:
 def test_every_rule_that_the_code_cites_is_on_the_protocols_page() -> None:
     """`C2`, `F16` … in a docstring or comment lead somewhere."""
     rules = set(re.findall(r"^\| ([CF]\d+) \|", plain(ROOT / "docs/protocol.md"), re.M))
-    sources = [*(ROOT / "include").rglob("*.py"), *(ROOT / "tests/simulation").glob("*.py"), *(ROOT / "tests/chaos").glob("*.py")]
-    cited = {rule for path in sources for rule in re.findall(r"(?:[Rr]ules? |\(|^)([CF]\d{1,2})(?=[),: ]| {2})", plain(path), re.M)}
+    sources = [
+        *(ROOT / "include").rglob("*.py"),
+        *(ROOT / "tests/simulation").glob("*.py"),
+        *(ROOT / "tests/chaos").glob("*.py"),
+    ]
+    cited = {
+        rule
+        for path in sources
+        for rule in re.findall(r"(?:[Rr]ules? |\(|^)([CF]\d{1,2})(?=[),: ]| {2})", plain(path), re.M)
+    }
     assert len(cited) > 5 and cited - rules == set()
 
 
@@ -172,7 +183,10 @@ def test_blocks_are_filled_once_and_anew(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("pipeline: a\n")
     text = "x\n<!-- pipeline: a.yaml -->\n\ny\n<!-- session -->\nz\n"
     once = readme.filled(text, tmp_path)
-    assert once == "x\n<!-- pipeline: a.yaml -->\n```yaml\npipeline: a\n```\n<!-- end -->\n\ny\n<!-- session -->\n<!-- end -->\nz\n"
+    assert (
+        once == "x\n<!-- pipeline: a.yaml -->\n```yaml\npipeline: a\n```\n<!-- end -->\n\ny\n<!-- session -->\n<!-- "
+        "end -->\nz\n"
+    )
     assert readme.filled(once, tmp_path) == once
     (tmp_path / "a.yaml").write_text("pipeline: b\n")
     (tmp_path / "docs").mkdir()

@@ -1,4 +1,5 @@
-"""The example of docs/plugins.md, taken by its word: its two files, laid where the page says, pass the inherited suite and the guards."""
+"""The example of docs/plugins.md, taken by its word: its two files, laid where the page says, pass the inherited suite
+and the guards."""
 
 from __future__ import annotations
 
@@ -23,7 +24,10 @@ def test_the_example_is_a_plugin_as_written(tmp_path: Path) -> None:
     for path, text in files.items():
         (tmp_path / path).write_text(text, "utf-8")
     assert set(files) == {"include/forebay/partitioners/prefix.py", "tests/partitioners/test_prefix.py"}
-    known = 'from forebay import registry\nassert registry.names("partitioners") == ("murmur2", "prefix"), registry.names("partitioners")'
+    known = (
+        'from forebay import registry\nassert registry.names("partitioners") == ("murmur2", "prefix"), '
+        'registry.names("partitioners")'
+    )
     environment = {**os.environ, "PYTHONPATH": f"{tmp_path / 'include'}{os.pathsep}{tmp_path}"}
     subprocess.run([sys.executable, "-c", known], check=True, env=environment, cwd=tmp_path)
     suite = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/partitioners"]

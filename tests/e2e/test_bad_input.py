@@ -1,4 +1,5 @@
-"""Bad input through the real command: clear words with the way out, the exit code that is promised, and nothing lost."""
+"""Bad input through the real command: clear words with the way out, the exit code that is promised, and nothing
+lost."""
 
 from __future__ import annotations
 
@@ -58,7 +59,9 @@ def heal(shop: OrdersProject, forebay: Run, kafka: Cluster, rows: int = 10) -> N
     assert published(shop, kafka) == list(range(1, rows + 1))
 
 
-def test_a_broker_out_of_reach_exits_with_4_and_loses_nothing(shop: OrdersProject, forebay: Run, kafka: Cluster) -> None:
+def test_a_broker_out_of_reach_exits_with_4_and_loses_nothing(
+    shop: OrdersProject, forebay: Run, kafka: Cluster
+) -> None:
     path = shop.drop(DAY, "a.csv", orders(1, 10))
     answer = forebay("run", shop.name, "--date", DAY, KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1")
     assert answer.code == 4
@@ -72,7 +75,10 @@ def test_a_missing_topic_is_named_and_never_made_unasked(shop: OrdersProject, fo
     edit(shop, "manage: create", "manage: check")
     answer = forebay("run", shop.name, "--date", DAY)
     assert answer.code == 1
-    assert f"data topic `{shop.name}` does not exist (create it with 3 partitions, or set `topic.manage: create`)" in message(answer)
+    assert (
+        f"data topic `{shop.name}` does not exist (create it with 3 partitions, or set `topic.manage: create`)"
+        in message(answer)
+    )
     assert shop.name not in kafka.admin().list_topics(timeout=10).topics
     assert path.exists()
     edit(shop, "manage: check", "manage: create")
@@ -125,34 +131,51 @@ UNREADABLE = {
     "c-garbage.csv.gz": (b"this was never packed", "gzip"),
     "d-trailing.csv.gz": (gzip.compress(orders(1, 5).encode()) + b"trailing garbage", "gzip"),
     "e-empty.csv": (b"", "the file is empty, it has not even a header"),
-    "f-utf16.csv": (orders(1, 5).encode("utf-16"), "it begins with a utf-16 byte order mark (set format.encoding: utf-16)"),
+    "f-utf16.csv": (
+        orders(1, 5).encode("utf-16"),
+        "it begins with a utf-16 byte order mark (set format.encoding: utf-16)",
+    ),
     "g-columns.csv": (b"id,customer,day\n1,c,2026-01-05\n", "column `amount` is missing"),
-    "h-renamed.csv": (orders(1, 5).replace("amount", "Amount").encode(), "column `amount` is missing (did you mean `Amount`?)"),
+    "h-renamed.csv": (
+        orders(1, 5).replace("amount", "Amount").encode(),
+        "column `amount` is missing (did you mean `Amount`?)",
+    ),
     "i-twice.csv": (b"id,customer,amount,day,id\n", "column `id` is there twice"),
     "j-dialect.csv": (orders(1, 5).replace(",", ";").encode(), "are missing"),
     "k-latin1.csv": ("id,customer,amount,day,\xe4\n".encode("latin-1"), "reading the header of"),
-    "l-quotes.csv": ((HEADER + '1,"c,1.00,2026-01-05\n' * 150).encode(), "150 quotes are opened and never closed, more than 100"),
+    "l-quotes.csv": (
+        (HEADER + '1,"c,1.00,2026-01-05\n' * 150).encode(),
+        "150 quotes are opened and never closed, more than 100",
+    ),
 }
 
 
 def test_files_that_cannot_be_read_fail_alone_and_stay(shop: OrdersProject, forebay: Run, kafka: Cluster) -> None:
-    """One window holds them all, between two good files and an empty one: exit 1, each named with the way out, the good ones published."""
+    """One window holds them all, between two good files and an empty one: exit 1, each named with the way out, the good
+    ones published."""
     edit(shop, "topic:", "settle: {type: archive, path: 'done/{{ ds }}/'}\ntopic:")
     edit(shop, "format: {type: csv}", "format: {type: csv, max_unclosed_quotes: 100}")
-    good = [shop.drop(DAY, "a-good.csv", orders(1, 100)), shop.drop(DAY, "z-good.csv.gz", gzip.compress(orders(101, 200).encode()))]
+    good = [
+        shop.drop(DAY, "a-good.csv", orders(1, 100)),
+        shop.drop(DAY, "z-good.csv.gz", gzip.compress(orders(101, 200).encode())),
+    ]
     empty = shop.drop(DAY, "y-header-only.csv", HEADER)
     bad = {shop.drop(DAY, name, body): words for name, (body, words) in UNREADABLE.items()}
     answer = forebay("run", shop.name, "--date", DAY)
     assert (answer.code, answer.json["status"]) == (1, "failed")
     reasons = {Path(file["uri"].removeprefix("file://")): file for file in answer.json["files"]}
     assert set(reasons) == {*good, empty, *bad}
-    assert {path.name: reasons[path]["reason"] for path, words in bad.items() if words not in reasons[path]["reason"]} == {}
+    assert {
+        path.name: reasons[path]["reason"] for path, words in bad.items() if words not in reasons[path]["reason"]
+    } == {}
     assert {path.name for path in bad if path.name not in reasons[path]["reason"]} == set()
     assert [reasons[path]["published"] for path in (*good, empty, *bad)] == [100, 100, 0] + [0] * len(bad)
     assert published(shop, kafka) == list(range(1, 201))
     assert {path.name for path in bad if not path.exists()} == set(), "a file that failed stays where it is"
     assert [path.exists() for path in (*good, empty)] == [False] * 3
-    assert sorted(path.name for path in (shop.root / "done" / DAY).iterdir()) == sorted(path.name for path in (*good, empty))
+    assert sorted(path.name for path in (shop.root / "done" / DAY).iterdir()) == sorted(
+        path.name for path in (*good, empty)
+    )
     for path in bad:
         path.unlink()
     shop.drop(DAY, "b-truncated.csv.gz", gzip.compress(orders(201, 210).encode()))
@@ -164,7 +187,10 @@ def test_what_is_no_file_is_passed_over_and_hangs_nobody(shop: OrdersProject, fo
     (folder / "folder.csv").mkdir()
     (folder / "dangling.csv").symlink_to(folder / "nowhere")
     os.mkfifo(folder / "pipe.csv")
-    told = "passed over, as only regular files are read: `dangling.csv` is a link, `folder.csv` is a folder, `pipe.csv` is a pipe"
+    told = (
+        "passed over, as only regular files are read: `dangling.csv` is a link, `folder.csv` is a folder, "
+        "`pipe.csv` is a pipe"
+    )
     assert told in forebay("discover", shop.name, "--date", DAY).json["note"]
     heal(shop, forebay, kafka)
 
@@ -203,7 +229,9 @@ def test_ten_thousand_rows_five_of_them_broken(shop: OrdersProject, forebay: Run
         ("suite: orders", "suite: order", "orders"),
     ],
 )
-def test_a_slip_in_the_yaml_is_found_before_anything_is_read(shop: OrdersProject, forebay: Run, old: str, new: str, words: str) -> None:
+def test_a_slip_in_the_yaml_is_found_before_anything_is_read(
+    shop: OrdersProject, forebay: Run, old: str, new: str, words: str
+) -> None:
     path = shop.drop(DAY, "a.csv", orders(1, 10))
     edit(shop, old, new)
     checked, ran = forebay("check"), forebay("run", shop.name, "--date", DAY)

@@ -1,4 +1,5 @@
-"""A data topic that is compacted, and has been: verify, reconcile, trace and doctor know what that means, and cry no wolf. A raw consumer is the judge."""
+"""A data topic that is compacted, and has been: verify, reconcile, trace and doctor know what that means, and cry no
+wolf. A raw consumer is the judge."""
 
 from __future__ import annotations
 
@@ -33,17 +34,22 @@ def shop(tmp_path: Path, cleaning: broker.Broker, topic_name: str) -> OrdersProj
     yaml = found.root / "include/pipelines/orders.yaml"
     yaml.write_text(yaml.read_text().replace("partitions: 3", "partitions: 1"))
     config = {"bootstrap.servers": cleaning.bootstrap}
-    create_topic(config, name, cleanup_policy="compact", segment_ms=1, min_cleanable_dirty_ratio=0.001, max_compaction_lag_ms=1)
+    create_topic(
+        config, name, cleanup_policy="compact", segment_ms=1, min_cleanable_dirty_ratio=0.001, max_compaction_lag_ms=1
+    )
     return found
 
 
 def left(shop: OrdersProject) -> list[int]:
     """The rows that a consumer sees now."""
-    return [json.loads(m.value())["id"] for m in read_all({"bootstrap.servers": shop.bootstrap}, shop.name) if m.headers()]
+    return [
+        json.loads(m.value())["id"] for m in read_all({"bootstrap.servers": shop.bootstrap}, shop.name) if m.headers()
+    ]
 
 
 def compact(shop: OrdersProject, rows: int) -> None:
-    """Wait until the cleaner has left no more than these rows of ours. It never cleans the last segment: a stranger's record makes a new one."""
+    """Wait until the cleaner has left no more than these rows of ours. It never cleans the last segment: a stranger's
+    record makes a new one."""
     from confluent_kafka import Producer
 
     deadline = time.monotonic() + 60
@@ -65,7 +71,9 @@ def policy(shop: OrdersProject, value: str) -> None:
 
     admin = AdminClient({"bootstrap.servers": shop.bootstrap})
     entry = ConfigEntry("cleanup.policy", value, incremental_operation=AlterConfigOpType.SET)
-    for future in admin.incremental_alter_configs([ConfigResource(ResourceType.TOPIC, shop.name, incremental_configs=[entry])]).values():
+    for future in admin.incremental_alter_configs(
+        [ConfigResource(ResourceType.TOPIC, shop.name, incremental_configs=[entry])]
+    ).values():
         future.result(30)
 
 
@@ -119,6 +127,11 @@ def test_check_and_doctor_say_what_compaction_means(shop: OrdersProject) -> None
     yaml = shop.root / "include/pipelines/orders.yaml"
     yaml.write_text(yaml.read_text().replace("manage: create", "manage: create, config: {cleanup.policy: compact}"))
     checked, document = shop.forebay("check"), shop.forebay("check", "--json").json
-    assert (checked.code, words in checked.out, document["ok"], len(document["files"][0]["notes"])) == (0, True, True, 1)
+    assert (checked.code, words in checked.out, document["ok"], len(document["files"][0]["notes"])) == (
+        0,
+        True,
+        True,
+        1,
+    )
     [(level, what)] = doctor()
     assert level == "ok" and words in what

@@ -1,4 +1,5 @@
-"""A Kafka connection whose settings would take the promise away is refused before anything is read, by every command."""
+"""A Kafka connection whose settings would take the promise away is refused before anything is read, by every
+command."""
 
 from __future__ import annotations
 
@@ -32,10 +33,17 @@ def half_done(kafka: Cluster, tmp_path: Path) -> OrdersProject:
 
 
 def test_a_connection_that_says_otherwise_is_refused_by_every_command(half_done: OrdersProject, kafka: Cluster) -> None:
-    for words in (["check"], ["doctor"], ["discover", half_done.name, "--date", DAY], ["run", half_done.name, "--date", DAY]):
+    for words in (
+        ["check"],
+        ["doctor"],
+        ["discover", half_done.name, "--date", DAY],
+        ["run", half_done.name, "--date", DAY],
+    ):
         refused = half_done.forebay(*words, KAFKA_CONFIG=BAD)
         assert refused.code == 2, (words, refused)
-        assert "`KAFKA_CONFIG` sets `isolation.level`, which forebay sets itself" in " ".join((refused.out + refused.err).split()), words
+        assert "`KAFKA_CONFIG` sets `isolation.level`, which forebay sets itself" in " ".join(
+            (refused.out + refused.err).split()
+        ), words
     assert half_done.run(DAY).code == 0  # the way out: taken out of the connection
     assert sorted(json.loads(m.value())["id"] for m in read_all(kafka.config, half_done.name)) == list(range(1, 1001))
 

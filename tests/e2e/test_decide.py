@@ -56,7 +56,11 @@ def test_publish_goes_the_rest_of_the_way_and_is_recorded_everywhere(shop: Order
     [entry] = shop.forebay("ledger", "show", shop.name, "--json").json["files"]
     assert (entry["completion"]["decision"], entry["completion"]["decision_reason"]) == ("publish", "known refunds")
     indexed = next(f for f in shop.forebay("files", shop.name, "--json").json["files"] if f["run_id"] == run["run_id"])
-    assert (indexed["follows"], indexed["decision_reason"], indexed["decided_at"] is not None) == (seen["run_id"], "known refunds", True)
+    assert (indexed["follows"], indexed["decision_reason"], indexed["decided_at"] is not None) == (
+        seen["run_id"],
+        "known refunds",
+        True,
+    )
     assert indexed["decided_by"] == entry["completion"]["decided_by"] != "gate"
     told = [json.loads(line) for line in (shop.root / ".forebay/lineage/events.jsonl").read_text().splitlines()][-1]
     tags = {tag["key"]: tag["value"] for tag in told["inputs"][0]["facets"]["tags"]["tags"]}
@@ -109,7 +113,9 @@ def test_what_another_run_has_published_is_not_decided_again(shop: OrdersProject
 
 
 @pytest.mark.parametrize("failpoint", ["mid_produce", "after_ledger", "after_commit"])
-def test_a_decision_that_was_killed_is_completed_by_the_same_decision(shop: OrdersProject, kafka: Cluster, failpoint: str) -> None:
+def test_a_decision_that_was_killed_is_completed_by_the_same_decision(
+    shop: OrdersProject, kafka: Cluster, failpoint: str
+) -> None:
     assert decide(shop, "--publish", FOREBAY_FAILPOINT=f"{failpoint}:kill9").code == -9
     again = decide(shop, "--publish")
     assert again.code == 0, again.err
@@ -164,13 +170,16 @@ def answered_in_airflow(shop: OrdersProject, decision: Decision) -> None:
 
 
 def test_an_answer_in_airflow_came_first(shop: OrdersProject, kafka: Cluster) -> None:
-    """It is not carried out yet: the other one is refused all the same, and the same one brings it to its end under the name of who was first."""
+    """It is not carried out yet: the other one is refused all the same, and the same one brings it to its end under the
+    name of who was first."""
     answered_in_airflow(shop, Decision.REJECT)
     [seen] = waiting(shop)
     assert (seen["given"]["who"], seen["given"]["decision"]) == ("ann", "reject")
     refused = decide(shop, "--publish")
     assert refused.code == 1
-    assert "ann has answered it in Airflow (2026-01-06 07:08:09 UTC): reject, seen; the first answer stands" in refused.out
+    assert (
+        "ann has answered it in Airflow (2026-01-06 07:08:09 UTC): reject, seen; the first answer stands" in refused.out
+    )
     assert ids(shop, kafka) == []
     assert decide(shop, "--reject").code == 0
     assert (ids(shop, kafka), waiting(shop)) == ([], [])
@@ -209,7 +218,9 @@ main()
 def test_killed_between_answer_and_publish(shop: OrdersProject, kafka: Cluster) -> None:
     """Nothing went out, and the answer stands: it is told, the other is refused, the same completes it."""
     words = [sys.executable, "-c", DIES, "decide", shop.name, "--publish", "--reason", "known refunds"]
-    done = subprocess.run(words, cwd=shop.root, env=shop.environment(), capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        words, cwd=shop.root, env=shop.environment(), capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.returncode == -9, done.stderr
     assert ids(shop, kafka) == []
     assert "not carried out yet" in shop.forebay("waiting", shop.name).out
@@ -223,7 +234,12 @@ def test_two_answers_at_once(shop: OrdersProject, kafka: Cluster) -> None:
     command = [sys.executable, "-m", "forebay.cli", "decide", shop.name, "--json", "--reason", "why"]
     both = {
         said: subprocess.Popen(
-            [*command, said], cwd=shop.root, env=shop.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [*command, said],
+            cwd=shop.root,
+            env=shop.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         for said in ("--publish", "--reject")
     }
@@ -231,7 +247,10 @@ def test_two_answers_at_once(shop: OrdersProject, kafka: Cluster) -> None:
     codes = {said: process.returncode for said, process in both.items()}
     assert sorted(codes.values()) == [0, 1], told
     assert ids(shop, kafka) == (list(range(31, 101)) if codes["--publish"] == 0 else [])
-    assert any("has answered it in the command line" in text for text in told["--publish" if codes["--publish"] else "--reject"])
+    assert any(
+        "has answered it in the command line" in text
+        for text in told["--publish" if codes["--publish"] else "--reject"]
+    )
 
 
 @pytest.fixture
@@ -246,8 +265,11 @@ def ctx(shop: OrdersProject, kafka: Cluster, monkeypatch: pytest.MonkeyPatch) ->
     return Context.of(load_pipeline(where, shop.name), where)
 
 
-def test_the_same_answer_elsewhere_finds_it_done_though_source_and_stage_are_gone(shop: OrdersProject, ctx: Any, kafka: Cluster) -> None:
-    """Airflow's run asks on while the command answers, publishes and settles; then somebody gives the same answer there, or the time is up."""
+def test_the_same_answer_elsewhere_finds_it_done_though_source_and_stage_are_gone(
+    shop: OrdersProject, ctx: Any, kafka: Cluster
+) -> None:
+    """Airflow's run asks on while the command answers, publishes and settles; then somebody gives the same answer
+    there, or the time is up."""
     from forebay.verbs.decide import carried_out, take
 
     [file] = queries.waiting(ctx.project.index, shop.name)
@@ -260,14 +282,20 @@ def test_the_same_answer_elsewhere_finds_it_done_though_source_and_stage_are_gon
         Answer(Decision.REJECT, "nobody in time", "", AT, "Airflow", person=False),
     ):
         done = carried_out(ctx, take(ctx, file, late))
-        assert (done.published, done.quarantined, done.decided_by, done.decision_reason) == (70, 30, "bob", "known refunds")
+        assert (done.published, done.quarantined, done.decided_by, done.decision_reason) == (
+            70,
+            30,
+            "bob",
+            "known refunds",
+        )
     assert ids(shop, kafka) == list(range(31, 101))
 
 
 def test_control_without_the_first_answer_a_rejected_file_goes_out(
     shop: OrdersProject, ctx: Any, kafka: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The protection switched off: the answer is not kept, and what bob rejected is published by ann's answer in the other run that asked."""
+    """The protection switched off: the answer is not kept, and what bob rejected is published by ann's answer in the
+    other run that asked."""
     from forebay.errors import FatalError
     from forebay.model import Identity, Status
     from forebay.verbs.decide import take
@@ -281,5 +309,8 @@ def test_control_without_the_first_answer_a_rejected_file_goes_out(
     assert ids(shop, kafka) == []
     monkeypatch.setattr(answers, "given", lambda *_: None)
     monkeypatch.setattr(answers, "first", lambda url, file, answer: answer)
-    assert publish(ctx, take(ctx, file, ann), Identity("r", "0" * 8 + "-0000-4000-8000-" + "0" * 12)).status is Status.PUBLISHED
+    assert (
+        publish(ctx, take(ctx, file, ann), Identity("r", "0" * 8 + "-0000-4000-8000-" + "0" * 12)).status
+        is Status.PUBLISHED
+    )
     assert ids(shop, kafka) == list(range(31, 101))

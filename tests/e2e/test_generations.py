@@ -1,4 +1,5 @@
-"""Published again on purpose, corrected, copied: each is told by the ledger, by the records' headers and by the index, and all three say the same."""
+"""Published again on purpose, corrected, copied: each is told by the ledger, by the records' headers and by the index,
+and all three say the same."""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ def sha256(body: str) -> str:
 
 
 def in_ledger(shop: OrdersProject) -> list[dict[str, Any]]:
-    """Each complete content: which bytes, which generation, under which name, and what the completion says beyond the totals."""
+    """Each complete content: which bytes, which generation, under which name, and what the completion says beyond the
+    totals."""
     return [
         {
             "fingerprint": e["fingerprint"],
@@ -45,7 +47,9 @@ def in_headers(shop: OrdersProject, kafka: Cluster) -> Counter[tuple[str, int, s
     for message in read_all(kafka.config, shop.name):
         headers = {name: value.decode() for name, value in message.headers()}
         begins, generation, _ = headers["ce_id"].split(":")
-        rows[begins, int(generation), headers["ce_source"].partition("#")[0]] += 1  # without the version of a local file
+        rows[begins, int(generation), headers["ce_source"].partition("#")[0]] += (
+            1  # without the version of a local file
+        )
     return rows
 
 
@@ -93,7 +97,8 @@ def test_a_correction(shop: OrdersProject, kafka: Cluster) -> None:
 
 
 def test_a_copy_under_another_name(shop: OrdersProject, kafka: Cluster) -> None:
-    """What was published once stays one content in ledger and headers, under its first name; the index says whose copy the second one is."""
+    """What was published once stays one content in ledger and headers, under its first name; the index says whose copy
+    the second one is."""
     body = orders(1, 20)
     uri = f"file://{shop.drop(DAY, 'a.csv', body)}"
     assert shop.run().code == 0
@@ -131,7 +136,9 @@ def line(tmp_path: Path, kafka: Cluster, topic_name: str) -> OrdersProject:
 
 
 @pytest.mark.parametrize("failpoint", ["after_flush@1", "after_commit@0"])
-def test_back_to_the_first_content_is_a_correction_through_a_kill(failpoint: str, line: OrdersProject, kafka: Cluster) -> None:
+def test_back_to_the_first_content_is_a_correction_through_a_kill(
+    failpoint: str, line: OrdersProject, kafka: Cluster
+) -> None:
     first, second = orders(1, 20), orders(31, 40)
     for body in (first, second):
         line.drop(DAY, "a.csv", body)
@@ -141,7 +148,12 @@ def test_back_to_the_first_content_is_a_correction_through_a_kill(failpoint: str
     done = line.run()
     assert done.code == 0, done.err
     (file,) = done.json["files"]
-    assert (file["fate"], file["generation"], file["supersedes"], file["published"]) == ("changed content", 2, sha256(second), 20)
+    assert (file["fate"], file["generation"], file["supersedes"], file["published"]) == (
+        "changed content",
+        2,
+        sha256(second),
+        20,
+    )
     a, b = sha256(first)[:16], sha256(second)[:16]
     rows = [(a, 1, n) for n in range(1, 21)] + [(b, 1, n) for n in range(1, 11)] + [(a, 2, n) for n in range(1, 21)]
     assert seen_last(line, kafka) == rows
@@ -150,11 +162,17 @@ def test_back_to_the_first_content_is_a_correction_through_a_kill(failpoint: str
         again = line.run()
         assert (again.code, again.json["files"][0]["fate"]) == (0, "already published")
     assert seen_last(line, kafka) == rows
-    assert [(e["generation"], e["supersedes"]) for e in in_ledger(line)] == [(1, None), (1, sha256(first)), (2, sha256(second))]
+    assert [(e["generation"], e["supersedes"]) for e in in_ledger(line)] == [
+        (1, None),
+        (1, sha256(first)),
+        (2, sha256(second)),
+    ]
     assert line.forebay("ledger", "verify", line.name).code == 0
 
 
-def test_a_half_published_file_that_changes_is_superseded_and_its_half_is_told(line: OrdersProject, kafka: Cluster) -> None:
+def test_a_half_published_file_that_changes_is_superseded_and_its_half_is_told(
+    line: OrdersProject, kafka: Cluster
+) -> None:
     before, after = orders(1, 30), orders(41, 45)
     path = line.drop(DAY, "a.csv", before)
     assert line.run(DAY, FOREBAY_FAILPOINT="after_flush@1:kill9").code == -9
@@ -213,7 +231,9 @@ def test_a_new_generation_of_a_copy_is_published_under_its_own_name(line: Orders
     assert line.run(NEXT).json["files"][0]["fate"] == "already published"
 
 
-def test_a_file_begun_under_other_settings_is_published_anew_as_the_error_says(line: OrdersProject, kafka: Cluster) -> None:
+def test_a_file_begun_under_other_settings_is_published_anew_as_the_error_says(
+    line: OrdersProject, kafka: Cluster
+) -> None:
     body = orders(1, 20)
     line.drop(DAY, "a.csv", body)
     assert line.run(DAY, FOREBAY_FAILPOINT="after_flush@1:kill9").code == -9

@@ -24,7 +24,9 @@ RULES = """quality:
 """
 
 
-def test_a_night_far_from_the_usual_is_held_back_by_bounds_that_stay(tmp_path: Path, kafka: Cluster, topic_name: str) -> None:
+def test_a_night_far_from_the_usual_is_held_back_by_bounds_that_stay(
+    tmp_path: Path, kafka: Cluster, topic_name: str
+) -> None:
     shop = OrdersProject.make(tmp_path, f"orders-{topic_name[-8:]}", kafka.bootstrap)
     path = shop.root / "include/pipelines/orders.yaml"
     text = path.read_text()
@@ -41,10 +43,15 @@ def test_a_night_far_from_the_usual_is_held_back_by_bounds_that_stay(tmp_path: P
     again = shop.run("2026-01-04")
     assert again.json["files"][0]["reason"] == reason
     [folder] = [
-        p for p in (shop.root / ".forebay/work").rglob("verdict.json") if "history_row_count" in p.read_text() and '"10"' in p.read_text()
+        p
+        for p in (shop.root / ".forebay/work").rglob("verdict.json")
+        if "history_row_count" in p.read_text() and '"10"' in p.read_text()
     ]
     results = {r["rule"]: r for r in json.loads(folder.read_text())["results"]}
-    assert (results["history_null_share"]["success"], json.loads(results["history_null_share"]["expected"])["nights"]) == (True, 3)
+    assert (
+        results["history_null_share"]["success"],
+        json.loads(results["history_null_share"]["expected"])["nights"],
+    ) == (True, 3)
     drift = {r["columns"][0]: r for r in json.loads(folder.read_text())["results"] if r["rule"] == "history_drift"}
     told = json.loads(drift["customer"]["expected"])
     assert (drift["customer"]["success"], drift["customer"]["observed"], told["nights"]) == (False, "1.0000", 3)

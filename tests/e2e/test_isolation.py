@@ -1,4 +1,5 @@
-"""One file's content never costs another its night: what each file holds, through the real command, judged by a consumer of its own."""
+"""One file's content never costs another its night: what each file holds, through the real command, judged by a
+consumer of its own."""
 
 from __future__ import annotations
 
@@ -69,7 +70,10 @@ def shop(tmp_path: Path, kafka: Cluster, topic_name: str) -> Shop:
 
 def ends(answer: Answer) -> dict[str, str]:
     """Each file's name, and why it is not simply published."""
-    return {Path(file["uri"]).name: "" if file["published"] and file["fate"] == "new" else file["reason"] for file in answer.json["files"]}
+    return {
+        Path(file["uri"]).name: "" if file["published"] and file["fate"] == "new" else file["reason"]
+        for file in answer.json["files"]
+    }
 
 
 FINE = "id,t\n1,x\n2,y\n"
@@ -157,7 +161,13 @@ def test_a_time_column_of_another_type_is_the_files_matter(shop: Shop) -> None:
 
 
 def test_a_rule_on_a_type_that_one_file_has_not_is_that_files_matter(shop: Shop) -> None:
-    rules = [{"type": "expect_column_values_to_be_between", "kwargs": {"column": "n", "min_value": 0}, "severity": "critical"}]
+    rules = [
+        {
+            "type": "expect_column_values_to_be_between",
+            "kwargs": {"column": "n", "min_value": 0},
+            "severity": "critical",
+        }
+    ]
     (shop.project.root / "include/expectations/s.json").write_text(json.dumps({"name": "s", "expectations": rules}))
     shop.pipeline(more="quality: {suite: s}\n")
     shop.drop("a_odd.csv", "id,n\n7,many\n8,few\n")
@@ -179,7 +189,11 @@ def test_an_object_in_an_archive_tier_costs_no_other_object_its_night(
     path = shop.project.root / "include/pipelines/p.yaml"
     local = '{type: local, path: "drops/{{ ds }}/*"}'
     path.write_text(path.read_text().replace(local, f'{{type: s3, connection: landing, path: "{bucket}/*.csv"}}'))
-    for name, body, tier in (("a.csv", "id\n1\n", "STANDARD"), ("b.csv", "id\n2\n", "GLACIER"), ("c.csv", "id\n3\n", "STANDARD")):
+    for name, body, tier in (
+        ("a.csv", "id\n1\n", "STANDARD"),
+        ("b.csv", "id\n2\n", "GLACIER"),
+        ("c.csv", "id\n3\n", "STANDARD"),
+    ):
         s3.client.put_object(Bucket=bucket, Key=name, Body=body.encode(), StorageClass=tier)
     environment = {"FOREBAY_CONN_LANDING": json.dumps(s3.arguments)}
     answer = shop.run(**environment)
@@ -263,7 +277,11 @@ def test_a_file_that_kills_starves_or_holds_up_its_reader_fails_alone(shop: Shop
     for n, (what, words) in enumerate(TOLD.items()):
         assert words in told[f"{n}_b_{what}.csv"], told
     assert shop.ids() == [0, 1, 2, 3, 4, 5, 9]
-    left = [path for path in (tmp_path / ".forebay/work").rglob("*") if path.name.startswith(".stage-") or path.name == "plain"]
+    left = [
+        path
+        for path in (tmp_path / ".forebay/work").rglob("*")
+        if path.name.startswith(".stage-") or path.name == "plain"
+    ]
     assert left == []
 
 

@@ -1,4 +1,5 @@
-"""What happens when the ledger is lost: a refusal with ways out, and the way back. The topics lose their ledger for real."""
+"""What happens when the ledger is lost: a refusal with ways out, and the way back. The topics lose their ledger for
+real."""
 
 from __future__ import annotations
 
@@ -44,7 +45,9 @@ def lose(topic: str, kafka: Cluster) -> None:
         time.sleep(0.1)
 
 
-def test_a_lost_ledger_is_refused_restored_and_nothing_comes_twice(shop: OrdersProject, kafka: Cluster, tmp_path: Path) -> None:
+def test_a_lost_ledger_is_refused_restored_and_nothing_comes_twice(
+    shop: OrdersProject, kafka: Cluster, tmp_path: Path
+) -> None:
     backup = tmp_path / "ledger.jsonl"
     exported = shop.forebay("ledger", "export", shop.name, "--to", str(backup), "--json")
     assert (exported.code, exported.json["records"]) == (0, 4), exported.err
@@ -52,7 +55,11 @@ def test_a_lost_ledger_is_refused_restored_and_nothing_comes_twice(shop: OrdersP
     lose_the_ledger(shop, kafka)
     refused = shop.run()
     assert refused.code == 1
-    assert "was recreated" in refused.err and "forebay ledger restore" in refused.err and "forebay ledger accept" in refused.err
+    assert (
+        "was recreated" in refused.err
+        and "forebay ledger restore" in refused.err
+        and "forebay ledger accept" in refused.err
+    )
     assert times(shop, kafka) == {1: 90}
     restored = shop.forebay("ledger", "restore", shop.name, "--from", str(backup), "--json")
     assert restored.code == 0, restored.err
@@ -70,7 +77,9 @@ def test_a_lost_ledger_is_refused_restored_and_nothing_comes_twice(shop: OrdersP
     assert shop.forebay("ledger", "verify", shop.name).code == 0
 
 
-def test_without_the_memory_of_the_topic_a_recreated_ledger_publishes_twice(shop: OrdersProject, kafka: Cluster) -> None:
+def test_without_the_memory_of_the_topic_a_recreated_ledger_publishes_twice(
+    shop: OrdersProject, kafka: Cluster
+) -> None:
     """The positive control: the same loss, and the check switched off by taking its memory away."""
     lose_the_ledger(shop, kafka)
     (shop.root / f".forebay/ledger/{shop.name}.json").unlink()
@@ -110,7 +119,9 @@ def test_a_backup_is_refused_where_it_does_not_belong(shop: OrdersProject, kafka
     assert (answer.code, "the topic has another record of" in answer.err) == (1, True), answer.err
 
 
-def test_a_topic_that_was_made_anew_is_no_published_one_and_the_way_out_works(shop: OrdersProject, kafka: Cluster) -> None:
+def test_a_topic_that_was_made_anew_is_no_published_one_and_the_way_out_works(
+    shop: OrdersProject, kafka: Cluster
+) -> None:
     lose(shop.name, kafka)
     shop.drop(DAY, "copy.csv", orders(1, 50))
     shop.drop(DAY, "new.csv", orders(91, 99))

@@ -1,4 +1,5 @@
-"""Columns that nobody declared are pinned by what was published first: a customer has one key every night, or the drift is said before anything is sent."""
+"""Columns that nobody declared are pinned by what was published first: a customer has one key every night, or the drift
+is said before anything is sent."""
 
 from __future__ import annotations
 
@@ -91,19 +92,31 @@ def test_other_columns_than_the_pinned_ones_are_drift_by_policy(
 
 
 @pytest.mark.parametrize("format_", ["csv", "json_lines"])
-def test_one_bad_cell_in_ten_thousand_does_not_make_a_column_text(tmp_path: Path, kafka: Cluster, topic_name: str, format_: str) -> None:
+def test_one_bad_cell_in_ten_thousand_does_not_make_a_column_text(
+    tmp_path: Path, kafka: Cluster, topic_name: str, format_: str
+) -> None:
     shop = made(tmp_path, f"orders-{topic_name[-8:]}", kafka, format_)
     numbers = [str(i) for i in range(1, 10_001)]
     numbers[7_000] = "oops" if format_ == "csv" else '"oops"'
-    lines = ["customer,spend", *(f"{i},1" for i in numbers)] if format_ == "csv" else [f'{{"customer":{i},"spend":1}}' for i in numbers]
+    lines = (
+        ["customer,spend", *(f"{i},1" for i in numbers)]
+        if format_ == "csv"
+        else [f'{{"customer":{i},"spend":1}}' for i in numbers]
+    )
     shop.drop(DAY, "a", "\n".join(lines))
     answer = shop.forebay("run", shop.name, "--date", DAY, "--json")
     assert [(file["published"], file["quarantined"]) for file in answer.json["files"]] == [(9_999, 1)], answer.err
     assert "column `customer`: 1 values are not int64, their rows are set aside" in answer.err
 
 
-def test_a_text_cell_in_an_inferred_column_with_a_numeric_rule_fails_its_file_alone(shop: OrdersProject, kafka: Cluster) -> None:
-    rule = {"type": "expect_column_values_to_be_between", "kwargs": {"column": "spend", "min_value": 0}, "severity": "critical"}
+def test_a_text_cell_in_an_inferred_column_with_a_numeric_rule_fails_its_file_alone(
+    shop: OrdersProject, kafka: Cluster
+) -> None:
+    rule = {
+        "type": "expect_column_values_to_be_between",
+        "kwargs": {"column": "spend", "min_value": 0},
+        "severity": "critical",
+    }
     (shop.root / "include/expectations/orders.json").write_text(json.dumps({"name": "orders", "expectations": [rule]}))
     path = shop.root / "include/pipelines/orders.yaml"
     path.write_text(path.read_text() + "quality: {suite: orders}\n")

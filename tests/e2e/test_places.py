@@ -22,7 +22,9 @@ TEXTS = {
 
 
 @pytest.mark.parametrize("format_", ["csv", "json_lines", "parquet"])
-def test_a_project_below_id_and_env_publishes_what_its_files_hold(tmp_path: Path, kafka: Cluster, topic_name: str, format_: str) -> None:
+def test_a_project_below_id_and_env_publishes_what_its_files_hold(
+    tmp_path: Path, kafka: Cluster, topic_name: str, format_: str
+) -> None:
     folder = tmp_path / "id=7" / "env=prod"
     folder.mkdir(parents=True)
     shop = OrdersProject.make(folder, f"places-{topic_name[-8:]}", kafka.bootstrap)

@@ -1,4 +1,5 @@
-"""Two projects on one cluster that gave a pipeline the same name: one is refused with ways out, and each way out leads on. Judged by a raw consumer."""
+"""Two projects on one cluster that gave a pipeline the same name: one is refused with ways out, and each way out leads
+on. Judged by a raw consumer."""
 
 from __future__ import annotations
 
@@ -58,7 +59,9 @@ def refused(answer: Answer) -> bool:
     return answer.code == 2 and "it is another project's" in answer.err and "forebay ledger take" in answer.err
 
 
-def test_a_copy_with_another_topic_is_refused_and_under_another_name_publishes(prod: OrdersProject, kafka: Cluster, tmp_path: Path) -> None:
+def test_a_copy_with_another_topic_is_refused_and_under_another_name_publishes(
+    prod: OrdersProject, kafka: Cluster, tmp_path: Path
+) -> None:
     staging = copy_of(prod, tmp_path / "staging")
     topic = other_topic(staging)
     for answer in (staging.run(), staging.forebay("discover", prod.name, "--date", DAY), staging.forebay("doctor")):
@@ -101,14 +104,18 @@ def test_a_project_that_moved_takes_its_ledger_along(prod: OrdersProject, kafka:
 
 def test_a_clone_on_another_worker_is_the_same_project(prod: OrdersProject, kafka: Cluster, tmp_path: Path) -> None:
     clone = copy_of(prod, tmp_path / "clone")
-    assert clone.run().json["files"][0]["fate"] == "duplicate"  # of the same bytes in the other folder: they are in the topic
+    assert (
+        clone.run().json["files"][0]["fate"] == "duplicate"
+    )  # of the same bytes in the other folder: they are in the topic
     clone.drop(NEXT, "b.csv", orders(11, 15))
     assert clone.run(NEXT).code == 0
     assert prod.run().code == 0
     assert ids(kafka, prod.name) == list(range(1, 16))
 
 
-def test_another_source_is_another_project_unless_it_was_edited_here(prod: OrdersProject, kafka: Cluster, tmp_path: Path) -> None:
+def test_another_source_is_another_project_unless_it_was_edited_here(
+    prod: OrdersProject, kafka: Cluster, tmp_path: Path
+) -> None:
     stranger, copied = copy_of(prod, tmp_path / "stranger"), copy_of(prod, tmp_path / "copied", home=True)
     for project in (prod, stranger, copied):
         edit(project, "path: drops/", "path: other/")
@@ -136,7 +143,9 @@ def as_an_earlier_version(prod: OrdersProject, kafka: Cluster) -> None:
     producer.commit_transaction(30)
 
 
-def test_a_ledger_of_an_earlier_version_is_adopted_and_only_by_its_topic(prod: OrdersProject, kafka: Cluster, tmp_path: Path) -> None:
+def test_a_ledger_of_an_earlier_version_is_adopted_and_only_by_its_topic(
+    prod: OrdersProject, kafka: Cluster, tmp_path: Path
+) -> None:
     as_an_earlier_version(prod, kafka)
     clone, staging = copy_of(prod, tmp_path / "clone"), copy_of(prod, tmp_path / "staging")
     other_topic(staging)
@@ -162,7 +171,9 @@ def test_control_without_the_check_the_copy_finds_a_duplicate_and_its_topic_stay
     topic = other_topic(staging)
     monkeypatch.setattr(owner, "check", lambda *_: None)
     here = Project(staging.root, staging.root / ".forebay")
-    ctx = Context.of(load_pipeline(here, prod.name), here, EnvironmentConnections({"KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap}))
+    ctx = Context.of(
+        load_pipeline(here, prod.name), here, EnvironmentConnections({"KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap})
+    )
 
     report = run_window(ctx, Window.of_day(date.fromisoformat(DAY), "UTC"))
     assert [(file.fate.value, file.published) for file in report.files] == [("duplicate", 0)]

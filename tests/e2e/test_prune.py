@@ -1,4 +1,5 @@
-"""The home holds what is still needed, and nothing for ever: work folders go with their run, and prune may come at any moment and die in any."""
+"""The home holds what is still needed, and nothing for ever: work folders go with their run, and prune may come at any
+moment and die in any."""
 
 from __future__ import annotations
 
@@ -22,7 +23,9 @@ from tests.support.project import OrdersProject, orders
 
 pytestmark = pytest.mark.kafka
 DAY = "2026-01-05"
-BAD = "id,customer,amount,day\n1,c1,1.50,2026-01-05\n2,c2,x,2026-01-05\n" + "".join(f"{n},c3,1.50,2026-01-05\n" for n in range(3, 30))
+BAD = "id,customer,amount,day\n1,c1,1.50,2026-01-05\n2,c2,x,2026-01-05\n" + "".join(
+    f"{n},c3,1.50,2026-01-05\n" for n in range(3, 30)
+)
 
 
 @pytest.fixture
@@ -38,7 +41,11 @@ def context(shop: OrdersProject) -> Context:
 def bulk(shop: OrdersProject) -> list[str]:
     """Snapshots and stages that are there."""
     work = shop.root / ".forebay/work" / shop.name
-    return sorted(path.name for path in work.rglob("*") if path.name in {"snapshot", "rows.parquet", "stage.json", "rejects.parquet"})
+    return sorted(
+        path.name
+        for path in work.rglob("*")
+        if path.name in {"snapshot", "rows.parquet", "stage.json", "rejects.parquet"}
+    )
 
 
 def age(path: Path, days: float) -> None:
@@ -129,7 +136,8 @@ def test_what_a_killed_run_left_goes_after_a_day_and_its_file_is_completed(shop:
 
 
 def test_nothing_goes_while_a_file_is_being_inspected(shop: OrdersProject, kafka: Cluster) -> None:
-    """The moment between the bytes' arrival and the index's word is the lock's; without it the same call empties the folder."""
+    """The moment between the bytes' arrival and the index's word is the lock's; without it the same call empties the
+    folder."""
     shop.drop(DAY, "a.csv", BAD)
     assert shop.run().code == 0
     age(shop.root / ".forebay/work", 91)
@@ -154,7 +162,8 @@ while True:
 
 
 def test_runs_beside_a_prune_that_never_rests_and_is_killed_lose_nothing(shop: OrdersProject, kafka: Cluster) -> None:
-    """Prune thinks that it is years later, so that everything that may go goes at once; drafts it leaves, whose age is all that speaks for them."""
+    """Prune thinks that it is years later, so that everything that may go goes at once; drafts it leaves, whose age is
+    all that speaks for them."""
     command = [sys.executable, "-c", LOOP, str(shop.root), shop.name, kafka.bootstrap, str(time.time() + 1000 * 86_400)]
     for night in range(5, 8):
         for name in ("a", "b"):

@@ -1,4 +1,5 @@
-"""Without any Kafka configured: commands that read start no broker and say how to, commands that publish start it and say so."""
+"""Without any Kafka configured: commands that read start no broker and say how to, commands that publish start it and
+say so."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""A value that may not be shown, in every place where a file can be wrong: it is in the records, and in nothing else that forebay writes or says."""
+"""A value that may not be shown, in every place where a file can be wrong: it is in the records, and in nothing else
+that forebay writes or says."""
 
 from __future__ import annotations
 
@@ -33,7 +34,10 @@ RULES: list[tuple[str, dict[str, Any]]] = [
     ("expect_column_mean_to_be_between", {"column": "pin", "max_value": 1}),
     ("expect_column_sum_to_be_between", {"column": "pin", "max_value": 1}),
     ("expect_column_median_to_be_between", {"column": "pin", "max_value": 1}),
-    ("expect_column_quantile_values_to_be_between", {"column": "pin", "quantile_ranges": {"quantiles": [0.5], "value_ranges": [[0, 1]]}}),
+    (
+        "expect_column_quantile_values_to_be_between",
+        {"column": "pin", "quantile_ranges": {"quantiles": [0.5], "value_ranges": [[0, 1]]}},
+    ),
     (
         "expect_column_kl_divergence_to_be_less_than",
         {"column": "account", "threshold": 0.1, "partition_object": {"values": ["OK1"], "weights": [1]}},
@@ -62,14 +66,20 @@ def shop(tmp_path: Path, kafka: Cluster, topic_name: str) -> OrdersProject:
     made = OrdersProject.make(tmp_path / "project", f"orders-{topic_name[-8:]}", kafka.bootstrap)
     path = made.root / "include/pipelines/orders.yaml"
     text = path.read_text()
-    path.write_text(text.replace(text[text.index("schema:") : text.index("record:")], SECTION).replace("key: [customer]", "key: [id]"))
+    path.write_text(
+        text.replace(text[text.index("schema:") : text.index("record:")], SECTION).replace(
+            "key: [customer]", "key: [id]"
+        )
+    )
     rules = [{"type": kind, "kwargs": kwargs, "severity": "critical"} for kind, kwargs in RULES]
     (made.root / "include/expectations/orders.json").write_text(json.dumps({"name": "orders", "expectations": rules}))
     made.drop("2026-01-05", "a.csv", "\n".join(LINES) + "\n")
     return made
 
 
-def test_a_redacted_value_is_in_the_records_and_nowhere_else(shop: OrdersProject, tmp_path: Path, kafka: Cluster) -> None:
+def test_a_redacted_value_is_in_the_records_and_nowhere_else(
+    shop: OrdersProject, tmp_path: Path, kafka: Cluster
+) -> None:
     held = shop.run()
     assert held.code == 3, held.err
     done = shop.forebay("decide", shop.name, "--publish", "--reason", "known")
@@ -82,7 +92,15 @@ def test_a_redacted_value_is_in_the_records_and_nowhere_else(shop: OrdersProject
         shop.forebay("quarantine", "show", shop.name, "--json"),
         shop.forebay("quarantine", "export", shop.name, "--to", str(shop.root / "export.csv")),
         shop.forebay("suite", "test", shop.name, "drops/2026-01-05/a.csv"),
-        shop.forebay("suite", "propose", "drops/2026-01-05/a.csv", "--pipeline", shop.name, "--to", str(shop.root / "proposed.json")),
+        shop.forebay(
+            "suite",
+            "propose",
+            "drops/2026-01-05/a.csv",
+            "--pipeline",
+            shop.name,
+            "--to",
+            str(shop.root / "proposed.json"),
+        ),
         shop.forebay("files", "--json"),
         shop.forebay("trace", "a.csv"),
         shop.forebay("report", shop.name),
@@ -95,7 +113,11 @@ def test_a_redacted_value_is_in_the_records_and_nowhere_else(shop: OrdersProject
     assert {row["stage"] for row in shown} == {"expectation", "schema", "parse"}
     assert any("[redacted]" in row["raw"] and '"id":2' in row["raw"] for row in shown)
     own = [shop.root / "drops", shop.root / ".forebay/work", shop.root / "include"]
-    written = [path for path in shop.root.rglob("*") if path.is_file() and not any(path.is_relative_to(folder) for folder in own)]
+    written = [
+        path
+        for path in shop.root.rglob("*")
+        if path.is_file() and not any(path.is_relative_to(folder) for folder in own)
+    ]
     assert len(written) > 8
     assert {str(path): leaks(path.read_bytes()) for path in written if leaks(path.read_bytes())} == {}
     assert any(b"[redacted]" in path.read_bytes() for path in written if path.suffix == ".html")

@@ -1,4 +1,5 @@
-"""Files that are wrong in every way we know, each full of a value that may not be shown: no error, reason, log, page, index or event has it."""
+"""Files that are wrong in every way we know, each full of a value that may not be shown: no error, reason, log, page,
+index or event has it."""
 
 from __future__ import annotations
 
@@ -43,7 +44,7 @@ CSV = {
     "open-quote": f'id,account,pin,at\n1,"{SECRET},{NUMBER},{SECRET}\n2,ok,1,2026-01-05\n',
     "open-quote-in-header": f'id,"account,{SECRET},at\n1,{SECRET},{NUMBER},{SECRET}\n',
     "text-behind-quote": f'id,account,pin,at\n1,"{SECRET}"{NUMBER},{NUMBER},2026-01-05\n2,"a"b,1,2026-01-05\n',
-    "shifted": f"id,account,pin,at\n{SECRET},1,2,2026-01-05\n{CELL},{CELL},{CELL},{CELL}\n{NUMBER}x,a,1,2026-01-05\n3,ok,1,2026-01-05\n",
+    "shifted": f"id,account,pin,at\n{SECRET},1,2,2026-01-05\n{CELL},{CELL},{CELL},{CELL}\n{NUMBER}x,a,1,2026-01-05\n3,ok,1,2026-01-05\n",  # noqa: E501
     "ragged": f"id,account,pin,at\n1,{SECRET}\n2,{SECRET},{NUMBER},2026-01-05,{SECRET},{NUMBER}\n3\n",
     "wrong-types": f"id,account,pin,at\n1,{SECRET},{SECRET},{SECRET}\n2,{CELL},{NUMBER}.5,{NUMBER}\n3,a,1,2026-01-05\n",
     "no-key": f"id,account,pin,at\n,{SECRET},{NUMBER},2026-01-05\n",
@@ -64,8 +65,14 @@ JSON = {
     "joined": json.dumps({"id": 1, "account": ODD}) + json.dumps({"id": 2, "account": ODD}),
     "scalar": f'"{SECRET}"\n{NUMBER}\n{SECRET}\n',
     "broken": f'{{"id": 1, "account": "{SECRET}\n{{"id": 2, "account": "{SECRET}", "pin": {NUMBER}',
-    "types": f'{{"id": "{SECRET}", "account": {NUMBER}, "pin": "{SECRET}", "at": "{SECRET}"}}\n{{"id": {NUMBER}.5, "account": "a", "pin": 1, "at": null}}\n',
-    "nested": f'{{"id": 1, "account": {{"a": "{SECRET}"}}, "pin": [{NUMBER}], "at": null}}\n{{"id": 2, "account": "a", "pin": 1, "at": null}}\n',
+    "types": (
+        f'{{"id": "{SECRET}", "account": {NUMBER}, "pin": "{SECRET}", "at": "{SECRET}"}}\n{{"id": {NUMBER}.5, '
+        f'"account": "a", "pin": 1, "at": null}}\n'
+    ),
+    "nested": (
+        f'{{"id": 1, "account": {{"a": "{SECRET}"}}, "pin": [{NUMBER}], "at": null}}\n{{"id": 2, "account": "a", '
+        f'"pin": 1, "at": null}}\n'
+    ),
     "all-nested": f'{{"id": 1, "account": {{"a": "{SECRET}"}}, "pin": [{NUMBER}], "at": ["{SECRET}"]}}\n',
     "twice": f'{{"id": 1, "account": "{SECRET}", "account": "{SECRET}2", "pin": {NUMBER}, "at": null}}\n',
     "value-as-key": f'{{"id": 1, "{SECRET}": {NUMBER}, "pin": 1}}\n{{"id": 2, "{SECRET}": {{"a": 1}}}}\n',
@@ -82,7 +89,12 @@ def parquet_of(table: dict[str, pa.Array]) -> bytes:
 
 
 def parquets() -> dict[str, bytes]:
-    good = {"id": pa.array([1]), "account": pa.array([ODD]), "pin": pa.array([int(NUMBER)]), "at": pa.array(["2026-01-05"])}
+    good = {
+        "id": pa.array([1]),
+        "account": pa.array([ODD]),
+        "pin": pa.array([int(NUMBER)]),
+        "at": pa.array(["2026-01-05"]),
+    }
     whole = parquet_of(good)
     return {
         "texts": whole,
@@ -106,7 +118,9 @@ def files() -> Iterator[tuple[str, str, bytes]]:
 def leaks(text: str | bytes) -> list[str]:
     data = text.encode() if isinstance(text, str) else text
     return [
-        data[max(0, at - 120) : at + 40].decode("utf-8", "replace") for sign in (SECRET, NUMBER) if (at := data.find(sign.encode())) >= 0
+        data[max(0, at - 120) : at + 40].decode("utf-8", "replace")
+        for sign in (SECRET, NUMBER)
+        if (at := data.find(sign.encode())) >= 0
     ]
 
 
@@ -127,19 +141,28 @@ def commands(made: OrdersProject, name: str, kind: str) -> Iterator[Answer]:
         ("csv", "declared"),
         *(
             pytest.param(*given, marks=pytest.mark.long)
-            for given in [("csv", "inferred"), ("json_lines", "inferred"), ("parquet", "declared"), ("parquet", "inferred")]
+            for given in [
+                ("csv", "inferred"),
+                ("json_lines", "inferred"),
+                ("parquet", "declared"),
+                ("parquet", "inferred"),
+            ]
         ),
         ("json_lines", "declared"),
     ],
 )
-def test_no_error_and_no_reason_shows_a_redacted_value(tmp_path: Path, kafka: Cluster, topic_name: str, kind: str, schema: str) -> None:
+def test_no_error_and_no_reason_shows_a_redacted_value(
+    tmp_path: Path, kafka: Cluster, topic_name: str, kind: str, schema: str
+) -> None:
     made = OrdersProject.make(tmp_path / "project", "unused", kafka.bootstrap)
     (made.root / "include/pipelines/orders.yaml").unlink()
     name = f"{kind}-{schema}-{topic_name[-8:]}".replace("_", "-").lower()
     text = PIPELINE.format(name=name, kind=kind, format=kind, schema=DECLARED if schema == "declared" else "")
     (made.root / "include/pipelines/p.yaml").write_text(text)
     # the names of a header that has every redacted column are the record's own where nothing is declared
-    dropped = [(stem, body) for of, stem, body in files() if of == kind and (schema, stem) != ("inferred", "value-in-header")]
+    dropped = [
+        (stem, body) for of, stem, body in files() if of == kind and (schema, stem) != ("inferred", "value-in-header")
+    ]
     for stem, body in dropped:
         made.drop(f"{kind}/2026-01-05", stem if "." in stem else f"{stem}.{kind}", body)
     said = list(commands(made, name, kind))
@@ -148,7 +171,11 @@ def test_no_error_and_no_reason_shows_a_redacted_value(tmp_path: Path, kafka: Cl
     assert len(told) == len(dropped)
     assert {leak for answer in said for leak in leaks(answer.out + answer.err)} == set()
     own = [made.root / "drops", made.root / ".forebay/work"]
-    written = [path for path in made.root.rglob("*") if path.is_file() and not any(path.is_relative_to(folder) for folder in own)]
+    written = [
+        path
+        for path in made.root.rglob("*")
+        if path.is_file() and not any(path.is_relative_to(folder) for folder in own)
+    ]
     assert any(path.name == "index.sqlite" for path in written) and any(path.name == "events.jsonl" for path in written)
     assert {str(path): leaks(path.read_bytes()) for path in written if leaks(path.read_bytes())} == {}
     refused = [file["reason"] for file in told if file["reason"].startswith(("reading ", "working on ", "unpacking "))]
@@ -160,7 +187,9 @@ def test_the_same_files_show_it_where_nothing_is_redacted(tmp_path: Path, kafka:
     made = OrdersProject.make(tmp_path / "project", "unused", kafka.bootstrap)
     (made.root / "include/pipelines/orders.yaml").unlink()
     name = f"shown-{topic_name[-8:]}".lower()
-    text = PIPELINE.format(name=name, kind="csv", format="csv", schema=DECLARED).replace("redact: [account, pin, at], ", "")
+    text = PIPELINE.format(name=name, kind="csv", format="csv", schema=DECLARED).replace(
+        "redact: [account, pin, at], ", ""
+    )
     (made.root / "include/pipelines/p.yaml").write_text(text)
     for stem in ("no-header", "wrong-types"):
         made.drop("csv/2026-01-05", f"{stem}.csv", CSV[stem])

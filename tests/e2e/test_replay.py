@@ -56,7 +56,9 @@ def edited(shop: OrdersProject, rows: Rows, changes: dict[int, dict[str, str]], 
 
 
 def replay(shop: OrdersProject, path: Path, **environment: str) -> Any:
-    return shop.forebay("quarantine", "replay", shop.name, "--from", str(path), "--reason", "typing errors", "--json", **environment)
+    return shop.forebay(
+        "quarantine", "replay", shop.name, "--from", str(path), "--reason", "typing errors", "--json", **environment
+    )
 
 
 def published(shop: OrdersProject, kafka: Cluster) -> dict[str, Any]:
@@ -72,8 +74,12 @@ def published(shop: OrdersProject, kafka: Cluster) -> dict[str, Any]:
 def test_repaired_rows_are_published_once_and_can_be_traced(shop: OrdersProject, kafka: Cluster) -> None:
     rows = export(shop)
     assert [(row["__row"], row["__form"], row["amount"]) for row in rows] == [
-        ("10", "file", "not-a-number"), ("20", "file", ""), ("30", "typed", "-5.00"), ("40", "typed", "1.00"), ("41", "typed", "41.50"),
-    ]  # fmt: skip
+        ("10", "file", "not-a-number"),
+        ("20", "file", ""),
+        ("30", "typed", "-5.00"),
+        ("40", "typed", "1.00"),
+        ("41", "typed", "41.50"),
+    ]
     assert rows[2]["customer"] == "'=c2"
     before = {m.key(): m.partition() for m in read_all(kafka.config, shop.name)}
     amounts = {10: {"amount": "10.50"}, 20: {"amount": "still wrong"}, 30: {"amount": "5.00"}, 40: {"id": "40"}, 41: {}}
@@ -99,7 +105,12 @@ def test_repaired_rows_are_published_once_and_can_be_traced(shop: OrdersProject,
     [told] = again.json["files"]
     assert (told["published"], told["already"], len(told["still"])) == (0, 4, 1)
     assert published(shop, kafka) == found
-    more = edited(shop, rows, {20: {"id": "20", "customer": "c6", "amount": "20.50", "day": DAY}, 30: {"amount": "999.00"}}, "other.csv")
+    more = edited(
+        shop,
+        rows,
+        {20: {"id": "20", "customer": "c6", "amount": "20.50", "day": DAY}, 30: {"amount": "999.00"}},
+        "other.csv",
+    )
     [told] = replay(shop, more).json["files"]
     assert (told["published"], told["already"]) == (1, 1)
     after = published(shop, kafka)
@@ -112,7 +123,9 @@ def test_repaired_rows_are_published_once_and_can_be_traced(shop: OrdersProject,
 
 
 @pytest.mark.parametrize("failpoint", ["mid_produce", "after_ledger", "during_commit", "after_commit"])
-def test_a_replay_that_was_killed_is_completed_and_nothing_comes_twice(shop: OrdersProject, kafka: Cluster, failpoint: str) -> None:
+def test_a_replay_that_was_killed_is_completed_and_nothing_comes_twice(
+    shop: OrdersProject, kafka: Cluster, failpoint: str
+) -> None:
     path = edited(shop, export(shop), {10: {"amount": "10.50"}, 30: {"amount": "5.00"}})
     assert replay(shop, path, FOREBAY_FAILPOINT=f"{failpoint}:kill9").code == -9
     again = replay(shop, path)
@@ -129,7 +142,9 @@ def test_a_repaired_row_that_meets_a_published_one_stays(shop: OrdersProject, ka
     assert "unique" in told["still"][0]["reason"]
 
 
-def test_after_the_suite_has_changed_the_rows_are_shown_mended_and_judged_by_the_new_one(shop: OrdersProject, kafka: Cluster) -> None:
+def test_after_the_suite_has_changed_the_rows_are_shown_mended_and_judged_by_the_new_one(
+    shop: OrdersProject, kafka: Cluster
+) -> None:
     """A suite is edited because of such rows: they must still be had, and stand beside the rows that were published."""
     before = shop.forebay("quarantine", "show", shop.name, "--json").json["files"]
     path = shop.root / "include/expectations/orders.json"
@@ -150,16 +165,29 @@ def test_rows_that_were_never_quarantined_are_refused(shop: OrdersProject, kafka
     assert len(published(shop, kafka)) == 95
 
 
-CONTROL = "from forebay.verbs.replay import _Publication as P; P._still_open = lambda *_: None; from forebay.cli.main import main; main()"
+CONTROL = (
+    "from forebay.verbs.replay import _Publication as P; P._still_open = lambda *_: None; "
+    "from forebay.cli.main import main; main()"
+)
 """The command without the question behind the barrier."""
 
 
 @pytest.mark.parametrize("asked", [True, False])
 def test_of_two_replays_at_once_one_publishes_a_row(shop: OrdersProject, kafka: Cluster, asked: bool) -> None:
-    """The first has seen that the row is open, and is held up before it takes the lane; the second comes between, from another file."""
+    """The first has seen that the row is open, and is held up before it takes the lane; the second comes between, from
+    another file."""
     rows = export(shop)
-    slow, fast = edited(shop, rows, {30: {"amount": "5.00"}}, "slow.csv"), edited(shop, rows, {30: {"amount": "6.00"}}, "fast.csv")
-    command = [sys.executable, *(("-m", "forebay.cli") if asked else ("-c", CONTROL)), "quarantine", "replay", shop.name]
+    slow, fast = (
+        edited(shop, rows, {30: {"amount": "5.00"}}, "slow.csv"),
+        edited(shop, rows, {30: {"amount": "6.00"}}, "fast.csv"),
+    )
+    command = [
+        sys.executable,
+        *(("-m", "forebay.cli") if asked else ("-c", CONTROL)),
+        "quarantine",
+        "replay",
+        shop.name,
+    ]
     environment = shop.environment(FOREBAY_FAILPOINT="before_init:stop")
     with (shop.root / "slow.log").open("w+") as log:
         held = subprocess.Popen(
@@ -176,7 +204,9 @@ def test_of_two_replays_at_once_one_publishes_a_row(shop: OrdersProject, kafka: 
             out, _ = held.communicate(timeout=180)
         finally:
             held.kill()
-    ids = [dict(m.headers())["ce_id"] for m in read_all(kafka.config, shop.name) if b"+r1:" in dict(m.headers())["ce_id"]]
+    ids = [
+        dict(m.headers())["ce_id"] for m in read_all(kafka.config, shop.name) if b"+r1:" in dict(m.headers())["ce_id"]
+    ]
     if not asked:
         assert len(ids) == 2, "the control must show the harm"
         return
@@ -193,7 +223,9 @@ def test_a_rebuilt_index_still_knows_where_a_repaired_row_comes_from(shop: Order
     assert (traced["row"], traced["uri"].rsplit("/", 1)[-1], traced["replay"]["rows"]) == (30, "a.csv", "30")
 
 
-def test_many_units_and_no_headers(tmp_path: Path, kafka: Cluster, topic_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_units_and_no_headers(
+    tmp_path: Path, kafka: Cluster, topic_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from forebay.config.connections import EnvironmentConnections
     from forebay.config.home import Project
     from forebay.config.load import load_pipeline
@@ -207,7 +239,9 @@ def test_many_units_and_no_headers(tmp_path: Path, kafka: Cluster, topic_name: s
     path = edited(shop, export(shop), {n: {"amount": f"{n}.00"} for n in range(101, 106)})
     monkeypatch.setattr(replaying, "UNIT_ROWS", 2)
     project = Project(shop.root, shop.root / ".forebay")
-    ctx = Context.of(load_pipeline(project, shop.name), project, EnvironmentConnections({"KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap}))
+    ctx = Context.of(
+        load_pipeline(project, shop.name), project, EnvironmentConnections({"KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap})
+    )
     [first] = replaying.replay(ctx, path, "ada", "typing errors")
     [again] = replaying.replay(ctx, path, "ada", "typing errors")
     assert (first.published, first.already, again.published, again.already) == (5, 0, 0, 5)
@@ -255,7 +289,9 @@ def test_rows_are_repaired_when_their_records_are_gone(shop: OrdersProject, kafk
 
 
 @pytest.mark.parametrize("work", [True, False])
-def test_rows_that_were_published_are_refused_when_the_records_are_gone(shop: OrdersProject, kafka: Cluster, work: bool) -> None:
+def test_rows_that_were_published_are_refused_when_the_records_are_gone(
+    shop: OrdersProject, kafka: Cluster, work: bool
+) -> None:
     rows = export(shop)
     whole = {int(row["__row"]): {} for row in rows}
     path = edited(shop, [*rows, rows[0] | {"__row": "50"}], whole | {50: {"amount": "1.00"}})
@@ -270,7 +306,8 @@ def test_rows_that_were_published_are_refused_when_the_records_are_gone(shop: Or
 
 
 def test_the_quarantine_topic_keeps_its_rows_for_a_time_of_its_own(shop: OrdersProject, kafka: Cluster) -> None:
-    """Ninety days unless the pipeline says otherwise; one that keeps them for less is told by run and doctor, until either gives way."""
+    """Ninety days unless the pipeline says otherwise; one that keeps them for less is told by run and doctor, until
+    either gives way."""
     from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
     topic, admin = f"forebay.{shop.name}.quarantine", kafka.admin()
@@ -287,7 +324,9 @@ def test_the_quarantine_topic_keeps_its_rows_for_a_time_of_its_own(shop: OrdersP
     assert retention() == str(90 * day)
     assert doctor() == []
     entry = ConfigEntry("retention.ms", str(7 * day), incremental_operation=AlterConfigOpType.SET)
-    for future in admin.incremental_alter_configs([ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])]).values():
+    for future in admin.incremental_alter_configs(
+        [ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])]
+    ).values():
         future.result(30)
     assert doctor() == [f"`{topic}` keeps rows for 7 days, the pipeline says 90 days"]
     assert "keeps rows for 7 days, the pipeline says 90 days" in shop.run().err

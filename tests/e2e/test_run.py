@@ -34,7 +34,13 @@ def test_a_file_becomes_records_once_and_can_be_traced(shop: OrdersProject, kafk
     first = shop.started("run", shop.name, "--date", DAY, "--json")
     assert first.code == 0, first.err
     [file] = first.json["files"]
-    assert (file["fate"], file["rows_in"], file["published"], file["quarantined"], file["rejected"]) == ("new", 500, 500, 0, 0)
+    assert (file["fate"], file["rows_in"], file["published"], file["quarantined"], file["rejected"]) == (
+        "new",
+        500,
+        500,
+        0,
+        0,
+    )
     assert first.json["status"] == "done"
     assert sum(o["count"] for o in file["outputs"]) == 500
     assert sorted(ids(shop, kafka)) == list(range(1, 501))
@@ -154,14 +160,18 @@ def test_files_that_were_archived_since_leave_a_window_that_is_done(shop: Orders
 
 def test_a_window_that_needs_no_file_says_so(shop: OrdersProject) -> None:
     pipeline = shop.root / "include/pipelines/orders.yaml"
-    pipeline.write_text(pipeline.read_text().replace("  path: drops", "  ready_when: {expect: {files: 0}}\n  path: drops"))
+    pipeline.write_text(
+        pipeline.read_text().replace("  path: drops", "  ready_when: {expect: {files: 0}}\n  path: drops")
+    )
     answer = shop.run()
     assert (answer.code, answer.json["status"], answer.json["files"]) == (0, "done", [])
 
 
 def test_a_window_without_its_marker_is_not_ready(shop: OrdersProject) -> None:
     pipeline = shop.root / "include/pipelines/orders.yaml"
-    pipeline.write_text(pipeline.read_text().replace("  path: drops", "  ready_when: {marker: _SUCCESS}\n  path: drops"))
+    pipeline.write_text(
+        pipeline.read_text().replace("  path: drops", "  ready_when: {marker: _SUCCESS}\n  path: drops")
+    )
     shop.drop(DAY, "a.csv", orders(1, 3))
     waiting = shop.run()
     assert (waiting.code, waiting.json["status"]) == (4, "not ready")
@@ -174,7 +184,9 @@ def test_a_run_that_was_killed_is_told_as_interrupted_and_one_at_work_as_running
     shop.drop(DAY, "a.csv", orders(1, 10))
     command = [sys.executable, "-m", "forebay.cli", "run", shop.name, "--date", DAY, "--json"]
     environment = shop.environment(FOREBAY_FAILPOINT="after_flush:stop")
-    with subprocess.Popen(command, cwd=shop.root, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        command, cwd=shop.root, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
         wait_until_stopped(process.pid)
         [run] = shop.forebay("runs", "--json").json["runs"]
         assert run["status"] == "running"
@@ -204,7 +216,10 @@ def test_the_index_comes_back_from_the_ledger(shop: OrdersProject) -> None:
 
     def seen() -> list[Any]:
         files = shop.forebay("files", shop.name, "--json").json["files"]
-        return [(f["file"]["uri"], f["fingerprint"], f["published"], f["quarantined"], f["outputs"], f["window"]["start"]) for f in files]
+        return [
+            (f["file"]["uri"], f["fingerprint"], f["published"], f["quarantined"], f["outputs"], f["window"]["start"])
+            for f in files
+        ]
 
     before = seen()
     (shop.root / ".forebay/index.sqlite").unlink()
@@ -219,7 +234,9 @@ def test_the_index_comes_back_from_the_ledger(shop: OrdersProject) -> None:
         ({"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}, 4, "no broker answered"),
     ],
 )
-def test_what_cannot_be_reached_is_said(shop: OrdersProject, environment: dict[str, str], code: int, words: str) -> None:
+def test_what_cannot_be_reached_is_said(
+    shop: OrdersProject, environment: dict[str, str], code: int, words: str
+) -> None:
     path = shop.drop(DAY, "a.csv", orders(1, 10))
     answer = shop.run(DAY, **environment)
     assert (answer.code, words in answer.err) == (code, True), answer.err
@@ -229,7 +246,9 @@ def test_what_cannot_be_reached_is_said(shop: OrdersProject, environment: dict[s
 def test_times_that_the_topic_would_delete_at_once_are_their_files_matter(shop: OrdersProject, kafka: Cluster) -> None:
     """Kafka's retention goes by the record's time: records of 2013 would be gone minutes after they were published."""
     pipeline = shop.root / "include/pipelines/orders.yaml"
-    pipeline.write_text(pipeline.read_text().replace("record: {key: [customer],", "record: {key: [customer], timestamp: day,"))
+    pipeline.write_text(
+        pipeline.read_text().replace("record: {key: [customer],", "record: {key: [customer], timestamp: day,")
+    )
     shop.drop(DAY, "a.csv", orders(1, 10).replace("2026-01-05", "2013-01-05"))
     refused = shop.run()
     assert refused.code == 1
@@ -239,9 +258,13 @@ def test_times_that_the_topic_would_delete_at_once_are_their_files_matter(shop: 
     assert shop.run().json["files"][0]["published"] == 10
 
 
-def test_times_that_the_topic_refuses_are_set_aside_before_anything_is_sent(shop: OrdersProject, kafka: Cluster) -> None:
+def test_times_that_the_topic_refuses_are_set_aside_before_anything_is_sent(
+    shop: OrdersProject, kafka: Cluster
+) -> None:
     pipeline = shop.root / "include/pipelines/orders.yaml"
-    pipeline.write_text(pipeline.read_text().replace("record: {key: [customer],", "record: {key: [customer], timestamp: day,"))
+    pipeline.write_text(
+        pipeline.read_text().replace("record: {key: [customer],", "record: {key: [customer], timestamp: day,")
+    )
     shop.drop(DAY, "a.csv", orders(1, 10).replace("2026-01-05", "2099-01-05"))
     held = shop.run()
     assert (held.code, held.json["status"]) == (3, "blocked"), held.err
@@ -251,7 +274,11 @@ def test_times_that_the_topic_refuses_are_set_aside_before_anything_is_sent(shop
 def alter(kafka: Cluster, topic: str, settings: dict[str, str]) -> None:
     from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
-    entries = [ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in settings.items()]
+    entries = [
+        ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in settings.items()
+    ]
     admin = kafka.admin()
-    for future in admin.incremental_alter_configs([ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)]).values():
+    for future in admin.incremental_alter_configs(
+        [ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)]
+    ).values():
         future.result()

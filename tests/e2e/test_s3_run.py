@@ -1,4 +1,5 @@
-"""The whole way from a real S3 API to a real broker, by `forebay run`: archive, re-delivery, correction, and secrets that stay secret."""
+"""The whole way from a real S3 API to a real broker, by `forebay run`: archive, re-delivery, correction, and secrets
+that stay secret."""
 
 from __future__ import annotations
 
@@ -71,7 +72,10 @@ def files(answer: Answer) -> dict[str, dict[str, Any]]:
 def test_objects_are_published_archived_recognised_and_corrected(landing: Landing, kafka: Cluster) -> None:
     a, b = landing.put("a.csv", orders(1, 100)), landing.put("b å+%20.csv", orders(101, 150) + "x,c,1.00,2026-01-05\n")
     first = files(landing.run())
-    assert {uri: (f["fate"], f["published"], f["quarantined"]) for uri, f in first.items()} == {a: ("new", 100, 0), b: ("new", 50, 1)}
+    assert {uri: (f["fate"], f["published"], f["quarantined"]) for uri, f in first.items()} == {
+        a: ("new", 100, 0),
+        b: ("new", 50, 1),
+    }
     assert ids(landing, kafka) == list(range(1, 151))
     assert landing.objects() == [f"done/{DAY}/a.csv", f"done/{DAY}/b å+%20.csv"]
 
@@ -86,7 +90,11 @@ def test_objects_are_published_archived_recognised_and_corrected(landing: Landin
     correction = files(landing.run())[corrected]
     assert (correction["fate"], correction["published"]) == ("changed content", 10)
     assert ids(landing, kafka) == [*range(1, 151), *range(201, 211)]
-    [entry] = [e for e in landing.call("ledger", "show", landing.shop.name).json["files"] if e["fingerprint"] == correction["fingerprint"]]
+    [entry] = [
+        e
+        for e in landing.call("ledger", "show", landing.shop.name).json["files"]
+        if e["fingerprint"] == correction["fingerprint"]
+    ]
     assert entry["completion"]["supersedes"] == first[a]["fingerprint"]
     assert {f"done/{DAY}/a.csv"} < set(landing.objects()), "the archive keeps both contents"
     assert len([key for key in landing.objects() if key.startswith(f"done/{DAY}/a")]) == 2
@@ -142,15 +150,21 @@ def test_a_wrong_connection_is_said_and_loses_nothing(
 
 def test_a_bucket_that_is_not_there_is_a_fault_of_the_pipeline(landing: Landing) -> None:
     path = landing.shop.root / "include/pipelines/orders.yaml"
-    path.write_text(path.read_text("utf-8").replace(f"path: {landing.bucket}/in", "path: no-such-bucket-77aa/in"), "utf-8")
+    path.write_text(
+        path.read_text("utf-8").replace(f"path: {landing.bucket}/in", "path: no-such-bucket-77aa/in"), "utf-8"
+    )
     answer = landing.run()
     assert answer.code == 2
-    assert "NoSuchBucket" in answer.json["error"]["message"] and "create it, or correct the path" in answer.json["error"]["message"]
+    assert (
+        "NoSuchBucket" in answer.json["error"]["message"]
+        and "create it, or correct the path" in answer.json["error"]["message"]
+    )
 
 
 @pytest.mark.parametrize("last", [25, 30], ids=["read by inspect", "read by discover, as another file has its size"])
 def test_a_file_that_cannot_be_read_just_now_holds_up_nobody(landing: Landing, kafka: Cluster, last: int) -> None:
-    """One object that its store does not give out: the others of the window are published, and exit 4 says that trying again may help."""
+    """One object that its store does not give out: the others of the window are published, and exit 4 says that trying
+    again may help."""
     rows = {"a": (1, 12), "b": (13, 22), "c": (23, last + 2)}
     bodies = {f"in/{DAY}/{name}.csv": orders(*some).encode() for name, some in rows.items()}
     path = landing.shop.root / "include/pipelines/orders.yaml"
@@ -161,7 +175,11 @@ def test_a_file_that_cannot_be_read_just_now_holds_up_nobody(landing: Landing, k
         connection = {**landing.s3.arguments, "endpoint_url": store.endpoint}
         answer = landing.run(connection=connection)
         assert (answer.code, answer.json.get("status")) == (4, "failed"), answer.out + answer.err
-        assert {Path(f["uri"]).name: f["published"] for f in answer.json["files"]} == {"a.csv": 12, "b.csv": 0, "c.csv": last - 20}
+        assert {Path(f["uri"]).name: f["published"] for f in answer.json["files"]} == {
+            "a.csv": 12,
+            "b.csv": 0,
+            "c.csv": last - 20,
+        }
         [reason] = [f["reason"] for f in answer.json["files"] if not f["published"]]
         assert "b.csv" in reason and "trying again may help" in reason
         store.down = set()

@@ -1,4 +1,5 @@
-"""Files of many columns from the built command to an ordinary consumer, judged cell by cell by Python's csv and json and by pyarrow."""
+"""Files of many columns from the built command to an ordinary consumer, judged cell by cell by Python's csv and json
+and by pyarrow."""
 
 from __future__ import annotations
 
@@ -38,17 +39,27 @@ def names_of(columns: int) -> list[str]:
 
 def as_csv(path: Path, names: list[str], table: list[list[Any]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([names, *([json.dumps(v) if isinstance(v, bool) else v for v in cells] for cells in table)])
+        csv.writer(file).writerows(
+            [names, *([json.dumps(v) if isinstance(v, bool) else v for v in cells] for cells in table)]
+        )
 
 
 def as_json(path: Path, names: list[str], table: list[list[Any]]) -> None:
-    path.write_text("".join(json.dumps(dict(zip(names, cells, strict=True)), ensure_ascii=False) + "\n" for cells in table), "utf-8")
+    path.write_text(
+        "".join(json.dumps(dict(zip(names, cells, strict=True)), ensure_ascii=False) + "\n" for cells in table), "utf-8"
+    )
 
 
 def as_parquet(path: Path, names: list[str], table: list[list[Any]]) -> None:
     columns = zip(*table, strict=True)
     pq.write_table(
-        pa.table({name: pa.array(cells, PARQUET[KINDS[at % 5]]) for at, (name, cells) in enumerate(zip(names, columns, strict=True))}), path
+        pa.table(
+            {
+                name: pa.array(cells, PARQUET[KINDS[at % 5]])
+                for at, (name, cells) in enumerate(zip(names, columns, strict=True))
+            }
+        ),
+        path,
     )
 
 
@@ -59,23 +70,38 @@ WRITERS: dict[str, tuple[str, Callable[[Path, list[str], list[list[Any]]], None]
 }
 
 
-def laid(tmp_path: Path, kafka: Cluster, topic: str, written: str, columns: int, rows: int, declared: bool) -> OrdersProject:
+def laid(
+    tmp_path: Path, kafka: Cluster, topic: str, written: str, columns: int, rows: int, declared: bool
+) -> OrdersProject:
     """A project with one wide file and a suite of three rules, the last of the columns in one of them."""
     kind, write = WRITERS[written]
     names = names_of(columns)
     shop = OrdersProject.make(tmp_path, topic, kafka.bootstrap)
     (tmp_path / "include/pipelines/orders.yaml").unlink()
     kinds = ["string" if KINDS[at % 5] == "date" and written != "csv" else KINDS[at % 5] for at in range(columns)]
-    schema = "schema:\n  columns:\n" + "".join(f"    {name}: {kind}\n" for name, kind in zip(names, kinds, strict=True)) if declared else ""
+    schema = (
+        "schema:\n  columns:\n" + "".join(f"    {name}: {kind}\n" for name, kind in zip(names, kinds, strict=True))
+        if declared
+        else ""
+    )
     (tmp_path / "include/pipelines/wide.yaml").write_text(
-        f"pipeline: {topic}\nowner: tests\nsource: {{type: local, path: 'drops/{{{{ ds }}}}/*'}}\nformat: {{type: {kind}}}\n{schema}"
+        f"pipeline: {topic}\nowner: tests\nsource: {{type: local, path: 'drops/{{{{ ds }}}}/*'}}\nformat: {{type: "
+        f"{kind}}}\n{schema}"
         f"quality: {{suite: wide}}\nrecord: {{key: column 0}}\ntopic: {{name: {topic}, manage: create}}\n"
     )
     last = names[(columns - 1) // 5 * 5]
     rules = [
         {"type": "expect_column_values_to_not_be_null", "kwargs": {"column": names[0]}, "severity": "critical"},
-        {"type": "expect_column_values_to_be_between", "kwargs": {"column": last, "min_value": 0}, "severity": "critical"},
-        {"type": "expect_table_row_count_to_be_between", "kwargs": {"min_value": 1, "max_value": 1_000}, "severity": "critical"},
+        {
+            "type": "expect_column_values_to_be_between",
+            "kwargs": {"column": last, "min_value": 0},
+            "severity": "critical",
+        },
+        {
+            "type": "expect_table_row_count_to_be_between",
+            "kwargs": {"min_value": 1, "max_value": 1_000},
+            "severity": "critical",
+        },
     ]
     (tmp_path / "include/expectations/wide.json").write_text(json.dumps({"name": "wide", "expectations": rules}))
     path = shop.drop(DAY, f"wide.{written}", "")
@@ -94,7 +120,9 @@ def judge(shop: OrdersProject, kafka: Cluster, written: str, columns: int, rows:
         right = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     else:
         right = pq.read_table(path).to_pylist()
-    found = sorted((json.loads(message.value()) for message in read_all(kafka.config, shop.name)), key=lambda one: one["column 0"])
+    found = sorted(
+        (json.loads(message.value()) for message in read_all(kafka.config, shop.name)), key=lambda one: one["column 0"]
+    )
     assert len(found) == rows and [list(one) for one in found] == [list(one) for one in right]
     assert found == right
 
@@ -107,7 +135,9 @@ def text_of(text: str, at: int) -> Any:
 
 
 @pytest.mark.parametrize("written", WRITERS)
-def test_fifteen_hundred_columns_are_published_cell_by_cell(written: str, tmp_path: Path, kafka: Cluster, topic_name: str) -> None:
+def test_fifteen_hundred_columns_are_published_cell_by_cell(
+    written: str, tmp_path: Path, kafka: Cluster, topic_name: str
+) -> None:
     shop = laid(tmp_path, kafka, f"wide-{topic_name[-8:]}", written, 1_500, 3, declared=written != "json")
     answer = shop.run()
     assert answer.code == 0, answer.err
@@ -121,7 +151,8 @@ def test_fifteen_hundred_columns_are_published_cell_by_cell(written: str, tmp_pa
 def test_ten_thousand_columns_are_published_within_a_gigabyte(
     written: str, declared: bool, rows: int, tmp_path: Path, kafka: Cluster, topic_name: str
 ) -> None:
-    """Processor time instead of the clock, as others may use the machine; the memory is that of the largest of the command's processes."""
+    """Processor time instead of the clock, as others may use the machine; the memory is that of the largest of the
+    command's processes."""
     shop = laid(tmp_path, kafka, f"wide-{topic_name[-8:]}", written, 10_000, rows, declared)
     words = [sys.executable, "-m", "forebay.cli", "run", shop.name, "--date", DAY, "--json"]
     with (tmp_path / "out").open("w") as out, (tmp_path / "err").open("w") as err:

@@ -29,7 +29,13 @@ from forebay.support import versions
 
 FP = "0123456789abcdef" * 4
 REJECTS = pa.schema(
-    {"__row": pa.int64(), "stage": pa.string(), "columns": pa.list_(pa.string()), "reason": pa.string(), "raw": pa.binary()}
+    {
+        "__row": pa.int64(),
+        "stage": pa.string(),
+        "columns": pa.list_(pa.string()),
+        "reason": pa.string(),
+        "raw": pa.binary(),
+    }
 )
 
 
@@ -54,8 +60,13 @@ def make_stage(folder: Path, table: pa.Table, rejects: Sequence[int] = ()) -> St
     rows_in = len(table) + len(rejects)
     numbers = [n for n in range(1, rows_in + 1) if n not in set(rejects)]
     columns = tuple(Column(field.name, str(field.type)) for field in table.schema)
-    pq.write_table(table.append_column("__row", pa.array(numbers, pa.int64())), folder / "rows.parquet", row_group_size=1000)
-    lines = [{"__row": n, "stage": "parse", "columns": ["id"], "reason": "too few columns", "raw": RAW or b"raw %d" % n} for n in rejects]
+    pq.write_table(
+        table.append_column("__row", pa.array(numbers, pa.int64())), folder / "rows.parquet", row_group_size=1000
+    )
+    lines = [
+        {"__row": n, "stage": "parse", "columns": ["id"], "reason": "too few columns", "raw": RAW or b"raw %d" % n}
+        for n in rejects
+    ]
     pq.write_table(pa.Table.from_pylist(lines, REJECTS), folder / "rejects.parquet")
     return Stage(FP, folder / "rows.parquet", folder / "rejects.parquet", columns, rows_in, len(rejects), 1)
 
@@ -63,7 +74,9 @@ def make_stage(folder: Path, table: pa.Table, rejects: Sequence[int] = ()) -> St
 def make_verdict(folder: Path, failing: dict[int, list[int]], *rules: tuple[str, Severity]) -> Verdict:
     """A verdict in which row `n` fails the rules (positions) `failing[n]`; a rule is a column and a severity."""
     path = folder / "failing.parquet"
-    rows = pa.table({"__row": pa.array(failing, pa.int64()), "rules": pa.array(list(failing.values()), pa.list_(pa.int32()))})
+    rows = pa.table(
+        {"__row": pa.array(failing, pa.int64()), "rules": pa.array(list(failing.values()), pa.list_(pa.int32()))}
+    )
     pq.write_table(rows, path)
     results = [
         RuleResult("expect_column_values_to_not_be_null", (column,), severity, "row", False, expected='{"mostly": 1}')
@@ -73,7 +86,9 @@ def make_verdict(folder: Path, failing: dict[int, list[int]], *rules: tuple[str,
 
 
 def numbered(rows: int, **more: Any) -> pa.Table:
-    return pa.table({"id": pa.array(range(rows), pa.int64()), "name": pa.array([f"n{n}" for n in range(rows)], pa.string()), **more})
+    return pa.table(
+        {"id": pa.array(range(rows), pa.int64()), "name": pa.array([f"n{n}" for n in range(rows)], pa.string()), **more}
+    )
 
 
 class Made:
@@ -107,7 +122,14 @@ def everything(chunk: EncodedChunk) -> tuple[Any, ...]:
     records, quarantine = chunk.records, chunk.quarantine
     times = records.timestamps.to_pylist() if records.timestamps is not None else None
     columns = [records.values, records.keys, records.partitions, records.rows, quarantine.values, quarantine.rows]
-    return chunk.first_row, chunk.last_row, chunk.rows_in, *(c.to_pylist() for c in columns), times, list(quarantine.reasons)
+    return (
+        chunk.first_row,
+        chunk.last_row,
+        chunk.rows_in,
+        *(c.to_pylist() for c in columns),
+        times,
+        list(quarantine.reasons),
+    )
 
 
 def test_golden(tmp_path: Path) -> None:
@@ -126,7 +148,9 @@ def test_golden(tmp_path: Path) -> None:
     assert chunk.records.timestamps.to_pylist() == [1767571200000, None, 86400000]
     assert (chunk.quarantine.values.to_pylist(), chunk.quarantine.rows.to_pylist()) == ([b"raw 2"], [2])
     rowhash = hashlib.sha256(b"raw 2").hexdigest().encode()
-    assert list(chunk.quarantine.reasons) == [(("q_stage", b"parse"), ("q_reason", b"too few columns"), ("q_rowhash", rowhash))]
+    assert list(chunk.quarantine.reasons) == [
+        (("q_stage", b"parse"), ("q_reason", b"too few columns"), ("q_rowhash", rowhash))
+    ]
 
 
 def test_chunks_cover_every_row_once_and_agree_with_one_chunk(tmp_path: Path) -> None:
@@ -176,12 +200,16 @@ MOMENTS = [-1, 0, 1, 1767571200000, 1767571200001, 253402300799999, None]
 
 @pytest.mark.parametrize("zone", [None, "UTC"])
 @pytest.mark.parametrize(("latest", "late"), [(None, set()), (1767571200000, {5, 6})])
-def test_times_that_no_record_can_have_are_set_aside(tmp_path: Path, zone: str | None, latest: int | None, late: set[int]) -> None:
+def test_times_that_no_record_can_have_are_set_aside(
+    tmp_path: Path, zone: str | None, latest: int | None, late: set[int]
+) -> None:
     scaled = [None if n is None else n * 1000 for n in MOMENTS]
     table = pa.table({"id": range(len(MOMENTS)), "at": pa.array(scaled, pa.timestamp("us", zone))})
     made = Made(tmp_path, table, pipeline(record={"timestamp": "at"}), latest=latest)
     aside = {1, 2} | late
-    assert [(line["__row"], line["stage"], line["columns"]) for line in made.lines] == [(row, "encode", ["at"]) for row in sorted(aside)]
+    assert [(line["__row"], line["stage"], line["columns"]) for line in made.lines] == [
+        (row, "encode", ["at"]) for row in sorted(aside)
+    ]
     (chunk,) = made.chunks()
     assert chunk.records.timestamps is not None
     assert chunk.records.timestamps.to_pylist() == [n for row, n in enumerate(MOMENTS, 1) if row not in aside]
@@ -232,12 +260,20 @@ SECOND = "expect_column_values_to_not_be_null(name)"
 
 @pytest.mark.parametrize(
     ("least", "rows"),
-    [("critical", {2: [FIRST, SECOND], 4: [FIRST]}), ("warning", {1: [SECOND], 2: [FIRST, SECOND], 4: [FIRST, SECOND]}), ("never", {})],
+    [
+        ("critical", {2: [FIRST, SECOND], 4: [FIRST]}),
+        ("warning", {1: [SECOND], 2: [FIRST, SECOND], 4: [FIRST, SECOND]}),
+        ("never", {}),
+    ],
 )
-def test_rows_failing_a_rule_of_the_severity_are_set_aside(tmp_path: Path, least: str, rows: dict[int, list[str]]) -> None:
+def test_rows_failing_a_rule_of_the_severity_are_set_aside(
+    tmp_path: Path, least: str, rows: dict[int, list[str]]
+) -> None:
     verdict = make_verdict(tmp_path, FAILING, *RULES)
     made = Made(tmp_path, numbered(5), pipeline(quality={"quarantine": least}), verdict=verdict)
-    assert {line["__row"]: line["rule"] for line in made.lines} == {row: "; ".join(rules) for row, rules in rows.items()}
+    assert {line["__row"]: line["rule"] for line in made.lines} == {
+        row: "; ".join(rules) for row, rules in rows.items()
+    }
     assert {line["__row"]: line["reason"] for line in made.lines} == {
         row: "; ".join(f'{rule} {{"mostly": 1}}' for rule in rules) for row, rules in rows.items()
     }
@@ -254,21 +290,37 @@ def test_a_row_with_several_faults_has_one_line_with_every_reason(tmp_path: Path
     table = pa.table({"id": [None, 7], "f": [math.nan, 1.0]})
     verdict = make_verdict(tmp_path, {2: [0]}, ("id", Severity.CRITICAL))
     made = Made(tmp_path, table, pipeline(), verdict=verdict, rejects=[1])
-    assert [(line["__row"], line["stage"], line["columns"]) for line in made.lines] == [(1, "parse", ["id"]), (2, "expectation", ["id"])]
+    assert [(line["__row"], line["stage"], line["columns"]) for line in made.lines] == [
+        (1, "parse", ["id"]),
+        (2, "expectation", ["id"]),
+    ]
     told = made.lines[1]["reason"]
     assert told.index(FIRST) < told.index("making the key") < told.index("nan has no JSON number")
     headers = dict(made.chunks()[0].quarantine.reasons[1])
-    assert (headers["q_stage"], headers["q_rule"], headers["q_suite"]) == (b"expectation", FIRST.encode(), b"suite@5f5f5f5f5f5f")
+    assert (headers["q_stage"], headers["q_rule"], headers["q_suite"]) == (
+        b"expectation",
+        FIRST.encode(),
+        b"suite@5f5f5f5f5f5f",
+    )
 
 
 def test_an_empty_file_is_one_empty_chunk(tmp_path: Path) -> None:
     made = Made(tmp_path, numbered(0), pipeline())
     (chunk,) = made.chunks()
-    assert (made.count, chunk.first_row, chunk.last_row, chunk.rows_in, len(chunk.records), len(chunk.quarantine)) == (0, 1, 0, 0, 0, 0)
+    assert (made.count, chunk.first_row, chunk.last_row, chunk.rows_in, len(chunk.records), len(chunk.quarantine)) == (
+        0,
+        1,
+        0,
+        0,
+        0,
+        0,
+    )
 
 
 def test_all_rows_quarantined(tmp_path: Path) -> None:
-    made = Made(tmp_path, pa.table({"id": pa.array([None] * 2500, pa.int64())}), pipeline(publish={"chunk": {"rows": 1000}}))
+    made = Made(
+        tmp_path, pa.table({"id": pa.array([None] * 2500, pa.int64())}), pipeline(publish={"chunk": {"rows": 1000}})
+    )
     assert made.count == 2500
     assert [(len(c.records), len(c.quarantine)) for c in made.chunks()] == [(0, 1000), (0, 1000), (0, 500)]
 
@@ -344,7 +396,9 @@ class TestPlan:
         assert Made(tmp_path, numbered(20), pipeline(**change)).plan.plan_hash == base
 
     @pytest.mark.parametrize("name", ["duckdb", "pyarrow", "numpy", "python"])
-    def test_the_hash_and_the_work_folder_name_the_libraries(self, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_hash_and_the_work_folder_name_the_libraries(
+        self, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         def made() -> tuple[str, Path]:
             return Made(tmp_path, numbered(20), pipeline()).plan.plan_hash, Work(tmp_path, {}).base
 
@@ -434,26 +488,45 @@ ROWS = st.lists(st.tuples(st.none() | st.integers(-5, 5), st.none() | NAMES, st.
 
 @settings(deadline=None, max_examples=25)
 @given(ROWS, st.sets(st.integers(1, 30), max_size=5), st.integers(1, 9))
-def test_every_row_is_a_record_or_quarantined(rows: list[tuple[Any, Any, Any]], rejects: set[int], per_chunk: int) -> None:
+def test_every_row_is_a_record_or_quarantined(
+    rows: list[tuple[Any, Any, Any]], rejects: set[int], per_chunk: int
+) -> None:
     rejects = {n for n in rejects if n <= len(rows)}
-    columns = [pa.array([row[n] for row in rows], kind) for n, kind in enumerate([pa.int64(), pa.string(), pa.float64()])]
+    columns = [
+        pa.array([row[n] for row in rows], kind) for n, kind in enumerate([pa.int64(), pa.string(), pa.float64()])
+    ]
     with tempfile.TemporaryDirectory() as folder:
         made = Made(
-            Path(folder), pa.table(columns, ["id", "name", "f"]), pipeline(publish={"chunk": {"rows": per_chunk}}), rejects=sorted(rejects)
+            Path(folder),
+            pa.table(columns, ["id", "name", "f"]),
+            pipeline(publish={"chunk": {"rows": per_chunk}}),
+            rejects=sorted(rejects),
         )
         chunks = made.chunks()
         lines = {line["__row"]: line for line in made.lines}
     numbers = [n for n in range(1, made.stage.rows_in + 1) if n not in rejects]
-    fit = {n: row for n, row in zip(numbers, rows, strict=True) if row[0] is not None and (row[2] is None or math.isfinite(row[2]))}
-    records = [pair for chunk in chunks for pair in zip(chunk.records.rows.to_pylist(), chunk.records.values.to_pylist(), strict=True)]
-    assert {n: json.loads(value) for n, value in records} == {n: dict(zip(("id", "name", "f"), row, strict=True)) for n, row in fit.items()}
+    fit = {
+        n: row
+        for n, row in zip(numbers, rows, strict=True)
+        if row[0] is not None and (row[2] is None or math.isfinite(row[2]))
+    }
+    records = [
+        pair
+        for chunk in chunks
+        for pair in zip(chunk.records.rows.to_pylist(), chunk.records.values.to_pylist(), strict=True)
+    ]
+    assert {n: json.loads(value) for n, value in records} == {
+        n: dict(zip(("id", "name", "f"), row, strict=True)) for n, row in fit.items()
+    }
     assert sorted(lines) == [n for chunk in chunks for n in chunk.quarantine.rows.to_pylist()]
     assert set(lines) == set(range(1, made.stage.rows_in + 1)) - set(fit)
     assert made.count == len(lines)
 
 
 def test_the_reason_of_a_redacted_value_does_not_show_it(tmp_path: Path) -> None:
-    table = pa.table({"id": [1, 2], "day": pa.array([4_000_000, 0], pa.date32()), "other": pa.array([0, 4_000_000], pa.date32())})
+    table = pa.table(
+        {"id": [1, 2], "day": pa.array([4_000_000, 0], pa.date32()), "other": pa.array([0, 4_000_000], pa.date32())}
+    )
     for name in ("shown", "hidden"):
         (tmp_path / name).mkdir()
     shown = Made(tmp_path / "shown", table, pipeline())
@@ -464,9 +537,14 @@ def test_the_reason_of_a_redacted_value_does_not_show_it(tmp_path: Path) -> None
 
 
 def test_a_column_with_a_null_in_its_last_row_only_is_written_with_it(tmp_path: Path) -> None:
-    """Which columns hold no nulls is read in the footer, row group by row group: `make_stage` writes a thousand rows into each."""
+    """Which columns hold no nulls is read in the footer, row group by row group: `make_stage` writes a thousand rows
+    into each."""
     table = numbered(2_500, late=pa.array([1] * 2_499 + [None], pa.int64()))
     made = Made(tmp_path, table, pipeline())
-    assert [StagedRows(made.stage, made.config.record).schema.field(n).nullable for n in ("id", "late", "__row")] == [False, True, False]
+    assert [StagedRows(made.stage, made.config.record).schema.field(n).nullable for n in ("id", "late", "__row")] == [
+        False,
+        True,
+        False,
+    ]
     values = [json.loads(value.as_py()) for chunk in made.chunks() for value in chunk.records.values]
     assert [value["late"] for value in values] == table["late"].to_pylist()

@@ -18,7 +18,11 @@ def made(folder: Path) -> Work:
     work = Work(folder, {})
     for place in (work.stage_folder, work.verdict_folder):
         place.mkdir(parents=True)
-    for path in (work.stage_folder / "rows.parquet", work.stage_folder / "rejects.parquet", work.verdict_folder / "failing.parquet"):
+    for path in (
+        work.stage_folder / "rows.parquet",
+        work.stage_folder / "rejects.parquet",
+        work.verdict_folder / "failing.parquet",
+    ):
         pq.write_table(pa.table({"__row": [1]}), path)
     paths = work.stage_folder / "rows.parquet", work.stage_folder / "rejects.parquet"
     work.save_stage(Stage("f" * 64, *paths, (Column("id", "int64"),), rows_in=2, rows_rejected=1, raw_bytes=1))

@@ -1,4 +1,5 @@
-"""A reader of CSV written from the policy in `formats/_csv/dialect.py`, without haste; it shares no code with the reader it judges."""
+"""A reader of CSV written from the policy in `formats/_csv/dialect.py`, without haste; it shares no code with the
+reader it judges."""
 
 from __future__ import annotations
 

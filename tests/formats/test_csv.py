@@ -46,7 +46,13 @@ class TestCsv(FormatContract, WitnessContract):
 def broken_file() -> tuple[bytes, dict[int, bytes]]:
     """10,000 rows, five of them broken: the bytes, and the raw text of the broken ones by row."""
     lines = [b'%d,"name %d, with a comma"' % (i, i) for i in range(1, 10_001)]
-    bad = {1_000: b"1000", 2_000: b"2000,x,y,z", 3_000: b"3000,\xff\xfe", 4_000: b"4k,text", 5_000: b'5000,"never closed'}
+    bad = {
+        1_000: b"1000",
+        2_000: b"2000,x,y,z",
+        3_000: b"3000,\xff\xfe",
+        4_000: b"4k,text",
+        5_000: b'5000,"never closed',
+    }
     for row, raw in bad.items():
         lines[row - 1] = raw
     return b"a,b\n" + b"\n".join(lines) + b"\n", bad
@@ -59,7 +65,9 @@ def test_five_broken_rows_of_ten_thousand_are_set_aside_and_all_others_staged(tm
     assert {row: raw for row, _, raw in summary(stage)} == bad
     assert [kind for _, kind, _ in summary(stage)] == ["parse", "parse", "decode", "schema", "parse"]
     good = [i for i in range(1, 10_001) if i not in bad]
-    assert [(row["__row"], row["a"], row["b"]) for row in rows(stage)] == [(i, i, f"name {i}, with a comma") for i in good]
+    assert [(row["__row"], row["a"], row["b"]) for row in rows(stage)] == [
+        (i, i, f"name {i}, with a comma") for i in good
+    ]
     assert (stage.rows_in, stage.rows_rejected) == (10_000, 5)
 
 
@@ -82,7 +90,12 @@ def test_too_many_unclosed_quotes_refuse_the_file(tmp_path: Path) -> None:
 def test_row_numbers_hold_among_empty_lines_and_fields_of_several_lines(tmp_path: Path) -> None:
     data = b'\n\na,b\n\n1,"x\n\ny"\n\n\nbad\n2,z\n\n"3\n",q\n4,"p\nq"\nx,"r\n\ns"\n5,last'
     stage = read(data, tmp_path)
-    assert [(row["__row"], row["a"], row["b"]) for row in rows(stage)] == [(1, 1, "x\n\ny"), (3, 2, "z"), (5, 4, "p\nq"), (7, 5, "last")]
+    assert [(row["__row"], row["a"], row["b"]) for row in rows(stage)] == [
+        (1, 1, "x\n\ny"),
+        (3, 2, "z"),
+        (5, 4, "p\nq"),
+        (7, 5, "last"),
+    ]
     assert summary(stage) == [(2, "parse", b"bad"), (4, "schema", b'"3\n",q'), (6, "schema", b'x,"r\n\ns"')]
     assert "empty lines skipped, not counted as rows: 4" in stage.notes
 
@@ -129,7 +142,10 @@ def test_nul_bytes_are_data(tmp_path: Path) -> None:
         ("a,b\n1,é\n".encode("utf-16"), "it begins with a utf-16 byte order mark (set format.encoding: utf-16)"),
         (b'a,"b\n1,2\n', "reading the header of"),
         (b"a;b\n1;2\n", "columns `a`, `b` are missing (it has `a;b`; set format.delimiter: ';')"),
-        (b"PK\x03\x04\x14\x00", "it is a zip archive, or an Excel workbook (have it delivered as text, plain or packed by gzip or zstd)"),
+        (
+            b"PK\x03\x04\x14\x00",
+            "it is a zip archive, or an Excel workbook (have it delivered as text, plain or packed by gzip or zstd)",
+        ),
         (b"BZh91AY&SY\x00", "it is packed by bzip2 (have it"),
         (b"\xfd7zXZ\x00\x00", "it is packed by xz (have it"),
         (b"a," + b"\x00" * 100_000 + b"\n1,2\n", "column `b` is missing (it has `a`, `" + r"\x00" * 80 + "…`)"),
@@ -189,7 +205,11 @@ def test_a_late_value_widens_the_inferred_type_and_loses_no_row(tmp_path: Path, 
 
 def test_rules_of_columns(tmp_path: Path) -> None:
     columns = (Column("d", "date"), Column("n", "decimal(10,2)"), Column("f", "bool"))
-    rules = {"d": {"format": "%d/%m/%Y"}, "n": {"decimal_point": ",", "thousands": "."}, "f": {"true_values": ["Y"], "false_values": ["N"]}}
+    rules = {
+        "d": {"format": "%d/%m/%Y"},
+        "n": {"decimal_point": ",", "thousands": "."},
+        "f": {"true_values": ["Y"], "false_values": ["N"]},
+    }
     config = Csv.Config(delimiter=";", columns=rules)
     stage = staged(Csv(config), b"d;n;f\n05/01/2026;1.000,50;Y\n5/1/2026;1,5;N\n", columns, tmp_path)
     assert [str(value) for value in rows(stage)[0].values()] == ["2026-01-05", "1000.50", "True", "1"]
@@ -200,7 +220,8 @@ def test_rules_for_a_column_that_an_undeclared_file_lacks_are_that_files_matter(
     """Where columns are declared, `check` says so (tests/config/test_contradictions.py)."""
     reader = Csv(Csv.Config(columns={"zz": {}}))
     with pytest.raises(
-        CorruptFileError, match="rules for `zz`, which is no column of it \\(ask for it again with that column, or take its rules out"
+        CorruptFileError,
+        match="rules for `zz`, which is no column of it \\(ask for it again with that column, or take its rules out",
     ):
         staged(reader, b"a,b\n1,x\n", None, tmp_path / "a")
     assert staged(reader, b"a,zz\n1,x\n", None, tmp_path / "b").rows_in == 1
@@ -212,7 +233,9 @@ _FIELD = st.text(st.sampled_from('ab1, "\n\r;é'), max_size=6).map(lambda text: 
 
 @settings(max_examples=20, deadline=None)
 @given(table=st.lists(st.tuples(_FIELD, _FIELD, _FIELD), min_size=1, max_size=12), end=st.sampled_from(["\n", "\r\n"]))
-def test_it_agrees_with_pythons_csv_module(table: list[tuple[str, ...]], end: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_it_agrees_with_pythons_csv_module(
+    table: list[tuple[str, ...]], end: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator=end, quoting=csv.QUOTE_ALL).writerows([("x", "y", "z"), *table])
     columns = tuple(Column(name, "string") for name in "xyz")

@@ -1,4 +1,5 @@
-"""Which line end a file has, and what an escape before one means: judged by a machine of a few states, and by Python's csv module."""
+"""Which line end a file has, and what an escape before one means: judged by a machine of a few states, and by Python's
+csv module."""
 
 from __future__ import annotations
 
@@ -16,7 +17,12 @@ from tests.contracts.formats import rejects, rows, staged
 
 
 def read(data: bytes, folder: Path, width: int = 2, **options: object) -> Stage:
-    return staged(Csv(Csv.Config(header=False, **options)), data, tuple(Column(name, "string") for name in "abcdefg"[:width]), folder)
+    return staged(
+        Csv(Csv.Config(header=False, **options)),
+        data,
+        tuple(Column(name, "string") for name in "abcdefg"[:width]),
+        folder,
+    )
 
 
 def table(stage: Stage, width: int = 2) -> list[list[str]]:
@@ -91,7 +97,9 @@ def test_nor_do_they_where_an_escape_stands_before_quotes(end: str, tmp_path: Pa
     ids=["more CR behind an LF", "one of each", "as many", "text behind a quote", "a broken quote"],
 )
 def test_a_file_whose_line_end_cannot_be_told_is_refused(data: bytes, tmp_path: Path) -> None:
-    with pytest.raises(CorruptFileError, match=r"its line end cannot be told \(have it delivered with one kind of line end"):
+    with pytest.raises(
+        CorruptFileError, match=r"its line end cannot be told \(have it delivered with one kind of line end"
+    ):
         read(data, tmp_path)
 
 
@@ -120,7 +128,10 @@ def test_an_escape_makes_one_character_data_and_joins_no_rows(end: str, tmp_path
     """Every row is as Python's csv module has it, and every other record is set aside under its number."""
     chance, whole = random.Random(end), 0
     for n in range(60):
-        some = [f"{n},{''.join(chance.choices(ESCAPED, k=chance.randrange(1, 4)))}{end}" for n in range(chance.randrange(1, 7))]
+        some = [
+            f"{n},{''.join(chance.choices(ESCAPED, k=chance.randrange(1, 4)))}{end}"
+            for n in range(chance.randrange(1, 7))
+        ]
         data = f"x,y{end}" * 19 + "".join(some)
         told = io.StringIO(_told_apart(data), newline="")
         judge = [row for row in csv.reader(told, escapechar="\\", quoting=csv.QUOTE_NONE) if row]
@@ -134,7 +145,8 @@ def test_an_escape_makes_one_character_data_and_joins_no_rows(end: str, tmp_path
 
 
 def _told_apart(data: str) -> str:
-    """With `?` for a CR that is neither escaped nor of CR LF: it ends no line of these files, and sets its record aside."""
+    """With `?` for a CR that is neither escaped nor of CR LF: it ends no line of these files, and sets its record
+    aside."""
     held = ""
     while data:
         size = 2 if data[0] == "\\" or data.startswith("\r\n") else 1
@@ -158,7 +170,9 @@ def _cut(row: list[str]) -> list[str]:
     ],
     ids=["CR", "CR LF", "LF", "itself", "the last byte"],
 )
-def test_what_an_escape_makes_of_a_line_end(data: bytes, judged: list[list[str]], aside: list[int], tmp_path: Path) -> None:
+def test_what_an_escape_makes_of_a_line_end(
+    data: bytes, judged: list[list[str]], aside: list[int], tmp_path: Path
+) -> None:
     stage = read(data, tmp_path, quote=None, escape="\\")
     assert (table(stage), [row["__row"] for row in rejects(stage)]) == (judged, aside)
     assert list(csv.reader(io.StringIO(data.decode(), newline=""), escapechar="\\", quoting=csv.QUOTE_NONE)) == judged

@@ -28,7 +28,7 @@ pipeline = Pipeline.model_validate(
 )
 count = compose_quarantine(stage, None, pipeline, Decision.PUBLISH, path.parent / "aside.parquet")
 print(stage.rows_in, stage.rows_rejected, count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
-"""
+"""  # noqa: E501
 KINDS = {
     "ragged": b"%d,name %d,5,6\n",
     "text behind a quote": b'%d,"name"%d,5\n',

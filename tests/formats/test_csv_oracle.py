@@ -1,4 +1,5 @@
-"""Files of random texts, judged by a reader that shares no code (`csv_oracle`), and by Python's csv module where they are well-formed."""
+"""Files of random texts, judged by a reader that shares no code (`csv_oracle`), and by Python's csv module where they
+are well-formed."""
 
 from __future__ import annotations
 
@@ -60,7 +61,9 @@ def mostly_well(chance: random.Random, count: int, share: float, end: str, width
             continue
         text = io.StringIO(newline="")
         cells = ["".join(chance.choices('ab, "\n;é', k=chance.randrange(5))).strip(" ") for _ in range(width - 1)]
-        csv.writer(text, lineterminator=end, quoting=chance.choice([csv.QUOTE_MINIMAL, csv.QUOTE_ALL])).writerow([n, *cells])
+        csv.writer(text, lineterminator=end, quoting=chance.choice([csv.QUOTE_MINIMAL, csv.QUOTE_ALL])).writerow(
+            [n, *cells]
+        )
         lines.append(text.getvalue().encode())
     return b"".join(lines)
 
@@ -74,7 +77,9 @@ def split(
     others: list[tuple[int, bytes]] = []
 
     def refuse(text: bytes, bad: Records, numbers: np.ndarray) -> None:
-        others.extend((n, text[a:b]) for n, a, b in zip(numbers.tolist(), bad.starts.tolist(), bad.stops.tolist(), strict=True))
+        others.extend(
+            (n, text[a:b]) for n, a, b in zip(numbers.tolist(), bad.starts.tolist(), bad.stops.tolist(), strict=True)
+        )
 
     dialect = Dialect(b",", b'"', escape or None, null_words=frozenset({b""}), stand_ins=bytes(range(1, 7)))
     splitter = Splitter(Part(path, 0, len(data)), dialect, width, most, folder, "file:///in", refuse)
@@ -96,10 +101,18 @@ def glances(data: bytes, width: int, folder: Path) -> bool:
     """The quick look says nothing, or what the oracle says."""
     path = folder / "plain"
     path.write_bytes(data)
-    found = look(Part(path, 0, len(data)), Dialect(b",", b'"', None, null_words=frozenset({b""})), width, 2_000_000, folder, "file:///in")
+    found = look(
+        Part(path, 0, len(data)),
+        Dialect(b",", b'"', None, null_words=frozenset({b""})),
+        width,
+        2_000_000,
+        folder,
+        "file:///in",
+    )
     table, aside = Oracle(width).read(data)
     if found is None or aside:
-        return False  # a record with another number of fields is DuckDB's to refuse, or its bytes are not what they should be
+        # a record with another number of fields is DuckDB's to refuse, or its bytes are not what they should be
+        return False
     surplus = [sum(map(len, fields)) for _, fields in table]
     extra = found.octets - np.array(surplus)
     assert len(found) == len(table) and (extra >= 0).all(), data
@@ -108,7 +121,9 @@ def glances(data: bytes, width: int, folder: Path) -> bool:
 
 @pytest.mark.parametrize("block", [5, 64, 1 << 20])
 @pytest.mark.parametrize("width", [1, 2, 3])
-def test_the_splitter_and_the_oracle_agree_on_any_soup(block: int, width: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_splitter_and_the_oracle_agree_on_any_soup(
+    block: int, width: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(csv_parts, "BLOCK", block)
     chance = random.Random(block * width)
     for _ in range(150):
@@ -116,7 +131,9 @@ def test_the_splitter_and_the_oracle_agree_on_any_soup(block: int, width: int, t
 
 
 @pytest.mark.parametrize("block", [5, 300])
-def test_the_splitter_and_the_oracle_agree_where_escapes_make_data(block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_splitter_and_the_oracle_agree_where_escapes_make_data(
+    block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(csv_parts, "BLOCK", block)
     chance = random.Random(block)
     for _ in range(120):
@@ -138,7 +155,9 @@ def test_lines_with_odd_quotes_are_seldom_read_byte_by_byte(tmp_path: Path, monk
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_the_splitter_and_the_oracle_agree_on_files_of_some_bad_records(end: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_splitter_and_the_oracle_agree_on_files_of_some_bad_records(
+    end: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     chance = random.Random(end)
     seen = 0
     for _ in range(100):
@@ -195,7 +214,11 @@ KINDS = [b"%09d\n", b"%09d,x,y,z\n", b'%09d,"x\n', b'%09d,"x"y,z\n', b'%09d,"x\n
 
 def limit(kind: bytes, limit: int, folder: Path, seed: int) -> None:
     chance = random.Random(seed)
-    data = _around(chance, kind, chance.randrange(1, 60), limit, 0) if limit < 1_000_000 else _around(chance, kind, 300, 0, limit)
+    data = (
+        _around(chance, kind, chance.randrange(1, 60), limit, 0)
+        if limit < 1_000_000
+        else _around(chance, kind, 300, 0, limit)
+    )
     stage = staged(Csv(Csv.Config(header=False)), data, tuple(Column(name, "string") for name in "abc"), folder)
     table, aside = Oracle(3).read(data)
     import pyarrow.parquet as pq
@@ -223,7 +246,11 @@ def test_the_oracle_reads_as_pythons_csv_module_does_where_a_file_is_well_formed
     chance = random.Random(9)
     for _ in range(200):
         data = mostly_well(chance, 20, 0.0, "\n")
-        theirs = [[cell.encode() for cell in record] for record in csv.reader(io.StringIO(data.decode(), newline="")) if record]
+        theirs = [
+            [cell.encode() for cell in record]
+            for record in csv.reader(io.StringIO(data.decode(), newline=""))
+            if record
+        ]
         assert [fields for _, fields in Oracle(3).read(data)[0]] == theirs
 
 

@@ -36,8 +36,20 @@ TRAPS: list[tuple[str, bytes, dict[str, Any], Table, list[tuple[int, bytes]]]] =
         [(1, b'"5" pipe,"new')],
     ),
     ("quotes within quotes", b'name,id\n"a "b", "c" d",3\n"oak",4\n', {}, [("oak", "4")], [(1, b'"a "b", "c" d",3')]),
-    ("two broken rows at the end", b'name,note\nq,r\n"5" pipe,"\n"x\n', {}, [("q", "r")], [(2, b'"5" pipe,"'), (3, b'"x')]),
-    ("a broken first record without a header", b'1,"a"b\n2,c\n3,d\n', {"header": False}, [("2", "c"), ("3", "d")], [(1, b'1,"a"b')]),
+    (
+        "two broken rows at the end",
+        b'name,note\nq,r\n"5" pipe,"\n"x\n',
+        {},
+        [("q", "r")],
+        [(2, b'"5" pipe,"'), (3, b'"x')],
+    ),
+    (
+        "a broken first record without a header",
+        b'1,"a"b\n2,c\n3,d\n',
+        {"header": False},
+        [("2", "c"), ("3", "d")],
+        [(1, b'1,"a"b')],
+    ),
     (
         "a broken row of two lines",
         b'name,note\n"5" pipe,"line one\nline two, more"\n7,y\n',
@@ -54,8 +66,20 @@ TRAPS: list[tuple[str, bytes, dict[str, Any], Table, list[tuple[int, bytes]]]] =
     ),
     ("a CR in a field", b"id,t\n1,a\rb\n2,c\n", {}, [("2", "c")], [(1, b"1,a\rb")]),
     ("a fragment of a broken field", b'id,t\n1,"a "b" c\nd",x\n2,y\n', {}, [("2", "y")], [(1, b'1,"a "b" c\nd",x')]),
-    ("a fragment behind another line", b'id,t\n1,"a "b" c\nprose\nd",x\n2,y\n', {}, [("2", "y")], [(1, b'1,"a "b" c\nprose\nd",x')]),
-    ("text behind a quote that closes on another line", b'id,t\n1,"x\ny" z\n2,y\n', {}, [("2", "y")], [(1, b'1,"x\ny" z')]),
+    (
+        "a fragment behind another line",
+        b'id,t\n1,"a "b" c\nprose\nd",x\n2,y\n',
+        {},
+        [("2", "y")],
+        [(1, b'1,"a "b" c\nprose\nd",x')],
+    ),
+    (
+        "text behind a quote that closes on another line",
+        b'id,t\n1,"x\ny" z\n2,y\n',
+        {},
+        [("2", "y")],
+        [(1, b'1,"x\ny" z')],
+    ),
     ("stray quotes are data in a field without quotes", b'a,b,c\n1,5"x,y"\n', {}, [("1", '5"x', 'y"')], []),
     ("delimiters too many are no fields", b"a,b,c\n1,,2,\n3,,4,,,\n", {}, [("1", None, "2"), ("3", None, "4")], []),
     ("a quoted field too many is one", b'a,b\n1,2,""\n3,4\n', {}, [("3", "4")], [(1, b'1,2,""')]),
@@ -64,8 +88,20 @@ TRAPS: list[tuple[str, bytes, dict[str, Any], Table, list[tuple[int, bytes]]]] =
     ("CR alone ends lines", b'a,b\r1,"x\ny"\r2,z\r', {}, [("1", "x\ny"), ("2", "z")], []),
     ("LF in a field where CR ends lines", b"a,b\r1,x\ny\r2,z\r", {}, [("2", "z")], [(1, b"1,x\ny")]),
     ("an empty quoted field alone on its line", b'a\n""\n\nx\n"y"\n', {}, [("",), (None,), ("x",), ("y",)], []),
-    ("a delimiter that overlaps itself", b"a||b||c\n1|||||\n2||x|||y\n", {"delimiter": "||"}, [("1", None, "|"), ("2", "x", "|y")], []),
-    ("a long delimiter and quotes", b'a||b\n1||"x||y"\n2|x||"p\n||q"\n', {"delimiter": "||"}, [("1", "x||y"), ("2|x", "p\n||q")], []),
+    (
+        "a delimiter that overlaps itself",
+        b"a||b||c\n1|||||\n2||x|||y\n",
+        {"delimiter": "||"},
+        [("1", None, "|"), ("2", "x", "|y")],
+        [],
+    ),
+    (
+        "a long delimiter and quotes",
+        b'a||b\n1||"x||y"\n2|x||"p\n||q"\n',
+        {"delimiter": "||"},
+        [("1", "x||y"), ("2|x", "p\n||q")],
+        [],
+    ),
     (
         "an escape within quotes",
         b'a,b\n1,"x\\"y"\n2,"C:\\\\t, \\""\n3,"\\t"\n4,\\t\n',
@@ -76,16 +112,23 @@ TRAPS: list[tuple[str, bytes, dict[str, Any], Table, list[tuple[int, bytes]]]] =
 ]
 
 
-@pytest.mark.parametrize(("data", "options", "table", "aside"), [trap[1:] for trap in TRAPS], ids=[trap[0] for trap in TRAPS])
+@pytest.mark.parametrize(
+    ("data", "options", "table", "aside"), [trap[1:] for trap in TRAPS], ids=[trap[0] for trap in TRAPS]
+)
 def test_good_rows_are_staged_and_broken_ones_set_aside_whole(
     data: bytes, options: dict[str, Any], table: Table, aside: list[tuple[int, bytes]], tmp_path: Path
 ) -> None:
     stage = read(
-        data, tmp_path, " ".join("abc"[n] for n in range(len(table[0]))) if options.get("header") is False else _names(data), **options
+        data,
+        tmp_path,
+        " ".join("abc"[n] for n in range(len(table[0]))) if options.get("header") is False else _names(data),
+        **options,
     )
     assert good(stage) == table
     assert [(row, raw) for row, raw, _ in bad(stage)] == aside
-    assert sorted([row["__row"] for row in rows(stage)] + [row for row, _, _ in bad(stage)]) == list(range(1, stage.rows_in + 1))
+    assert sorted([row["__row"] for row in rows(stage)] + [row for row, _, _ in bad(stage)]) == list(
+        range(1, stage.rows_in + 1)
+    )
 
 
 def _names(data: bytes) -> str:
@@ -125,7 +168,12 @@ def test_many_quotes_that_are_never_closed_cost_one_pass(tmp_path: Path) -> None
 @pytest.mark.parametrize("first", [b'"" ",\n"aa\rbc\r\n', b"a\rb,c\n"], ids=["quote", "CR"])
 def test_a_broken_first_record_makes_no_file_of_cr(first: bytes, tmp_path: Path) -> None:
     """Were the CR in it taken for the file's line end, no row would be left."""
-    stage = staged(Csv(Csv.Config(header=False)), first + b"1,x\r\n2,y\r\n", (Column("a", "string"), Column("b", "string")), tmp_path)
+    stage = staged(
+        Csv(Csv.Config(header=False)),
+        first + b"1,x\r\n2,y\r\n",
+        (Column("a", "string"), Column("b", "string")),
+        tmp_path,
+    )
     assert [(r["a"], r["b"]) for r in rows(stage)] == [("1", "x"), ("2", "y")]
 
 
@@ -133,7 +181,9 @@ def test_a_broken_first_record_makes_no_file_of_cr(first: bytes, tmp_path: Path)
 @pytest.mark.parametrize("behind", [0, 1, 2, 5])
 def test_blanks_outside_quotes_are_no_data_however_many(before: int, behind: int, tmp_path: Path) -> None:
     """DuckDB takes one blank before a quote for none, and two for data."""
-    text = f'1,a\n{" " * before}"2"{" " * behind},{" " * before}"x, y"{" " * behind}\n3,{" " * before}""{" " * behind}\n'.encode()
+    text = (
+        f'1,a\n{" " * before}"2"{" " * behind},{" " * before}"x, y"{" " * behind}\n3,{" " * before}""{" " * behind}\n'
+    ).encode()
     stage = staged(Csv(Csv.Config(header=False)), text, (Column("a", "string"), Column("b", "string")), tmp_path)
     assert [(r["a"], r["b"]) for r in rows(stage)] == [("1", "a"), ("2", "x, y"), ("3", "")]
 

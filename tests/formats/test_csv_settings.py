@@ -25,7 +25,9 @@ def good(stage: Stage) -> list[tuple[Any, ...]]:
 
 @pytest.mark.parametrize("written", [r"\t", r"\x09", "\t", r"\u0009"])
 def test_a_tab_may_be_written_out(written: str, tmp_path: Path) -> None:
-    assert good(read(b"id\tname\n1\tann\n", tmp_path, {"id": "int64", "name": "string"}, delimiter=written)) == [(1, "ann")]
+    assert good(read(b"id\tname\n1\tann\n", tmp_path, {"id": "int64", "name": "string"}, delimiter=written)) == [
+        (1, "ann")
+    ]
 
 
 def test_the_way_out_for_another_delimiter_works_as_it_is_written(tmp_path: Path) -> None:
@@ -37,7 +39,12 @@ def test_the_way_out_for_another_delimiter_works_as_it_is_written(tmp_path: Path
 
 
 def test_trim_holds_for_the_words_of_the_header(tmp_path: Path) -> None:
-    stage = read(b'id, name,\tqty \n1, Ann, 5\n2, "Lee, Bo", 6\n', tmp_path, {"id": "int64", "name": "string", "qty": "int64"}, trim=True)
+    stage = read(
+        b'id, name,\tqty \n1, Ann, 5\n2, "Lee, Bo", 6\n',
+        tmp_path,
+        {"id": "int64", "name": "string", "qty": "int64"},
+        trim=True,
+    )
     assert good(stage) == [(1, "Ann", 5), (2, "Lee, Bo", 6)]
 
 
@@ -47,7 +54,13 @@ MYSQL = b"1\tC:\\\\temp\t\\N\n2\tline one\\\nline two\t5\n3\ta\\\tb\t6\n4\tplain
 def test_escapes_without_quotes_as_mysql_writes_them(tmp_path: Path) -> None:
     options = {"delimiter": "\t", "quote": None, "escape": "\\", "header": False, "null_values": [r"\N"]}
     stage = read(MYSQL, tmp_path, {"id": "int64", "path": "string", "n": "int64"}, **options)
-    assert good(stage) == [(1, "C:\\temp", None), (2, "line one\nline two", 5), (3, "a\tb", 6), (4, "plain", 7), (6, "\\N", 9)]
+    assert good(stage) == [
+        (1, "C:\\temp", None),
+        (2, "line one\nline two", 5),
+        (3, "a\tb", 6),
+        (4, "plain", 7),
+        (6, "\\N", 9),
+    ]
     assert [(r["__row"], r["raw"], r["columns"]) for r in rejects(stage)] == [(5, b"5\tx\\ny\t8", ["path"])]
 
 
@@ -56,7 +69,13 @@ def test_the_line_of_excel_that_names_the_delimiter(end: bytes, tmp_path: Path) 
     data = b'\xef\xbb\xbfsep=;\nid;note;price\n1;"two\nlines";1234,5\n2;plain;0,99\n'.replace(b"\n", end)
     for n, delimiter in enumerate([";", ","]):
         rules = {"price": {"decimal_point": ","}}
-        stage = read(data, tmp_path / str(n), {"id": "int64", "note": "string", "price": "string"}, delimiter=delimiter, columns=rules)
+        stage = read(
+            data,
+            tmp_path / str(n),
+            {"id": "int64", "note": "string", "price": "string"},
+            delimiter=delimiter,
+            columns=rules,
+        )
         assert good(stage) == [(1, f"two{end.decode()}lines", "1234,5"), (2, "plain", "0,99")]
         assert any("`sep=`" in note for note in stage.notes)
 
@@ -80,7 +99,9 @@ def test_a_broken_first_record_without_header_or_schema_costs_itself(tmp_path: P
 
 @pytest.mark.parametrize("words", [["NA"], ["", "NA", "-"], ["", "NULL"]])
 @pytest.mark.parametrize("quoted", [False, True])
-def test_null_words_of_several_lengths_are_counted_by_the_witness(words: list[str], quoted: bool, tmp_path: Path) -> None:
+def test_null_words_of_several_lengths_are_counted_by_the_witness(
+    words: list[str], quoted: bool, tmp_path: Path
+) -> None:
     data = b'a,b\nNA,"NA"\n"-",NULL\n-,""\n"x,NA,y",NA\nNAN,\n,NA"\n'
     for n, text in enumerate([data, data.replace(b'""', b'"\n"')]):
         stage = read(text, tmp_path / str(n), {"a": "string", "b": "string"}, null_values=words, quoted_nulls=quoted)
@@ -90,7 +111,15 @@ def test_null_words_of_several_lengths_are_counted_by_the_witness(words: list[st
 
 
 @pytest.mark.parametrize(
-    "options", [{"quote": "«"}, {"escape": "\n"}, {"delimiter": "\n"}, {"delimiter": "§§§"}, {"delimiter": '"'}, {"delimiter": '|"|'}]
+    "options",
+    [
+        {"quote": "«"},
+        {"escape": "\n"},
+        {"delimiter": "\n"},
+        {"delimiter": "§§§"},
+        {"delimiter": '"'},
+        {"delimiter": '|"|'},
+    ],
 )
 def test_signs_that_cannot_work_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
@@ -104,7 +133,9 @@ def test_a_folders_name_means_nothing(folder: str, tmp_path: Path) -> None:
 
 
 def test_a_file_of_one_line_longer_than_a_record_may_be_is_one_reject(tmp_path: Path) -> None:
-    stage = read(b"a,b\n1,x\n" + b"y" * 5_000 + b"\n2,z\n", tmp_path, {"a": "int64", "b": "string"}, max_record_bytes=1024)
+    stage = read(
+        b"a,b\n1,x\n" + b"y" * 5_000 + b"\n2,z\n", tmp_path, {"a": "int64", "b": "string"}, max_record_bytes=1024
+    )
     assert good(stage) == [(1, "x"), (2, "z")] and [r["__row"] for r in rejects(stage)] == [2]
 
 
@@ -118,7 +149,9 @@ def test_an_empty_line_of_one_column_is_skipped_and_said_where_it_is_no_null(tmp
 def test_null_words_with_an_escape_in_them_beside_quotes(quoted: bool, tmp_path: Path) -> None:
     """DuckDB takes no null word that holds its escape, quote or delimiter."""
     data = b'a,b\n\\N,"x\\"y"\n"\\\\N",\\N\nz, \\N\n"x\\"","NULL"\n"two\n\\" lines",\\N\n'
-    stage = read(data, tmp_path, {"a": "string", "b": "string"}, escape="\\", null_values=[r"\N", "NULL"], quoted_nulls=quoted)
+    stage = read(
+        data, tmp_path, {"a": "string", "b": "string"}, escape="\\", null_values=[r"\N", "NULL"], quoted_nulls=quoted
+    )
     table = [(None, 'x"y'), ("\\N", None), ("z", " \\N"), ('x"', None if quoted else "NULL"), ('two\n" lines', None)]
     assert (good(stage), stage.rows_rejected) == (table, 0)
 
@@ -132,8 +165,11 @@ def test_a_null_word_with_a_delimiter_or_a_quote_in_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize("words", [["NA"], ["", "NA"]])
 @pytest.mark.parametrize("quoted", [False, True])
 def test_nulls_of_a_single_column_are_no_empty_texts(words: list[str], quoted: bool, tmp_path: Path) -> None:
-    """Beside a broken row, so that a copy is read: there an empty text is marked, as DuckDB would take it for an empty line."""
+    """Beside a broken row, so that a copy is read: there an empty text is marked, as DuckDB would take it for an empty
+    line."""
     data = b'a\nNA\n""\n "" \n"y"z\nx\n"NA"\n'
     empty = None if quoted and "" in words else ""
     stage = read(data, tmp_path, {"a": "string"}, null_values=words, quoted_nulls=quoted)
-    assert good(stage) == [(None,), (empty,), (empty,), ("x",), (None if quoted else "NA",)] and stage.rows_rejected == 1
+    assert (
+        good(stage) == [(None,), (empty,), (empty,), ("x",), (None if quoted else "NA",)] and stage.rows_rejected == 1
+    )

@@ -1,4 +1,5 @@
-"""Where DuckDB reads a CSV otherwise than its bytes say, on several threads and on one, Python's csv module reads the part in doubt."""
+"""Where DuckDB reads a CSV otherwise than its bytes say, on several threads and on one, Python's csv module reads the
+part in doubt."""
 
 from __future__ import annotations
 
@@ -74,7 +75,8 @@ def test_control_without_it_the_file_is_refused_with_both_counts_and_the_place(
     lying(monkeypatch, LIES[lie])
     monkeypatch.setattr(Third, "doubt", lambda *_: False)
     with pytest.raises(
-        CorruptFileError, match=r"it has 9000 readable records by its bytes, and \d+ by the CSV reader, which part at byte \d+"
+        CorruptFileError,
+        match=r"it has 9000 readable records by its bytes, and \d+ by the CSV reader, which part at byte \d+",
     ):
         read(text(9_000), tmp_path)
 
@@ -97,7 +99,9 @@ def test_bad_rows_keep_their_numbers_around_a_part_in_doubt(tmp_path: Path, monk
     assert [tuple(row.values()) for row in rows(stage)] == [row for row in expected(2_000) if row[3] not in {651, 711}]
 
 
-def test_a_reader_that_gives_up_on_several_threads_is_asked_on_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reader_that_gives_up_on_several_threads_is_asked_on_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """DuckDB says now and then that its parallel reader does not support a file."""
     from forebay.formats._csv.reading import Reading
 
@@ -105,7 +109,9 @@ def test_a_reader_that_gives_up_on_several_threads_is_asked_on_one(tmp_path: Pat
 
     def refusing(self: Reading, types: Any) -> Any:
         if isinstance(self.source, Source) and self.source.parallel:
-            raise duckdb.NotImplementedException("The Parallel CSV Reader currently does not support a full read on this file.")
+            raise duckdb.NotImplementedException(
+                "The Parallel CSV Reader currently does not support a full read on this file."
+            )
         return typed(self, types)
 
     monkeypatch.setattr(Reading, "_typed", refusing)

@@ -28,7 +28,13 @@ WRITES_WITH_A_MARK = {"utf_16", "utf_32", "utf_8_sig"}
 def sample(codec: str) -> str:
     """A CSV with what the codec can write: up to a thousand of its characters beside ASCII."""
     extra = []
-    for point in [*range(0xA0, 0x2100), *range(0x3040, 0x3100), *range(0x4E00, 0x5000), *range(0xAC00, 0xAD00), 0x1F600]:
+    for point in [
+        *range(0xA0, 0x2100),
+        *range(0x3040, 0x3100),
+        *range(0x4E00, 0x5000),
+        *range(0xAC00, 0xAD00),
+        0x1F600,
+    ]:
         try:
             chr(point).encode(codec)
         except UnicodeError:
@@ -59,7 +65,19 @@ def test_the_judge_would_see_a_cut_character(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "encoding", ["windows-1252", "cp1252", "latin-1", "utf-16le", "utf-16be", "utf-32", "shift_jis", "gb18030", "iso2022_jp", "cp037"]
+    "encoding",
+    [
+        "windows-1252",
+        "cp1252",
+        "latin-1",
+        "utf-16le",
+        "utf-16be",
+        "utf-32",
+        "shift_jis",
+        "gb18030",
+        "iso2022_jp",
+        "cp037",
+    ],
 )
 def test_a_csv_of_any_encoding_is_what_pythons_csv_reads(encoding: str, tmp_path: Path) -> None:
     word = {
@@ -78,7 +96,8 @@ def test_a_csv_of_any_encoding_is_what_pythons_csv_reads(encoding: str, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("encoding", "marked"), [("utf-16le", True), ("utf-16le", False), ("utf-16be", True), ("utf-16be", False), ("utf-16", True)]
+    ("encoding", "marked"),
+    [("utf-16le", True), ("utf-16le", False), ("utf-16be", True), ("utf-16be", False), ("utf-16", True)],
 )
 def test_utf_16_is_read_with_and_without_a_mark(encoding: str, marked: bool, tmp_path: Path) -> None:
     plain = "a,b\n1,é\n".encode("utf-16-be" if encoding == "utf-16be" else "utf-16-le")
@@ -89,15 +108,22 @@ def test_utf_16_is_read_with_and_without_a_mark(encoding: str, marked: bool, tmp
 
 @pytest.mark.parametrize(("encoding", "order"), [("utf-16", "le"), ("utf-16", "be"), ("utf-32", "le")])
 def test_without_a_mark_the_order_of_bytes_is_set(encoding: str, order: str, tmp_path: Path) -> None:
-    """Python's codec guesses the machine's own order when it decodes a whole file, and none when it decodes a stream."""
+    """Python's codec guesses the machine's own order when it decodes a whole file, and none when it decodes a
+    stream."""
     data = "a,b\n1,é\n".encode(f"{encoding}-{order}")
-    with pytest.raises(CorruptFileError, match=rf"no byte order mark \(set format.encoding: {encoding}le, or {encoding}be\)"):
+    with pytest.raises(
+        CorruptFileError, match=rf"no byte order mark \(set format.encoding: {encoding}le, or {encoding}be\)"
+    ):
         staged(Csv(CsvSettings(encoding=encoding)), data, AB, tmp_path / "a")
-    assert [row["b"] for row in rows(staged(Csv(CsvSettings(encoding=encoding + order)), data, AB, tmp_path / "b"))] == ["é"]
+    assert [
+        row["b"] for row in rows(staged(Csv(CsvSettings(encoding=encoding + order)), data, AB, tmp_path / "b"))
+    ] == ["é"]
 
 
 def test_json_lines_take_the_same_encodings(tmp_path: Path) -> None:
-    stage = staged(JsonLines(JsonLinesSettings(encoding="Windows-1252")), '{"a": 1, "b": "€"}\n'.encode("cp1252"), AB, tmp_path)
+    stage = staged(
+        JsonLines(JsonLinesSettings(encoding="Windows-1252")), '{"a": 1, "b": "€"}\n'.encode("cp1252"), AB, tmp_path
+    )
     assert [(row["a"], row["b"]) for row in rows(stage)] == [(1, "€")]
 
 
@@ -113,14 +139,25 @@ def test_json_lines_take_the_same_encodings(tmp_path: Path) -> None:
         ("big5", "2,中".encode("big5"), b"3,\xa4"),
     ],
 )
-def test_a_byte_that_the_encoding_does_not_have_costs_its_row(encoding: str, good: bytes, bad: bytes, tmp_path: Path) -> None:
+def test_a_byte_that_the_encoding_does_not_have_costs_its_row(
+    encoding: str, good: bytes, bad: bytes, tmp_path: Path
+) -> None:
     """The line end behind it included, which a bad lead byte must not swallow."""
     stage = staged(
-        Csv(CsvSettings(encoding=encoding)), b"a,b\n" + b"\n".join([b"1,x", good, bad, good.replace(b"2", b"4", 1), b""]), AB, tmp_path
+        Csv(CsvSettings(encoding=encoding)),
+        b"a,b\n" + b"\n".join([b"1,x", good, bad, good.replace(b"2", b"4", 1), b""]),
+        AB,
+        tmp_path,
     )
-    assert [(row["__row"], row["b"]) for row in rows(stage)] == [(1, "x"), (2, good.decode(encoding)[2:]), (4, good.decode(encoding)[2:])]
+    assert [(row["__row"], row["b"]) for row in rows(stage)] == [
+        (1, "x"),
+        (2, good.decode(encoding)[2:]),
+        (4, good.decode(encoding)[2:]),
+    ]
     assert [(reject["__row"], reject["stage"]) for reject in rejects(stage)] == [(3, "decode")]
-    assert any(f"not {CsvSettings(encoding=encoding).encoding}; their rows are set aside" in note for note in stage.notes)
+    assert any(
+        f"not {CsvSettings(encoding=encoding).encoding}; their rows are set aside" in note for note in stage.notes
+    )
 
 
 def test_a_lone_surrogate_of_utf_16_and_half_a_character_at_the_end_cost_their_rows(tmp_path: Path) -> None:
@@ -132,12 +169,18 @@ def test_a_lone_surrogate_of_utf_16_and_half_a_character_at_the_end_cost_their_r
 
 @pytest.mark.parametrize(
     ("encoding", "data", "byte"),
-    [("iso2022_jp", b"a,b\n1,\x1b$B\xff\xff\x1b(B\n", 10), ("utf-7", b"a,b\n1,+\xff-\n", 7), ("hz", b"a,b\n1,~{\xff~}\n", 9)],
+    [
+        ("iso2022_jp", b"a,b\n1,\x1b$B\xff\xff\x1b(B\n", 10),
+        ("utf-7", b"a,b\n1,+\xff-\n", 7),
+        ("hz", b"a,b\n1,~{\xff~}\n", 9),
+    ],
 )
 def test_where_a_bad_byte_changes_those_behind_it_the_file_is_refused_with_its_place(
     encoding: str, data: bytes, byte: int, tmp_path: Path
 ) -> None:
-    with pytest.raises(CorruptFileError, match=r"it is not \S+ at byte (\d+): .*set format.encoding to what it is written in") as raised:
+    with pytest.raises(
+        CorruptFileError, match=r"it is not \S+ at byte (\d+): .*set format.encoding to what it is written in"
+    ) as raised:
         staged(Csv(CsvSettings(encoding=encoding)), data, AB, tmp_path)
     found = int(str(raised.value).split("at byte ")[1].split(":")[0])
     with pytest.raises(UnicodeDecodeError):
@@ -147,12 +190,21 @@ def test_where_a_bad_byte_changes_those_behind_it_the_file_is_refused_with_its_p
 
 @pytest.mark.parametrize(
     ("encoding", "meant"),
-    [("latin-1", "windows-1252"), ("iso-8859-1", "windows-1252"), ("iso-8859-2", "windows-1250"), ("iso8859_5", "windows-1251")],
+    [
+        ("latin-1", "windows-1252"),
+        ("iso-8859-1", "windows-1252"),
+        ("iso-8859-2", "windows-1250"),
+        ("iso8859_5", "windows-1251"),
+    ],
 )
-def test_control_characters_of_an_iso_code_page_are_noted_with_the_way_out(encoding: str, meant: str, tmp_path: Path) -> None:
+def test_control_characters_of_an_iso_code_page_are_noted_with_the_way_out(
+    encoding: str, meant: str, tmp_path: Path
+) -> None:
     data = b"a,b\n1,\x80 5\n2,\x93x\x94\n"
     stage = staged(Csv(CsvSettings(encoding=encoding)), data, AB, tmp_path / "iso")
-    assert [row["b"] for row in rows(stage)] == ["\x80 5", "\x93x\x94"], "values stay what they are in the encoding that is set"
+    assert [row["b"] for row in rows(stage)] == ["\x80 5", "\x93x\x94"], (
+        "values stay what they are in the encoding that is set"
+    )
     [note] = [note for note in stage.notes if "control characters" in note]
     assert note.startswith("3 bytes from 0x80 to 0x9F") and note.endswith(f"(set format.encoding: {meant})")
     followed = staged(Csv(CsvSettings(encoding=meant)), data, AB, tmp_path / "windows")
@@ -206,16 +258,26 @@ def test_a_codec_has_one_name(name: str, usual: str) -> None:
 
 @pytest.mark.parametrize(
     ("encoding", "mark", "name"),
-    [("latin-1", codecs.BOM_UTF8, "utf-8"), ("windows-1252", codecs.BOM_UTF16_LE, "utf-16"), ("utf-8", codecs.BOM_UTF32_LE, "utf-32")],
+    [
+        ("latin-1", codecs.BOM_UTF8, "utf-8"),
+        ("windows-1252", codecs.BOM_UTF16_LE, "utf-16"),
+        ("utf-8", codecs.BOM_UTF32_LE, "utf-32"),
+    ],
 )
-def test_the_mark_of_another_encoding_is_told_and_its_way_out_works(encoding: str, mark: bytes, name: str, tmp_path: Path) -> None:
+def test_the_mark_of_another_encoding_is_told_and_its_way_out_works(
+    encoding: str, mark: bytes, name: str, tmp_path: Path
+) -> None:
     data = mark + "a,b\n1,x\n".encode(name + ("-le" if name != "utf-8" else ""))
-    with pytest.raises(CorruptFileError, match=rf"begins with a {name} byte order mark \(set format.encoding: {name}\)"):
+    with pytest.raises(
+        CorruptFileError, match=rf"begins with a {name} byte order mark \(set format.encoding: {name}\)"
+    ):
         staged(Csv(CsvSettings(encoding=encoding)), data, AB, tmp_path / "a")
     assert [row["b"] for row in rows(staged(Csv(CsvSettings(encoding=name)), data, AB, tmp_path / "b"))] == ["x"]
 
 
-def test_a_file_of_another_encoding_altogether_is_refused_after_a_million_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_of_another_encoding_altogether_is_refused_after_a_million_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(_encoding, "MOST", 10)
     with pytest.raises(CorruptFileError, match=r"it is not ascii at byte .* 11 bytes are not"):
         staged(Csv(CsvSettings(encoding="ascii")), b"a,b\n" + b"1,\xe9\n" * 11, AB, tmp_path)
@@ -230,11 +292,16 @@ def test_a_file_of_another_encoding_altogether_is_refused_after_a_million_bytes(
         ("utf-16le", "utf-16le", "1,é".encode("utf-16le") + b"\x00\xd8"),
     ],
 )
-def test_the_bytes_of_a_row_that_cannot_be_decoded_can_be_had_back(encoding: str, codec: str, row: bytes, tmp_path: Path) -> None:
+def test_the_bytes_of_a_row_that_cannot_be_decoded_can_be_had_back(
+    encoding: str, codec: str, row: bytes, tmp_path: Path
+) -> None:
     data = "a,b\n".encode(codec) + row + "\n2,x\n".encode(codec)
     stage = staged(Csv(CsvSettings(encoding=encoding)), data, AB, tmp_path)
     [aside] = rejects(stage)
     parts = re.split("([\udc00-\udcff]+)", aside["raw"].decode("utf-8", "surrogatepass"))
-    assert b"".join(bytes(ord(c) - 0xDC00 for c in part) if n % 2 else part.encode(codec) for n, part in enumerate(parts)) == row
+    assert (
+        b"".join(bytes(ord(c) - 0xDC00 for c in part) if n % 2 else part.encode(codec) for n, part in enumerate(parts))
+        == row
+    )
     assert aside["columns"] == ["b"] and f"bytes are not {CsvSettings(encoding=encoding).encoding}" in aside["reason"]
     assert [row["b"] for row in rows(stage)] == ["x"]

@@ -1,4 +1,5 @@
-"""JSON lines against Python's own `json`, which shares no code with the reader: each value's text survives exactly, or its line is set aside."""
+"""JSON lines against Python's own `json`, which shares no code with the reader: each value's text survives exactly, or
+its line is set aside."""
 
 from __future__ import annotations
 
@@ -84,13 +85,16 @@ class Number(str):
 
 
 def judge(line: bytes) -> dict[str, Any] | None:
-    """The members of a line that is one strict JSON object with distinct keys, numbers as they are written; None for any other line."""
+    """The members of a line that is one strict JSON object with distinct keys, numbers as they are written; None for
+    any other line."""
 
     def refuse(word: str) -> None:
         raise ValueError(word)
 
     try:
-        found = json.loads(line.decode(), object_pairs_hook=tuple, parse_float=Number, parse_int=Number, parse_constant=refuse)
+        found = json.loads(
+            line.decode(), object_pairs_hook=tuple, parse_float=Number, parse_int=Number, parse_constant=refuse
+        )
         json.dumps(found, ensure_ascii=False).encode()  # half a surrogate pair is no text
     except (ValueError, RecursionError):
         return None
@@ -206,7 +210,9 @@ def test_a_number_keeps_its_own_digits_wherever_its_key_stands(tmp_path: Path, l
     "line", ['{"id":"1","v":%s}', '{ "v" : %s,"id":"1"}', r'{"v":%s,"id":"\"1"}', '{"id":"1","v":%s,"more":[{"v":1}]}']
 )
 def test_a_number_kept_as_text_is_as_it_was_written(tmp_path: Path, line: str, number: str) -> None:
-    stage = read((line % number).encode(), tmp_path, (Column("id", "string"), Column("v", "string")), loose_scalars=True)
+    stage = read(
+        (line % number).encode(), tmp_path, (Column("id", "string"), Column("v", "string")), loose_scalars=True
+    )
     assert rows(stage)[0]["v"] == number
 
 
@@ -227,11 +233,17 @@ def test_a_number_kept_as_text_is_as_it_was_written(tmp_path: Path, line: str, n
         ("   ", "malformed JSON"),
     ],
 )
-def test_what_is_no_json_is_set_aside_whether_its_key_is_declared_or_not(tmp_path: Path, line: str, reason: str) -> None:
+def test_what_is_no_json_is_set_aside_whether_its_key_is_declared_or_not(
+    tmp_path: Path, line: str, reason: str
+) -> None:
     good = '{"id":"0"}'
     stage = read(f"{good}\n{line}\n{good}".encode(), tmp_path, (Column("id", "string"),))
     [reject] = rejects(stage)
-    assert reason in reject["reason"] and (reject["__row"], reject["stage"], reject["raw"].decode()) == (2, "parse", line)
+    assert reason in reject["reason"] and (reject["__row"], reject["stage"], reject["raw"].decode()) == (
+        2,
+        "parse",
+        line,
+    )
     assert [row["__row"] for row in rows(stage)] == [1, 3]
 
 
@@ -249,27 +261,40 @@ def test_nested_ten_thousand_deep_costs_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
 def test_lines_end_with_any_one_kind_of_line_end(tmp_path: Path, end: bytes) -> None:
-    stage = read(b"\xef\xbb\xbf" + end.join([b'{"id":"1"}', b"", b'{"id":"2"}', b"x"]), tmp_path, (Column("id", "string"),))
+    stage = read(
+        b"\xef\xbb\xbf" + end.join([b'{"id":"1"}', b"", b'{"id":"2"}', b"x"]), tmp_path, (Column("id", "string"),)
+    )
     assert [row["id"] for row in rows(stage)] == ["1", "2"] and rejects(stage)[0]["raw"] == b"x"
     assert "empty lines skipped, not counted as rows: 1" in stage.notes
 
 
 @pytest.mark.parametrize("size", [1_023, 1_024, 1_025, 1_026, 3_000, 40_000])
 @pytest.mark.parametrize("block", [64, 1_000, 1 << 22])
-def test_a_line_that_is_too_long_costs_itself_only(tmp_path: Path, size: int, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_that_is_too_long_costs_itself_only(
+    tmp_path: Path, size: int, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(json_split, "BLOCK", block)
     long = b'{"id":"%s"}' % (b"x" * (size - 9))
-    stage = read(b'{"id":"1"}\n' + long + b'\r\n{"id":"3"}\n\xff\n{"id":"5"}', tmp_path, (Column("id", "string"),), max_record_bytes=1024)
+    stage = read(
+        b'{"id":"1"}\n' + long + b'\r\n{"id":"3"}\n\xff\n{"id":"5"}',
+        tmp_path,
+        (Column("id", "string"),),
+        max_record_bytes=1024,
+    )
     fits = size <= 1_024
     assert [row["__row"] for row in rows(stage)] == ([1, 2, 3, 5] if fits else [1, 3, 5])
-    assert [(reject["__row"], reject["stage"]) for reject in rejects(stage)] == ([] if fits else [(2, "parse")]) + [(4, "decode")]
+    assert [(reject["__row"], reject["stage"]) for reject in rejects(stage)] == ([] if fits else [(2, "parse")]) + [
+        (4, "decode")
+    ]
 
 
 @pytest.mark.parametrize("count", [2_047, 2_048, 2_049, 122_879, 122_881])
 def test_files_around_the_engines_limits(tmp_path: Path, count: int) -> None:
     lines = [b'{"id":"%d"}' % i for i in range(1, count + 1)]
     bad = {1, 2_048, 2_049, 65_537, 122_880, count}
-    stage = read(b"\n".join(b"{" if i in bad else line for i, line in enumerate(lines, 1)), tmp_path, (Column("id", "string"),))
+    stage = read(
+        b"\n".join(b"{" if i in bad else line for i, line in enumerate(lines, 1)), tmp_path, (Column("id", "string"),)
+    )
     assert [row["__row"] for row in rejects(stage)] == sorted(i for i in bad if i <= count)
     assert all(row["id"] == str(row["__row"]) for row in rows(stage)) and stage.rows_in == count
 
@@ -279,14 +304,21 @@ def test_files_around_the_engines_limits(tmp_path: Path, count: int) -> None:
 Tamper = Callable[[str], str]
 TAMPERS: dict[str, Tamper] = {
     "drops a row": lambda source: f"SELECT * FROM {source} WHERE __number <> 500",
-    "doubles a row": lambda source: f"SELECT * FROM (FROM {source} UNION ALL FROM {source} WHERE __number = 500) ORDER BY __number",
-    "swaps two rows": lambda source: f"SELECT * FROM {source} ORDER BY CASE __number WHEN 500 THEN 501 WHEN 501 THEN 500 ELSE __number END",
+    "doubles a row": lambda source: (
+        f"SELECT * FROM (FROM {source} UNION ALL FROM {source} WHERE __number = 500) ORDER BY __number"
+    ),
+    "swaps two rows": lambda source: (
+        f"SELECT * FROM {source} ORDER BY CASE __number WHEN 500 THEN 501 WHEN 501 THEN 500 ELSE __number END"
+    ),
     "swaps two rows but for their numbers": lambda source: (
-        f"SELECT * REPLACE (CASE __number WHEN 500 THEN 501 WHEN 501 THEN 500 ELSE __number END AS __number) FROM {source} "
+        "SELECT * REPLACE (CASE __number WHEN 500 THEN 501 WHEN 501 THEN 500 ELSE __number END AS __number) "
+        f"FROM {source} "
         "ORDER BY CASE __number WHEN 500 THEN 501 WHEN 501 THEN 500 ELSE __number END DESC"
     ),
     "loses the last part": lambda source: f"SELECT * FROM {source} WHERE __number < 900",
-    "truncates a cell": lambda source: f"SELECT * REPLACE (CASE __number WHEN 500 THEN s[:-2] ELSE s END AS s) FROM {source}",
+    "truncates a cell": lambda source: (
+        f"SELECT * REPLACE (CASE __number WHEN 500 THEN s[:-2] ELSE s END AS s) FROM {source}"
+    ),
     "swaps CR LF for LF": lambda source: f"SELECT * REPLACE (replace(s, chr(13), '') AS s) FROM {source}",
     "bends a number": lambda source: f"SELECT * REPLACE (n + 1 AS n) FROM {source}",
 }
@@ -309,7 +341,9 @@ def test_a_reader_that_bends_a_file_is_found_out_and_read_again(
         other = folder / "bent.parquet"
         connection.execute(f"COPY ({TAMPERS[harm](parquet(typed.path))}) TO {literal(other)} ({_staging.PARQUET})")
         other.replace(typed.path)
-        [(readable, bad)] = connection.execute(f"SELECT count(*), count(__reason) FROM {parquet(typed.path)}").fetchall()
+        [(readable, bad)] = connection.execute(
+            f"SELECT count(*), count(__reason) FROM {parquet(typed.path)}"
+        ).fetchall()
         return _staging.Typed(typed.path, readable, bad)
 
     monkeypatch.setattr(_staging, "copy", copy)
@@ -338,12 +372,16 @@ def test_a_reader_that_bends_a_file_is_found_out_and_read_again(
         ('{"id":"1"},\n{"id":"2"}', "joined by commas"),
     ],
 )
-def test_json_that_is_no_json_lines_is_refused_with_its_shape_and_a_way_out(tmp_path: Path, text: str, words: str) -> None:
+def test_json_that_is_no_json_lines_is_refused_with_its_shape_and_a_way_out(
+    tmp_path: Path, text: str, words: str
+) -> None:
     with pytest.raises(CorruptFileError, match=words) as error:
         read(text.encode(), tmp_path, (Column("id", "string"),))
     assert "`jq -c" in error.value.message
 
 
-@pytest.mark.parametrize("text", ['{"id":"1",\n"x":2}\n{"id":"2"}', '[1]\n{"id":"2"}', '{"id":"1\n{"id":"2"}', '{"id":"1"}{\n{"id":"2"}'])
+@pytest.mark.parametrize(
+    "text", ['{"id":"1",\n"x":2}\n{"id":"2"}', '[1]\n{"id":"2"}', '{"id":"1\n{"id":"2"}', '{"id":"1"}{\n{"id":"2"}']
+)
 def test_a_broken_line_does_not_make_it_another_shape(tmp_path: Path, text: str) -> None:
     assert [row["id"] for row in rows(read(text.encode(), tmp_path, (Column("id", "string"),)))] == ["2"]

@@ -62,7 +62,9 @@ def test_what_is_no_row_costs_its_line_only(tmp_path: Path, line: bytes, kind: s
     assert (reject["__row"], reject["stage"], reject["columns"], reject["raw"]) == (2, kind, columns, line)
 
 
-@pytest.mark.parametrize("data", [b"\xef\xbb\xbf" + GOOD, GOOD + b"\r\n" + GOOD + b"\r\n", b'  {"b" : "x" , "a" : 1 }  '])
+@pytest.mark.parametrize(
+    "data", [b"\xef\xbb\xbf" + GOOD, GOOD + b"\r\n" + GOOD + b"\r\n", b'  {"b" : "x" , "a" : 1 }  ']
+)
 def test_other_ways_to_write_the_same(tmp_path: Path, data: bytes) -> None:
     stage = read(data, tmp_path)
     assert rows(stage)[0] == {"a": 1, "b": "x", "__row": 1} and not stage.rows_rejected
@@ -70,9 +72,7 @@ def test_other_ways_to_write_the_same(tmp_path: Path, data: bytes) -> None:
 
 def test_numbers_keep_all_their_digits(tmp_path: Path) -> None:
     columns = (Column("d", "decimal(38,20)"), Column("f", "float64"))
-    data = (
-        b'{"d":0.12345678901234567891,"f":0.30000000000000004}\n{"d":"1.10","f":1e5}\n{"d":1,"f":1e400}\n{"d":1,"f":0.1000000000000000055}'
-    )
+    data = b'{"d":0.12345678901234567891,"f":0.30000000000000004}\n{"d":"1.10","f":1e5}\n{"d":1,"f":1e400}\n{"d":1,"f":0.1000000000000000055}'  # noqa: E501
     stage = read(data, tmp_path, columns)
     assert [(row["d"], row["f"]) for row in rows(stage)] == [
         (Decimal("0.12345678901234567891"), 0.30000000000000004),
@@ -103,4 +103,8 @@ def test_an_optional_column_may_be_in_no_line(tmp_path: Path) -> None:
 
 def test_inference_takes_the_keys_of_all_lines(tmp_path: Path) -> None:
     stage = read(b'{"b":1,"a":"007"}\n{"b":2.5,"c":true}\n', tmp_path, None)
-    assert [(column.name, column.type) for column in stage.columns] == [("b", "float64"), ("a", "string"), ("c", "bool")]
+    assert [(column.name, column.type) for column in stage.columns] == [
+        ("b", "float64"),
+        ("a", "string"),
+        ("c", "bool"),
+    ]

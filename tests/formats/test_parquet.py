@@ -23,7 +23,9 @@ def file_of(**columns: Any) -> bytes:
 
 
 def read(data: bytes, folder: Path, **types: str) -> Stage:
-    return staged(Parquet(Parquet.Config()), data, tuple(Column(name, type_) for name, type_ in types.items()) or None, folder)
+    return staged(
+        Parquet(Parquet.Config()), data, tuple(Column(name, type_) for name, type_ in types.items()) or None, folder
+    )
 
 
 class TestParquet(FormatContract):
@@ -31,7 +33,13 @@ class TestParquet(FormatContract):
         return Parquet(Parquet.Config())
 
     def encode(self, table: Rows) -> bytes:
-        types = {"id": pa.int64(), "name": pa.string(), "price": pa.decimal128(12, 2), "day": pa.date32(), "at": pa.timestamp("us")}
+        types = {
+            "id": pa.int64(),
+            "name": pa.string(),
+            "price": pa.decimal128(12, 2),
+            "day": pa.date32(),
+            "at": pa.timestamp("us"),
+        }
         sink = io.BytesIO()
         pq.write_table(pa.Table.from_pylist(table, pa.schema(types)), sink, row_group_size=700)
         return sink.getvalue()
@@ -61,7 +69,8 @@ def test_values_are_taken_exactly_or_set_aside(tmp_path: Path, values: pa.Array,
 
 
 @pytest.mark.parametrize(
-    ("values", "type_"), [([1.5], "int64"), ([1], "string"), ([True], "int64"), ([[1]], "string"), ([0.1], "decimal(10,2)")]
+    ("values", "type_"),
+    [([1.5], "int64"), ([1], "string"), ([True], "int64"), ([[1]], "string"), ([0.1], "decimal(10,2)")],
 )
 def test_another_kind_of_column_refuses_the_file(tmp_path: Path, values: list[Any], type_: str) -> None:
     with pytest.raises(CorruptFileError, match=r"column `a` is .*, declared is"):

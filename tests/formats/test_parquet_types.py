@@ -35,7 +35,8 @@ def file_of(table: pa.Table | dict[str, Any], **options: Any) -> bytes:
 
 
 def relabelled(data: bytes, label: int) -> bytes:
-    """The file with another logical type for its only column, as writers other than Arrow's have it, and without the Arrow schema."""
+    """The file with another logical type for its only column, as writers other than Arrow's have it, and without the
+    Arrow schema."""
     size = int.from_bytes(data[-8:-4], "little")
     footer = Reader(data[-8 - size : -8]).struct()
     column = footer[2][1].values[1]
@@ -74,15 +75,36 @@ UUID = "01010101-0101-0101-0101-010101010101"
 # words of the page → (file of a column `a`, its type here, its values where they are not pyarrow's, rows set aside)
 CASES: list[tuple[str, bytes, str, list[Any] | None, list[int]]] = [
     ("bool", one(pa.array([True, None, False])), "bool", None, []),
-    *((f"int{n}", one(pa.array([-(2 ** (n - 1)), None, 2 ** (n - 1) - 1], f"int{n}")), f"int{n}", None, []) for n in (8, 16, 32, 64)),
+    *(
+        (f"int{n}", one(pa.array([-(2 ** (n - 1)), None, 2 ** (n - 1) - 1], f"int{n}")), f"int{n}", None, [])
+        for n in (8, 16, 32, 64)
+    ),
     *((f"uint{n}", one(pa.array([0, None, 2**n - 1], f"uint{n}")), f"uint{n}", None, []) for n in (8, 16, 32, 64)),
     ("float", one(pa.array([0.1, -0.0, float("inf")], "float32")), "float32", None, []),
     ("double", one(pa.array([0.1, 5e-324, None])), "float64", None, []),
     ("halffloat", one(pa.array(np.array([0.1, 65504.0], np.float16))), "float32", None, []),
-    ("decimal of up to 38", one(pa.array([Decimal("1.10"), None, Decimal("-9.99")], pa.decimal128(38, 2))), "decimal(38,2)", None, []),
+    (
+        "decimal of up to 38",
+        one(pa.array([Decimal("1.10"), None, Decimal("-9.99")], pa.decimal128(38, 2))),
+        "decimal(38,2)",
+        None,
+        [],
+    ),
     ("decimal of up to 38", one(pa.array([Decimal("0.05")], pa.decimal32(2, 2))), "decimal(2,2)", None, []),
-    ("decimal of up to 38", one(pa.array([Decimal("1.05")], pa.decimal256(20, 2)), store_decimal_as_integer=True), "decimal(20,2)", None, []),
-    ("decimal of more than 38 digits", one(pa.array([LONG, Decimal(10) ** 36, None], pa.decimal256(39, 2))), "decimal(38,2)", None, [2]),
+    (
+        "decimal of up to 38",
+        one(pa.array([Decimal("1.05")], pa.decimal256(20, 2)), store_decimal_as_integer=True),
+        "decimal(20,2)",
+        None,
+        [],
+    ),
+    (
+        "decimal of more than 38 digits",
+        one(pa.array([LONG, Decimal(10) ** 36, None], pa.decimal256(39, 2))),
+        "decimal(38,2)",
+        None,
+        [2],
+    ),
     ("date", one(pa.array([date(1, 1, 1), None, date(9999, 12, 31)])), "date", None, []),
     ("date", one(ticks([0, 2**31 - 1, -(2**31)], pa.date32())), "date", [date(1970, 1, 1)], [2, 3]),
     ("date", one(pa.array([86_400_000], pa.int64()).view(pa.date64())), "date", None, []),
@@ -90,41 +112,82 @@ CASES: list[tuple[str, bytes, str, list[Any] | None, list[int]]] = [
     ("time in", one(ticks([1, 86_399_999_999, 86_400_000_000], pa.time64("us"))), "time", [1, 86_399_999_999], [3]),
     ("time in nanoseconds", one(ticks([1_000, 1_001, None], pa.time64("ns"))), "time", [1, None], [2]),
     ("time in UTC", utc_times(), "time", [1, None, 2], []),
-    ("timestamp in seconds", one(ticks([-1, 0, 2**40], pa.timestamp("s"))), "timestamp", [-1_000_000, 0, 2**40 * 1_000_000], []),
+    (
+        "timestamp in seconds",
+        one(ticks([-1, 0, 2**40], pa.timestamp("s"))),
+        "timestamp",
+        [-1_000_000, 0, 2**40 * 1_000_000],
+        [],
+    ),
     ("timestamp in", one(ticks([1, 2**62, None], pa.timestamp("ms"))), "timestamp", [1_000, None], [2]),
     ("timestamp in", one(ticks([1, 2**63 - 1, -(2**63)], pa.timestamp("us"))), "timestamp", [1], [2, 3]),
-    ("timestamp in nanoseconds, INT96", one(ticks([1_000, -1_000, 1, -1], pa.timestamp("ns"))), "timestamp", [1, -1], [3, 4]),
-    ("timestamp in nanoseconds, INT96", one(ticks([1_000, 1_001, None], pa.timestamp("ns")), use_deprecated_int96_timestamps=True), "timestamp", [1, None], [2]),
-    ("timestamp with a zone", one(ticks([1_000, 1_001, None], pa.timestamp("ns", UTC))), "timestamp[tz]", [1, None], [2]),
+    (
+        "timestamp in nanoseconds, INT96",
+        one(ticks([1_000, -1_000, 1, -1], pa.timestamp("ns"))),
+        "timestamp",
+        [1, -1],
+        [3, 4],
+    ),
+    (
+        "timestamp in nanoseconds, INT96",
+        one(ticks([1_000, 1_001, None], pa.timestamp("ns")), use_deprecated_int96_timestamps=True),
+        "timestamp",
+        [1, None],
+        [2],
+    ),
+    (
+        "timestamp with a zone",
+        one(ticks([1_000, 1_001, None], pa.timestamp("ns", UTC))),
+        "timestamp[tz]",
+        [1, None],
+        [2],
+    ),
     ("timestamp with a zone", one(ticks([1], pa.timestamp("ms", "Europe/Berlin"))), "timestamp[tz]", [1_000], []),
-    *(("string", one(pa.array(["é\0", None, ""], type_)), "string", None, []) for type_ in (pa.string(), pa.large_string(), pa.string_view())),
+    *(
+        ("string", one(pa.array(["é\0", None, ""], type_)), "string", None, [])
+        for type_ in (pa.string(), pa.large_string(), pa.string_view())
+    ),
     ("string", one(raw([b"a", b"\xff", None, b"b"])), "string", ["a", None, "b"], [2]),
     ("ENUM", relabelled(one(pa.array(["a", "b"])), 4), "string", ["a", "b"], []),
     ("JSON", one(pa.array(['{"a": 1.10}', None], pa.json_(pa.string()))), "string", None, []),
     ("UUID", one(pa.array([ONE, None, TWO], pa.uuid())), "string", [UUID, None, UUID.replace("01", "ab")], []),
-    *(("binary", one(pa.array([b"\xff\0", None, b"xy"], type_)), "binary", None, []) for type_ in (pa.binary(), pa.large_binary(), pa.binary_view(), pa.binary(2))),
+    *(
+        ("binary", one(pa.array([b"\xff\0", None, b"xy"], type_)), "binary", None, [])
+        for type_ in (pa.binary(), pa.large_binary(), pa.binary_view(), pa.binary(2))
+    ),
     ("dictionary", one(pa.array(["a", None, "a"]).dictionary_encode()), "string", None, []),
     ("dictionary", one(pa.array([ONE, None]).dictionary_encode()), "binary", None, []),
     ("null", one(pa.nulls(2)), "string", None, []),
     ("other extension types", one(pa.array([1, None], pa.int8()).cast(pa.bool8())), "int8", [1, None], []),
-]  # fmt: skip
+]
 REFUSED: list[tuple[str, bytes, str, list[Any]]] = [  # words, file, the type of the way out, what it gives
-    ("decimal of more than 38 digits behind the point", one(pa.array([Decimal("1." + "1" * 40)], pa.decimal256(50, 40))), "string", ["1." + "1" * 40]),
+    (
+        "decimal of more than 38 digits behind the point",
+        one(pa.array([Decimal("1." + "1" * 40)], pa.decimal256(50, 40))),
+        "string",
+        ["1." + "1" * 40],
+    ),
     ("duration", one(pa.array([7, None], pa.duration("s"))), "int64", [7, None]),
     ("INTERVAL", relabelled(one(pa.array([b"\x01" * 12], pa.binary(12))), 12), "binary", [b"\x01" * 12]),
     *(("lists, structs, maps", one(pa.array([value])), "", []) for value in ([1], {"b": 1})),
-]  # fmt: skip
+]
 
 
 def read(data: bytes, folder: Path, **types: str) -> Stage:
-    return staged(Parquet(Parquet.Config()), data, tuple(Column(name, type_) for name, type_ in types.items()) or None, folder)
+    return staged(
+        Parquet(Parquet.Config()), data, tuple(Column(name, type_) for name, type_ in types.items()) or None, folder
+    )
 
 
 def plain(values: pa.ChunkedArray) -> list[Any]:
     """Comparable values: times as their ticks, floats bit by bit."""
     t = pa.types
     if t.is_timestamp(values.type) or t.is_time(values.type):
-        return list(values.cast(pa.int64()).to_pylist()) if values.type.bit_width == 64 else list(values.cast(pa.int32()).to_pylist())
+        return (
+            list(values.cast(pa.int64()).to_pylist())
+            if values.type.bit_width == 64
+            else list(values.cast(pa.int32()).to_pylist())
+        )
     return [repr(v) if isinstance(v, float) else v for v in values.to_pylist()]
 
 
@@ -137,7 +200,9 @@ def test_every_row_of_the_page_has_its_case_and_every_case_its_row() -> None:
     assert [w for w in words if not re.fullmatch(r"u?int\d+", w) and not any(row.startswith(w) for row in first)] == []
 
 
-@pytest.mark.parametrize(("word", "data", "type_", "values", "aside"), CASES, ids=[f"{n}-{case[0]}" for n, case in enumerate(CASES)])
+@pytest.mark.parametrize(
+    ("word", "data", "type_", "values", "aside"), CASES, ids=[f"{n}-{case[0]}" for n, case in enumerate(CASES)]
+)
 def test_a_type_is_read_as_the_page_says(
     tmp_path: Path, word: str, data: bytes, type_: str, values: list[Any] | None, aside: list[int]
 ) -> None:
@@ -152,7 +217,11 @@ def test_a_type_is_read_as_the_page_says(
     assert found["__row"].to_pylist() == [n for n in range(1, len(judge) + 1) if n not in aside]
     assert stage.rows_in == len(judge) and stage.rows_rejected == len(aside)
     for reject in rejects(stage):
-        assert reject["columns"] == ["a"] and reject["reason"].startswith("column `a`: `") and reject["raw"].startswith(b'{"a":')
+        assert (
+            reject["columns"] == ["a"]
+            and reject["reason"].startswith("column `a`: `")
+            and reject["raw"].startswith(b'{"a":')
+        )
     with duckdb.connect() as con:  # whoever reads the stage sees the same
         assert len(con.sql(f"select a::varchar from '{stage.rows}'").fetchall()) == len(found)
     declared = read(data, tmp_path / "declared", a=type_)
@@ -160,11 +229,15 @@ def test_a_type_is_read_as_the_page_says(
 
 
 @pytest.mark.parametrize(("word", "data", "type_", "values"), REFUSED, ids=[case[0] for case in REFUSED])
-def test_what_is_refused_names_a_way_out_that_works(tmp_path: Path, word: str, data: bytes, type_: str, values: list[Any]) -> None:
+def test_what_is_refused_names_a_way_out_that_works(
+    tmp_path: Path, word: str, data: bytes, type_: str, values: list[Any]
+) -> None:
     with pytest.raises(CorruptFileError) as refused:
         read(data, tmp_path)
     assert "declare the columns to be read, without it" in refused.value.message
-    both = pq.read_table(io.BytesIO(data)).append_column("b", pa.array(range(pq.read_metadata(io.BytesIO(data)).num_rows)))
+    both = pq.read_table(io.BytesIO(data)).append_column(
+        "b", pa.array(range(pq.read_metadata(io.BytesIO(data)).num_rows))
+    )
     assert [row["b"] for row in rows(read(file_of(both), tmp_path / "without", b="int64"))] == both["b"].to_pylist()
     if type_:
         assert f"`{type_}`" in refused.value.message
@@ -188,7 +261,7 @@ DECLARED = [
     (pa.array(["2026-01-05T10:00:00Z"]).dictionary_encode(), "timestamp[tz]", [1767607200000000], []),
     (pa.nulls(1), "date", [None], []),
     (pa.array([300, 1], pa.duration("s")), "int8", [1], [1]),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("held", "type_", "values", "aside"), DECLARED)
@@ -203,17 +276,28 @@ def test_a_declared_type_takes_the_values_that_are_the_same_in_it(
 
 def test_a_row_is_set_aside_beside_a_decimal_of_256_bits_however_few_its_digits(tmp_path: Path) -> None:
     data = file_of(
-        {"a": pa.array([Decimal("1.05"), Decimal("-2.50")], pa.decimal256(20, 2)), "b": ticks([1_000, 1_001], pa.timestamp("ns"))}
+        {
+            "a": pa.array([Decimal("1.05"), Decimal("-2.50")], pa.decimal256(20, 2)),
+            "b": ticks([1_000, 1_001], pa.timestamp("ns")),
+        }
     )
     [reject] = rejects(read(data, tmp_path))
     assert (reject["__row"], json.loads(reject["raw"])["a"]) == (2, "-2.50")
 
 
 OTHERS = [
-    (pa.array([1.5]), "int64"), (pa.array([1]), "string"), (pa.array([True]), "int64"), (pa.array([0.1]), "decimal(10,2)"),
-    (pa.array([1], pa.timestamp("us")), "timestamp[tz]"), (pa.array([1], pa.timestamp("ns", UTC)), "timestamp"), (pa.array([1], pa.time64("ns")), "string"),
-    (pa.array([b"x"]), "string"), (pa.array([date(2026, 1, 5)]), "timestamp"), (pa.array([ONE], pa.uuid()), "int64"), (pa.array([1], pa.duration("s")), "time"),
-]  # fmt: skip
+    (pa.array([1.5]), "int64"),
+    (pa.array([1]), "string"),
+    (pa.array([True]), "int64"),
+    (pa.array([0.1]), "decimal(10,2)"),
+    (pa.array([1], pa.timestamp("us")), "timestamp[tz]"),
+    (pa.array([1], pa.timestamp("ns", UTC)), "timestamp"),
+    (pa.array([1], pa.time64("ns")), "string"),
+    (pa.array([b"x"]), "string"),
+    (pa.array([date(2026, 1, 5)]), "timestamp"),
+    (pa.array([ONE], pa.uuid()), "int64"),
+    (pa.array([1], pa.duration("s")), "time"),
+]
 
 
 @pytest.mark.parametrize(("held", "type_"), OTHERS)
@@ -234,11 +318,16 @@ def test_names_that_differ_in_case_only_are_read_by_the_schema(tmp_path: Path) -
 @pytest.mark.parametrize("names", [["a", "a"], ["", "b"], ["__row", "b"], ["x\0y", "b"]])
 def test_names_that_no_stage_can_have_fail_their_file_alone(tmp_path: Path, names: list[str]) -> None:
     with pytest.raises(CorruptFileError, match="declare the columns to be read"):
-        read(file_of(pa.Table.from_arrays([pa.array([1]), pa.array([2])], [*names]).append_column("c", pa.array([3]))), tmp_path)
+        read(
+            file_of(pa.Table.from_arrays([pa.array([1]), pa.array([2])], [*names]).append_column("c", pa.array([3]))),
+            tmp_path,
+        )
 
 
 def test_the_index_of_pandas_is_a_column_and_dots_are_no_path(tmp_path: Path) -> None:
-    table = pa.Table.from_arrays([pa.array([4]), pa.array([5]), pa.array([{"b": 6}])], ["__index_level_0__", "a.b", "a"])
+    table = pa.Table.from_arrays(
+        [pa.array([4]), pa.array([5]), pa.array([{"b": 6}])], ["__index_level_0__", "a.b", "a"]
+    )
     assert rows(read(file_of(table.select([0, 1])), tmp_path)) == [{"__index_level_0__": 4, "a.b": 5, "__row": 1}]
     assert rows(read(file_of(table), tmp_path / "x", **{"a.b": "int64"})) == [{"a.b": 5, "__row": 1}]
 
@@ -275,25 +364,38 @@ def many() -> pa.Table:
         "fixed": pa.array([r.bytes(4) for _ in range(COUNT)], pa.binary(4)),
     }
     return pa.table(
-        {name: pa.compute.if_else(holes, pa.scalar(None, c.type), c) for name, c in columns.items()} | {"whole": pa.array(range(COUNT))}
+        {name: pa.compute.if_else(holes, pa.scalar(None, c.type), c) for name, c in columns.items()}
+        | {"whole": pa.array(range(COUNT))}
     )
 
 
 WAYS: list[dict[str, Any]] = [
-    *({"version": v, "data_page_version": p, "compression": c} for v, p, c in itertools.product(("1.0", "2.4", "2.6"), ("1.0", "2.0"), ("none", "snappy", "zstd"))),
+    *(
+        {"version": v, "data_page_version": p, "compression": c}
+        for v, p, c in itertools.product(("1.0", "2.4", "2.6"), ("1.0", "2.0"), ("none", "snappy", "zstd"))
+    ),
     *({"compression": c} for c in ("gzip", "brotli", "lz4")),
     {"use_dictionary": True, "dictionary_pagesize_limit": 64},
-    {"use_dictionary": False, "column_encoding": {"i64": "DELTA_BINARY_PACKED", "text": "DELTA_BYTE_ARRAY", "word": "DELTA_LENGTH_BYTE_ARRAY", "f64": "BYTE_STREAM_SPLIT"}},
+    {
+        "use_dictionary": False,
+        "column_encoding": {
+            "i64": "DELTA_BINARY_PACKED",
+            "text": "DELTA_BYTE_ARRAY",
+            "word": "DELTA_LENGTH_BYTE_ARRAY",
+            "f64": "BYTE_STREAM_SPLIT",
+        },
+    },
     {"write_page_checksum": True, "write_page_index": True, "data_page_size": 100, "row_group_size": 77},
     {"write_statistics": False, "store_schema": False},
     {"store_decimal_as_integer": True, "row_group_size": 1},
     {"use_deprecated_int96_timestamps": True},
     {"coerce_timestamps": "ms", "allow_truncated_timestamps": True},
-]  # fmt: skip
+]
 
 
 def same_as_pyarrow(data: bytes, folder: Path) -> None:
-    """Judged by pyarrow's own reading of the whole file at once: every row is there or set aside, in order, with equal values."""
+    """Judged by pyarrow's own reading of the whole file at once: every row is there or set aside, in order, with equal
+    values."""
     judge = pq.read_table(io.BytesIO(data))
     stage = read(data, folder)
     found, aside = pq.read_table(stage.rows), {reject["__row"] for reject in rejects(stage)}
@@ -309,17 +411,28 @@ def same_as_pyarrow(data: bytes, folder: Path) -> None:
 
 @pytest.mark.parametrize("options", WAYS, ids=[",".join(map(str, way.values())) for way in WAYS])
 def test_however_it_is_written_nothing_differs_from_pyarrow(tmp_path: Path, options: dict[str, Any]) -> None:
-    same_as_pyarrow(file_of(many() if options.get("row_group_size") != 1 else many().slice(0, 200), **options), tmp_path)
+    same_as_pyarrow(
+        file_of(many() if options.get("row_group_size") != 1 else many().slice(0, 200), **options), tmp_path
+    )
 
 
 @pytest.mark.parametrize(
-    "options", ["", ", PARQUET_VERSION v2, COMPRESSION uncompressed", ", COMPRESSION lz4_raw", ", ROW_GROUP_SIZE 2048, COMPRESSION zstd"]
+    "options",
+    [
+        "",
+        ", PARQUET_VERSION v2, COMPRESSION uncompressed",
+        ", COMPRESSION lz4_raw",
+        ", ROW_GROUP_SIZE 2048, COMPRESSION zstd",
+    ],
 )
 def test_files_of_duckdb_do_not_differ_from_pyarrow(tmp_path: Path, options: str) -> None:
     with duckdb.connect() as con:
-        con.register("rows", many().drop_columns(["u32"]) if "v2" in options else many())  # pyarrow cannot read DuckDB's deltas of those
+        con.register(
+            "rows", many().drop_columns(["u32"]) if "v2" in options else many()
+        )  # pyarrow cannot read DuckDB's deltas of those
         con.execute(
-            f"copy (select *, (i64 % 3)::varchar::enum('0', '1', '2') as e, uuid() as u, i64::uhugeint as h from rows) to '{tmp_path}/a.parquet' (format parquet{options})"
+            "copy (select *, (i64 % 3)::varchar::enum('0', '1', '2') as e, uuid() as u, "
+            f"i64::uhugeint as h from rows) to '{tmp_path}/a.parquet' (format parquet{options})"
         )
     same_as_pyarrow((tmp_path / "a.parquet").read_bytes(), tmp_path / "stage")
 

@@ -1,4 +1,5 @@
-"""The second witness of Parquet: a reader that loses, doubles, moves or bends something is found out, and so is a file whose footer is wrong."""
+"""The second witness of Parquet: a reader that loses, doubles, moves or bends something is found out, and so is a file
+whose footer is wrong."""
 
 from __future__ import annotations
 
@@ -26,7 +27,9 @@ COLUMNS = (Column("id", "int16"), Column("name", "string"), Column("half", "floa
 
 
 def file_of(rows: int, **options: Any) -> bytes:
-    table = pa.table({"id": pa.array(range(rows)), "name": [f"name {n}" for n in range(rows)], "half": [n / 2 for n in range(rows)]})
+    table = pa.table(
+        {"id": pa.array(range(rows)), "name": [f"name {n}" for n in range(rows)], "half": [n / 2 for n in range(rows)]}
+    )
     sink = io.BytesIO()
     pq.write_table(table, sink, **options)
     return sink.getvalue()
@@ -65,7 +68,9 @@ def truncated(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 def emptied(batch: pa.RecordBatch) -> pa.RecordBatch:
     at = pc.equal(batch["half"], batch["half"][700])
-    return batch.set_column(batch.schema.get_field_index("half"), "half", pc.if_else(at, pa.scalar(None, pa.float64()), batch["half"]))
+    return batch.set_column(
+        batch.schema.get_field_index("half"), "half", pc.if_else(at, pa.scalar(None, pa.float64()), batch["half"])
+    )
 
 
 def tampering(monkeypatch: pytest.MonkeyPatch, tamper: Tamper, batch: int) -> None:
@@ -92,7 +97,9 @@ def test_control_a_reader_that_harms_rows_is_found_out(
         read(data, tmp_path / "harmed")
 
 
-@pytest.mark.parametrize(("tamper", "word"), [(dropped, "rows"), (doubled, "rows"), (emptied, "nulls"), (swapped, "two readers")])
+@pytest.mark.parametrize(
+    ("tamper", "word"), [(dropped, "rows"), (doubled, "rows"), (emptied, "nulls"), (swapped, "two readers")]
+)
 def test_control_in_a_large_file_which_is_read_again_in_part(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tamper: Tamper, word: str
 ) -> None:
@@ -107,13 +114,17 @@ def test_control_in_a_large_file_which_is_read_again_in_part(
 
 
 @pytest.mark.parametrize("tamper", [swapped, truncated])
-def test_without_the_second_reader_these_would_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tamper: Tamper) -> None:
+def test_without_the_second_reader_these_would_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tamper: Tamper
+) -> None:
     monkeypatch.setattr(Witness, "read_again", lambda *_: None)
     tampering(monkeypatch, tamper, 1)
     assert read(file_of(20_000), tmp_path).rows_in == 20_000
 
 
-def test_control_without_the_footer_a_null_in_a_large_file_would_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_control_without_the_footer_a_null_in_a_large_file_would_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Witness, "judge", lambda *_: None)
     tampering(monkeypatch, emptied, 1)
     assert read(file_of(20_000), tmp_path).rows_in == 20_000
@@ -156,7 +167,9 @@ def a_lesser_end_of_text(footer: Any) -> None:
         (a_lesser_end_of_text, "greatest value of column `name` of row groups 1 to 1"),
     ],
 )
-def test_a_footer_that_differs_refuses_the_file_and_the_way_out_works(tmp_path: Path, change: Callable[[Any], None], said: str) -> None:
+def test_a_footer_that_differs_refuses_the_file_and_the_way_out_works(
+    tmp_path: Path, change: Callable[[Any], None], said: str
+) -> None:
     data = refooted(file_of(20_000, row_group_size=18_000, use_dictionary=False), change)
     with pytest.raises(CorruptFileError, match=said):
         read(data, tmp_path)

@@ -12,7 +12,9 @@ import pytest
 from forebay.formats._row_column import add_row_column
 
 
-@pytest.mark.parametrize("options", ["COMPRESSION uncompressed, PARQUET_VERSION v2", "COMPRESSION lz4", "COMPRESSION zstd"])
+@pytest.mark.parametrize(
+    "options", ["COMPRESSION uncompressed, PARQUET_VERSION v2", "COMPRESSION lz4", "COMPRESSION zstd"]
+)
 @pytest.mark.parametrize("count", [0, 1, 10_000])
 def test_numbers_replace_the_helper_columns(tmp_path: Path, options: str, count: int) -> None:
     path = tmp_path / "rows.parquet"
@@ -24,7 +26,9 @@ def test_numbers_replace_the_helper_columns(tmp_path: Path, options: str, count:
             f"SELECT count(*), sum(CAST(__row = 2 * a + 1 AND b = CAST(a AS VARCHAR) AS INT)) FROM '{path}'"
         ).fetchall()
         assert seen == [(count, count or None)]
-        assert connection.execute(f"SELECT a FROM '{path}' WHERE __row = 9001").fetchall() == ([(4500,)] if count > 4500 else [])
+        assert connection.execute(f"SELECT a FROM '{path}' WHERE __row = 9001").fetchall() == (
+            [(4500,)] if count > 4500 else []
+        )
     table = pq.read_table(path)
     table.validate(full=True)
     assert table.column_names == ["a", "b", "__row"]

@@ -33,8 +33,20 @@ QUOTES = b"a,b\n" + b'1,"x\n2,y\n' * 4
 FILES = {
     "other delimiter": (csv, b"a;b\n1;x\n", {}, "set format.delimiter: ';'", {"delimiter": ";"}),
     "tab": (csv, b"a\tb\n1\tx\n", {}, r"set format.delimiter: '\t'", {"delimiter": "\t"}),
-    "unclosed quotes": (csv, QUOTES, {"max_unclosed_quotes": 1}, "raise format.max_unclosed_quotes", {"max_unclosed_quotes": 9}),
-    "twice": (csv, b"a,b,b\n1,x,y\n", {"columns_": None}, "declare the columns to be read", {"columns_": (Column("a", "int64"),)}),
+    "unclosed quotes": (
+        csv,
+        QUOTES,
+        {"max_unclosed_quotes": 1},
+        "raise format.max_unclosed_quotes",
+        {"max_unclosed_quotes": 9},
+    ),
+    "twice": (
+        csv,
+        b"a,b,b\n1,x,y\n",
+        {"columns_": None},
+        "declare the columns to be read",
+        {"columns_": (Column("a", "int64"),)},
+    ),
     "own name": (
         csv,
         b"a,__b\n1,x\n",
@@ -42,7 +54,13 @@ FILES = {
         "name the columns to read, without it, under `schema.columns`",
         {"columns_": AB[:1]},
     ),
-    "case only": (csv, b"b,B\n1,x\n", {"columns_": None}, "name one of them under `schema.columns`", {"columns_": AB[1:]}),
+    "case only": (
+        csv,
+        b"b,B\n1,x\n",
+        {"columns_": None},
+        "name one of them under `schema.columns`",
+        {"columns_": AB[1:]},
+    ),
     "nested": (
         json_lines,
         b'{"a": 1, "c": {"x": 1}}\n',
@@ -52,7 +70,8 @@ FILES = {
     ),
     "no object": (json_lines, b"1\n", {"columns_": None}, "declare them", {"columns_": AB, "optional": ("a", "b")}),
 }
-"""What reads it, the file, its settings (`columns_`: the declared columns), the way out, and the settings that follow it."""
+"""What reads it, the file, its settings (`columns_`: the declared columns), the way out, and the settings that follow
+it."""
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -60,7 +79,9 @@ def test_a_file_that_is_refused_can_be_read_as_its_message_says(name: str, tmp_p
     read, data, settings, way_out, followed = FILES[name]
 
     def reading(given: dict[str, Any], folder: Path) -> Stage:
-        return read(data, folder, given.get("columns_", AB), **{key: value for key, value in given.items() if key != "columns_"})
+        return read(
+            data, folder, given.get("columns_", AB), **{key: value for key, value in given.items() if key != "columns_"}
+        )
 
     with pytest.raises(CorruptFileError) as raised:
         reading(settings, tmp_path / "refused")

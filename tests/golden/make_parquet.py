@@ -1,4 +1,5 @@
-"""Writes the awkward Parquet files of `formats/parquet/` (they are binary; this is what is in them): `python -m tests.golden.make_parquet`."""
+"""Writes the awkward Parquet files of `formats/parquet/` (they are binary; this is what is in them): `python -m
+tests.golden.make_parquet`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
-"""Awkward files, each beside what must become of it (`formats/FORMAT/NAME.json`): rows kept, rows set aside with reason and raw text, or the refusal.
+"""Awkward files, each beside what must become of it (`formats/FORMAT/NAME.json`): rows kept, rows set aside with reason
+and raw text, or the refusal.
 
-The expectations were written from the rule (a value arrives as it was, or its row is set aside), not from what the reader says. `rows` are
-`[row number, values…]`, values that JSON has no word for as text. Bytes that are not UTF-8 are written as lone surrogates (`\\udcff` is 0xff).
+The expectations were written from the rule (a value arrives as it was, or its row is set aside), not from what the
+reader says. `rows` are `[row number, values…]`, values that JSON has no word for as text. Bytes that are not UTF-8 are
+written as lone surrogates (`\\udcff` is 0xff).
 """
 
 from __future__ import annotations
@@ -42,7 +44,9 @@ def read(case: Path, expected: dict[str, Any], folder: Path) -> Stage:
 
 def seen(stage: Stage) -> list[list[Any]]:
     """Rows as an expectation writes them."""
-    return [[row.pop("__row"), *(v if isinstance(v, JSON_WORDS) else str(v) for v in row.values())] for row in rows(stage)]
+    return [
+        [row.pop("__row"), *(v if isinstance(v, JSON_WORDS) else str(v) for v in row.values())] for row in rows(stage)
+    ]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.parent.name}-{case.stem}")
@@ -58,7 +62,11 @@ def test_an_awkward_file_becomes_what_stands_beside_it(case: Path, tmp_path: Pat
     assert json.dumps(seen(stage)) == json.dumps(expected["rows"])  # as text: 1 is not true, 0.0 is not -0.0
     shape = [(r["row"], r["stage"], r["columns"], r["raw"]) for r in expected["rejects"]]
     assert [(r["__row"], r["stage"], r["columns"], r["raw"].decode("utf-8", "surrogateescape")) for r in found] == shape
-    assert [(r["reason"], e["reason"]) for r, e in zip(found, expected["rejects"], strict=True) if e["reason"] not in r["reason"]] == []
+    assert [
+        (r["reason"], e["reason"])
+        for r, e in zip(found, expected["rejects"], strict=True)
+        if e["reason"] not in r["reason"]
+    ] == []
     assert [note for note in expected.get("notes", []) if note not in stage.notes] == []
     assert stage.drift.added == tuple(expected.get("added", stage.drift.added))
     assert {c.name: c.type for c in stage.columns} == (expected.get("types") or expected["columns"])
@@ -90,9 +98,13 @@ BREAKS = {
 
 @pytest.mark.parametrize("seed", range(4))
 def test_five_broken_rows_of_ten_thousand_cost_themselves_wherever_they_are(seed: int, tmp_path: Path) -> None:
-    """Short, long, bad UTF-8, text in a number and an unclosed quote among 10,000 rows, some of which have quotes and several lines."""
+    """Short, long, bad UTF-8, text in a number and an unclosed quote among 10,000 rows, some of which have quotes and
+    several lines."""
     chance = random.Random(seed)
-    lines = [b'%d,"n %d, ""q""%s",%d.50,2026-01-05' % (i, i, b"\nmore" if chance.random() < 0.1 else b"", i) for i in range(1, 10_001)]
+    lines = [
+        b'%d,"n %d, ""q""%s",%d.50,2026-01-05' % (i, i, b"\nmore" if chance.random() < 0.1 else b"", i)
+        for i in range(1, 10_001)
+    ]
     places = [1, 2, 5_000, 5_001, 10_000] if seed == 0 else chance.sample(range(1, 10_001), 5)
     chance.shuffle(places)
     broken = {}
@@ -102,8 +114,14 @@ def test_five_broken_rows_of_ten_thousand_cost_themselves_wherever_they_are(seed
     stage = staged(_csv(), b"id,name,amount,day\n" + b"\n".join(lines) + b"\n", FOUR, tmp_path)
     assert {r["__row"]: (r["stage"], r["reason"], r["raw"]) for r in rejects(stage)} == broken
     found = rows(stage)
-    assert [row["id"] for row in found] == [row["__row"] for row in found] == [i for i in range(1, 10_001) if i not in broken]
-    assert all(row["name"].startswith(f'n {row["id"]}, "q"') and str(row["amount"]) == f"{row['id']}.50" for row in found)
+    assert (
+        [row["id"] for row in found]
+        == [row["__row"] for row in found]
+        == [i for i in range(1, 10_001) if i not in broken]
+    )
+    assert all(
+        row["name"].startswith(f'n {row["id"]}, "q"') and str(row["amount"]) == f"{row['id']}.50" for row in found
+    )
     assert (stage.rows_in, stage.rows_rejected) == (10_000, 5)
 
 
@@ -118,7 +136,9 @@ def test_a_huge_field_is_data_up_to_the_limit_and_named_beyond(size: int, kept: 
     data = b"id,name,amount,day\n1,a,1.00,2026-01-05\n2," + b"x" * size + b",1.00,2026-01-05\n3,c,1.00,2026-01-05\n"
     stage = staged(_csv(), data, FOUR, tmp_path)
     assert [(row["id"], len(row["name"])) for row in rows(stage)] == [(1, 1), *([(2, size)] if kept else []), (3, 1)]
-    assert [(r["__row"], "longer than 2000000 bytes" in r["reason"]) for r in rejects(stage)] == ([] if kept else [(2, True)])
+    assert [(r["__row"], "longer than 2000000 bytes" in r["reason"]) for r in rejects(stage)] == (
+        [] if kept else [(2, True)]
+    )
 
 
 _TEXT = st.text(st.sampled_from('ab1, ;"\n\r\té\u2028\0'), max_size=8).map(lambda text: text.strip(" "))
@@ -148,7 +168,23 @@ def test_well_formed_files_have_as_many_rows_as_pythons_csv_module_says(
 
 _WELL = b'a,b\n1,x\n2,"y, z"\n3,"p\nq"\n4,"say ""hi"""\n5,\n\n6,caf\xc3\xa9\n7,end\n'
 _PIECES = st.sampled_from(
-    [b'"', b'""', b",", b"\n", b"\r\n", b"\r", b"\n\n", b"\0", b"\xff", b"\xe2\x80", b" ", b"\t", b'",', b',"', b"x" * 300]
+    [
+        b'"',
+        b'""',
+        b",",
+        b"\n",
+        b"\r\n",
+        b"\r",
+        b"\n\n",
+        b"\0",
+        b"\xff",
+        b"\xe2\x80",
+        b" ",
+        b"\t",
+        b'",',
+        b',"',
+        b"x" * 300,
+    ]
 )
 
 
@@ -160,7 +196,8 @@ _PIECES = st.sampled_from(
 def test_any_damage_leaves_every_row_with_one_fate(
     hits: list[tuple[int, int, bytes]], repeat: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Bytes put in or taken out anywhere: the file is refused, or its rows are kept or set aside, each once, and what is kept stands there."""
+    """Bytes put in or taken out anywhere: the file is refused, or its rows are kept or set aside, each once, and what
+    is kept stands there."""
     body = bytearray(_WELL)
     for at, cut, piece in hits:
         body[at : at + cut] = piece

@@ -1,4 +1,5 @@
-"""A change of each field of the pipeline model, to be made while a file is half published. Paths are those of `config.changes.EFFECTS`."""
+"""A change of each field of the pipeline model, to be made while a file is half published. Paths are those of
+`config.changes.EFFECTS`."""
 
 from __future__ import annotations
 

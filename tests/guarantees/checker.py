@@ -1,4 +1,5 @@
-"""What an independent consumer sees of generated rows (worker.py), compared with what must be there. Uses nothing of forebay's client code."""
+"""What an independent consumer sees of generated rows (worker.py), compared with what must be there. Uses nothing of
+forebay's client code."""
 
 from __future__ import annotations
 
@@ -34,15 +35,25 @@ class ClusterFacts:
 
 
 def look(
-    config: dict[str, Any], pipeline: str, rows: int, partitions: int = 4, quarantine_every: int = 0, name: str | None = None
+    config: dict[str, Any],
+    pipeline: str,
+    rows: int,
+    partitions: int = 4,
+    quarantine_every: int = 0,
+    name: str | None = None,
 ) -> ClusterFacts:
-    """Read everything committed and compare: each row once, in order within its partition, ledger ranges holding what they say.
+    """Read everything committed and compare: each row once, in order within its partition, ledger ranges holding what
+    they say.
 
     `name` looks at one of several generated files only.
     """
     seen = ClusterFacts()
     fp = "" if name is None else hashlib.sha256(name.encode()).hexdigest()
-    records = [m for m in read_all(config, f"{pipeline}.data") if not fp or dict(m.headers())["ce_id"].startswith(fp[:16].encode())]
+    records = [
+        m
+        for m in read_all(config, f"{pipeline}.data")
+        if not fp or dict(m.headers())["ce_id"].startswith(fp[:16].encode())
+    ]
     numbers = [json.loads(m.value())["row"] for m in records]
     aside = {n for n in range(1, rows + 1) if quarantine_every and n % quarantine_every == 0}
     counts = Counter(numbers)
@@ -53,9 +64,15 @@ def look(
         if last.get(message.partition(), 0) >= number:
             seen.disordered.append(number)
         last[message.partition()] = number
-        if message.partition() != number % KEYS % partitions or message.key() != b"%d" % (number % KEYS) or number in aside:
+        if (
+            message.partition() != number % KEYS % partitions
+            or message.key() != b"%d" % (number % KEYS)
+            or number in aside
+        ):
             seen.misplaced.append(number)
-    quarantined = [m for m in read_all(config, f"forebay.{pipeline}.quarantine") if m.key().startswith(fp[:16].encode())]
+    quarantined = [
+        m for m in read_all(config, f"forebay.{pipeline}.quarantine") if m.key().startswith(fp[:16].encode())
+    ]
     set_aside = Counter(json.loads(m.value())["row"] for m in quarantined)
     seen.quarantine_lost = [n for n in aside if not set_aside[n]][:5]
     seen.quarantine_duplicated = [n for n, times in set_aside.items() if times > 1 or n not in aside][:5]

@@ -1,8 +1,8 @@
-"""Every setting of a pipeline, changed between a kill and the retry, when a part of a file is published: each row once in one topic, or refused with a way
-out that works.
+"""Every setting of a pipeline, changed between a kill and the retry, when a part of a file is published: each row once
+in one topic, or refused with a way out that works.
 
-The judge is a plain consumer of every topic. Quick: chunks are committed and cut short in this process; the slow tier kills -9 the command itself, at one
-of three files.
+The judge is a plain consumer of every topic. Quick: chunks are committed and cut short in this process; the slow tier
+kills -9 the command itself, at one of three files.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ DAY = "2026-01-05"
 ROWS = 120
 SUITE = {
     "name": "rows",
-    "expectations": [{"type": "expect_column_values_to_not_be_null", "kwargs": {"column": "name"}, "severity": "critical"}],
+    "expectations": [
+        {"type": "expect_column_values_to_not_be_null", "kwargs": {"column": "name"}, "severity": "critical"}
+    ],
 }
 HARMLESS = [path for path in CHANGES if EFFECTS[path][0] is Effect.NONE]
 NAMED = {
@@ -83,7 +85,9 @@ class Night:
     def ids(self, *topics: str) -> Counter[tuple[str, int]]:
         """Each row's records, by topic and id (`big_integers: string` makes it a text), of those topics that exist."""
         there = [topic for topic in set(topics) if describe(self.cluster.config, topic) is not None]
-        return Counter((topic, int(json.loads(m.value())["id"])) for topic in there for m in read_all(self.cluster.config, topic))
+        return Counter(
+            (topic, int(json.loads(m.value())["id"])) for topic in there for m in read_all(self.cluster.config, topic)
+        )
 
 
 def once(topic: str, rows: int = ROWS) -> Counter[tuple[str, int]]:
@@ -135,7 +139,8 @@ def words(report: RunReport | ForebayError) -> str:
 
 
 def test_every_field_has_its_effect_and_is_changed_here() -> None:
-    """A new field fails this test until it has a line in config/changes.py and a change in tests/guarantees/changed.py."""
+    """A new field fails this test until it has a line in config/changes.py and a change in
+    tests/guarantees/changed.py."""
     known = set(fields())
     assert known == set(EFFECTS)
     assert known == set(CHANGES) | set(NOT_TRIED)
@@ -151,8 +156,11 @@ def test_harmless_changes_all_at_once_complete_the_file(night: Night, monkeypatc
     assert night.ids(night.name) == once(night.name)
 
 
-def test_changes_that_decide_records_are_refused_and_the_way_back_works(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One after the other on the same half published file (each alone: the slow tier); not one adds a record, and put back it is completed."""
+def test_changes_that_decide_records_are_refused_and_the_way_back_works(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One after the other on the same half published file (each alone: the slow tier); not one adds a record, and put
+    back it is completed."""
     document = begun(night, monkeypatch)
     for path in HARMFUL:
         effect, new = EFFECTS[path][0], changed(document, path)
@@ -160,7 +168,10 @@ def test_changes_that_decide_records_are_refused_and_the_way_back_works(night: N
             continue
         report = night.run(new)
         assert not done(report), path
-        assert ("under another plan" in words(report)) == (effect is Effect.PLAN and path != "format.type"), (path, words(report))
+        assert ("under another plan" in words(report)) == (effect is Effect.PLAN and path != "format.type"), (
+            path,
+            words(report),
+        )
         if "under another plan" in words(report):
             assert f"since it was begun, {NAMED.get(path, f'`{path}`')}" in words(report), (path, words(report))
         assert night.ids(night.name, new["topic"]["name"]) == once(night.name, 100), path
@@ -205,11 +216,15 @@ def test_the_other_way_out_a_new_generation_publishes_each_row_once_under_the_ne
     assert "--generation new" in words(night.run(new))
     report = night.run(new, generation=GenerationRequest(reason="the key was wrong"))
     assert done(report), words(report)
-    ids = Counter(bytes(dict(m.headers())["ce_id"]).split(b":", 1)[1].decode() for m in read_all(night.cluster.config, night.name))
+    ids = Counter(
+        bytes(dict(m.headers())["ce_id"]).split(b":", 1)[1].decode() for m in read_all(night.cluster.config, night.name)
+    )
     assert ids == Counter([f"1:{n}" for n in range(1, 101)] + [f"2:{n}" for n in range(1, ROWS + 1)])
 
 
-def test_a_source_that_is_edited_and_edited_back_is_the_same_project(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_source_that_is_edited_and_edited_back_is_the_same_project(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
     document = begun(night, monkeypatch)
     assert done(night.run(changed(document, "source.path")))
     report = night.run(document)
@@ -219,7 +234,9 @@ def test_a_source_that_is_edited_and_edited_back_is_the_same_project(night: Nigh
 
 
 @pytest.mark.parametrize("library", ["duckdb", "pyarrow"])
-def test_another_version_of_a_library_is_refused_in_mid_file(night: Night, library: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_version_of_a_library_is_refused_in_mid_file(
+    night: Night, library: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     document = begun(night, monkeypatch)
     with monkeypatch.context() as patched:
         patched.setattr(encode, "libraries", lambda *names: versions.libraries(*names) | {library: "99.0"})
@@ -255,9 +272,14 @@ def alter(night: Night, most: str) -> None:
     admin.incremental_alter_configs([resource])[resource].result(30)
 
 
-def test_headers_changed_when_the_file_is_whole_do_not_make_its_proof_fail(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_headers_changed_when_the_file_is_whole_do_not_make_its_proof_fail(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The attempt ended between the last commit and the proof: what the records carry is in the ledger."""
-    document = base(night.name) | {"record": {"key": ["id"], "headers": "none"}, "settle": {"type": "archive", "path": "done/{{ ds }}"}}
+    document = base(night.name) | {
+        "record": {"key": ["id"], "headers": "none"},
+        "settle": {"type": "archive", "path": "done/{{ ds }}"},
+    }
     with monkeypatch.context() as patched:
         patched.setattr(failpoints, "_armed", failpoints._parse("after_commit@1:raise"))
         night.run(document)
@@ -268,7 +290,9 @@ def test_headers_changed_when_the_file_is_whole_do_not_make_its_proof_fail(night
     assert night.ids(night.name) == once(night.name)
 
 
-def test_control_without_the_plan_a_change_of_topic_tears_the_file(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_control_without_the_plan_a_change_of_topic_tears_the_file(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What was found: the first rows in one topic, the others in another, and all of it green."""
     real = encode._parameters
 
@@ -288,13 +312,17 @@ def test_control_without_the_plan_a_change_of_topic_tears_the_file(night: Night,
 
 @pytest.mark.long
 @pytest.mark.parametrize("path", CHANGES)
-def test_the_command_killed_at_one_of_three_files_and_each_setting_changed_alone(night: Night, path: str, kafka: Cluster) -> None:
+def test_the_command_killed_at_one_of_three_files_and_each_setting_changed_alone(
+    night: Night, path: str, kafka: Cluster
+) -> None:
     """Three files of 120 rows; the first is cut short by kill -9 after its first commit."""
     drops, before = night.root / "drops" / DAY, base(night.name)
     for n, name in enumerate(("b.csv", "c.csv"), 1):
         (drops / name).write_text(body(1 + ROWS * n, ROWS * (n + 1)))
         os.utime(drops / name, (1_700_000_000, 1_700_000_000))
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("FOREBAY_FAIL")} | {"FOREBAY_CACHE": str(CACHE)}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("FOREBAY_FAIL")} | {
+        "FOREBAY_CACHE": str(CACHE)
+    }
 
     def command(document: dict[str, Any], failpoint: str = "") -> int:
         words = ["run", night.write(document), "--date", DAY]

@@ -36,7 +36,11 @@ def command(kafka: Cluster, pipeline: str, *more: str) -> list[str]:
 
 
 def environment(failpoint: str = "") -> dict[str, str]:
-    return {**os.environ, "FOREBAY_FAILPOINT": failpoint, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "include")])}
+    return {
+        **os.environ,
+        "FOREBAY_FAILPOINT": failpoint,
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "include")]),
+    }
 
 
 def attempt(kafka: Cluster, pipeline: str, *more: str, failpoint: str = "") -> Done:
@@ -75,7 +79,11 @@ def anomalies(kafka: Cluster, pipeline: str) -> dict[str, Any]:
 def test_kill_and_retry(kafka: Cluster, place: str) -> None:
     pipeline = fresh("k").lower()
     killed = attempt(
-        kafka, pipeline, failpoint=f"{place}@1:kill9" if place not in {"before_init", "after_init", "after_barrier"} else f"{place}:kill9"
+        kafka,
+        pipeline,
+        failpoint=f"{place}@1:kill9"
+        if place not in {"before_init", "after_init", "after_barrier"}
+        else f"{place}:kill9",
     )
     assert killed.code == -signal.SIGKILL, killed.err
     retried = attempt(kafka, pipeline)
@@ -137,7 +145,8 @@ def test_two_runs_of_one_file_at_once(kafka: Cluster) -> None:
 
 
 def test_two_files_of_one_lane_at_once(kafka: Cluster) -> None:
-    """They fence each other: whoever is fenced follows, and takes the lane when the other's file is complete, not after a minute of silence."""
+    """They fence each other: whoever is fenced follows, and takes the lane when the other's file is complete, not after
+    a minute of silence."""
     pipeline = fresh("k").lower()
     names = of_one_lane(2)
     began = time.monotonic()
@@ -166,7 +175,10 @@ def test_the_broker_is_killed_in_mid_chunk_and_comes_back(tmp_path: Path) -> Non
 def test_sigterm_in_mid_chunk_leaves_nothing_open(kafka: Cluster) -> None:
     """Python's default for SIGTERM is to die; like Airflow's, this handler raises in the main thread."""
     pipeline = fresh("k").lower()
-    code = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(143)); from tests.guarantees.worker import main; sys.exit(main())"
+    code = (
+        "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(143)); "
+        "from tests.guarantees.worker import main; sys.exit(main())"
+    )
     process = subprocess.Popen(
         [sys.executable, "-c", code, *command(kafka, pipeline)[3:]], env=environment("after_flush@1:sleep=60"), cwd=ROOT
     )
@@ -193,7 +205,8 @@ def chunk_is_on_the_broker(kafka: Cluster, pipeline: str) -> bool:
 
 
 def open_transaction(kafka: Cluster, topic: str) -> Any:
-    """Another producer's transaction on a ledger partition: everything committed after it is hidden behind the last stable offset."""
+    """Another producer's transaction on a ledger partition: everything committed after it is hidden behind the last
+    stable offset."""
     from confluent_kafka import Producer
 
     other = Producer({**kafka.config, "transactional.id": fresh("other"), "transaction.timeout.ms": 60_000})
@@ -205,7 +218,8 @@ def open_transaction(kafka: Cluster, topic: str) -> Any:
 
 
 def commit_behind_another(kafka: Cluster, pipeline: str) -> Any:
-    """One chunk is committed behind somebody's open transaction on the ledger, and its publisher dies before it can tell anybody."""
+    """One chunk is committed behind somebody's open transaction on the ledger, and its publisher dies before it can
+    tell anybody."""
     sizes = ["--chunk", str(ROWS)]
     worker = start(kafka, pipeline, *sizes, failpoint="after_flush@0:stop,after_commit@0:kill9")
     wait_until_stopped(worker.pid)
@@ -242,7 +256,9 @@ def test_control_a_barrier_at_the_last_stable_offset_duplicates(kafka: Cluster) 
 @pytest.mark.slow
 def test_a_transaction_that_times_out_between_flush_and_commit_is_sent_once_more(kafka: Cluster) -> None:
     pipeline = fresh("k").lower()
-    worker = attempt(kafka, pipeline, "--timeout", "2s", failpoint="after_flush@1:sleep=14")  # the broker sweeps every 10 s
+    worker = attempt(
+        kafka, pipeline, "--timeout", "2s", failpoint="after_flush@1:sleep=14"
+    )  # the broker sweeps every 10 s
     answer = json.loads(worker.out)
     assert answer["published"] == ROWS - ROWS // NTH
     assert any(e.startswith(("producer.fenced", "chunk.retried")) for e in answer["events"])

@@ -1,4 +1,5 @@
-"""What fences depends on nothing that can be set: `publish.lanes` changed beside a zombie, and zombies of versions whose ids came from it."""
+"""What fences depends on nothing that can be set: `publish.lanes` changed beside a zombie, and zombies of versions
+whose ids came from it."""
 
 from __future__ import annotations
 
@@ -54,14 +55,20 @@ def test_control_ids_that_move_with_the_setting_let_the_zombie_publish_again(kaf
 
 
 @pytest.mark.parametrize(("setting", "place"), [(1, "after_barrier"), (64, "after_flush")])
-def test_a_zombie_of_an_earlier_version_is_fenced_whatever_its_lanes_were(kafka: Cluster, tmp_path: Path, setting: int, place: str) -> None:
+def test_a_zombie_of_an_earlier_version_is_fenced_whatever_its_lanes_were(
+    kafka: Cluster, tmp_path: Path, setting: int, place: str
+) -> None:
     pipeline = fresh("lanes").lower()
-    answer = zombie_and_successor(kafka, pipeline, ["--earlier", "--lanes", str(setting)], ["--home", str(tmp_path)], place)
+    answer = zombie_and_successor(
+        kafka, pipeline, ["--earlier", "--lanes", str(setting)], ["--home", str(tmp_path)], place
+    )
     assert any(e.startswith("producer.fenced") for e in answer["events"])
     assert anomalies(kafka, pipeline) == {}
 
 
-def test_control_a_zombie_of_an_earlier_version_that_nobody_fences_publishes_again(kafka: Cluster, tmp_path: Path) -> None:
+def test_control_a_zombie_of_an_earlier_version_that_nobody_fences_publishes_again(
+    kafka: Cluster, tmp_path: Path
+) -> None:
     pipeline = fresh("lanes").lower()
     zombie_and_successor(
         kafka, pipeline, ["--earlier", "--lanes", "4"], ["--lanes", "4"], "after_barrier"
@@ -69,7 +76,9 @@ def test_control_a_zombie_of_an_earlier_version_that_nobody_fences_publishes_aga
     assert anomalies(kafka, pipeline)["duplicated"]
 
 
-def test_a_file_that_an_earlier_version_began_is_fenced_again_though_the_home_did_so_before(kafka: Cluster, tmp_path: Path) -> None:
+def test_a_file_that_an_earlier_version_began_is_fenced_again_though_the_home_did_so_before(
+    kafka: Cluster, tmp_path: Path
+) -> None:
     """A rollback: the home has fenced the earlier ids, then an earlier version publishes again and stands still."""
     pipeline = fresh("lanes").lower()
     home = ["--home", str(tmp_path)]
@@ -101,7 +110,9 @@ def test_files_of_one_lane_wait_for_each_other_in_one_process(kafka: Cluster) ->
     assert events.PRODUCER_FENCED not in told_of_two_files_of_one_lane(kafka)
 
 
-def test_control_files_of_one_lane_that_do_not_wait_fence_each_other(kafka: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_control_files_of_one_lane_that_do_not_wait_fence_each_other(
+    kafka: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(lanes, "alone", lambda *_: contextlib.nullcontext())
     assert events.PRODUCER_FENCED in told_of_two_files_of_one_lane(kafka)
 
@@ -109,7 +120,10 @@ def test_control_files_of_one_lane_that_do_not_wait_fence_each_other(kafka: Clus
 def test_no_setting_moves_a_lane_or_an_id() -> None:
     """An id is made of the pipeline's name and the file's content, and of nothing else."""
     fingerprint = "0000002b" + "0" * 56
-    ids = {make_pipeline("p", lanes=n, timeout=f"{n}s").transactional_id(entries.lane_of(fingerprint)) for n in range(1, 65)}
+    ids = {
+        make_pipeline("p", lanes=n, timeout=f"{n}s").transactional_id(entries.lane_of(fingerprint))
+        for n in range(1, 65)
+    }
     assert ids == {"forebay.p.lane-43"}
     assert not ids & set(make_pipeline("p").earlier_transactional_ids)
 

@@ -1,10 +1,12 @@
-"""One attempt at publishing a file of generated rows, in a process of its own: to be killed, frozen, or raced by another.
+"""One attempt at publishing a file of generated rows, in a process of its own: to be killed, frozen, or raced by
+another.
 
     python -m tests.guarantees.worker BOOTSTRAP PIPELINE --rows 20000 --chunk 5000
 
-The rows are a pure function of their number, so a checker knows what must arrive without asking forebay: row *n* has the value `{"row":n}`,
-the key `n % 97`, and goes to partition `n % 97 % partitions`; every `--quarantine`-th row is set aside. Topics: PIPELINE.data,
-forebay.PIPELINE.ledger, forebay.PIPELINE.quarantine. Prints one JSON line; exit code 0 done, else that of the error.
+The rows are a pure function of their number, so a checker knows what must arrive without asking forebay: row *n* has
+the value `{"row":n}`, the key `n % 97`, and goes to partition `n % 97 % partitions`; every `--quarantine`-th row is set
+aside. Topics: PIPELINE.data, forebay.PIPELINE.ledger, forebay.PIPELINE.quarantine. Prints one JSON line; exit code 0
+done, else that of the error.
 """
 
 from __future__ import annotations
@@ -60,7 +62,9 @@ def encode(first: int, last: int, partitions: int, quarantine_every: int = 0) ->
     )
     reasons = [(("q_stage", b"expectation"), ("q_rule", b"every nth"))] * len(aside)
     values = pa.array([b'{"row":%d}' % n for n in aside], pa.binary())
-    return EncodedChunk(first, last, last - first + 1, records, Quarantined(values, pa.array(aside, pa.int64()), reasons))
+    return EncodedChunk(
+        first, last, last - first + 1, records, Quarantined(values, pa.array(aside, pa.int64()), reasons)
+    )
 
 
 def make_job(
@@ -116,7 +120,8 @@ def publish_plainly(config: dict[str, Any], pipeline: Pipeline, rows: int, chunk
 
 
 def as_earlier_versions() -> None:
-    """From now on this process publishes as versions did whose lanes were a setting: other ids, and nobody else is fenced."""
+    """From now on this process publishes as versions did whose lanes were a setting: other ids, and nobody else is
+    fenced."""
     import forebay.kafka.publish.driver
     import forebay.kafka.publish.lanes
 
@@ -144,7 +149,9 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--barrier", default="high_watermark")
     parser.add_argument("--lanes", type=int, default=4, help="publish.lanes")
     parser.add_argument("--earlier", action="store_true", help="as a version that took the lane from publish.lanes")
-    parser.add_argument("--home", default="", help="a folder that remembers what was done; without, nothing is remembered")
+    parser.add_argument(
+        "--home", default="", help="a folder that remembers what was done; without, nothing is remembered"
+    )
     parser.add_argument("--plain", action="store_true", help="control: no transactions, no ledger")
     return parser.parse_args(argv)
 
@@ -160,7 +167,9 @@ def main(argv: list[str] | None = None) -> int:
         publish_plainly(config, pipeline, args.rows, args.chunk, args.quarantine)
         return 0
     told: list[str] = []
-    events.listen(lambda name, fields: told.append(f"{name} {fields.get('chunk', '')} {fields.get('cause', '')}".strip()))
+    events.listen(
+        lambda name, fields: told.append(f"{name} {fields.get('chunk', '')} {fields.get('cause', '')}".strip())
+    )
     job = make_job(
         config,
         pipeline,

@@ -71,7 +71,7 @@ time.sleep(max(0.0, float(at) - time.time()))
 for number in range(1, 101):
     file = file_run(generation=number)  # numbers of one content's questions would not do: an answer to a later one ends the older
     print(answers.first(url, file, Answer(Decision(decision), who, "why", datetime.now(UTC))).who)
-"""
+"""  # noqa: E501
 
 
 def test_two_processes_that_answer_at_once_agree_on_the_first(url: str) -> None:

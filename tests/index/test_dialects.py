@@ -16,7 +16,17 @@ from forebay.index.tables import metadata
 from forebay.model import Answer, Decision, RunReport
 from tests.support.nouns import file_run, receipt, verdict
 
-SQLITE_ONLY = ("PRAGMA", "OR REPLACE", "OR IGNORE", "AUTOINCREMENT", "WITHOUT ROWID", "GLOB", "STRFTIME", "JULIANDAY", "JSON_EXTRACT")
+SQLITE_ONLY = (
+    "PRAGMA",
+    "OR REPLACE",
+    "OR IGNORE",
+    "AUTOINCREMENT",
+    "WITHOUT ROWID",
+    "GLOB",
+    "STRFTIME",
+    "JULIANDAY",
+    "JSON_EXTRACT",
+)
 
 
 class Said:
@@ -61,7 +71,11 @@ def said(monkeypatch: pytest.MonkeyPatch) -> Said:
 def test_tables_and_indices() -> None:
     dialect = postgresql.dialect()
     words = [str(CreateTable(table).compile(dialect=dialect)) for table in metadata().sorted_tables]
-    words += [str(CreateIndex(index).compile(dialect=dialect)) for table in metadata().sorted_tables for index in table.indexes]
+    words += [
+        str(CreateIndex(index).compile(dialect=dialect))
+        for table in metadata().sorted_tables
+        for index in table.indexes
+    ]
     assert len(words) > 8
     assert not [w for w in words for only in SQLITE_ONLY if only in w.upper()]
     generic = (sa.String, sa.Integer, sa.BigInteger, sa.Boolean, sa.JSON, sa.Text)

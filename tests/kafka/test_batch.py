@@ -1,4 +1,5 @@
-"""Records by `rd_kafka_produce_batch`: the same on the topic as by `produce`, and given up for `produce` wherever it cannot be trusted."""
+"""Records by `rd_kafka_produce_batch`: the same on the topic as by `produce`, and given up for `produce` wherever it
+cannot be trusted."""
 
 from __future__ import annotations
 
@@ -60,14 +61,18 @@ def odd(column: pa.Array) -> pa.ChunkedArray:
 
 def records_of(values: list[bytes], keys: list[bytes], partitions: list[int]) -> Records:
     rows = pa.array(range(1, len(values) + 1), pa.int64())
-    return Records(odd(pa.array(values, pa.binary())), odd(pa.array(keys, pa.binary())), pa.array(partitions, pa.int32()), rows)
+    return Records(
+        odd(pa.array(values, pa.binary())), odd(pa.array(keys, pa.binary())), pa.array(partitions, pa.int32()), rows
+    )
 
 
 def awkward(count: int) -> Records:
     """Values of many lengths, some empty, some larger than librdkafka copies into its batches (64 KiB)."""
     sizes = [(0, 1, 40, 300, 70_000)[n % 5] if n % 500 < 5 else n % 90 for n in range(count)]
     values = [(b"%06d-" % n + "Zürich€".encode() * (size // 7 + 1))[:size] for n, size in enumerate(sizes)]
-    return records_of(values, [b"" if n % 11 == 0 else b"k%d" % (n % 97) for n in range(count)], [n % 97 % 4 for n in range(count)])
+    return records_of(
+        values, [b"" if n % 11 == 0 else b"k%d" % (n % 97) for n in range(count)], [n % 97 % 4 for n in range(count)]
+    )
 
 
 def job_of(kafka: Cluster, rows: int, chunk: int, **more: Any) -> PublishJob:
@@ -119,7 +124,9 @@ def test_where_values_lie() -> None:
         assert [ctypes.string_at(int(a), int(n)) for a, n in zip(address, length, strict=True)] == values[start:stop]
 
 
-@pytest.mark.parametrize("column", [pa.array([b"a", None], pa.binary()), pa.array(["a"]), pa.array([b"a"], pa.large_binary())])
+@pytest.mark.parametrize(
+    "column", [pa.array([b"a", None], pa.binary()), pa.array(["a"]), pa.array([b"a"], pa.large_binary())]
+)
 def test_other_columns_do_not_go_that_way(column: pa.Array) -> None:
     assert not batch._fits(column)
 
@@ -151,7 +158,9 @@ def test_the_same_lies_on_the_topic_as_by_produce(
         ranges = sender.records(topic, records, BARE, 0)
         assert producer.flush(30) == 0
         assert (sender.failure, sender.acknowledged) == (None, len(ranges.marks))
-        found = sorted((m.partition(), m.offset(), m.key(), m.value(), m.headers()) for m in read_all(kafka.config, topic))
+        found = sorted(
+            (m.partition(), m.offset(), m.key(), m.value(), m.headers()) for m in read_all(kafka.config, topic)
+        )
         return found, [(r.partition, r.first, r.last, r.count, r.complete) for r in ranges.all()]
 
     by_batch = lies(fresh("batch"))
@@ -166,7 +175,9 @@ def test_the_same_lies_on_the_topic_as_by_produce(
 
 @pytest.mark.kafka
 @pytest.mark.parametrize("profile", ["none", "minimal"])
-def test_it_is_taken_for_records_without_headers(kafka: Cluster, sent: list[tuple[int, int, int]], profile: str) -> None:
+def test_it_is_taken_for_records_without_headers(
+    kafka: Cluster, sent: list[tuple[int, int, int]], profile: str
+) -> None:
     job = job_of(kafka, 1_000, 600)
     publish_file(dataclasses.replace(job, headers=dataclasses.replace(job.headers, profile=profile)))
     assert bool(sent) == (profile == "none")
@@ -174,7 +185,9 @@ def test_it_is_taken_for_records_without_headers(kafka: Cluster, sent: list[tupl
 
 
 @pytest.mark.kafka
-def test_a_full_queue_takes_a_part_and_the_rest_follows_in_order(kafka: Cluster, sent: list[tuple[int, int, int]]) -> None:
+def test_a_full_queue_takes_a_part_and_the_rest_follows_in_order(
+    kafka: Cluster, sent: list[tuple[int, int, int]]
+) -> None:
     job = job_of(kafka, 9_000, 5_000, quarantine_every=3)
     config = kafka.config | {"queue.buffering.max.messages": 500, "batch.num.messages": 100}
     publish_file(dataclasses.replace(job, config=config))

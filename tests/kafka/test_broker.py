@@ -56,11 +56,17 @@ def test_a_started_broker_is_found_again_and_started_once(tmp_path) -> None:
 @pytest.mark.kafka
 def test_ensure_starts_a_broker_and_says_so_in_one_line(tmp_path) -> None:
     heard: list[str] = []
-    stop_listening = events.listen(lambda name, fields: heard.append(fields["message"]) if name == events.BROKER_STARTED else None)
+    stop_listening = events.listen(
+        lambda name, fields: heard.append(fields["message"]) if name == events.BROKER_STARTED else None
+    )
     try:
         bootstrap = broker.ensure(tmp_path / "home", CACHE)
         assert heard == [
-            f"no KAFKA_BOOTSTRAP_SERVERS and no Kafka connection: started Apache Kafka 4.3.1 at {bootstrap} (stop it: forebay broker stop)"
+            (
+                f"no KAFKA_BOOTSTRAP_SERVERS and no Kafka connection: started Apache Kafka 4.3.1 at {bootstrap} "
+                "(stop it: "
+                "forebay broker stop)"
+            )
         ]
     finally:
         stop_listening()
@@ -109,8 +115,14 @@ def test_kill_9_keeps_what_was_acknowledged_and_shows_nothing_of_an_open_transac
 @pytest.mark.kafka
 def test_two_starters_at_once_give_one_broker(tmp_path) -> None:
     home = tmp_path / "home"
-    code = "import sys; from pathlib import Path; from forebay.kafka.embedded import broker; print(broker.ensure(Path(sys.argv[1]), Path(sys.argv[2])))"
-    starters = [subprocess.Popen([sys.executable, "-c", code, str(home), str(CACHE)], stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    code = (
+        "import sys; from pathlib import Path; from forebay.kafka.embedded import broker; "
+        "print(broker.ensure(Path(sys.argv[1]), Path(sys.argv[2])))"
+    )
+    starters = [
+        subprocess.Popen([sys.executable, "-c", code, str(home), str(CACHE)], stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
     try:
         answers = {starter.communicate(timeout=120)[0].strip() for starter in starters}
         assert [starter.returncode for starter in starters] == [0, 0, 0]
@@ -307,8 +319,14 @@ def test_a_pid_of_another_program_is_not_taken_for_the_broker(tmp_path) -> None:
 
 
 def test_a_process_that_is_being_loaded_is_known_at_once(tmp_path) -> None:
-    """Between the fork and the end of exec a process has no command line yet: it was taken for dead, one start in ten."""
-    words = [sys.executable, "-c", "import time; time.sleep(30)", str(kraft_nodes.folder(tmp_path, 1) / "server.properties")]
+    """Between the fork and the end of exec a process has no command line yet: it was taken for dead, one start in
+    ten."""
+    words = [
+        sys.executable,
+        "-c",
+        "import time; time.sleep(30)",
+        str(kraft_nodes.folder(tmp_path, 1) / "server.properties"),
+    ]
     for _ in range(60):
         with subprocess.Popen(words, start_new_session=True) as child:
             try:
@@ -326,7 +344,9 @@ def test_an_unreadable_state_is_named(tmp_path) -> None:
 @pytest.mark.kafka
 def test_a_broker_that_ends_at_once_is_said_with_its_own_words(tmp_path) -> None:
     home = tmp_path / "home"
-    with pytest.raises(ForebayError, match=r"starting Apache Kafka: node 1 ended with exit code 1: .*no\.such\.Authorizer"):
+    with pytest.raises(
+        ForebayError, match=r"starting Apache Kafka: node 1 ended with exit code 1: .*no\.such\.Authorizer"
+    ):
         broker.start(home, CACHE, extra={"authorizer.class.name": "no.such.Authorizer"})
     assert _processes(home) == []
     assert broker.status(home) is None

@@ -1,4 +1,5 @@
-"""doctor's judgement of what brokers may say and the tests' brokers never do: told here by hand. What they can be made to do is in tests/verbs/test_doctor.py."""
+"""doctor's judgement of what brokers may say and the tests' brokers never do: told here by hand. What they can be made
+to do is in tests/verbs/test_doctor.py."""
 
 from __future__ import annotations
 
@@ -53,7 +54,11 @@ def test_old_brokers_are_found(level: int, expected: Level) -> None:
         ),
         ({"transaction.partition.verification.enable": None}, Level.FAIL, "late writes: the brokers do not know"),
         ({"transaction.max.timeout.ms": "1000"}, Level.FAIL, "the brokers allow 1000 ms"),
-        ({"transaction.state.log.replication.factor": "1"}, Level.WARN, "`__transaction_state` has replication 1, min ISR 2"),
+        (
+            {"transaction.state.log.replication.factor": "1"},
+            Level.WARN,
+            "`__transaction_state` has replication 1, min ISR 2",
+        ),
         ({"transaction.state.log.min.isr": "1"}, Level.WARN, "`__transaction_state` has replication 3, min ISR 1"),
     ],
 )

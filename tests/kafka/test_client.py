@@ -82,7 +82,10 @@ def test_translate_names_what_was_done(kafka: Cluster) -> None:
     admin = client.admin(kafka.config, errors)
     from confluent_kafka import TopicCollection
 
-    with pytest.raises(Exception, match="describing: Broker: Unknown topic or partition"), client.translate("describing", errors):
+    with (
+        pytest.raises(Exception, match="describing: Broker: Unknown topic or partition"),
+        client.translate("describing", errors),
+    ):
         admin.describe_topics(TopicCollection(["no-such-topic"]))["no-such-topic"].result()
 
 
@@ -143,7 +146,8 @@ PLACE = [TopicPartition("t", 0)]
 
 
 def test_an_offset_below_zero_is_no_answer_but_asked_again_by_a_new_client(monkeypatch: pytest.MonkeyPatch) -> None:
-    """librdkafka says -1001, without an error, when no leader answered: taken for an end, it would let a barrier pass without reading."""
+    """librdkafka says -1001, without an error, when no leader answered: taken for an end, it would let a barrier pass
+    without reading."""
     assert asker(monkeypatch, Asked(-1001), Asked(7)).offsets(PLACE) == {("t", 0): 7}
 
 
@@ -159,7 +163,9 @@ def test_an_error_that_time_mends_is_asked_again_and_others_are_not(monkeypatch:
         asker(monkeypatch, Asked(fenced), Asked(7)).offsets(PLACE, final=frozenset({KafkaError.FENCED_LEADER_EPOCH}))
 
 
-def test_what_is_refused_at_once_is_asked_on_and_the_time_to_wait_stays_what_librdkafka_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_refused_at_once_is_asked_on_and_the_time_to_wait_stays_what_librdkafka_takes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """It takes an hour at most; waiting times that doubled each time were above that after a dozen refusals."""
     fenced = KafkaException(KafkaError(KafkaError.FENCED_LEADER_EPOCH))
     asked = [*(Asked(fenced) for _ in range(20)), Asked(7)]
@@ -167,7 +173,9 @@ def test_what_is_refused_at_once_is_asked_on_and_the_time_to_wait_stays_what_lib
     for one in asked:
         told = one.list_offsets
         monkeypatch.setattr(
-            one, "list_offsets", lambda wanted, request_timeout, told=told, **_: waited.append(request_timeout) or told(wanted)
+            one,
+            "list_offsets",
+            lambda wanted, request_timeout, told=told, **_: waited.append(request_timeout) or told(wanted),
         )
     monkeypatch.setattr(client.time, "sleep", lambda _: None)
     assert asker(monkeypatch, *asked).offsets(PLACE) == {("t", 0): 7}
@@ -181,13 +189,16 @@ def done(outcome: Any) -> Future[Any]:
 
 
 def test_where_a_round_trip_takes_long_a_question_is_given_the_time_of_several(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two seconds each way: a question of a new client takes 16 s, and none was ever given them; those that follow have them at once."""
+    """Two seconds each way: a question of a new client takes 16 s, and none was ever given them; those that follow have
+    them at once."""
     monkeypatch.setattr(client, "FIRST_ANSWER", 0.1)
     near, far, given = Asked(-1001), Asked(7, 8), []
     monkeypatch.setattr(far, "list_topics", lambda **_: time.sleep(0.05))
     for one in (near, far):
         ask = one.list_offsets
-        monkeypatch.setattr(one, "list_offsets", lambda wanted, ask=ask, **more: given.append(more["request_timeout"]) or ask(wanted))
+        monkeypatch.setattr(
+            one, "list_offsets", lambda wanted, ask=ask, **more: given.append(more["request_timeout"]) or ask(wanted)
+        )
     made = asker(monkeypatch, near, far)
     made._patience = 0.15
     assert [made.offsets(PLACE), made.offsets(PLACE)] == [{("t", 0): 7}, {("t", 0): 8}]
@@ -195,10 +206,16 @@ def test_where_a_round_trip_takes_long_a_question_is_given_the_time_of_several(m
 
 
 def test_a_topic_that_is_not_there_is_left_out_and_other_errors_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    absent, moved = (KafkaException(KafkaError(code)) for code in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.NOT_CONTROLLER))
+    absent, moved = (
+        KafkaException(KafkaError(code)) for code in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.NOT_CONTROLLER)
+    )
     first, second = Asked(), Asked()
-    monkeypatch.setattr(first, "describe_topics", lambda *_, **__: {"a": done("known"), "b": done(moved)}, raising=False)
-    monkeypatch.setattr(second, "describe_topics", lambda *_, **__: {"a": done("known"), "b": done(absent)}, raising=False)
+    monkeypatch.setattr(
+        first, "describe_topics", lambda *_, **__: {"a": done("known"), "b": done(moved)}, raising=False
+    )
+    monkeypatch.setattr(
+        second, "describe_topics", lambda *_, **__: {"a": done("known"), "b": done(absent)}, raising=False
+    )
     assert asker(monkeypatch, first, second).topics(["a", "b"]) == {"a": "known"}
 
 
@@ -212,7 +229,8 @@ def test_brokers_that_never_give_an_offset_are_unavailable(monkeypatch: pytest.M
 def test_want_of_memory_is_said_as_such_and_may_be_tried_again() -> None:
     """In a process of its own that may have 4 MiB more: no thread can be made."""
     code = (
-        "import resource\nfrom forebay.kafka import client\nfrom forebay.errors import OutOfResourcesError\nimport confluent_kafka.admin\n"
+        "import resource\nfrom forebay.kafka import client\nfrom forebay.errors import OutOfResourcesError\nimport "
+        "confluent_kafka.admin\n"
         "now = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
         "resource.setrlimit(resource.RLIMIT_AS, (now + 4 * 2**20,) * 2)\n"
         "for build in (client.admin, client.producer):\n"

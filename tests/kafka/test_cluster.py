@@ -42,7 +42,9 @@ def test_one_broker_leads_everything(kafka, topic_name) -> None:
     view = cluster.describe(kafka.config, [topic_name])
     port = int(kafka.bootstrap.rsplit(":")[1])
     assert [(b.id, b.host, b.port) for b in view.brokers] == [(1, "127.0.0.1", port)]
-    assert [(p.id, p.leader, p.replicas, p.in_sync) for p in view.topics[0].partitions] == [(i, 1, (1,), (1,)) for i in range(3)]
+    assert [(p.id, p.leader, p.replicas, p.in_sync) for p in view.topics[0].partitions] == [
+        (i, 1, (1,), (1,)) for i in range(3)
+    ]
     assert (view.topics[0].under_replicated, view.topics[0].offline, view.topics[0].internal) == (0, 0, False)
     assert view.controller == 1
     assert cluster.ClusterView.from_json(view.to_json()) == view
@@ -104,7 +106,8 @@ def test_a_killed_node_shows_as_replicas_out_of_sync(kafka3, topic_name) -> None
 
 
 def _eventually(config, name: str, under_replicated: int) -> cluster.TopicView:
-    """The topic once so many of its partitions lack a replica (brokers learn of deaths, and of new topics, one after another)."""
+    """The topic once so many of its partitions lack a replica (brokers learn of deaths, and of new topics, one after
+    another)."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         for topic in cluster.describe(config).topics:
@@ -119,7 +122,13 @@ def _consume(config, topic: str, group: str, count: int):
     from confluent_kafka import Consumer
 
     consumer = Consumer(
-        {**config, "group.id": group, "client.id": f"{group}-client", "auto.offset.reset": "earliest", "enable.auto.commit": False}
+        {
+            **config,
+            "group.id": group,
+            "client.id": f"{group}-client",
+            "auto.offset.reset": "earliest",
+            "enable.auto.commit": False,
+        }
     )
     consumer.subscribe([topic])
     read = []

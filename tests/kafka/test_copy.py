@@ -1,4 +1,5 @@
-"""The local copy without a broker: it answers every question as the ledger in memory does, whatever was written and however it was read."""
+"""The local copy without a broker: it answers every question as the ledger in memory does, whatever was written and
+however it was read."""
 
 from __future__ import annotations
 
@@ -20,7 +21,12 @@ from tests.support import ledger as made
 NOW = datetime(2026, 11, 22, 18, 0, tzinfo=UTC)
 WHO = Identity("run-1", "0190-run")
 ORIGIN = Origin("cluster", "flights", "abc", None, "def", "murmur2", 6, 2, "0.1.0")
-FINGERPRINTS = ["a" * 64, "b" * 16 + "c" * 48, "b" * 16 + "d" * 48, "0" * 64]  # two that begin alike, as a replay and its origin do
+FINGERPRINTS = [
+    "a" * 64,
+    "b" * 16 + "c" * 48,
+    "b" * 16 + "d" * 48,
+    "0" * 64,
+]  # two that begin alike, as a replay and its origin do
 URIS = ["file:///drops/a.csv", "s3://b/ä €.csv", 's3://b/"quoted" \\ and\nbroken.csv', "s3://b/\x00.csv"]
 SIZES = [0, 1, 2**53]
 
@@ -35,7 +41,11 @@ def entry(fp: str, generation: int, chunk: int | None, uri: str, size: int, numb
 
 
 things = st.tuples(
-    st.sampled_from(FINGERPRINTS), st.integers(1, 3), st.sampled_from([None, 0, 1, 2]), st.sampled_from(URIS), st.sampled_from(SIZES)
+    st.sampled_from(FINGERPRINTS),
+    st.integers(1, 3),
+    st.sampled_from([None, 0, 1, 2]),
+    st.sampled_from(URIS),
+    st.sampled_from(SIZES),
 )
 
 
@@ -43,7 +53,8 @@ def records(drawn: list[tuple[Any, ...]]) -> list[Record]:
     """One partition each for the two halves of the fingerprints; offsets with gaps, as markers make them."""
     entries = [entry(*thing, number) for number, thing in enumerate(drawn)]
     return [
-        (e.key, dump(e.to_json()), FINGERPRINTS.index(thing[0]) % 2, 3 * n) for n, (e, thing) in enumerate(zip(entries, drawn, strict=True))
+        (e.key, dump(e.to_json()), FINGERPRINTS.index(thing[0]) % 2, 3 * n)
+        for n, (e, thing) in enumerate(zip(entries, drawn, strict=True))
     ]
 
 
@@ -57,7 +68,8 @@ def answers(view: LedgerView | SnapshotView) -> dict[str, Any]:
         "by_fingerprint": [{e.generation for e in view.by_fingerprint(fp)} for fp in FINGERPRINTS],
         "sizes": [view.has_size(size) for size in (*SIZES, 7)],
         "unfinished": sorted(
-            sorted((c.receipt.fingerprint, c.receipt.generation, n) for n, c in chunks.items()) for chunks in view.unfinished()
+            sorted((c.receipt.fingerprint, c.receipt.generation, n) for n, c in chunks.items())
+            for chunks in view.unfinished()
         ),
         "entries": sorted((e.fingerprint, e.generation, e.attempted) for e in view.entries()),
         "uris": sorted(view.uris()),
@@ -67,7 +79,9 @@ def answers(view: LedgerView | SnapshotView) -> dict[str, Any]:
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(things, max_size=20, unique_by=lambda thing: thing[:3]), st.integers(1, 20), st.booleans())
-def test_a_copy_answers_as_the_ledger_in_memory(tmp_path_factory: pytest.TempPathFactory, drawn: list[Any], step: int, asked: bool) -> None:
+def test_a_copy_answers_as_the_ledger_in_memory(
+    tmp_path_factory: pytest.TempPathFactory, drawn: list[Any], step: int, asked: bool
+) -> None:
     folder, memory = tmp_path_factory.mktemp("copy"), LedgerView("flights", 2)
     found = cache.open_view(folder, "flights", "topic", 2)
     assert found is not None

@@ -105,7 +105,9 @@ def test_every_code_becomes_an_error_that_can_be_pickled_and_says_a_way_out(code
 
 
 def test_messages() -> None:
-    missing = failures.classify(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)).exception("reading ledger `forebay.a.ledger`", topic="x")
+    missing = failures.classify(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)).exception(
+        "reading ledger `forebay.a.ledger`", topic="x"
+    )
     assert isinstance(missing, TopicMissingError)
     assert missing.message == (
         "reading ledger `forebay.a.ledger`: Broker: Unknown topic or partition "

@@ -1,4 +1,5 @@
-"""Lanes: files of different lanes are published beside one another, each in a transaction of its own; the ledger partition of one file is enough for it."""
+"""Lanes: files of different lanes are published beside one another, each in a transaction of its own; the ledger
+partition of one file is enough for it."""
 
 from __future__ import annotations
 
@@ -62,7 +63,8 @@ def told(name: str) -> Iterator[list[dict[str, Any]]]:
 
 
 def test_as_many_transactions_as_lanes_are_open_at_once(kafka: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each file waits, its rows sent and its transaction open, until all others are as far: one after the other they would never be."""
+    """Each file waits, its rows sent and its transaction open, until all others are as far: one after the other they
+    would never be."""
     pipeline = ready(kafka.config, lanes=LANES)
     names = in_lanes(LANES)
     together = threading.Barrier(LANES, timeout=100)
@@ -73,7 +75,9 @@ def test_as_many_transactions_as_lanes_are_open_at_once(kafka: Cluster, monkeypa
 
     monkeypatch.setattr(driver.failpoints, "hit", hit)
     with told(events.PRODUCER_FENCED) as fenced, ThreadPoolExecutor(LANES) as pool:
-        receipts = list(pool.map(lambda name: publish_file(make_job(kafka.config, pipeline, ROWS, ROWS // 2, name)), names))
+        receipts = list(
+            pool.map(lambda name: publish_file(make_job(kafka.config, pipeline, ROWS, ROWS // 2, name)), names)
+        )
     assert [len(found) for found in receipts] == [2] * LANES
     assert fenced == []
     for name in names:
@@ -100,13 +104,15 @@ def test_lanes_scale_where_the_broker_is_far_away(tmp_path: Path) -> None:
             list(pool.map(publish_file, again))
         beside = time.monotonic() - began
     print(
-        f"\n{LANES} files of 2 transactions, 100 ms a round trip: {one_after_another:.2f} s one after another, {beside:.2f} s on {LANES} lanes"
+        f"\n{LANES} files of 2 transactions, 100 ms a round trip: {one_after_another:.2f} s one after another, "
+        f"{beside:.2f} s on {LANES} lanes"
     )
     assert beside < one_after_another / 2
 
 
 def test_an_open_transaction_on_another_ledger_partition_is_not_waited_for(kafka: Cluster) -> None:
-    """Only the file's own ledger partition is read: a stranger's transaction on the other one is nobody's business here."""
+    """Only the file's own ledger partition is read: a stranger's transaction on the other one is nobody's business
+    here."""
     from confluent_kafka import Producer
 
     pipeline = ready(kafka.config, lanes=2, ledger_partitions=2)

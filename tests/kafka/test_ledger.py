@@ -30,14 +30,26 @@ def receipt(fp: str = "a" * 64, chunk: int = 0, of: int = 2, generation: int = 1
     return Receipt(fp, generation, chunk, of, chunk * 8 + 1, chunk * 8 + 8, 8, 7, 1, outputs, aside, "c" * 64, "plan")
 
 
-def chunk_entry(fp: str = "a" * 64, chunk: int = 0, generation: int = 1, uri: str = "s3://b/ä.csv", partitions: int = 1) -> ChunkEntry:
+def chunk_entry(
+    fp: str = "a" * 64, chunk: int = 0, generation: int = 1, uri: str = "s3://b/ä.csv", partitions: int = 1
+) -> ChunkEntry:
     origin = Origin(**{**ORIGIN.to_json(), "ledger_partitions": partitions})
-    return ChunkEntry("flights", SourceFile(uri, 99, 1.5, "etag", "v1"), receipt(fp, chunk, generation=generation), origin, WHO, NOW, NOW)
+    return ChunkEntry(
+        "flights",
+        SourceFile(uri, 99, 1.5, "etag", "v1"),
+        receipt(fp, chunk, generation=generation),
+        origin,
+        WHO,
+        NOW,
+        NOW,
+    )
 
 
 def file_entry(fp: str = "a" * 64, generation: int = 1, uri: str = "s3://b/ä.csv", size: int = 99) -> FileEntry:
     done = Completion("again", "b" * 64, None, "publish all", "ada", "known defect")
-    return FileEntry("flights", SourceFile(uri, size, 1.5), fp, generation, 2, 16, 14, 2, 0, "plan", ORIGIN, done, WHO, NOW)
+    return FileEntry(
+        "flights", SourceFile(uri, size, 1.5), fp, generation, 2, 16, 14, 2, 0, "plan", ORIGIN, done, WHO, NOW
+    )
 
 
 def add(view: LedgerView, *entries: ChunkEntry | FileEntry) -> LedgerView:
@@ -50,10 +62,28 @@ def test_a_chunks_record() -> None:
     entry = chunk_entry()
     assert json.loads(entry.key) == {"pipeline": "flights", "fp": "a" * 64, "generation": 1, "chunk": 0}
     value = json.loads(ledger_reader.dump(entry.to_json()))
-    assert value["file"] == {"fp": "a" * 64, "uri": "s3://b/ä.csv", "size": 99, "mtime": 1.5, "etag": "etag", "version": "v1"}
+    assert value["file"] == {
+        "fp": "a" * 64,
+        "uri": "s3://b/ä.csv",
+        "size": 99,
+        "mtime": 1.5,
+        "etag": "etag",
+        "version": "v1",
+    }
     assert value["rows"] == {"first": 1, "last": 8, "in": 8, "published": 7, "quarantined": 1, "rejected": 0}
-    assert value["outputs"][1] == {"topic": "flights", "partition": 3, "first": -1, "last": 7, "count": 3, "complete": False}
-    assert (value["suite"], value["partition_count"], value["ledger_partitions"]) == ({"name": "flights", "hash": "abc"}, 6, 1)
+    assert value["outputs"][1] == {
+        "topic": "flights",
+        "partition": 3,
+        "first": -1,
+        "last": 7,
+        "count": 3,
+        "complete": False,
+    }
+    assert (value["suite"], value["partition_count"], value["ledger_partitions"]) == (
+        {"name": "flights", "hash": "abc"},
+        6,
+        1,
+    )
     assert value["run"]["try_number"] == 2
     assert value["v"] == 1
 
@@ -112,7 +142,9 @@ def made(kafka: Cluster, partitions: int = 1) -> Any:
     return pipeline
 
 
-def write(kafka: Cluster, topic: str, *entries: ChunkEntry | FileEntry, commit: bool = True, partitions: int = 1) -> Any:
+def write(
+    kafka: Cluster, topic: str, *entries: ChunkEntry | FileEntry, commit: bool = True, partitions: int = 1
+) -> Any:
     from confluent_kafka import Producer
 
     producer = Producer({**kafka.config, "transactional.id": fresh("w"), "transaction.timeout.ms": 30_000})
@@ -120,7 +152,9 @@ def write(kafka: Cluster, topic: str, *entries: ChunkEntry | FileEntry, commit: 
     producer.begin_transaction()
     for entry in entries:
         fp = json.loads(entry.key)["fp"]
-        producer.produce(topic, ledger_reader.dump(entry.to_json()), entry.key, partition=ledger_reader.partition_of(fp, partitions))
+        producer.produce(
+            topic, ledger_reader.dump(entry.to_json()), entry.key, partition=ledger_reader.partition_of(fp, partitions)
+        )
     assert producer.flush(30) == 0
     if commit:
         producer.commit_transaction(30)
@@ -130,7 +164,9 @@ def write(kafka: Cluster, topic: str, *entries: ChunkEntry | FileEntry, commit: 
 @pytest.mark.kafka
 def test_all_partitions_are_read_or_only_that_of_a_file(kafka: Cluster) -> None:
     pipeline = made(kafka, 3)
-    fingerprints = [f"{n:064x}".replace("0", "a", 8) for n in range(6)] + [f"00000000{n:08x}" + "0" * 48 for n in range(6)]
+    fingerprints = [f"{n:064x}".replace("0", "a", 8) for n in range(6)] + [
+        f"00000000{n:08x}" + "0" * 48 for n in range(6)
+    ]
     write(kafka, pipeline.ledger_topic, *[chunk_entry(fp, partitions=3) for fp in fingerprints], partitions=3)
     assert {fp for fp, _ in read(kafka.config, pipeline).chunks} == set(fingerprints)
     for fp in fingerprints:
@@ -194,7 +230,8 @@ def test_a_trimmed_ledger_is_refused(kafka: Cluster) -> None:
 
 @pytest.mark.kafka
 def test_reading_goes_past_markers_at_the_end(kafka: Cluster) -> None:
-    """The watermark lies behind the commit's marker, where a consumer's position never comes; so do those of aborted transactions."""
+    """The watermark lies behind the commit's marker, where a consumer's position never comes; so do those of aborted
+    transactions."""
     pipeline = made(kafka)
     for n in range(5):
         write(kafka, pipeline.ledger_topic, chunk_entry(f"{n}" * 64))

@@ -1,4 +1,5 @@
-"""One record by its place: found at once, and what is not there is told for what it is. Written and judged by raw clients."""
+"""One record by its place: found at once, and what is not there is told for what it is. Written and judged by raw
+clients."""
 
 from __future__ import annotations
 
@@ -42,7 +43,12 @@ def log(kafka: Cluster, topic_name: str) -> str:
         producer.abort_transaction(30)
     with transaction(kafka.config, topic, [b"d"], topic) as producer:
         producer.commit_transaction(30)
-    assert [(m.offset(), m.value()) for m in read_all(kafka.config, topic)] == [(0, b"a"), (1, b"b"), (2, b"c"), (7, b"d")]
+    assert [(m.offset(), m.value()) for m in read_all(kafka.config, topic)] == [
+        (0, b"a"),
+        (1, b"b"),
+        (2, b"c"),
+        (7, b"d"),
+    ]
     return topic
 
 
@@ -56,7 +62,13 @@ def test_a_record_is_found_at_once(log: str, kafka: Cluster, offset: int, value:
 
 @pytest.mark.parametrize(
     ("offset", "words"),
-    [(3, "a transaction marker"), (4, "an aborted record"), (6, "a transaction marker"), (8, "a transaction marker"), (9, "never written")],
+    [
+        (3, "a transaction marker"),
+        (4, "an aborted record"),
+        (6, "a transaction marker"),
+        (8, "a transaction marker"),
+        (9, "never written"),
+    ],
 )
 def test_an_offset_without_a_record_is_told_at_once(log: str, kafka: Cluster, offset: int, words: str) -> None:
     began = time.monotonic()

@@ -48,10 +48,11 @@ DENIED = Failure(29, "TOPIC_AUTHORIZATION_FAILED", Action.STOP, NotAuthorizedErr
 
 @dataclass
 class Broker:
-    """A coordinator and one ledger partition, simple enough to be right: one open transaction per owner, atomic commits.
+    """A coordinator and one ledger partition, simple enough to be right: one open transaction per owner, atomic
+    commits.
 
-    `committed`: (chunk, plan, holds the completion record) in order. A commit whose answer was lost stays pending until the next owner's init
-    decides it (the coordinator finishes or aborts it first), as on a real broker.
+    `committed`: (chunk, plan, holds the completion record) in order. A commit whose answer was lost stays pending until
+    the next owner's init decides it (the coordinator finishes or aborts it first), as on a real broker.
     """
 
     committed: list[tuple[int, str, bool]] = field(default_factory=list)
@@ -70,7 +71,12 @@ class Worker:
     """A machine, and what it has produced so far; `answers` may replace the answer to an effect."""
 
     def __init__(
-        self, broker: Broker, number: int, task: Task, protections: Protections, answers: Callable[[Effect], Failure | None] | None = None
+        self,
+        broker: Broker,
+        number: int,
+        task: Task,
+        protections: Protections,
+        answers: Callable[[Effect], Failure | None] | None = None,
     ):
         self.broker, self.number, self.task = broker, number, task
         self.machine = Publication(task, protections)
@@ -107,7 +113,12 @@ class Worker:
 
     def _failed(self, effect: Effect, failure: Failure) -> Event:
         """A commit that fails without a word may have arrived: the model lets a coin in the failure's text decide."""
-        if isinstance(effect, Commit) and failure.action == Action.LEDGER and self.record and self.epoch == self.broker.owner:
+        if (
+            isinstance(effect, Commit)
+            and failure.action == Action.LEDGER
+            and self.record
+            and self.epoch == self.broker.owner
+        ):
             self.broker.pending = (self.epoch, self.record, failure.text == "arrived")
         return Failed(self.now, failure)
 
@@ -157,9 +168,19 @@ class Worker:
 
 
 def publish(
-    chunks: int = 1, broker: Broker | None = None, answers: Any = None, protections: Protections | None = None, **task: Any
+    chunks: int = 1,
+    broker: Broker | None = None,
+    answers: Any = None,
+    protections: Protections | None = None,
+    **task: Any,
 ) -> Worker:
-    worker = Worker(broker or Broker(), 1, Task(chunks, task.pop("plan_hash", "plan"), **task), protections or Protections(), answers)
+    worker = Worker(
+        broker or Broker(),
+        1,
+        Task(chunks, task.pop("plan_hash", "plan"), **task),
+        protections or Protections(),
+        answers,
+    )
     worker.run()
     return worker
 
@@ -358,7 +379,9 @@ def test_control_fighting_back_at_once_fences_again_and_again() -> None:
 
     def inits(protections: Protections) -> int:
         broker = Broker()
-        workers = [SlowWorker(broker, n, Task(3, "plan", attempts=1000, jitter=n / 5), protections) for n in range(1, 5)]
+        workers = [
+            SlowWorker(broker, n, Task(3, "plan", attempts=1000, jitter=n / 5), protections) for n in range(1, 5)
+        ]
         while not all(w.finished for w in workers) and broker.owner < 500:
             min((w for w in workers if not w.finished), key=lambda w: w.now).step()
         assert len({n for n, _, _ in broker.committed}) == len(broker.committed)
@@ -382,7 +405,8 @@ def test_one_producer_for_all_chunks_is_only_a_control() -> None:
 
 
 def histories(seed: int, protections: Protections) -> list[int]:
-    """Workers at one file, killed, fenced and failing at random; returns the chunks in the order they were committed."""
+    """Workers at one file, killed, fenced and failing at random; returns the chunks in the order they were
+    committed."""
     dice = random.Random(seed)
     broker = Broker(open_since=0.0 if dice.random() < 0.3 else None)
     chunks = dice.randint(1, 4)
@@ -421,7 +445,9 @@ def test_every_chunk_is_committed_once_and_in_order_in_random_histories(seed: in
     assert committed == list(range(len(committed)))
 
 
-@pytest.mark.parametrize("protections", [Protections(ask_ledger=False), Protections(barrier="last_stable")], ids=["ask_ledger", "barrier"])
+@pytest.mark.parametrize(
+    "protections", [Protections(ask_ledger=False), Protections(barrier="last_stable")], ids=["ask_ledger", "barrier"]
+)
 def test_control_the_same_histories_show_duplicates_without_a_protection(protections: Protections) -> None:
     found = [seed for seed in range(300) if (c := histories(seed, protections)) != list(range(len(c)))]
     assert found
@@ -431,7 +457,11 @@ def test_histories_are_deterministic() -> None:
     def trace() -> Iterator[str]:
         dice = random.Random(7)
         worker = Worker(
-            Broker(), 1, Task(3, "plan"), Protections(), lambda e: RENEW if dice.random() < 0.1 and not isinstance(e, Look) else None
+            Broker(),
+            1,
+            Task(3, "plan"),
+            Protections(),
+            lambda e: RENEW if dice.random() < 0.1 and not isinstance(e, Look) else None,
         )
         worker.run()
         return iter(map(repr, worker.log))

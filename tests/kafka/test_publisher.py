@@ -23,7 +23,14 @@ from confluent_kafka.admin import (
 )
 
 from forebay import events
-from forebay.errors import BrokerUnavailableError, FatalError, NotAuthorizedError, PlanChangedError, ReconcileError, TopicMissingError
+from forebay.errors import (
+    BrokerUnavailableError,
+    FatalError,
+    NotAuthorizedError,
+    PlanChangedError,
+    ReconcileError,
+    TopicMissingError,
+)
 from forebay.kafka import topics
 from forebay.kafka.ledger import reader as ledger_reader
 from forebay.kafka.ledger.reader import Completion
@@ -109,9 +116,16 @@ def test_the_right_count_of_the_wrong_rows_is_found(sent: list[int], aside: list
 
 
 def test_content_hash_depends_on_order_and_on_what_became_of_each_row() -> None:
-    known = hashlib.sha256(b"".join(n.to_bytes(8, "little") for n in (1, 3)) + b"quarantined" + (2).to_bytes(8, "little")).hexdigest()
+    known = hashlib.sha256(
+        b"".join(n.to_bytes(8, "little") for n in (1, 3)) + b"quarantined" + (2).to_bytes(8, "little")
+    ).hexdigest()
     assert chunk_of([1, 3], [2], 3).content_hash == known
-    assert len({chunk_of(*rows, 3).content_hash for rows in (([1, 3], [2]), ([3, 1], [2]), ([1, 2, 3], []), ([1], [2, 3]))}) == 4
+    assert (
+        len(
+            {chunk_of(*rows, 3).content_hash for rows in (([1, 3], [2]), ([3, 1], [2]), ([1, 2, 3], []), ([1], [2, 3]))}
+        )
+        == 4
+    )
 
 
 FILE = SourceFile("s3://bucket/a.csv", 10, 0.0, version="v7")
@@ -130,7 +144,9 @@ def test_header_profiles() -> None:
         "ce_runid": b"0190-run",
     }
     minimal = Headers.of("minimal", "flights", FILE, "ab" * 32, 2, WHO)
-    assert dict(minimal.constants) == {"ce_source": hashlib.sha256(b"s3://bucket/a.csv#versionId=v7").hexdigest()[:16].encode()}
+    assert dict(minimal.constants) == {
+        "ce_source": hashlib.sha256(b"s3://bucket/a.csv#versionId=v7").hexdigest()[:16].encode()
+    }
 
 
 # with one
@@ -192,7 +208,9 @@ def test_records_carry_the_headers_of_the_profile(kafka: Cluster, profile: str) 
     publish_file(job)
     for message in read_all(kafka.config, job.pipeline.topic.name):
         row = json.loads(message.value())["row"]
-        expected = {"none": None}.get(profile, [("ce_id", f"{job.fingerprint[:16]}:1:{row}".encode()), *job.headers.constants])
+        expected = {"none": None}.get(
+            profile, [("ce_id", f"{job.fingerprint[:16]}:1:{row}".encode()), *job.headers.constants]
+        )
         assert message.headers() == expected
 
 
@@ -236,14 +254,25 @@ def test_chunked_and_sliced_arrays_are_published_as_they_read(kafka: Cluster) ->
 def test_a_new_generation_publishes_again_with_its_reason(kafka: Cluster) -> None:
     job = ready(kafka, 10, 10)
     publish_file(job)
-    again = make_job(kafka.config, job.pipeline, 10, 10, generation=2, completion=Completion(reason="consumer lost them", decided_by="ada"))
+    again = make_job(
+        kafka.config,
+        job.pipeline,
+        10,
+        10,
+        generation=2,
+        completion=Completion(reason="consumer lost them", decided_by="ada"),
+    )
     publish_file(again)
     assert len(read_all(kafka.config, job.pipeline.topic.name)) == 20
     view = view_of(job)
     assert view.generations(job.fingerprint) == (1, 2)
     latest = view.file(job.fingerprint)
     assert latest is not None
-    assert (latest.generation, latest.completion.reason, latest.completion.decided_by) == (2, "consumer lost them", "ada")
+    assert (latest.generation, latest.completion.reason, latest.completion.decided_by) == (
+        2,
+        "consumer lost them",
+        "ada",
+    )
 
 
 @pytest.mark.kafka
@@ -376,20 +405,28 @@ def test_repaired_rows_bear_the_numbers_of_their_origin_and_no_others() -> None:
 
 @pytest.mark.kafka
 @pytest.mark.parametrize("step", ["after_flush", "after_ledger"])
-def test_a_right_that_is_taken_away_in_mid_transaction_is_named_at_once(kafka: Cluster, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The client's instance is dead then, and flush does not say of what: taken for fenced, it was followed for half a minute before anybody was told."""
+def test_a_right_that_is_taken_away_in_mid_transaction_is_named_at_once(
+    kafka: Cluster, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client's instance is dead then, and flush does not say of what: taken for fenced, it was followed for half a
+    minute before anybody was told."""
     job = ready(kafka)
     name, admin = job.pipeline.pipeline, AdminClient(kafka.config)
     kinds = {"forebay": ResourceType.GROUP, f"{name}.data": ResourceType.TOPIC, f"forebay.{name}.": ResourceType.TOPIC}
     may = [_allow(kind, of, AclOperation.ALL) for of, kind in kinds.items()]
-    may += [_allow(ResourceType.TRANSACTIONAL_ID, f"forebay.{name}.", word) for word in (AclOperation.DESCRIBE, AclOperation.WRITE)]
+    may += [
+        _allow(ResourceType.TRANSACTIONAL_ID, f"forebay.{name}.", word)
+        for word in (AclOperation.DESCRIBE, AclOperation.WRITE)
+    ]
     for given in admin.create_acls(may).values():
         given.result(20)
 
     def hit(place: str, _chunk: int | None = None) -> None:
         if place == step:
             last = may[-1]
-            gone = AclBindingFilter(last.restype, last.name, last.resource_pattern_type, None, None, last.operation, last.permission_type)
+            gone = AclBindingFilter(
+                last.restype, last.name, last.resource_pattern_type, None, None, last.operation, last.permission_type
+            )
             admin.delete_acls([gone])[gone].result(20)
             time.sleep(0.3)  # until the broker's own copy of its metadata has it
 

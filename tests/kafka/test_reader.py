@@ -112,7 +112,12 @@ def test_others_records_within_a_range_are_foreign(kafka, topic_name) -> None:
 def test_the_header_is_found_where_others_put_theirs_first(kafka, topic_name) -> None:
     create_topic(kafka.config, topic_name)
     with transaction(kafka.config) as producer:
-        producer.produce(topic_name, b"v", partition=0, headers=[("traceparent", b"t"), ("ce_id", OURS.encode() + b"9007199254740993")])
+        producer.produce(
+            topic_name,
+            b"v",
+            partition=0,
+            headers=[("traceparent", b"t"), ("ce_id", OURS.encode() + b"9007199254740993")],
+        )
     (count,) = count_ranges(kafka.config, [OffsetRange(topic_name, 0, 0, 0, 1)], OURS)
     assert rows(count) == [9007199254740993]
 
@@ -213,7 +218,10 @@ def test_a_range_whose_offsets_are_unknown_counts_nothing(kafka) -> None:
 
 
 def test_one_reader_counts_again_and_over_several_topics(kafka, topic_name) -> None:
-    data, quarantine = create_topic(kafka.config, topic_name, partitions=2), create_topic(kafka.config, fresh("quarantine"))
+    data, quarantine = (
+        create_topic(kafka.config, topic_name, partitions=2),
+        create_topic(kafka.config, fresh("quarantine")),
+    )
     with transaction(kafka.config) as producer:
         send(producer, data, [1, 3], partition=0)
         send(producer, data, [4], partition=1)

@@ -82,7 +82,9 @@ def kafka(settings: dict[str, Any], form: str) -> Any:
         case "FOREBAY_CONN":
             return EnvironmentConnections({"FOREBAY_CONN_K": json.dumps(base | settings)}).kafka("k")
         case "AIRFLOW_CONN":
-            return EnvironmentConnections({"AIRFLOW_CONN_K": json.dumps({"conn_type": "kafka", "extra": base | settings})}).kafka("k")
+            return EnvironmentConnections(
+                {"AIRFLOW_CONN_K": json.dumps({"conn_type": "kafka", "extra": base | settings})}
+            ).kafka("k")
     return EnvironmentConnections({"KAFKA_BOOTSTRAP_SERVERS": "a:1", "KAFKA_CONFIG": json.dumps(settings)}).kafka(None)
 
 
@@ -144,10 +146,24 @@ class _Nothing:
 
 
 OURS = {
-    "isolation.level", "auto.offset.reset", "enable.partition.eof", "enable.auto.commit", "enable.auto.offset.store", "group.id", "acks",
-    "request.required.acks", "enable.idempotence", "transactional.id", "transaction.timeout.ms", "message.timeout.ms", "delivery.timeout.ms", "retries",
-    "max.in.flight", "message.max.bytes", "partitioner",
-}  # fmt: skip
+    "isolation.level",
+    "auto.offset.reset",
+    "enable.partition.eof",
+    "enable.auto.commit",
+    "enable.auto.offset.store",
+    "group.id",
+    "acks",
+    "request.required.acks",
+    "enable.idempotence",
+    "transactional.id",
+    "transaction.timeout.ms",
+    "message.timeout.ms",
+    "delivery.timeout.ms",
+    "retries",
+    "max.in.flight",
+    "message.max.bytes",
+    "partitioner",
+}
 
 
 def test_every_allowed_setting_is_one_that_librdkafka_knows() -> None:

@@ -1,4 +1,5 @@
-"""The ledger's local copy on a real broker: it answers as the topic does, and whatever is wrong with it costs time, never truth."""
+"""The ledger's local copy on a real broker: it answers as the topic does, and whatever is wrong with it costs time,
+never truth."""
 
 from __future__ import annotations
 
@@ -48,12 +49,19 @@ def caught_up(reader: ledger_reader.LedgerReader) -> ledger_reader.LedgerView | 
     return reader.look()
 
 
-def look(kafka: Cluster, pipeline: Pipeline, keep: LedgerHome, numbers: range, fingerprint: str | None = None) -> tuple[list[int], int]:
-    """The numbers of those files that the reader's view has, asked by content and by name; and how many records it read for that."""
+def look(
+    kafka: Cluster, pipeline: Pipeline, keep: LedgerHome, numbers: range, fingerprint: str | None = None
+) -> tuple[list[int], int]:
+    """The numbers of those files that the reader's view has, asked by content and by name; and how many records it read
+    for that."""
     reader = ledger_reader.LedgerReader(kafka.config, pipeline, fingerprint, keep)
     try:
         view = caught_up(reader)
-        found = [n for n in numbers if view.file(made.fingerprint(n)) and view.by_uri(made.uri(n)) and view.has_size(made.size(n))]
+        found = [
+            n
+            for n in numbers
+            if view.file(made.fingerprint(n)) and view.by_uri(made.uri(n)) and view.has_size(made.size(n))
+        ]
         assert [n for n in numbers if view.receipts(made.fingerprint(n))] == found
         assert isinstance(view, SnapshotView)
         return found, sum(count for count, _ in view.moves.values())
@@ -143,7 +151,9 @@ def _other_past(path: Path) -> None:
 
 
 @pytest.mark.parametrize("harm", [_truncate, _scribble, _lose_a_row, _other_layout, _other_past, Path.unlink])
-def test_a_harmed_copy_is_read_anew(kafka: Cluster, pipeline: Pipeline, keep: LedgerHome, harm: Callable[[Path], None]) -> None:
+def test_a_harmed_copy_is_read_anew(
+    kafka: Cluster, pipeline: Pipeline, keep: LedgerHome, harm: Callable[[Path], None]
+) -> None:
     fill(kafka, pipeline, 0, 30)
     look(kafka, pipeline, keep, range(0))
     [path] = copies(keep)
@@ -159,7 +169,9 @@ def _harm_blocks(path: Path) -> None:
     db.close()
 
 
-def test_a_block_that_is_found_harmed_by_a_question_is_said_once(kafka: Cluster, pipeline: Pipeline, keep: LedgerHome) -> None:
+def test_a_block_that_is_found_harmed_by_a_question_is_said_once(
+    kafka: Cluster, pipeline: Pipeline, keep: LedgerHome
+) -> None:
     fill(kafka, pipeline, 0, 30)
     reader = ledger_reader.LedgerReader(kafka.config, pipeline, keep=keep)
     view = caught_up(reader)
@@ -201,7 +213,8 @@ def test_without_a_place_for_the_copy_the_topic_is_read(
 
 
 def until(condition: Callable[[], bool]) -> None:
-    """A topic that was made or deleted is so for every broker some moments later, and how many depends on what else the machine does."""
+    """A topic that was made or deleted is so for every broker some moments later, and how many depends on what else the
+    machine does."""
     deadline = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < deadline
@@ -214,7 +227,9 @@ def delete(kafka: Cluster, topic: str) -> None:
     until(lambda: describe(kafka.config, topic) is None)
 
 
-def test_a_ledger_that_is_gone_or_recreated_is_refused_until_accepted(kafka: Cluster, pipeline: Pipeline, keep: LedgerHome) -> None:
+def test_a_ledger_that_is_gone_or_recreated_is_refused_until_accepted(
+    kafka: Cluster, pipeline: Pipeline, keep: LedgerHome
+) -> None:
     fill(kafka, pipeline, 0, 5)
     look(kafka, pipeline, keep, range(0))
     delete(kafka, pipeline.ledger_topic)
@@ -228,7 +243,9 @@ def test_a_ledger_that_is_gone_or_recreated_is_refused_until_accepted(kafka: Clu
     assert look(kafka, pipeline, keep, range(5)) == ([], 0)
 
 
-def test_a_ledger_that_ends_earlier_or_has_another_past_is_refused(kafka: Cluster, pipeline: Pipeline, keep: LedgerHome) -> None:
+def test_a_ledger_that_ends_earlier_or_has_another_past_is_refused(
+    kafka: Cluster, pipeline: Pipeline, keep: LedgerHome
+) -> None:
     fill(kafka, pipeline, 0, 5)
     look(kafka, pipeline, keep, range(0))
     path = keep.folder / f"{pipeline.pipeline}.json"
@@ -322,19 +339,23 @@ assert not view.by_uri("file:///new.csv") and not view.has_size(1) and not view.
 assert view.file(made.fingerprint(7)) and view.by_uri(made.uri(files - 1)) and view.has_size(made.size(files // 2))
 reader.close()
 print(json.dumps({"wall": time.monotonic() - wall, "cpu": time.process_time() - cpu, "grown": peak() - before, "peak": peak()}))
-"""
+"""  # noqa: E501
 
 
 def measured(*arguments: object) -> dict[str, float]:
     """Seconds, and MiB, of a reader in a process of its own."""
     command = [sys.executable, "-c", READ, *map(str, arguments)]
-    return {k: round(v, 2) for k, v in json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout).items()}
+    return {
+        k: round(v, 2)
+        for k, v in json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout).items()
+    }
 
 
 @pytest.mark.long
 @pytest.mark.timeout(1200)
 def test_a_million_entries_are_read_once_in_bounded_memory(kafka: Cluster, tmp_path: Path) -> None:
-    """Prints what it took. Asserts on memory alone (MiB), which a busy machine does not change: ten times the ledger needs no more of it."""
+    """Prints what it took. Asserts on memory alone (MiB), which a busy machine does not change: ten times the ledger
+    needs no more of it."""
     grown = {}
     for files in (50_000, 500_000):
         pipeline, home = make_pipeline(fresh("long").lower()), tmp_path / str(files)
@@ -343,7 +364,10 @@ def test_a_million_entries_are_read_once_in_bounded_memory(kafka: Cluster, tmp_p
         told = (kafka.bootstrap, pipeline.pipeline, home, files)
         cold, warm, one = measured(*told, ""), measured(*told, ""), measured(*told, "e" * 64)
         megabytes = sum(path.stat().st_size for path in (home / "ledger").iterdir()) / 1e6
-        print(f"\n{2 * files:,} ledger records: cold {cold}, warm {warm}, to publish one file {one}; copy {megabytes:.0f} MB")
+        print(
+            f"\n{2 * files:,} ledger records: cold {cold}, warm {warm}, to publish one file {one}; "
+            f"copy {megabytes:.0f} MB"
+        )
         assert max(warm["grown"], one["grown"]) < 60
         grown[files] = cold["grown"]
     assert max(grown.values()) < 150

@@ -27,7 +27,9 @@ def test_missing_topics_are_created_as_the_pipeline_says(kafka: Cluster) -> None
     pipeline = named(ledger_partitions=2)
     topics.ensure(kafka.config, pipeline)
     made = kafka.admin().list_topics(timeout=10).topics
-    assert [len(made[name].partitions) for name in (pipeline.topic.name, pipeline.ledger_topic, pipeline.quarantine_topic)] == [3, 2, 1]
+    assert [
+        len(made[name].partitions) for name in (pipeline.topic.name, pipeline.ledger_topic, pipeline.quarantine_topic)
+    ] == [3, 2, 1]
     data, ledger = (topics.settings_of(kafka.config, name) for name in (pipeline.topic.name, pipeline.ledger_topic))
     assert (data["retention.ms"], data["cleanup.policy"]) == ("3600000", "delete")
     assert (ledger["retention.ms"], ledger["cleanup.policy"]) == ("-1", "compact")
@@ -39,7 +41,8 @@ def test_check_creates_nothing_and_says_the_way_out(kafka: Cluster) -> None:
     with pytest.raises(TopicMissingError) as caught:
         topics.ensure(kafka.config, pipeline)
     assert caught.value.message == (
-        f"checking topics: data topic `{pipeline.topic.name}` does not exist (create it with 3 partitions, or set `topic.manage: create`)"
+        f"checking topics: data topic `{pipeline.topic.name}` does not exist (create it with 3 partitions, "
+        "or set `topic.manage: create`)"
     )
     assert pipeline.topic.name not in kafka.admin().list_topics(timeout=10).topics
 

@@ -1,4 +1,5 @@
-"""doctor's findings on a cluster where everything about the topics is wrong: each way out is followed to the letter, until only the lonely node is left."""
+"""doctor's findings on a cluster where everything about the topics is wrong: each way out is followed to the letter,
+until only the lonely node is left."""
 
 from __future__ import annotations
 
@@ -61,10 +62,26 @@ def sick(findings: tuple[Finding, ...]) -> list[Finding]:
 
 def test_the_cluster_is_well_when_its_ways_out_are_followed(tmp_path: Path, kafka: Cluster) -> None:
     ctx = make(tmp_path, kafka.config, "check", {"timestamp": "day"}, transaction_timeout="20m")
-    wrong = {"cleanup_policy": "compact", "retention_ms": 1000, "max_message_bytes": 1000, "unclean_leader_election_enable": "true"}
-    times = {"message_timestamp_after_max_ms": 1000, "message_timestamp_before_max_ms": 1000, "message_timestamp_type": "LogAppendTime"}
+    wrong = {
+        "cleanup_policy": "compact",
+        "retention_ms": 1000,
+        "max_message_bytes": 1000,
+        "unclean_leader_election_enable": "true",
+    }
+    times = {
+        "message_timestamp_after_max_ms": 1000,
+        "message_timestamp_before_max_ms": 1000,
+        "message_timestamp_type": "LogAppendTime",
+    }
     create_topic(kafka.config, ctx.pipeline.topic.name, 5, **wrong, **times)
-    create_topic(kafka.config, ctx.pipeline.ledger_topic, 3, cleanup_policy="compact,delete", retention_ms=1000, retention_bytes=1000)
+    create_topic(
+        kafka.config,
+        ctx.pipeline.ledger_topic,
+        3,
+        cleanup_policy="compact,delete",
+        retention_ms=1000,
+        retention_bytes=1000,
+    )
     followed: set[str] = set()
     for _ in range(6):
         found = sick(doctor(ctx))

@@ -15,7 +15,8 @@ Case = tuple[Any, Any]
 
 @dataclass(frozen=True)
 class Shown:
-    """Seen by `look` under each of the values; `more` are other settings, `put` says how a value is written where it is not at the key's own place."""
+    """Seen by `look` under each of the values; `more` are other settings, `put` says how a value is written where it is
+    not at the key's own place."""
 
     look: Look
     cases: list[Case]
@@ -50,4 +51,7 @@ def csv(type_: str, text: bytes, **more: Any) -> dict[str, Any]:
 def lines(type_: str, *values: str, **more: Any) -> dict[str, Any]:
     """JSON lines of the same."""
     settings = {"format": {"type": "json_lines"}, "schema.columns": {"id": "int64", "x": type_}}
-    return {"more": settings | more, "data": "".join(f'{{"id": {n}, "x": {value}}}\n' for n, value in enumerate(values, 1)).encode()}
+    return {
+        "more": settings | more,
+        "data": "".join(f'{{"id": {n}, "x": {value}}}\n' for n, value in enumerate(values, 1)).encode(),
+    }

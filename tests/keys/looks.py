@@ -17,7 +17,9 @@ Look = Callable[[Trial], Any]
 
 def rows(*names: str) -> Look:
     """Columns of the staged rows."""
-    return lambda trial: [row[names[0]] if len(names) == 1 else tuple(row[name] for name in names) for row in trial.staged()]
+    return lambda trial: [
+        row[names[0]] if len(names) == 1 else tuple(row[name] for name in names) for row in trial.staged()
+    ]
 
 
 def as_text(name: str) -> Look:
@@ -150,7 +152,11 @@ def settled(trial: Trial) -> list[str]:
 
     (file,) = trial.plan().files
     settle(trial.context, file.but(status=Status.RECONCILED))
-    return sorted(str(path.relative_to(trial.root)) for top in ("drops", "done", "old") for path in (trial.root / top).rglob("*.csv"))
+    return sorted(
+        str(path.relative_to(trial.root))
+        for top in ("drops", "done", "old")
+        for path in (trial.root / top).rglob("*.csv")
+    )
 
 
 def learnt(fact: Callable[[Any], Any], nights: int = 6) -> Look:

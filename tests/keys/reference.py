@@ -16,7 +16,8 @@ LISTS = ("quality.history.rules", "quality.notify", "quality.steward.notify")
 
 
 def keys(page: str | None = None) -> dict[str, tuple[str, ...]]:
-    """Every key of the page by its place (`schedule.cron`, `format[csv].delimiter`, `format[csv].columns.NAME.trim`), with its values if they are few words.
+    """Every key of the page by its place (`schedule.cron`, `format[csv].delimiter`, `format[csv].columns.NAME.trim`),
+    with its values if they are few words.
 
     A key that only holds a section is left out: its keys are there.
     """
@@ -34,5 +35,7 @@ def keys(page: str | None = None) -> dict[str, tuple[str, ...]]:
             else:
                 section = f"{plugin}.{words.split(': `')[1]}"
         elif (row := _ROW.match(line)) and "[section]" not in row[2] and row[2] != "mapping to section":
-            found[f"{section}.{row[1]}".lstrip(".")] = tuple(_WORDS.findall(row[2])) if re.fullmatch(r"(`[^`]*`(, )?)+", row[2]) else ()
+            found[f"{section}.{row[1]}".lstrip(".")] = (
+                tuple(_WORDS.findall(row[2])) if re.fullmatch(r"(`[^`]*`(, )?)+", row[2]) else ()
+            )
     return found

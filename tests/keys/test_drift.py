@@ -1,4 +1,5 @@
-"""Each value of `schema.on_drift`, in each format, of declared columns and of pinned ones, does what the reference says."""
+"""Each value of `schema.on_drift`, in each format, of declared columns and of pinned ones, does what the reference
+says."""
 
 from __future__ import annotations
 
@@ -30,7 +31,9 @@ WORDS = {
 
 
 def csv(rows: list[dict[str, Any]]) -> bytes:
-    return "".join(",".join(map(str, line)) + "\n" for line in [list(rows[0]), *(row.values() for row in rows)]).encode()
+    return "".join(
+        ",".join(map(str, line)) + "\n" for line in [list(rows[0]), *(row.values() for row in rows)]
+    ).encode()
 
 
 def json_lines(rows: list[dict[str, Any]]) -> bytes:
@@ -59,9 +62,11 @@ def test_drift_is_said_and_held_back_as_the_policy_says(
         assert WORDS[kind] in trial.told
         assert (
             trial.staged()
-            == {"added": [{"id": 1, "n": 5}, {"id": 2, "n": 6}], "missing": [{"id": 1, "n": None}, {"id": 2, "n": None}], "retyped": []}[
-                kind
-            ]
+            == {
+                "added": [{"id": 1, "n": 5}, {"id": 2, "n": 6}],
+                "missing": [{"id": 1, "n": None}, {"id": 2, "n": None}],
+                "retyped": [],
+            }[kind]
         )
     else:
         assert found == ("failed" if kind == "missing" else "waiting ask")

@@ -33,7 +33,9 @@ ELSEWHERE = {
 
 
 def test_every_variable_is_listed() -> None:
-    source = "\n".join(path.read_text("utf-8") for top in ("include/forebay", "plugins") for path in (ROOT / top).rglob("*.py"))
+    source = "\n".join(
+        path.read_text("utf-8") for top in ("include/forebay", "plugins") for path in (ROOT / top).rglob("*.py")
+    )
     assert set(re.findall(r"\bFOREBAY_[A-Z][A-Z_]*", source)) == set(VARIABLES) | set(ELSEWHERE)
     assert [name for name, path in ELSEWHERE.items() if name not in (ROOT / path).read_text("utf-8")] == []
 

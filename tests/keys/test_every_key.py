@@ -30,7 +30,10 @@ def test_every_key_of_the_reference_has_a_line_and_no_line_is_of_another() -> No
 
 
 def test_control_a_new_key_has_no_line() -> None:
-    page = "## `schedule`\n\n| key | type | default | meaning |\n|---|---|---|---|\n| `moon` | `full`, `new` | `new` | x |\n"
+    page = (
+        "## `schedule`\n\n| key | type | default | meaning |\n|---|---|---|---|\n| `moon` | `full`, "
+        "`new` | `new` | x |\n"
+    )
     assert keys(page) == {"schedule.moon": ("full", "new")}
     assert "schedule.moon" not in SHOWN
 
@@ -47,7 +50,9 @@ def test_each_value_has_its_effect(key: str, tmp_path: Path, monkeypatch: pytest
         monkeypatch.chdir(root)
         found = shown.look(trial)
         assert found == expected, (key, value, trial.faults)
-    assert all(one != other for n, (_, one) in enumerate(shown.cases) for _, other in shown.cases[:n]), "the same outcome twice"
+    assert all(one != other for n, (_, one) in enumerate(shown.cases) for _, other in shown.cases[:n]), (
+        "the same outcome twice"
+    )
 
 
 @pytest.mark.parametrize("key", [key for key, values in KEYS.items() if values and isinstance(SHOWN.get(key), Shown)])

@@ -1,4 +1,5 @@
-"""One pipeline and one file, taken the real way without a broker: YAML, check, discover, inspect in its child, gate, encode. What came of it, to be compared."""
+"""One pipeline and one file, taken the real way without a broker: YAML, check, discover, inspect in its child, gate,
+encode. What came of it, to be compared."""
 
 from __future__ import annotations
 
@@ -30,8 +31,16 @@ ROWS = b"id,name,amount,day\n1,ann,1.50,2026-01-05\n2,bo,2.50,2026-01-05\n3,cy,3
 SUITE = {
     "name": "s",
     "expectations": [
-        {"type": "expect_column_values_to_be_in_set", "kwargs": {"column": "name", "value_set": ["ann", "bo"]}, "severity": "warning"},
-        {"type": "expect_column_values_to_be_between", "kwargs": {"column": "id", "min_value": 2}, "severity": "critical"},
+        {
+            "type": "expect_column_values_to_be_in_set",
+            "kwargs": {"column": "name", "value_set": ["ann", "bo"]},
+            "severity": "warning",
+        },
+        {
+            "type": "expect_column_values_to_be_between",
+            "kwargs": {"column": "id", "min_value": 2},
+            "severity": "critical",
+        },
         {"type": "expect_table_row_count_to_equal", "kwargs": {"value": 9}, "severity": "warning"},
     ],
 }
@@ -82,7 +91,9 @@ class Trial:
     def __post_init__(self) -> None:
         for folder in ("pipelines", "expectations"):
             (self.root / "include" / folder).mkdir(parents=True)
-        (self.root / "include/pipelines/keys.yaml").write_text(yaml.safe_dump(changed(BASE, self.changes), sort_keys=False))
+        (self.root / "include/pipelines/keys.yaml").write_text(
+            yaml.safe_dump(changed(BASE, self.changes), sort_keys=False)
+        )
         if self.suite:
             (self.root / "include/expectations/s.json").write_text(json.dumps(self.suite))
         for name, content in self.files.items():
@@ -121,7 +132,9 @@ class Trial:
         for name, content in (self.kept or {}).items():
             listed = {file.name: file for file in ctx.source.list(f"drops/{DAY}/*")}
             ledger.publish(listed[name], content)
-        return discover(ctx, Window.of_day(DAY, ctx.pipeline.timezone), "run-1", published=ledger.view, now=lambda: NOON)
+        return discover(
+            ctx, Window.of_day(DAY, ctx.pipeline.timezone), "run-1", published=ledger.view, now=lambda: NOON
+        )
 
     def inspected(self) -> FileRun:
         """The first file, inspected and decided upon by the gate."""
@@ -149,7 +162,10 @@ class Trial:
 
     def staged(self) -> list[dict[str, Any]]:
         """The rows of the stage, without their numbers."""
-        return [{name: value for name, value in row.items() if name != "__row"} for row in pq.read_table(self.stage().rows).to_pylist()]
+        return [
+            {name: value for name, value in row.items() if name != "__row"}
+            for row in pq.read_table(self.stage().rows).to_pylist()
+        ]
 
     def aside(self) -> list[tuple[int, str]]:
         """Rows set aside, each with its reason."""
@@ -176,4 +192,6 @@ class Trial:
             return [encoder.encode_chunk(n) for n in range(plan.chunks)]
 
     def values(self) -> list[Any]:
-        return [json.loads(value, parse_float=str) for chunk in self.chunks() for value in chunk.records.values.to_pylist()]
+        return [
+            json.loads(value, parse_float=str) for chunk in self.chunks() for value in chunk.records.values.to_pylist()
+        ]

@@ -43,7 +43,12 @@ def written(event: Any) -> dict[str, Any]:
 
 
 def test_a_run_id_is_a_uuid_and_stable() -> None:
-    assert str(uuid.UUID(RUN)) == RUN == openlineage.lineage_run("flights", "run-1") != openlineage.lineage_run("flights", "run-2")
+    assert (
+        str(uuid.UUID(RUN))
+        == RUN
+        == openlineage.lineage_run("flights", "run-1")
+        != openlineage.lineage_run("flights", "run-2")
+    )
 
 
 def test_complete_names_input_and_output_as_the_spec_does() -> None:
@@ -74,7 +79,12 @@ def test_inputs_carry_version_schema_and_assertions() -> None:
     assert source["facets"]["version"]["datasetVersion"].startswith("sha256:abab")
     assert source["facets"]["schema"]["fields"][0]["name"] == "carrier"
     failed, passed = source["inputFacets"]["dataQualityAssertions"]["assertions"]
-    assert (failed["success"], failed["column"], failed["severity"], failed["actual"]) == (False, "distance", "error", "2 unexpected of 10")
+    assert (failed["success"], failed["column"], failed["severity"], failed["actual"]) == (
+        False,
+        "distance",
+        "error",
+        "2 unexpected of 10",
+    )
     assert passed["success"] is True
 
 
@@ -136,8 +146,11 @@ def test_a_sink_that_is_down_fails_nothing_and_gets_the_events_later(tmp_path: P
     assert not (tmp_path / "unsent.jsonl").exists()
 
 
-def test_the_file_of_events_turns_its_page_and_what_waits_is_bounded_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the file and its one page before, each is at most one write longer than its bound; the youngest events stay."""
+def test_the_file_of_events_turns_its_page_and_what_waits_is_bounded_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the file and its one page before, each is at most one write longer than its bound; the youngest events
+    stay."""
     monkeypatch.setattr(emit, "MOST", 2_000)
     lines = [f'{{"n": {n}, "x": "{"y" * 80}"}}' for n in range(100)]
     for line in lines:

@@ -89,7 +89,14 @@ class TestWebhook(NotifierContract):
 
 
 @pytest.mark.parametrize(
-    "given", [{}, {"url": "http://a", "url_from": "B"}, {"url": "ftp://a"}, {"url_from": "A B"}, {"url": "http://a", "timeout": 0}]
+    "given",
+    [
+        {},
+        {"url": "http://a", "url_from": "B"},
+        {"url": "ftp://a"},
+        {"url_from": "A B"},
+        {"url": "http://a", "timeout": 0},
+    ],
 )
 def test_settings_that_cannot_work_are_refused(given: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):

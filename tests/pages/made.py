@@ -1,4 +1,5 @@
-"""A project with a year of nights in its index, as real ones go: good, late, missing, blocked, failed; for tests and for looking at."""
+"""A project with a year of nights in its index, as real ones go: good, late, missing, blocked, failed; for tests and
+for looking at."""
 
 from __future__ import annotations
 
@@ -11,7 +12,19 @@ from forebay.config.home import Project
 from forebay.config.load import load_pipeline
 from forebay.contracts import Connections
 from forebay.index import projection
-from forebay.model import Decision, Fate, FileRun, Replay, RuleResult, RunReport, Severity, SourceFile, Status, Verdict, Window
+from forebay.model import (
+    Decision,
+    Fate,
+    FileRun,
+    Replay,
+    RuleResult,
+    RunReport,
+    Severity,
+    SourceFile,
+    Status,
+    Verdict,
+    Window,
+)
 from forebay.pages.store import Pages
 from forebay.pages.values import QuarantinedRow, RowList
 from forebay.verbs.context import Context
@@ -55,7 +68,12 @@ class Made:
         return Pages(self.project.reports)
 
     def pipeline(
-        self, name: str, schedule: str = '{cron: "0 2 * * *"}', owner: str = "shop", about: str = "Orders of a night.", more: str = ""
+        self,
+        name: str,
+        schedule: str = '{cron: "0 2 * * *"}',
+        owner: str = "shop",
+        about: str = "Orders of a night.",
+        more: str = "",
     ) -> Context:
         """A pipeline that nobody can run: every connection is refused."""
         text = PIPELINE.format(name=name, schedule=schedule, owner=owner, about=about, more=more)
@@ -74,7 +92,9 @@ class Made:
         """One night with something of everything."""
         started = datetime(day.year, day.month, day.day, 2, 0, 5, tzinfo=UTC) + timedelta(days=1)
         ended = started + timedelta(hours=luck.uniform(8, 20) if luck.random() < 0.03 else luck.uniform(0.02, 0.4))
-        run = RunReport(f"scheduled__{day}", ctx.pipeline.pipeline, Window.of_day(day), "done", started, ended, "scheduled")
+        run = RunReport(
+            f"scheduled__{day}", ctx.pipeline.pipeline, Window.of_day(day), "done", started, ended, "scheduled"
+        )
         made = [self._file(run, n, luck, rules) for n in range(files)]
         statuses = {file.status for file in made}
         failed, waits = Status.FAILED in statuses, Status.WAITING in statuses
@@ -104,20 +124,43 @@ class Made:
         )
         fate = luck.random()
         if fate < 0.01:
-            file = file.but(status=Status.FAILED, published=0, quarantined=0, error="decompressing `shop-0.csv.gz`: its end is missing")
+            file = file.but(
+                status=Status.FAILED,
+                published=0,
+                quarantined=0,
+                error="decompressing `shop-0.csv.gz`: its end is missing",
+            )
         elif fate < 0.02:
             why = f"{aside} of {rows} rows would be quarantined: 6.1 %, the limit is 5 %"
-            file = file.but(status=Status.REJECTED, published=0, quarantined=0, rejected=rows, reason=why, decision=Decision.REJECT)
+            file = file.but(
+                status=Status.REJECTED, published=0, quarantined=0, rejected=rows, reason=why, decision=Decision.REJECT
+            )
         elif fate < 0.025:
-            file = file.but(status=Status.WAITING, published=0, reason="critical rule expect_table_row_count_to_be_between(table) failed")
+            file = file.but(
+                status=Status.WAITING,
+                published=0,
+                reason="critical rule expect_table_row_count_to_be_between(table) failed",
+            )
         elif fate < 0.03:
             file = file.but(
-                fate=Fate.INCOMPLETE, status=Status.SKIPPED, rows_in=0, published=0, quarantined=0, reason="1 of 2 files are there"
+                fate=Fate.INCOMPLETE,
+                status=Status.SKIPPED,
+                rows_in=0,
+                published=0,
+                quarantined=0,
+                reason="1 of 2 files are there",
             )
         if file.rows_in and rules:
-            projection.project_verdict(self.project.index, file, Verdict(file.fingerprint or "", "orders", "h" * 64, answers))
+            projection.project_verdict(
+                self.project.index, file, Verdict(file.fingerprint or "", "orders", "h" * 64, answers)
+            )
         if file.quarantined:
-            self.pages.save_rows(run.pipeline, run.run_id, file.file.uri, RowList(file.quarantined, tuple(_aside(file.quarantined, luck))))
+            self.pages.save_rows(
+                run.pipeline,
+                run.run_id,
+                file.file.uri,
+                RowList(file.quarantined, tuple(_aside(file.quarantined, luck))),
+            )
         return file
 
     def learnt(self, ctx: Context, observed: dict[date, str | None]) -> None:
@@ -125,27 +168,39 @@ class Made:
         for day, value in observed.items():
             run = RunReport(f"scheduled__{day}", ctx.pipeline.pipeline, Window.of_day(day), "done", NOW, NOW)
             source = SourceFile(f"file:///drops/{day}/a.csv", 9, 1.5)
-            file = FileRun(run.run_id, run.pipeline, run.window, source, Fate.NEW, "never seen before", Status.DONE, "ab" * 32)
+            file = FileRun(
+                run.run_id, run.pipeline, run.window, source, Fate.NEW, "never seen before", Status.DONE, "ab" * 32
+            )
             good = float(value or 0) <= 0.1
             rule = RuleResult("history_drift", ("country",), Severity.WARNING, "table", good, observed=value)
             projection.project_run(self.project.index, run)
             projection.project_files(self.project.index, [file.but(rows_in=10, published=10)])
             projection.project_verdict(self.project.index, file, Verdict("ab" * 32, "orders", "h" * 64, (rule,)))
 
-    def repaired(self, ctx: Context, day: date, rows: tuple[int, ...], replayed: tuple[str, ...], ignored: str = "_SUCCESS") -> None:
+    def repaired(
+        self, ctx: Context, day: date, rows: tuple[int, ...], replayed: tuple[str, ...], ignored: str = "_SUCCESS"
+    ) -> None:
         """A night of one file with these rows set aside, of which those were replayed, each by a run of its own."""
         run = RunReport(f"scheduled__{day}", ctx.pipeline.pipeline, Window.of_day(day), "done", NOW, NOW)
         source = SourceFile("file:///drops/a.csv", 9, 1.5)
-        file = FileRun(run.run_id, run.pipeline, run.window, source, Fate.NEW, "never seen before", Status.DONE, "ab" * 32)
+        file = FileRun(
+            run.run_id, run.pipeline, run.window, source, Fate.NEW, "never seen before", Status.DONE, "ab" * 32
+        )
         file = file.but(rows_in=10, published=10 - len(rows), quarantined=len(rows))
         marker = file.but(
-            file=SourceFile(f"file:///drops/{ignored}", 0, 1.5), fate=Fate.IGNORED, reason="the marker", status=Status.SKIPPED
+            file=SourceFile(f"file:///drops/{ignored}", 0, 1.5),
+            fate=Fate.IGNORED,
+            reason="the marker",
+            status=Status.SKIPPED,
         )
         marker = marker.but(fingerprint=None, rows_in=0, published=0, quarantined=0)
         projection.project_run(self.project.index, run)
         projection.project_files(self.project.index, [file, marker])
         causes = ("expect_a(amount): min_value 0", 'expect_b(state): value_set ["new"]')
-        kept = [QuarantinedRow(n, "expectation", "amount, state", "r", "r", "raw", 'amount: -5, state: "lost"', causes) for n in rows]
+        kept = [
+            QuarantinedRow(n, "expectation", "amount, state", "r", "r", "raw", 'amount: -5, state: "lost"', causes)
+            for n in rows
+        ]
         self.pages.save_rows(run.pipeline, run.run_id, source.uri, RowList(len(kept), tuple(kept)))
         for number in replayed:
             self._replay(file, number)
@@ -153,22 +208,48 @@ class Made:
     def _replay(self, origin: FileRun, rows: str) -> None:
         told = Replay(origin.fingerprint or "", 1, rows, "fixed.csv", "cd" * 32)
         file = origin.but(
-            run_id=f"replay__{rows}", file=SourceFile("replay+" + origin.file.uri, 9, 1.5), replay=told, rows_in=1, published=1
+            run_id=f"replay__{rows}",
+            file=SourceFile("replay+" + origin.file.uri, 9, 1.5),
+            replay=told,
+            rows_in=1,
+            published=1,
         )
         file = file.but(
-            quarantined=0, fingerprint="ab" * 8 + f"{int(rows):048x}", decided_by="eve", decision_reason="typing errors", decided_at=NOW
+            quarantined=0,
+            fingerprint="ab" * 8 + f"{int(rows):048x}",
+            decided_by="eve",
+            decision_reason="typing errors",
+            decided_at=NOW,
         )
-        run = RunReport(file.run_id, file.pipeline, file.window, "done", NOW, NOW, "replay", note="replay: typing errors")
+        run = RunReport(
+            file.run_id, file.pipeline, file.window, "done", NOW, NOW, "replay", note="replay: typing errors"
+        )
         projection.project_run(self.project.index, run)
         projection.project_files(self.project.index, [file])
 
     def hostile(self, ctx: Context, day: date) -> None:
         """A night on which everything that a partner can name is an attack."""
         bad = " ".join(HOSTILE)
-        run = RunReport(f"manual__{bad}", ctx.pipeline.pipeline, Window.of_day(day), "failed", NOW, NOW, trigger=bad[:40], note=bad)
-        file = FileRun(run.run_id, run.pipeline, run.window, SourceFile(f"file:///drops/{bad}.csv", 1, 1.5), Fate.NEW, bad, Status.FAILED)
+        run = RunReport(
+            f"manual__{bad}", ctx.pipeline.pipeline, Window.of_day(day), "failed", NOW, NOW, trigger=bad[:40], note=bad
+        )
+        file = FileRun(
+            run.run_id,
+            run.pipeline,
+            run.window,
+            SourceFile(f"file:///drops/{bad}.csv", 1, 1.5),
+            Fate.NEW,
+            bad,
+            Status.FAILED,
+        )
         file = file.but(
-            fingerprint="ab" * 32, rows_in=3, quarantined=3, error=bad, decision=Decision.PUBLISH, decided_by=bad, decision_reason=bad
+            fingerprint="ab" * 32,
+            rows_in=3,
+            quarantined=3,
+            error=bad,
+            decision=Decision.PUBLISH,
+            decided_by=bad,
+            decision_reason=bad,
         )
         rule = RuleResult("expect_column_values_to_match_regex", (bad,), Severity.CRITICAL, "row", False, 3, 3, bad)
         table = RuleResult("expect_table_columns_to_match_set", (), Severity.WARNING, "table", False, observed=bad)
@@ -178,10 +259,18 @@ class Made:
         row = QuarantinedRow(1, "expectation", bad, bad, bad, bad, bad, (bad, bad))
         told = Replay("ab" * 32, 1, "1", bad, "cd" * 32)
         repaired = file.but(
-            run_id=f"replay__{bad}", file=SourceFile("replay+" + file.file.uri, 1, 1.5), replay=told, published=1, quarantined=0
+            run_id=f"replay__{bad}",
+            file=SourceFile("replay+" + file.file.uri, 1, 1.5),
+            replay=told,
+            published=1,
+            quarantined=0,
         )
-        projection.project_file(self.project.index, repaired.but(status=Status.DONE, fingerprint="ab" * 8 + "cd" * 24, decided_at=NOW))
-        ignored = file.but(file=SourceFile(f"file:///drops/_{bad}", 0, 1.5), fate=Fate.IGNORED, status=Status.SKIPPED, fingerprint=None)
+        projection.project_file(
+            self.project.index, repaired.but(status=Status.DONE, fingerprint="ab" * 8 + "cd" * 24, decided_at=NOW)
+        )
+        ignored = file.but(
+            file=SourceFile(f"file:///drops/_{bad}", 0, 1.5), fate=Fate.IGNORED, status=Status.SKIPPED, fingerprint=None
+        )
         projection.project_file(self.project.index, ignored)
         self.pages.save_rows(run.pipeline, run.run_id, file.file.uri, RowList(3, (row,)))
 
@@ -211,5 +300,5 @@ def _aside(total: int, luck: random.Random) -> list[QuarantinedRow]:
     numbers = sorted(luck.sample(range(1, 40_000), min(total, 50)))
     rule = "expect_column_values_to_be_between(amount)"
     why = f'{rule} {{"min_value": 0}}'
-    raw = '{{"order_id":{0},"customer":"c{1}","amount":-{1}.50,"currency":"EUR","email":"a.long.address.of.somebody@example.org","country":"DE"}}'
+    raw = '{{"order_id":{0},"customer":"c{1}","amount":-{1}.50,"currency":"EUR","email":"a.long.address.of.somebody@example.org","country":"DE"}}'  # noqa: E501
     return [QuarantinedRow(n, "expectation", "amount", rule, why, raw.format(n, n % 97)) for n in numbers]

@@ -35,7 +35,7 @@ CONTRAST = """() => {
     if (ratio < 4.5) seen[name] = Math.min(seen[name] ?? 99, ratio);
   }
   return seen;
-}"""
+}"""  # noqa: E501
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,11 @@ def written(made: Made) -> dict[str, str]:
     other = made.pipeline("a_pipeline_whose_name_is_long_and_has_no_place_to_break_at_all")
     made.year(other, rules=3, nights=50, seed=2)
     history.write(other, None, NOW)
-    found = {"index": made.pages.index, "pipeline": made.pages.pipeline("orders"), "night": made.pages.night("orders", YESTERDAY)}
+    found = {
+        "index": made.pages.index,
+        "pipeline": made.pages.pipeline("orders"),
+        "night": made.pages.night("orders", YESTERDAY),
+    }
     found["attacked"] = made.pages.night("orders", ATTACKED)
     made.repaired(made.pipeline("mended"), YESTERDAY, rows=(3, 7, 9), replayed=("3", "9"))
     history.write(made.pipeline("mended"), None, NOW)
@@ -87,7 +91,9 @@ def opened(browser: Any, address: str, scheme: str = "light", width: int = 1366)
 
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_pages_fit_can_be_read_and_ask_for_nothing(browser: Any, addresses: dict[str, str], scheme: str, width: int) -> None:
+def test_pages_fit_can_be_read_and_ask_for_nothing(
+    browser: Any, addresses: dict[str, str], scheme: str, width: int
+) -> None:
     for name, address in addresses.items():
         page, said = opened(browser, address, scheme, width)
         assert said == [], name
@@ -107,29 +113,52 @@ def docs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     from tests.quality.made import rule, stage_of, suite_of
 
     folder, bad = tmp_path_factory.mktemp("docs"), " ".join(HOSTILE[:5])
-    table = pa.table({bad: [bad, "x", None], "a_column_whose_name_is_long_and_has_no_place_to_break": pa.array([1, 1, 3], pa.int64())})
+    table = pa.table(
+        {
+            bad: [bad, "x", None],
+            "a_column_whose_name_is_long_and_has_no_place_to_break": pa.array([1, 1, 3], pa.int64()),
+        }
+    )
     rules = [
         {**rule("expect_column_values_to_match_regex", column=bad, regex="^<z"), "notes": bad},
         rule("expect_column_values_to_be_in_set", "warning", column=bad, value_set=[bad, "y"]),
-        rule("expect_column_values_to_be_between", column="a_column_whose_name_is_long_and_has_no_place_to_break", min_value=2),
+        rule(
+            "expect_column_values_to_be_between",
+            column="a_column_whose_name_is_long_and_has_no_place_to_break",
+            min_value=2,
+        ),
         rule("expect_table_row_count_to_be_between", min_value=1),
     ]
     name = f"orders/2026-01-05/{quote(bad, safe='')}.csv"
-    verdict = check(stage_of(table, folder), suite_of(rules, folder, "evil"), folder / "verdict", run_name=name, docs=folder / "docs")
+    verdict = check(
+        stage_of(table, folder),
+        suite_of(rules, folder, "evil"),
+        folder / "verdict",
+        run_name=name,
+        docs=folder / "docs",
+    )
     assert verdict.docs
     index = build_index(folder / "docs")
-    return {"page": verdict.docs.as_uri(), "index": index.as_uri(), "orders": (index.parent / "orders" / "index.html").as_uri()}
+    return {
+        "page": verdict.docs.as_uri(),
+        "index": index.as_uri(),
+        "orders": (index.parent / "orders" / "index.html").as_uri(),
+    }
 
 
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_data_docs_fit_can_be_read_and_ask_for_nothing(browser: Any, docs: dict[str, str], scheme: str, width: int) -> None:
+def test_data_docs_fit_can_be_read_and_ask_for_nothing(
+    browser: Any, docs: dict[str, str], scheme: str, width: int
+) -> None:
     for name, address in docs.items():
         page, said = opened(browser, address, scheme, width)
         assert said == [], name
         assert page.evaluate("document.documentElement.scrollWidth") <= width, name
         assert page.evaluate(CONTRAST) == {}, name
-        assert (page.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)") == (scheme == "dark")
+        assert (page.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)") == (
+            scheme == "dark"
+        )
         assert page.evaluate("document.querySelectorAll('img, script, b, svg, iframe').length") == 0
         assert page.title() not in {"1", "2"}
 
@@ -144,17 +173,19 @@ def test_data_docs_can_be_read_by_keyboard(browser: Any, docs: dict[str, str]) -
     page.get_by_role("link", name="2026-01-05/").press("Enter")
     page.wait_for_url("**/2026-01-05/**")
     page.get_by_role("heading", level=2, name="Failed rules").wait_for()
-    sizes = page.evaluate("[...document.querySelectorAll('h1, h2, h3')].map(e => parseFloat(getComputedStyle(e).fontSize))")
+    sizes = page.evaluate(
+        "[...document.querySelectorAll('h1, h2, h3')].map(e => parseFloat(getComputedStyle(e).fontSize))"
+    )
     assert min(sizes) >= page.evaluate("parseFloat(getComputedStyle(document.body).fontSize)")
 
 
-SIGNS = (
-    """() => [...document.querySelectorAll('.strip rect')].map(e => getComputedStyle(e).fill).filter((v, n, all) => all.indexOf(v) === n)"""
-)
+SIGNS = """() => [...document.querySelectorAll('.strip rect')].map(e => getComputedStyle(e).fill).filter((v, n, all) => all.indexOf(v) === n)"""  # noqa: E501
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_strokes_of_the_year_can_be_told_apart_and_lead_to_the_calendar(browser: Any, addresses: dict[str, str], scheme: str) -> None:
+def test_strokes_of_the_year_can_be_told_apart_and_lead_to_the_calendar(
+    browser: Any, addresses: dict[str, str], scheme: str
+) -> None:
     page, _ = opened(browser, addresses["index"], scheme)
     fills = page.evaluate(SIGNS)
     assert len(fills) >= 3 and "rgb(0, 0, 0)" not in fills  # black is what a state without a colour would have
@@ -189,7 +220,7 @@ def test_the_policy_stops_what_escaping_would_have_missed(browser: Any, addresse
       const script = document.createElement('script'); script.textContent = 'document.title = "ran"'; document.body.append(script);
       const box = document.createElement('div'); box.innerHTML = '<img src="http://127.0.0.1:9/x" onerror="document.title = \\'ran\\'">';
       document.body.append(box);
-    }""")
+    }""")  # noqa: E501
     page.wait_for_timeout(200)
     assert page.title() != "ran"
     assert sum("Content Security Policy" in line for line in said) >= 2

@@ -38,7 +38,9 @@ def test_one_tick_a_day_is_watched(cron: str, weekdays: tuple[int, ...]) -> None
     assert found and found.weekdays == weekdays
 
 
-@pytest.mark.parametrize("cron", ["*/5 * * * *", "0 2,14 * * *", "0 * * * *", "0 2 1 * *", "0 2 * 6 *", "0 2 * * 1#2", "0 2 * * */2"])
+@pytest.mark.parametrize(
+    "cron", ["*/5 * * * *", "0 2,14 * * *", "0 * * * *", "0 2 1 * *", "0 2 * 6 *", "0 2 * * 1#2", "0 2 * * */2"]
+)
 def test_other_schedules_are_not(cron: str) -> None:
     assert watch(cron, "UTC", "2013-01-01") is None
 
@@ -63,7 +65,8 @@ def test_a_night_is_missing_only_when_its_grace_of_six_hours_is_over(now: dateti
 
 @pytest.mark.parametrize(("state", "files", "gap"), [(State.INCOMPLETE, 0, []), (State.OK, 1, days(3, 4))])
 def test_a_look_at_a_day_without_files_makes_no_other_night_missing(state: State, files: int, gap: list[date]) -> None:
-    """By hand, for the 2nd; the schedule's first night is the 5th. A file on the 2nd is the control: then the 3rd and 4th are a hole."""
+    """By hand, for the 2nd; the schedule's first night is the 5th. A file on the 2nd is the control: then the 3rd and
+    4th are a hole."""
     nights = tuple(Night(date(2026, 1, n), now, files=held) for n, now, held in ((2, state, files), (5, State.OK, 1)))
     told = with_missing(Summary("p", "o", "s", nights, first_run=at(6), watch=NIGHTLY), at(6, 12))
     assert [night.day for night in told if night.state is State.MISSING] == gap

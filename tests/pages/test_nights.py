@@ -25,11 +25,19 @@ class Book:
         self.url = url
 
     def run(
-        self, *files: FileRun, status: str = "done", run_id: str = "r1", hours: float = 0, note: str | None = None, trigger: str = "cli"
+        self,
+        *files: FileRun,
+        status: str = "done",
+        run_id: str = "r1",
+        hours: float = 0,
+        note: str | None = None,
+        trigger: str = "cli",
     ) -> Book:
         began = BEGAN + timedelta(hours=hours)
         ended = None if status == "running" else began + timedelta(minutes=5)
-        projection.project_run(self.url, RunReport(run_id, "p", Window.of_day(DAY), status, began, ended, trigger, note=note))
+        projection.project_run(
+            self.url, RunReport(run_id, "p", Window.of_day(DAY), status, began, ended, trigger, note=note)
+        )
         projection.project_files(self.url, [file.but(run_id=run_id) for file in files])
         return self
 
@@ -50,7 +58,15 @@ def book(made: Made) -> Book:
 
 def file(name: str = "a.csv", **changes: Any) -> FileRun:
     run = FileRun(
-        "r1", "p", Window.of_day(DAY), SourceFile(f"file:///{name}", 1, 1.0), Fate.NEW, "new", Status.DONE, rows_in=10, published=10
+        "r1",
+        "p",
+        Window.of_day(DAY),
+        SourceFile(f"file:///{name}", 1, 1.0),
+        Fate.NEW,
+        "new",
+        Status.DONE,
+        rows_in=10,
+        published=10,
     )
     return run.but(**changes)
 
@@ -60,7 +76,9 @@ def again(name: str = "a.csv") -> FileRun:
 
 
 def rule(success: bool = False, severity: Severity = Severity.WARNING, column: str = "x") -> RuleResult:
-    return RuleResult("expect_column_values_to_not_be_null", (column,), severity, "row", success, 0 if success else 2, 10)
+    return RuleResult(
+        "expect_column_values_to_not_be_null", (column,), severity, "row", success, 0 if success else 2, 10
+    )
 
 
 def replay(rows: str, name: str = "a.csv", of: str = "ab" * 32, uri: str | None = None) -> FileRun:
@@ -81,7 +99,12 @@ INCOMPLETE = file("b.csv", fate=Fate.INCOMPLETE, status=Status.SKIPPED, rows_in=
     [
         ([file()], "done", State.OK, ""),
         ([file(published=8, quarantined=2)], "done", State.QUARANTINED, ""),
-        ([file(), file("b.csv", status=Status.REJECTED, published=0, rejected=10, reason="6 %")], "rejected", State.REJECTED, "6 %"),
+        (
+            [file(), file("b.csv", status=Status.REJECTED, published=0, rejected=10, reason="6 %")],
+            "rejected",
+            State.REJECTED,
+            "6 %",
+        ),
         ([file(), file("b.csv", status=Status.WAITING, published=0, reason="6 %")], "blocked", State.WAITING, "6 %"),
         (
             [file(quarantined=1), file("b.csv", status=Status.FAILED, error="its end is missing")],
@@ -142,7 +165,9 @@ BAD: dict[str, Any] = {"fingerprint": "ab" * 32, "published": 7, "quarantined": 
         (["3", "5-6"], State.REPAIRED, 3),
     ],
 )
-def test_replays_are_counted_with_the_file_they_come_from(book: Book, replays: list[str], state: State, replayed: int) -> None:
+def test_replays_are_counted_with_the_file_they_come_from(
+    book: Book, replays: list[str], state: State, replayed: int
+) -> None:
     book.run(file(**BAD))
     for n, rows in enumerate(replays):
         book.run(replay(rows), run_id=f"replay__{n}", hours=n + 1, trigger="replay")
@@ -158,7 +183,11 @@ def test_a_replay_of_what_the_file_was_before_says_nothing_of_what_it_is_now(boo
 
 
 def test_a_replay_that_was_killed_leaves_the_night_as_it_was(book: Book) -> None:
-    night = book.run(file(**BAD)).run(status="running", run_id="replay__1", hours=1, trigger="replay").night(NOW + timedelta(days=9))
+    night = (
+        book.run(file(**BAD))
+        .run(status="running", run_id="replay__1", hours=1, trigger="replay")
+        .night(NOW + timedelta(days=9))
+    )
     assert (night.state, night.note) == (State.QUARANTINED, "")
 
 
@@ -177,7 +206,9 @@ def test_files_that_say_the_same_are_not_counted_as_others(book: Book) -> None:
         ([rule(severity=Severity.INFO)], State.OK, 0),
     ],
 )
-def test_failed_rules_make_a_warning_unless_they_only_inform(book: Book, rules: list[RuleResult], state: State, failed: int) -> None:
+def test_failed_rules_make_a_warning_unless_they_only_inform(
+    book: Book, rules: list[RuleResult], state: State, failed: int
+) -> None:
     night = book.run(file()).verdict(file(), *rules).night()
     assert (night.state, night.failed_rules) == (state, failed)
 

@@ -126,8 +126,14 @@ def test_nothing_runs_and_nothing_is_loaded(made: Made) -> None:
     shop(made, 5)
     for page in pages(made):
         [policy] = [value for value in page.of("content") if "default-src" in value]
-        assert re.fullmatch(r"default-src 'none'; style-src 'sha256-[A-Za-z0-9+/=]{44}'; base-uri 'none'; form-action 'none'", policy)
-        assert not [name for _, name, _ in page.attributes if name.startswith("on") or name in {"style", "src", "srcset", "action"}]
+        assert re.fullmatch(
+            r"default-src 'none'; style-src 'sha256-[A-Za-z0-9+/=]{44}'; base-uri 'none'; form-action 'none'", policy
+        )
+        assert not [
+            name
+            for _, name, _ in page.attributes
+            if name.startswith("on") or name in {"style", "src", "srcset", "action"}
+        ]
         assert not re.search(r"https?://|url\(|@import", page.html.replace("http-equiv", ""))
 
 
@@ -160,7 +166,14 @@ def test_a_night_leads_from_files_to_rules_to_rows(made: Made) -> None:
     nights = [page for page in pages(made) if "rows set aside" in page.text]
     assert nights
     page = nights[0]
-    for wanted in ("Failed rule", "As it came", '"customer":"c', "expect_column_values_to", "rules passed", "scheduled__"):
+    for wanted in (
+        "Failed rule",
+        "As it came",
+        '"customer":"c',
+        "expect_column_values_to",
+        "rules passed",
+        "scheduled__",
+    ):
         assert wanted in page.text
 
 
@@ -188,11 +201,14 @@ def test_the_index_tells_of_missing_nights_of_pipelines_that_did_not_run(made: M
         history.write(ctx, None, NOW)
     assert "no run since" not in Page(made.pages.index).text
     history.write(busy, [YESTERDAY], NOW + timedelta(days=2))
-    assert f"quiet, {NOW.date()}: due 2026-11-23 02:00 UTC, no run since" in " ".join(Page(made.pages.index).text.split())
+    assert f"quiet, {NOW.date()}: due 2026-11-23 02:00 UTC, no run since" in " ".join(
+        Page(made.pages.index).text.split()
+    )
 
 
 @pytest.mark.parametrize(
-    ("schedule", "words"), [("none", "the pipeline has no schedule"), ('{cron: "0 */2 * * *"}', "is not one tick a day")]
+    ("schedule", "words"),
+    [("none", "the pipeline has no schedule"), ('{cron: "0 */2 * * *"}', "is not one tick a day")],
 )
 def test_what_is_not_watched_is_said(made: Made, schedule: str, words: str) -> None:
     ctx = made.pipeline("orders", schedule)
@@ -272,7 +288,10 @@ def test_repairs_stand_with_the_file_and_its_rows(made: Made) -> None:
     history.write(ctx, None, NOW)
     page = Page(made.pages.night("orders", YESTERDAY))
     words = " ".join(page.text.split())
-    assert "1 of the quarantined rows repaired and replayed by eve on 2026-11-22 09:00 UTC: typing errors (fixed.csv)" in words
+    assert (
+        "1 of the quarantined rows repaired and replayed by eve on 2026-11-22 09:00 UTC: typing errors (fixed.csv)"
+        in words
+    )
     assert words.count("replayed by eve") == 2 and words.count("△ replayed") == 2
     assert (
         page.text.count("a.csv") == page.text.count("file:///drops/") * 2 == 2
@@ -322,7 +341,11 @@ def test_the_map_of_the_year_counts_every_night_of_every_pipeline(made: Made) ->
     other = made.pipeline("other")
     made.year(other, rules=2, nights=100, seed=2)
     history.write(other, None, NOW)
-    told = [value for value in Page(made.pages.index).of("aria-label") if re.match(r"(orders|other) [A-Z][a-z]{2} 20\d\d: ", value)]
+    told = [
+        value
+        for value in Page(made.pages.index).of("aria-label")
+        if re.match(r"(orders|other) [A-Z][a-z]{2} 20\d\d: ", value)
+    ]
     counts = {
         name: sum(int(n) for value in told if value.startswith(name) for n in re.findall(r"(\d+) [a-z]", value))
         for name in ("orders", "other")
@@ -338,7 +361,9 @@ def test_a_young_project_has_no_map_of_the_year(made: Made) -> None:
 
 def test_a_rule_on_the_whole_has_a_line_of_what_it_observed_and_strokes_where_it_failed(made: Made) -> None:
     ctx = made.pipeline("orders")
-    made.learnt(ctx, {YESTERDAY - timedelta(days=n): "0.3" if n == 2 else f"0.0{n + 1}" if n < 5 else None for n in range(7)})
+    made.learnt(
+        ctx, {YESTERDAY - timedelta(days=n): "0.3" if n == 2 else f"0.0{n + 1}" if n < 5 else None for n in range(7)}
+    )
     history.write(ctx, None, NOW)
     page = Page(made.pages.pipeline("orders"))
     [label] = [value for value in page.of("aria-label") if "observed 0.01" in value]

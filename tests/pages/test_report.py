@@ -40,7 +40,9 @@ def test_report_of_one_pipeline_leaves_the_others_alone(made: Made) -> None:
 
 
 @pytest.mark.parametrize("days", ["0", "-1", "a year"])
-def test_a_retention_that_is_no_number_of_days_is_refused(made: Made, days: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_retention_that_is_no_number_of_days_is_refused(
+    made: Made, days: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made.pipeline("orders")
     monkeypatch.setenv("FOREBAY_REPORT_DAYS", days)
     done = CliRunner().invoke(app, ["report", "--project", str(made.project.root)])
@@ -106,7 +108,11 @@ def test_replayed_rows_stand_on_the_page_of_their_night_and_no_other_page_is_mad
     shop.drop(DAY, "a.csv", bad_rows())
     assert shop.run(DAY).code == 0
     reports = shop.root / ".forebay" / "reports"
-    first = {path: path.stat().st_mtime_ns for path in (reports / "data_docs" / shop.name).rglob("*.html") if path.name != "index.html"}
+    first = {
+        path: path.stat().st_mtime_ns
+        for path in (reports / "data_docs" / shop.name).rglob("*.html")
+        if path.name != "index.html"
+    }
     shop.drop("2026-01-06", "b.csv", orders(101, 120))
     assert shop.run("2026-01-06").code == 0
     docs = reports / "data_docs" / shop.name
@@ -117,9 +123,14 @@ def test_replayed_rows_stand_on_the_page_of_their_night_and_no_other_page_is_mad
     edited = shop.root / "edited.csv"
     answer = shop.forebay("quarantine", "export", shop.name, "--to", str(edited), "--repair")
     assert (answer.code, answer.err) == (0, ""), answer.err  # no library warns
-    assert shop.forebay("quarantine", "export", shop.name, "--to", str(edited), "--repair").code == 2  # it may be edited already
+    assert (
+        shop.forebay("quarantine", "export", shop.name, "--to", str(edited), "--repair").code == 2
+    )  # it may be edited already
     edited.write_text(edited.read_text("utf-8").replace('"-5.00"', '"5.00"'), "utf-8")
-    assert shop.forebay("quarantine", "replay", shop.name, "--from", str(edited), "--reason", "a <b>wrong</b> sign").code == 3
+    assert (
+        shop.forebay("quarantine", "replay", shop.name, "--from", str(edited), "--reason", "a <b>wrong</b> sign").code
+        == 3
+    )
     night = Page(reports / "quality" / shop.name / f"{DAY}.html")
     told = " ".join(night.text.split())
     assert "1 of the quarantined rows repaired and replayed by" in told and "a <b>wrong</b> sign (edited.csv)" in told
@@ -127,9 +138,9 @@ def test_replayed_rows_stand_on_the_page_of_their_night_and_no_other_page_is_mad
 
     shown = shop.forebay("quarantine", "show", shop.name, "--json").json["files"][0]["rows"]
     assert [(row["row"], row["replayed"]) for row in shown] == [(10, False), (30, True)]
-    assert shown[1]["causes"] == ["expect_column_values_to_be_between(amount): min_value 0"] and shown[1]["observed"].startswith(
-        "amount: -5"
-    )
+    assert shown[1]["causes"] == ["expect_column_values_to_be_between(amount): min_value 0"] and shown[1][
+        "observed"
+    ].startswith("amount: -5")
     listed = shop.forebay("quarantine", "list", shop.name).out
     assert "quarantined, 1 of them replayed, 1 left" in listed
     left = shop.root / "left.csv"

@@ -13,7 +13,13 @@ from forebay.model import Column, Stage, Verdict
 from forebay.quality import suite as suites
 from forebay.quality.suite import Suite
 
-_NAMES = {pa.float64(): "float64", pa.float32(): "float32", pa.bool_(): "bool", pa.date32(): "date", pa.large_string(): "string"}
+_NAMES = {
+    pa.float64(): "float64",
+    pa.float32(): "float32",
+    pa.bool_(): "bool",
+    pa.date32(): "date",
+    pa.large_string(): "string",
+}
 
 
 def type_name(kind: pa.DataType) -> str:

@@ -13,9 +13,16 @@ SQL_ANSWERS_FROM_THE_SCHEMA = {"expect_column_values_to_be_of_type", "expect_col
 def installed() -> dict[str, tuple[str, frozenset[str], frozenset[str]]]:
     great_expectations()
     from great_expectations.expectations import expectation as gx
-    from great_expectations.expectations.registry import get_expectation_impl, list_registered_expectation_implementations
+    from great_expectations.expectations.registry import (
+        get_expectation_impl,
+        list_registered_expectation_implementations,
+    )
 
-    kinds = {gx.ColumnMapExpectation: "column", gx.ColumnPairMapExpectation: "pair", gx.MulticolumnMapExpectation: "multi"}
+    kinds = {
+        gx.ColumnMapExpectation: "column",
+        gx.ColumnPairMapExpectation: "pair",
+        gx.MulticolumnMapExpectation: "multi",
+    }
     common = {*gx.Expectation.__fields__, *catalogue.COMMON}
 
     def entry(name: str) -> tuple[str, frozenset[str], frozenset[str]]:
@@ -47,7 +54,9 @@ def test_our_providers_name_the_same_arguments_as_theirs() -> None:
     compared = 0
     for name, providers in ours.items():
         own = providers["ForebayDuckEngine"][0]
-        theirs = [providers[kind][0] for kind in ("PandasExecutionEngine", "SqlAlchemyExecutionEngine") if kind in providers]
+        theirs = [
+            providers[kind][0] for kind in ("PandasExecutionEngine", "SqlAlchemyExecutionEngine") if kind in providers
+        ]
         for keys in ("condition_value_keys", "value_keys"):
             if theirs and hasattr(own, keys):
                 compared += 1

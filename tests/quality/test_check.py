@@ -18,18 +18,32 @@ from tests.quality.made import failing_rows, rule, stage_of, suite_of
 
 HOSTILE = "a\"b'c%d{e}$f:g?h;--<i>"
 NUMBERS = pa.table(
-    {"id": pa.array([1, 2, 2, None, 5], pa.int64()), "name": ["a", "b", None, "d", "e"], "x": [0.5, 1.5, 2.5, float("nan"), None]}
+    {
+        "id": pa.array([1, 2, 2, None, 5], pa.int64()),
+        "name": ["a", "b", None, "d", "e"],
+        "x": [0.5, 1.5, 2.5, float("nan"), None],
+    }
 )
 
 
 def judged(rules: list[dict[str, Any]], folder: Path, table: pa.Table = NUMBERS, **options: Any) -> Verdict:
-    return check(stage_of(table, folder), suite_of(rules, folder), folder / "verdict", run_name="made/2013-01-01/a.csv", **options)
+    return check(
+        stage_of(table, folder),
+        suite_of(rules, folder),
+        folder / "verdict",
+        run_name="made/2013-01-01/a.csv",
+        **options,
+    )
 
 
 def test_failing_rows_carry_the_stages_own_row_numbers(tmp_path: Path) -> None:
     stage = stage_of(NUMBERS, tmp_path, rows=[2, 3, 7, 8, 11])
     suite = suite_of(
-        [rule("expect_column_values_to_be_unique", column="id"), rule("expect_column_values_to_not_be_null", column="name")], tmp_path
+        [
+            rule("expect_column_values_to_be_unique", column="id"),
+            rule("expect_column_values_to_not_be_null", column="name"),
+        ],
+        tmp_path,
     )
     verdict = check(stage, suite, tmp_path / "verdict", run_name="r")
     assert verdict.failing is not None
@@ -49,8 +63,20 @@ def test_results_come_in_the_suites_order_with_counts_and_samples(tmp_path: Path
         tmp_path,
     )
     rows, names, most = verdict.results
-    assert (rows.kind, rows.success, rows.observed, rows.severity, rows.unexpected) == ("table", False, "5", Severity.INFO, None)
-    assert (names.kind, names.success, names.unexpected, names.checked, names.sample) == ("row", False, 2, 4, ("d", "e"))
+    assert (rows.kind, rows.success, rows.observed, rows.severity, rows.unexpected) == (
+        "table",
+        False,
+        "5",
+        Severity.INFO,
+        None,
+    )
+    assert (names.kind, names.success, names.unexpected, names.checked, names.sample) == (
+        "row",
+        False,
+        2,
+        4,
+        ("d", "e"),
+    )
     assert (most.success, most.observed, most.expected) == (True, "5", '{"column": "id", "max_value": 9}')
     assert (verdict.suite, verdict.success) == ("made", False)
 
@@ -75,7 +101,10 @@ def test_the_result_is_json_without_nan(tmp_path: Path) -> None:
 
 def test_nan_is_null(tmp_path: Path) -> None:
     verdict = judged(
-        [rule("expect_column_values_to_not_be_null", column="x"), rule("expect_column_values_to_be_between", column="x", max_value=9)],
+        [
+            rule("expect_column_values_to_not_be_null", column="x"),
+            rule("expect_column_values_to_be_between", column="x", max_value=9),
+        ],
         tmp_path,
     )
     assert failing_rows(verdict) == [{4, 5}, set()]
@@ -116,20 +145,30 @@ def test_names_and_values_that_mean_something_to_sql(tmp_path: Path) -> None:
             rule("expect_compound_columns_to_be_unique", column_list=[HOSTILE, "select"], ignore_row_if="never"),
             rule("expect_column_values_to_match_like_pattern", column="select", like_pattern="%'%"),
             rule("expect_column_values_to_be_between", column="at", min_value=2),
-            rule("expect_column_values_to_not_be_null", column=HOSTILE, row_condition={
-                "type": "comparison", "column": {"name": "select"}, "operator": "!=", "parameter": "50%"}),
-            rule("unexpected_rows_expectation", unexpected_rows_query='SELECT * FROM {batch} WHERE "select" = \'?\''),
+            rule(
+                "expect_column_values_to_not_be_null",
+                column=HOSTILE,
+                row_condition={
+                    "type": "comparison",
+                    "column": {"name": "select"},
+                    "operator": "!=",
+                    "parameter": "50%",
+                },
+            ),
+            rule("unexpected_rows_expectation", unexpected_rows_query="SELECT * FROM {batch} WHERE \"select\" = '?'"),
         ],
         tmp_path,
         table,
-    )  # fmt: skip
+    )
     assert failing_rows(verdict) == [{5, 6, 7}, {2, 3, 4, 7}, {1, 4}, set(), {2, 3, 4, 5, 6, 7}, {1, 2}, {8}, set()]
     assert not verdict.results[-1].success
 
 
 def test_more_rules_than_a_word_has_bits(tmp_path: Path) -> None:
     table = pa.table({"n": pa.array(range(150), pa.int64())})
-    verdict = judged([rule("expect_column_values_to_be_between", column="n", min_value=i) for i in range(150)], tmp_path, table)
+    verdict = judged(
+        [rule("expect_column_values_to_be_between", column="n", min_value=i) for i in range(150)], tmp_path, table
+    )
     assert failing_rows(verdict) == [set(range(1, i + 1)) for i in range(150)]
 
 
@@ -156,9 +195,16 @@ def test_a_wrong_count_of_failing_rows_is_caught(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(Masks, "_fails", blind)
     with pytest.raises(
-        FatalError, match=r"`expect_column_values_to_not_be_null` on `id`: 0 failing rows were found, great expectations counts 1"
+        FatalError,
+        match=r"`expect_column_values_to_not_be_null` on `id`: 0 failing rows were found, great expectations counts 1",
     ):
-        judged([rule("expect_column_values_to_be_unique", column="id"), rule("expect_column_values_to_not_be_null", column="id")], tmp_path)
+        judged(
+            [
+                rule("expect_column_values_to_be_unique", column="id"),
+                rule("expect_column_values_to_not_be_null", column="id"),
+            ],
+            tmp_path,
+        )
 
 
 def test_a_missing_column_is_named_before_anything_is_read(tmp_path: Path) -> None:
@@ -168,7 +214,9 @@ def test_a_missing_column_is_named_before_anything_is_read(tmp_path: Path) -> No
 
 def test_a_rule_that_cannot_be_answered_is_named_and_never_passes(tmp_path: Path) -> None:
     broken = rule("unexpected_rows_expectation", unexpected_rows_query="SELECT * FROM {batch} WHERE nothing = 1")
-    with pytest.raises(CorruptFileError, match=r"line \d+: `unexpected_rows_expectation` on the table cannot be answered: .*nothing"):
+    with pytest.raises(
+        CorruptFileError, match=r"line \d+: `unexpected_rows_expectation` on the table cannot be answered: .*nothing"
+    ):
         judged([rule("expect_column_values_to_be_unique", column="id"), broken], tmp_path)
 
 
@@ -182,8 +230,16 @@ def test_a_rule_that_great_expectations_refuses_is_named(tmp_path: Path) -> None
 
 
 def test_little_memory_is_enough(tmp_path: Path) -> None:
-    table = pa.table({"n": pa.array(range(300_000), pa.int64()), "t": pa.array([f"value {i % 290_000:040d}" for i in range(300_000)])})
-    rules = [rule("expect_column_values_to_be_unique", column="t"), rule("expect_compound_columns_to_be_unique", column_list=["n", "t"])]
+    table = pa.table(
+        {
+            "n": pa.array(range(300_000), pa.int64()),
+            "t": pa.array([f"value {i % 290_000:040d}" for i in range(300_000)]),
+        }
+    )
+    rules = [
+        rule("expect_column_values_to_be_unique", column="t"),
+        rule("expect_compound_columns_to_be_unique", column_list=["n", "t"]),
+    ]
     verdict = judged(rules, tmp_path, table, memory_limit=64 << 20)
     assert [r.unexpected for r in verdict.results] == [20_000, 0]
     assert sorted(path.name for path in (tmp_path / "verdict").iterdir()) == ["failing.parquet", "result.json"]
@@ -224,9 +280,17 @@ TABLE_RULES = [
     rule("expect_column_proportion_of_non_null_values_to_be_between", column="id", min_value=0.8, max_value=0.8),
     rule("expect_column_proportion_of_unique_values_to_be_between", column="name", min_value=1, max_value=1),
     rule("expect_column_unique_value_count_to_be_between", column="id", min_value=3, max_value=3),
-    rule("expect_column_quantile_values_to_be_between", column="id", quantile_ranges={"quantiles": [0.5], "value_ranges": [[2, 2]]}),
-    rule("expect_column_kl_divergence_to_be_less_than", column="name", threshold=0.1,
-         partition_object={"values": ["a", "b", "d", "e"], "weights": [0.25, 0.25, 0.25, 0.25]}),
+    rule(
+        "expect_column_quantile_values_to_be_between",
+        column="id",
+        quantile_ranges={"quantiles": [0.5], "value_ranges": [[2, 2]]},
+    ),
+    rule(
+        "expect_column_kl_divergence_to_be_less_than",
+        column="name",
+        threshold=0.1,
+        partition_object={"values": ["a", "b", "d", "e"], "weights": [0.25, 0.25, 0.25, 0.25]},
+    ),
     rule("expect_column_to_exist", column="x", column_index=2),
     rule("expect_column_type_to_be", column="id", type_="BIGINT"),
     rule("expect_column_values_to_be_of_type", column="name", type_="VARCHAR"),
@@ -238,7 +302,7 @@ TABLE_RULES = [
     rule("expect_table_row_count_to_be_between", min_value=5, max_value=5),
     rule("expect_table_row_count_to_equal", value=5),
     rule("unexpected_rows_expectation", unexpected_rows_query="SELECT * FROM {batch} WHERE id > 5"),
-]  # fmt: skip
+]
 
 
 def test_every_table_rule_is_answered(tmp_path: Path) -> None:
@@ -255,7 +319,12 @@ def test_text_rules_that_pandas_does_not_know(tmp_path: Path) -> None:
             rule("expect_column_values_to_match_like_pattern", column="t", like_pattern="a%"),
             rule("expect_column_values_to_not_match_like_pattern", column="t", like_pattern="a%"),
             rule("expect_column_values_to_match_like_pattern", column="t", like_pattern="a!_c", escape="!"),
-            rule("expect_column_values_to_match_like_pattern_list", column="t", like_pattern_list=["a%", "%bc"], match_on="all"),
+            rule(
+                "expect_column_values_to_match_like_pattern_list",
+                column="t",
+                like_pattern_list=["a%", "%bc"],
+                match_on="all",
+            ),
             rule("expect_column_values_to_match_like_pattern_list", column="t", like_pattern_list=["a%", "%bc"]),
             rule("expect_column_values_to_not_match_like_pattern_list", column="t", like_pattern_list=["a%", "%bc"]),
             rule("expect_column_values_to_match_json_schema", column="j", json_schema=schema),

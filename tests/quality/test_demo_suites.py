@@ -1,4 +1,5 @@
-"""The demo's suites on the real data: what is critical holds on every row of the year, and what is odd in the data is found."""
+"""The demo's suites on the real data: what is critical holds on every row of the year, and what is odd in the data is
+found."""
 
 from __future__ import annotations
 
@@ -15,7 +16,10 @@ from tests.quality.made import failing_rows, stage_of
 from tools import drops
 
 SUITES = Path(__file__).parents[2] / "include" / "expectations"
-WHOLE_YEAR = {"expect_table_row_count_to_be_between", "expect_column_unique_value_count_to_be_between"}  # they are about one night's file
+WHOLE_YEAR = {
+    "expect_table_row_count_to_be_between",
+    "expect_column_unique_value_count_to_be_between",
+}  # they are about one night's file
 
 
 def real(path: str, types: str) -> pa.Table:
@@ -33,7 +37,9 @@ def flights(tmp_path_factory: pytest.TempPathFactory) -> Stage:
 
 @pytest.fixture(scope="module")
 def weather(tmp_path_factory: pytest.TempPathFactory) -> Stage:
-    return stage_of(real(str(drops._data() / "weather.csv"), "hour::tinyint as hour"), tmp_path_factory.mktemp("weather"))
+    return stage_of(
+        real(str(drops._data() / "weather.csv"), "hour::tinyint as hour"), tmp_path_factory.mktemp("weather")
+    )
 
 
 def judged(stage: Stage, name: str, folder: Path) -> Verdict:
@@ -44,7 +50,9 @@ def test_no_row_of_the_real_flights_fails_a_critical_rule(flights: Stage, tmp_pa
     verdict = judged(flights, "flights", tmp_path)
     assert flights.rows_in == 336_776
     assert {rule.rule for rule in verdict.failed(Severity.CRITICAL)} <= WHOLE_YEAR
-    assert all(rule.unexpected == 0 for rule in verdict.results if rule.kind == "row" and rule.severity is Severity.CRITICAL)
+    assert all(
+        rule.unexpected == 0 for rule in verdict.results if rule.kind == "row" and rule.severity is Severity.CRITICAL
+    )
     [tail] = [r for r in verdict.results if r.severity is Severity.WARNING and r.columns == ("tailnum",)]
     assert tail.unexpected == 4
     assert set(tail.sample) == {"D942DN"}

@@ -1,4 +1,5 @@
-"""Every row rule gives the same failing rows, to the row, as Great Expectations' own pandas engine, and every rule on the whole the same answer."""
+"""Every row rule gives the same failing rows, to the row, as Great Expectations' own pandas engine, and every rule on
+the whole the same answer."""
 
 from __future__ import annotations
 
@@ -92,7 +93,8 @@ def table() -> pa.Table:
             "n": pa.array([None if i % 13 == 0 else chance.randint(-5, 15) for i in range(ROWS)], pa.int64()),
             "m": pa.array([None if i % 17 == 0 else chance.randint(-5, 15) for i in range(ROWS)], pa.int64()),
             "f": pa.array(
-                [chance.choice([None, float("nan"), 0.0, -0.0, 1.5, 10.0, -3.25, float("inf")]) for _ in range(ROWS)], pa.float64()
+                [chance.choice([None, float("nan"), 0.0, -0.0, 1.5, 10.0, -3.25, float("inf")]) for _ in range(ROWS)],
+                pa.float64(),
             ),
             "g": pa.array([chance.gauss(0, 1) for _ in range(ROWS)], pa.float64()),
             "text": pa.array(some(TEXTS), pa.string()),
@@ -122,7 +124,10 @@ def null(name: str, is_null: bool) -> dict[str, Any]:
 
 
 BOTH = {"type": "and", "conditions": [compared("n", ">", 3), compared("kind", "==", "A")]}
-NESTED = {"type": "or", "conditions": [BOTH, {"type": "and", "conditions": [null("m", is_null=False), compared("kind", "IN", ["B", "C"])]}]}
+NESTED = {
+    "type": "or",
+    "conditions": [BOTH, {"type": "and", "conditions": [null("m", is_null=False), compared("kind", "IN", ["B", "C"])]}],
+}
 EITHER = {"type": "or", "conditions": [compared("n", "<=", 0), null("kind", is_null=True)]}
 IN = compared("kind", "IN", ["A", "C"])
 
@@ -136,7 +141,12 @@ COLUMN_RULES = [
     rule("expect_column_values_to_be_between", column="n", min_value=0, max_value=10, strict_min=True, strict_max=True),
     rule("expect_column_values_to_be_between", column="f", min_value=0, max_value=10, strict_max=True, mostly=0.9),
     rule("expect_column_values_to_be_between", column="f", max_value=1.5),
-    rule("expect_column_values_to_be_between", column="at", min_value="2024-02-01T00:00:00", max_value="2024-06-01T12:00:00"),
+    rule(
+        "expect_column_values_to_be_between",
+        column="at",
+        min_value="2024-02-01T00:00:00",
+        max_value="2024-06-01T12:00:00",
+    ),
     rule("expect_column_values_to_be_in_set", column="kind", value_set=["A", "B"]),
     rule("expect_column_values_to_be_in_set", column="n", value_set=[1, 2, 3, "4"]),
     rule("expect_column_values_to_be_in_set", column="f", value_set=[0, 1.5]),
@@ -209,7 +219,14 @@ COLUMN_RULES = [
     rule("expect_column_values_to_be_between", column="f", min_value=0, strict_min=True),
     rule("expect_column_values_to_be_between", column="at", min_value="2024-01-01T00:00:00", strict_min=True),
     rule("expect_column_values_to_be_between", column="n", min_value=0.5, max_value=9.5),
-    rule("expect_column_value_lengths_to_be_between", column="text", min_value=1, max_value=5, strict_min=True, strict_max=True),
+    rule(
+        "expect_column_value_lengths_to_be_between",
+        column="text",
+        min_value=1,
+        max_value=5,
+        strict_min=True,
+        strict_max=True,
+    ),
     rule("expect_column_values_to_be_in_set", column="kind", value_set=["A", "B"], mostly=0.6),
     rule("expect_column_values_to_be_in_set", column="kind", value_set=["A", "B", "C"], mostly=1.0),
     rule("expect_column_values_to_be_unique", column="f"),
@@ -237,7 +254,13 @@ COLUMN_RULES = [
 ]
 SEVERAL_COLUMNS_RULES = [
     *(
-        rule("expect_column_pair_values_a_to_be_greater_than_b", column_A="n", column_B="m", or_equal=or_equal, ignore_row_if=ignored)
+        rule(
+            "expect_column_pair_values_a_to_be_greater_than_b",
+            column_A="n",
+            column_B="m",
+            or_equal=or_equal,
+            ignore_row_if=ignored,
+        )
         for or_equal in (True, False)
         for ignored in ("both_values_are_missing", "either_value_is_missing", "neither")
     ),
@@ -247,14 +270,23 @@ SEVERAL_COLUMNS_RULES = [
     rule("expect_compound_columns_to_be_unique", column_list=["day", "price"]),
     rule("expect_multicolumn_sum_to_equal", column_list=["small", "n"], sum_total=10),
     rule("expect_column_pair_values_to_be_equal", column_A="n", column_B="m", ignore_row_if="either_value_is_missing"),
-    rule("expect_column_pair_values_to_be_in_set", column_A="kind", column_B="kind2", value_pairs_set=[["A", "A"], ["B", None]]),
+    rule(
+        "expect_column_pair_values_to_be_in_set",
+        column_A="kind",
+        column_B="kind2",
+        value_pairs_set=[["A", "A"], ["B", None]],
+    ),
     *(
         rule("expect_compound_columns_to_be_unique", column_list=["id", "kind"], ignore_row_if=ignored)
         for ignored in ("all_values_are_missing", "any_value_is_missing", "never")
     ),
     rule("expect_compound_columns_to_be_unique", column_list=["kind", "n", "m"]),
     rule("expect_select_column_values_to_be_unique_within_record", column_list=["n", "m", "id"]),
-    rule("expect_select_column_values_to_be_unique_within_record", column_list=["n", "m"], ignore_row_if="any_value_is_missing"),
+    rule(
+        "expect_select_column_values_to_be_unique_within_record",
+        column_list=["n", "m"],
+        ignore_row_if="any_value_is_missing",
+    ),
     rule("expect_multicolumn_sum_to_equal", column_list=["n", "m"], sum_total=10),
     rule("expect_multicolumn_sum_to_equal", column_list=["n", "m"], sum_total=10, ignore_row_if="any_value_is_missing"),
     rule("expect_multicolumn_values_to_be_equal", column_list=["kind", "kind2"]),
@@ -272,7 +304,10 @@ CONDITIONED = [
     (rule("expect_column_values_to_be_unique", column="id"), compared("id", "<", 700)),
     (rule("expect_column_values_to_be_unique", column="n"), compared("kind", "!=", "B")),
     (rule("expect_column_values_to_match_regex", column="text", regex=r"^\w+$"), BOTH),
-    (rule("expect_column_values_to_match_strftime_format", column="time", strftime_format="%Y-%m-%d"), null("n", is_null=False)),
+    (
+        rule("expect_column_values_to_match_strftime_format", column="time", strftime_format="%Y-%m-%d"),
+        null("n", is_null=False),
+    ),
     (rule("expect_compound_columns_to_be_unique", column_list=["kind", "m"]), compared("id", ">=", 1200)),
     (rule("expect_column_values_to_not_be_null", column="n"), compared("kind", "NOT_IN", ["A"])),
     (rule("expect_column_pair_values_a_to_be_greater_than_b", column_A="n", column_B="m"), IN),
@@ -280,7 +315,11 @@ CONDITIONED = [
     (rule("expect_column_values_to_be_increasing", column="grows"), compared("kind", "==", "A")),
     (rule("expect_select_column_values_to_be_unique_within_record", column_list=["n", "m"]), BOTH),
 ]
-RULES = [*COLUMN_RULES, *SEVERAL_COLUMNS_RULES, *({**r, "kwargs": {**r["kwargs"], "row_condition": c}} for r, c in CONDITIONED)]
+RULES = [
+    *COLUMN_RULES,
+    *SEVERAL_COLUMNS_RULES,
+    *({**r, "kwargs": {**r["kwargs"], "row_condition": c}} for r, c in CONDITIONED),
+]
 WHOLE_RULES = [
     rule("expect_column_mean_to_be_between", column="n", min_value=4, max_value=6),
     rule("expect_column_mean_to_be_between", column="n", min_value=4, max_value=6, row_condition=BOTH),
@@ -298,14 +337,23 @@ WHOLE_RULES = [
     rule("expect_column_unique_value_count_to_be_between", column="f", max_value=3),
     rule("expect_column_proportion_of_unique_values_to_be_between", column="id", min_value=0.99),
     rule("expect_column_proportion_of_non_null_values_to_be_between", column="single", min_value=0.4, max_value=0.6),
-    rule("expect_column_quantile_values_to_be_between", column="n", quantile_ranges={"quantiles": [0.1, 0.9], "value_ranges": [[-5, 0], [0, 12]]}),
-    rule("expect_column_kl_divergence_to_be_less_than", column="kind", threshold=0.001, partition_object={"values": ["A", "B", "C"], "weights": [0.2, 0.3, 0.5]}),
+    rule(
+        "expect_column_quantile_values_to_be_between",
+        column="n",
+        quantile_ranges={"quantiles": [0.1, 0.9], "value_ranges": [[-5, 0], [0, 12]]},
+    ),
+    rule(
+        "expect_column_kl_divergence_to_be_less_than",
+        column="kind",
+        threshold=0.001,
+        partition_object={"values": ["A", "B", "C"], "weights": [0.2, 0.3, 0.5]},
+    ),
     rule("expect_column_to_exist", column="n", column_index=2),
     rule("expect_table_column_count_to_be_between", min_value=1, max_value=3),
     rule("expect_table_columns_to_match_set", column_set=["id", "n"], exact_match=False),
     rule("expect_table_row_count_to_be_between", min_value=ROWS, max_value=ROWS),
     rule("expect_table_row_count_to_equal", value=ROWS, row_condition=IN),
-]  # fmt: skip
+]
 ALL = [*RULES, *WHOLE_RULES]
 
 
@@ -327,11 +375,16 @@ def oracle() -> list[Any]:
     batch = asset.add_batch_definition_whole_dataframe("whole").get_batch({"dataframe": frame})
     with quietly():
         suite = context.suites.add(gx.ExpectationSuite(name="oracle", expectations=[dict(r) for r in ALL]))
-        found = {r.expectation_config.id: r for r in batch.validate(suite, result_format={"result_format": "COMPLETE"}).results}
+        found = {
+            r.expectation_config.id: r
+            for r in batch.validate(suite, result_format={"result_format": "COMPLETE"}).results
+        }
     return [found[expectation.id] for expectation in suite.expectations]
 
 
-@pytest.mark.parametrize("place", range(len(RULES)), ids=[f"{i}-{r['type'].removeprefix('expect_')}" for i, r in enumerate(RULES)])
+@pytest.mark.parametrize(
+    "place", range(len(RULES)), ids=[f"{i}-{r['type'].removeprefix('expect_')}" for i, r in enumerate(RULES)]
+)
 def test_the_failing_rows_are_those_of_pandas(place: int, verdict: Verdict, oracle: list[Any]) -> None:
     own, theirs = verdict.results[place], oracle[place]
     assert not theirs.exception_info.get("raised_exception", False), theirs.exception_info
@@ -342,7 +395,9 @@ def test_the_failing_rows_are_those_of_pandas(place: int, verdict: Verdict, orac
 
 
 @pytest.mark.parametrize(
-    "place", range(len(WHOLE_RULES)), ids=[f"{i}-{r['type'].removeprefix('expect_')}" for i, r in enumerate(WHOLE_RULES)]
+    "place",
+    range(len(WHOLE_RULES)),
+    ids=[f"{i}-{r['type'].removeprefix('expect_')}" for i, r in enumerate(WHOLE_RULES)],
 )
 def test_a_rule_on_the_whole_answers_as_on_pandas(place: int, verdict: Verdict, oracle: list[Any]) -> None:
     own, theirs = verdict.results[len(RULES) + place], oracle[len(RULES) + place]
@@ -354,12 +409,15 @@ def test_a_rule_on_the_whole_answers_as_on_pandas(place: int, verdict: Verdict, 
 
 
 def test_sets_of_decimals_and_days_are_compared_by_value(tmp_path: Path) -> None:
-    """Pandas compares a Decimal with a float, and a date with a text, so that nothing is ever in such a set; JSON has no other way to write one."""
+    """Pandas compares a Decimal with a float, and a date with a text, so that nothing is ever in such a set; JSON has
+    no other way to write one."""
     rules = [
         rule("expect_column_values_to_be_in_set", column="price", value_set=[1.1, 2]),
         rule("expect_column_values_to_be_in_set", column="day", value_set=["2024-01-01"]),
     ]
-    found = failing_rows(check(stage_of(table(), tmp_path), suite_of(rules, tmp_path), tmp_path / "verdict", run_name="sets"))
+    found = failing_rows(
+        check(stage_of(table(), tmp_path), suite_of(rules, tmp_path), tmp_path / "verdict", run_name="sets")
+    )
     data = table().select(["price", "day"]).to_pylist()
     assert found[0] == {n for n, row in enumerate(data, 1) if row["price"] == Decimal("-0.01")}
     assert found[1] == {n for n, row in enumerate(data, 1) if row["day"] == date(2024, 2, 29)}

@@ -86,7 +86,9 @@ def test_pages_load_nothing(docs: Path) -> None:
         assert not [value for name, value in page.attributes if name == "href" and re.match(r"[a-z]+:|//", value)]
         assert "url(" not in text
         policies = [value for name, value in page.attributes if name == "content" and "default-src" in value]
-        digest = base64.b64encode(hashlib.sha256(text[text.index("<style>") + 7 : text.index("</style>")].encode()).digest()).decode()
+        digest = base64.b64encode(
+            hashlib.sha256(text[text.index("<style>") + 7 : text.index("</style>")].encode()).digest()
+        ).decode()
         assert policies == [f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"]
         assert not [name for name, _ in page.attributes if name == "style"]
 
@@ -103,7 +105,9 @@ def test_values_and_names_are_text(docs: Path) -> None:
 
 
 def test_a_page_tells_the_failed_rules_with_rows_and_reason(docs: Path) -> None:
-    text = " ".join(Page(next(path for path in checks(docs) if path.is_relative_to(docs / "weather")).read_text()).text.split())
+    text = " ".join(
+        Page(next(path for path in checks(docs) if path.is_relative_to(docs / "weather")).read_text()).text.split()
+    )
     assert f"critical expect_column_values_to_match_regex({EVIL}) 2 of 2 rows 1, 2 {EVIL}" in text
     assert "4 of 6 rules failed" in text
 
@@ -172,7 +176,10 @@ def test_a_pipeline_without_pages_is_in_the_index_no_more(tmp_path: Path) -> Non
 
 
 def test_headings_are_headings_and_names_are_readable(tmp_path: Path) -> None:
-    stage, suite = stage_of(pa.table({"n": [1]}), tmp_path), suite_of([rule("expect_column_values_to_not_be_null", column="n")], tmp_path)
+    stage, suite = (
+        stage_of(pa.table({"n": [1]}), tmp_path),
+        suite_of([rule("expect_column_values_to_not_be_null", column="n")], tmp_path),
+    )
     name = "birds/2026-01-05/n%C3%AFght%20%E2%80%AEgpj.csv"
     verdict = check(stage, suite, tmp_path / "verdict", run_name=name, docs=tmp_path / "docs")
     assert verdict.docs
@@ -193,7 +200,14 @@ def test_rules_that_learn_stand_on_the_page_and_their_names_are_text(tmp_path: P
     table = pa.table({EVIL: [1.0, 2.0]})
     learnt = (judge("mean", EVIL, "50%", Severity.CRITICAL, 9.0, {f"2013-01-0{n}": [1.0] for n in range(1, 6)}, 5),)
     suite = suite_of([rule("expect_table_row_count_to_be_between", min_value=1)], tmp_path)
-    verdict = check(stage_of(table, tmp_path), suite, tmp_path / "verdict", run_name="flights", docs=tmp_path / "docs", learnt=learnt)
+    verdict = check(
+        stage_of(table, tmp_path),
+        suite,
+        tmp_path / "verdict",
+        run_name="flights",
+        docs=tmp_path / "docs",
+        learnt=learnt,
+    )
     assert [result.success for result in verdict.results] == [True, False]
     assert verdict.docs
     page = Page(verdict.docs.read_text(encoding="utf-8"))

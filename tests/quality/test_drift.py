@@ -24,8 +24,16 @@ NIGHTS = 8
 
 def staged(folder: Path, values: list[Any], kind: pa.DataType, name: str = 'a "b') -> Stage:
     path = folder / "rows.parquet"
-    pq.write_table(pa.table({"__row": pa.array(range(1, len(values) + 1), pa.int64()), name: pa.array(values, kind)}), path)
-    types = {pa.string(): "string", pa.bool_(): "bool", pa.float64(): "float64", pa.int64(): "int64", pa.date32(): "date"}
+    pq.write_table(
+        pa.table({"__row": pa.array(range(1, len(values) + 1), pa.int64()), name: pa.array(values, kind)}), path
+    )
+    types = {
+        pa.string(): "string",
+        pa.bool_(): "bool",
+        pa.float64(): "float64",
+        pa.int64(): "int64",
+        pa.date32(): "date",
+    }
     return Stage("ab" * 32, path, path, (Column(name, types.get(kind, "decimal(9,2)")),), len(values), 0, 0)
 
 
@@ -52,7 +60,13 @@ def test_the_sketch_of_numbers_leaves_out_what_is_none(tmp_path: Path) -> None:
     values = [float(n) for n in range(101)] + [None, float("nan"), float("inf")]
     found = drift.sketch(staged(tmp_path, values, pa.float64()), 'a "b')
     assert found is not None
-    assert (found.rows, found.empty, found.quantiles[0], found.quantiles[50], found.quantiles[100]) == (104, 3, 0, 50, 100)
+    assert (found.rows, found.empty, found.quantiles[0], found.quantiles[50], found.quantiles[100]) == (
+        104,
+        3,
+        0,
+        50,
+        100,
+    )
     assert Sketch.of(found.text()) == found
 
 
@@ -60,17 +74,26 @@ def test_the_sketch_of_texts_keeps_the_most_frequent(tmp_path: Path) -> None:
     values = [f"v{n}" for n in range(300)] + ["v7"] * 5 + ["x" * 999] * 3 + [None] * 2
     found = drift.sketch(staged(tmp_path, values, pa.string()), 'a "b')
     assert found is not None
-    assert (found.rows, found.empty, len(found.top), list(found.top.items())[:2]) == (310, 2, 200, [("v7", 6), ("x" * 80, 3)])
+    assert (found.rows, found.empty, len(found.top), list(found.top.items())[:2]) == (
+        310,
+        2,
+        200,
+        [("v7", 6), ("x" * 80, 3)],
+    )
     assert Sketch.of(found.text()) == found
 
 
 @pytest.mark.parametrize(("values", "kind"), [([], pa.string()), ([1], pa.date32())])
-def test_where_there_is_nothing_to_compare_there_is_no_sketch(tmp_path: Path, values: list[Any], kind: pa.DataType) -> None:
+def test_where_there_is_nothing_to_compare_there_is_no_sketch(
+    tmp_path: Path, values: list[Any], kind: pa.DataType
+) -> None:
     assert drift.sketch(staged(tmp_path, values, kind), 'a "b') is None
 
 
 def test_bools_and_decimals_have_one(tmp_path: Path) -> None:
-    assert drift.sketch(staged(tmp_path, [True, False, True], pa.bool_()), 'a "b') == Sketch(3, 0, {"true": 2, "false": 1})
+    assert drift.sketch(staged(tmp_path, [True, False, True], pa.bool_()), 'a "b') == Sketch(
+        3, 0, {"true": 2, "false": 1}
+    )
     found = drift.sketch(staged(tmp_path, [1, 2, 3], pa.decimal128(9, 2)), 'a "b')
     assert found is not None
     assert found.quantiles[-1] == 3
@@ -125,7 +148,8 @@ def test_texts_and_numbers_that_follow_each_other_are_no_error() -> None:
 
 
 def drawn(chance: Random, kind: str, shift: float) -> Sketch:
-    """A night's sample: numbers whose mean moves by so many standard deviations, or texts of which so large a share moves to another."""
+    """A night's sample: numbers whose mean moves by so many standard deviations, or texts of which so large a share
+    moves to another."""
     if kind == "numbers":
         return numbers([chance.gauss(shift, 1) for _ in range(ROWS)])
     return words([chance.choices("ABCD", [0.5 - shift / 2, 0.3, 0.15, 0.05 + shift / 2])[0] for _ in range(ROWS)])
@@ -150,7 +174,9 @@ def test_chance_alone_stays_below_the_bound_for_it() -> None:
     seen = [drawn(chance, "texts", 0) for _ in range(300)]
     above = sum(drift.distance(one, past) > drift.noise(one, past) for one in seen)
     assert above <= 3
-    assert max(drift.distance(one, past) for one in seen) > drift.noise(seen[0], past) / 3  # and the bound is not just huge
+    assert (
+        max(drift.distance(one, past) for one in seen) > drift.noise(seen[0], past) / 3
+    )  # and the bound is not just huge
 
 
 def test_nights_that_differ_anyway_allow_more() -> None:
@@ -165,6 +191,10 @@ def test_nights_that_differ_anyway_allow_more() -> None:
 def test_before_enough_nights_are_known_there_is_no_verdict_but_a_sketch() -> None:
     seen = words(["a"] * 20)
     cold = judged(seen, [words(["b"] * 20)] * 4)
-    assert (cold.success, cold.observed, json.loads(cold.expected)["verdict"]) == (True, None, "none: 4 of 5 nights are known")
+    assert (cold.success, cold.observed, json.loads(cold.expected)["verdict"]) == (
+        True,
+        None,
+        "none: 4 of 5 nights are known",
+    )
     assert Sketch.of(cold.sketch) == seen
     assert "nothing to measure" in judged(None, [seen] * 9).expected

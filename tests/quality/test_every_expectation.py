@@ -1,6 +1,8 @@
-"""Every expectation of Great Expectations: written by its own API, saved by its own file context, loaded unchanged and answered; or refused by day, by name.
+"""Every expectation of Great Expectations: written by its own API, saved by its own file context, loaded unchanged and
+answered; or refused by day, by name.
 
-The examples are those of Great Expectations' own documentation, which stand in the docstrings of its expectations with their data and what comes out.
+The examples are those of Great Expectations' own documentation, which stand in the docstrings of its expectations with
+their data and what comes out.
 """
 
 from __future__ import annotations
@@ -26,13 +28,18 @@ Example = tuple[str, bool]
 
 DATA = pa.table({"test": ["2026-01-05", "2026-01-06"], "test2": [1, 2], "json": ['{"a": 1}', "[]"]})
 OWN: dict[str, list[Example]] = {
-    "expect_column_to_exist": [('ExpectColumnToExist(column="test", column_index=0)', True), ('ExpectColumnToExist(column="gone")', False)],
+    "expect_column_to_exist": [
+        ('ExpectColumnToExist(column="test", column_index=0)', True),
+        ('ExpectColumnToExist(column="gone")', False),
+    ],
     "expect_column_values_to_be_dateutil_parseable": [
         ('ExpectColumnValuesToBeDateutilParseable(column="test")', True),
         ('ExpectColumnValuesToBeDateutilParseable(column="json")', False),
     ],
     "expect_column_values_to_be_decreasing": [('ExpectColumnValuesToBeDecreasing(column="test2")', False)],
-    "expect_column_values_to_be_increasing": [('ExpectColumnValuesToBeIncreasing(column="test2", strictly=True)', True)],
+    "expect_column_values_to_be_increasing": [
+        ('ExpectColumnValuesToBeIncreasing(column="test2", strictly=True)', True)
+    ],
     "expect_column_values_to_be_json_parseable": [
         ('ExpectColumnValuesToBeJsonParseable(column="json")', True),
         ('ExpectColumnValuesToBeJsonParseable(column="test")', False),
@@ -43,13 +50,18 @@ OWN: dict[str, list[Example]] = {
     ],
     "expect_column_quantile_values_to_be_between": [
         (
-            'ExpectColumnQuantileValuesToBeBetween(column="test2", quantile_ranges={"quantiles": [0, 1], "value_ranges": [[1, 1], [2, 2]]})',
+            'ExpectColumnQuantileValuesToBeBetween(column="test2", quantile_ranges={"quantiles": [0, 1], '
+            '"value_ranges": [[1, 1], [2, 2]]})',
             True,
         )
     ],
     "unexpected_rows_expectation": [
         ('UnexpectedRowsExpectation(unexpected_rows_query="SELECT * FROM {batch} WHERE test2 > 2")', True),
-        ('UnexpectedRowsExpectation(unexpected_rows_query="SELECT test2, count(*) FROM {batch} GROUP BY 1 HAVING count(*) = 1")', False),
+        (
+            'UnexpectedRowsExpectation(unexpected_rows_query="SELECT test2, count(*) FROM {batch} GROUP BY 1 HAVING '
+            'count(*) = 1")',
+            False,
+        ),
     ],
 }
 """Expectations whose documentation has no example that can be taken as it is."""
@@ -76,9 +88,15 @@ IN_THEIR_PLACE: dict[str, list[Example]] = {
         ('ExpectColumnValuesToBeOfType(column="test2", type_="BIGINT")', True),
         ('ExpectColumnValuesToBeOfType(column="test", type_="DOUBLE")', False),
     ],
-    "expect_column_values_to_match_like_pattern": [('ExpectColumnValuesToMatchLikePattern(column="test", like_pattern="2026-%")', True)],
+    "expect_column_values_to_match_like_pattern": [
+        ('ExpectColumnValuesToMatchLikePattern(column="test", like_pattern="2026-%")', True)
+    ],
     "expect_column_values_to_match_like_pattern_list": [
-        ('ExpectColumnValuesToMatchLikePatternList(column="test", like_pattern_list=["2026%", "%05"], match_on="all")', False)
+        (
+            'ExpectColumnValuesToMatchLikePatternList(column="test", like_pattern_list=["2026%", "%05"], '
+            'match_on="all")',
+            False,
+        )
     ],
     "expect_column_values_to_not_match_like_pattern": [
         ('ExpectColumnValuesToNotMatchLikePattern(column="test", like_pattern="%05")', False)
@@ -88,7 +106,9 @@ IN_THEIR_PLACE: dict[str, list[Example]] = {
     ],
 }
 SLIPS = {
-    'ExpectColumnMedianToBeBetween(column="test2", min_value=1, max_value=3, strict_min=True, strict_max=True)': "the minimum is meant",
+    (
+        'ExpectColumnMedianToBeBetween(column="test2", min_value=1, max_value=3, strict_min=True, strict_max=True)'
+    ): "the minimum is meant",
     "value_pairs_set=[(1,2) (4,1)]": "a comma is missing",
 }
 """Calls of the documentation that are not what they should be; they are left out."""
@@ -112,7 +132,11 @@ def _slip(call: str) -> bool:
 
 
 def _table(text: str) -> pa.Table | None:
-    lines = [re.findall(r'"[^"]*"|\S+', line) for line in text.splitlines() if line.strip() and not line.strip().startswith("A SQLite")]
+    lines = [
+        re.findall(r'"[^"]*"|\S+', line)
+        for line in text.splitlines()
+        if line.strip() and not line.strip().startswith("A SQLite")
+    ]
     header, rows = lines[0], [line[1:] for line in lines[1:]]
     if any(len(row) != len(header) for row in rows):
         return None
@@ -156,7 +180,9 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("kind", ANSWERED)
-def test_a_suite_that_great_expectations_saved_is_answered_as_its_documentation_says(kind: str, written: Path, tmp_path: Path) -> None:
+def test_a_suite_that_great_expectations_saved_is_answered_as_its_documentation_says(
+    kind: str, written: Path, tmp_path: Path
+) -> None:
     table, examples = examples_of(kind)
     suite = suites.load(written / f"{kind}.json")
     assert len(suite.expectations) == len(examples)
@@ -180,7 +206,9 @@ def test_the_lists_here_name_expectations_that_there_are() -> None:
     from great_expectations.expectations.registry import get_expectation_impl
 
     texts = ["".join((get_expectation_impl(kind).__doc__ or "").split()) for kind in ANSWERED]
-    assert [slip for slip in SLIPS if not any("".join(slip.split()) in text for text in texts)] == []  # mended: take them out
+    assert [
+        slip for slip in SLIPS if not any("".join(slip.split()) in text for text in texts)
+    ] == []  # mended: take them out
 
 
 def test_conditions_survive_great_expectations_own_file(tmp_path: Path) -> None:
@@ -191,8 +219,12 @@ def test_conditions_survive_great_expectations_own_file(tmp_path: Path) -> None:
     with quietly():
         context = gx.get_context(mode="file", project_root_dir=tmp_path)
         rules = [
-            gx.expectations.ExpectColumnValuesToBeInSet(column="test", value_set=["2026-01-06"], row_condition=both, severity="warning"),
-            gx.expectations.ExpectColumnValuesToNotBeNull(column="test", row_condition=(Named("test2") < 0) | Named("json").is_null()),
+            gx.expectations.ExpectColumnValuesToBeInSet(
+                column="test", value_set=["2026-01-06"], row_condition=both, severity="warning"
+            ),
+            gx.expectations.ExpectColumnValuesToNotBeNull(
+                column="test", row_condition=(Named("test2") < 0) | Named("json").is_null()
+            ),
         ]
         context.suites.add(gx.ExpectationSuite(name="theirs", expectations=rules, notes="reviewed", meta={"team": "a"}))
     path = tmp_path / "gx" / "expectations" / "theirs.json"

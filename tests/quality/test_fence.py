@@ -84,15 +84,20 @@ def test_no_other_file_is_read(outside: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("query", NO_QUESTION)
 def test_what_is_no_question_is_refused_by_day(query: str, tmp_path: Path) -> None:
     """`forebay check` loads the suite."""
-    written = json.dumps({"name": "made", "expectations": [rule("unexpected_rows_expectation", unexpected_rows_query=query)]})
+    written = json.dumps(
+        {"name": "made", "expectations": [rule("unexpected_rows_expectation", unexpected_rows_query=query)]}
+    )
     (tmp_path / "made.json").write_text(written)
-    with pytest.raises(SettingsError, match=r"`unexpected_rows_query` is not one SELECT.*write one `SELECT … FROM \{batch\} WHERE …`"):
+    with pytest.raises(
+        SettingsError, match=r"`unexpected_rows_query` is not one SELECT.*write one `SELECT … FROM \{batch\} WHERE …`"
+    ):
         suites.load(tmp_path / "made.json")
 
 
 @pytest.mark.parametrize("query", NO_QUESTION)
 def test_behind_the_fence_no_statement_reaches_outside(query: str, outside: Path, tmp_path: Path) -> None:
-    """The fence alone, without the look at the statement: what it lets through changes nothing but a database in memory."""
+    """The fence alone, without the look at the statement: what it lets through changes nothing but a database in
+    memory."""
     pq.write_table(pa.table({"a": [1, 2]}), tmp_path / "rows.parquet")
     before = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*"))
     with duckdb.connect(config=OFFLINE) as con:
@@ -105,7 +110,8 @@ def test_behind_the_fence_no_statement_reaches_outside(query: str, outside: Path
 
 
 def test_a_stage_in_an_odd_folder_is_read_spilled_and_its_failing_rows_written(tmp_path: Path) -> None:
-    """Allowed paths are matched as they are spelt, patterns' characters too; what a killed attempt left in the draft's place does not matter."""
+    """Allowed paths are matched as they are spelt, patterns' characters too; what a killed attempt left in the draft's
+    place does not matter."""
     folder = tmp_path / "odd [1]*?'id=7"
     folder.mkdir()
     stage = stage_of(pa.table({"a": list(range(300_000)), "t": [f"{n:040}" for n in range(300_000)]}), folder)
@@ -134,6 +140,11 @@ def test_a_python_variable_is_no_table(tmp_path: Path) -> None:
 def test_every_connection_of_ours_is_offline() -> None:
     """No extension is fetched or loaded in the middle of a night, whatever a query or a file's type would ask for."""
     root = Path(__file__).parents[2] / "include/forebay"
-    calls = [(path, line) for path in root.rglob("*.py") for line in path.read_text("utf-8").splitlines() if "duckdb.connect(" in line]
+    calls = [
+        (path, line)
+        for path in root.rglob("*.py")
+        for line in path.read_text("utf-8").splitlines()
+        if "duckdb.connect(" in line
+    ]
     assert len(calls) > 10
     assert [f"{path.relative_to(root)}: {line.strip()}" for path, line in calls if "config=OFFLINE" not in line] == []

@@ -17,7 +17,9 @@ from forebay.quality import history_rules
 def stage(folder: Path, values: list[Any], kind: str = "float64") -> Stage:
     path = folder / "rows.parquet"
     arrow = {"float64": pa.float64(), "string": pa.string(), "int64": pa.int64()}[kind]
-    pq.write_table(pa.table({"__row": pa.array(range(1, len(values) + 1), pa.int64()), 'a "b': pa.array(values, arrow)}), path)
+    pq.write_table(
+        pa.table({"__row": pa.array(range(1, len(values) + 1), pa.int64()), 'a "b': pa.array(values, arrow)}), path
+    )
     return Stage("ab" * 32, path, path, (Column('a "b', kind),), len(values) + 2, 2, 0)
 
 
@@ -34,7 +36,10 @@ def stage(folder: Path, values: list[Any], kind: str = "float64") -> Stage:
     ],
 )
 def test_a_number_of_a_stage(tmp_path: Path, metric: str, values: list[Any], kind: str, expected: float | None) -> None:
-    assert history_rules.measure(stage(tmp_path, values, kind), metric, None if metric == "row_count" else 'a "b') == expected
+    assert (
+        history_rules.measure(stage(tmp_path, values, kind), metric, None if metric == "row_count" else 'a "b')
+        == expected
+    )
 
 
 def test_nights_count_by_day_and_name_with_the_last_word_of_each_file() -> None:
@@ -69,11 +74,17 @@ def judged(observed: float | None, nights: int) -> Any:
 
 def test_before_enough_nights_are_known_there_is_no_verdict_and_it_says_so() -> None:
     cold = judged(5, 4)
-    assert (cold.success, cold.kind, json.loads(cold.expected)["verdict"]) == (True, "table", "none: 4 of 5 nights are known")
+    assert (cold.success, cold.kind, json.loads(cold.expected)["verdict"]) == (
+        True,
+        "table",
+        "none: 4 of 5 nights are known",
+    )
     assert "nothing to measure" in judged(None, 9).expected
 
 
-@pytest.mark.parametrize(("observed", "success"), [(102, True), (91.9, True), (91.7, False), (112.2, True), (112.3, False)])
+@pytest.mark.parametrize(
+    ("observed", "success"), [(102, True), (91.9, True), (91.7, False), (112.2, True), (112.3, False)]
+)
 def test_with_enough_nights_a_value_outside_fails_and_the_bounds_are_kept(observed: float, success: bool) -> None:
     result = judged(observed, 5)
     assert (result.success, result.rule, result.observed) == (success, "history_row_count", f"{observed:.12g}")

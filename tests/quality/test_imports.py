@@ -46,7 +46,10 @@ def test_modules_that_are_loaded_stay_as_they_are() -> None:
 
 
 def test_who_collects_no_garbage_still_does_not_after_the_import() -> None:
-    code = "import gc; gc.disable(); from forebay.quality._imports import uncollected\nwith uncollected(): pass\nprint(gc.isenabled())"
+    code = (
+        "import gc; gc.disable(); from forebay.quality._imports import uncollected\nwith uncollected(): "
+        "pass\nprint(gc.isenabled())"
+    )
     assert run(code) == "False"
 
 

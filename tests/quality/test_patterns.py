@@ -55,7 +55,9 @@ def expressions(draw: st.DrawFn) -> str:
 
 @settings(max_examples=150, deadline=None)
 @given(pattern=expressions(), texts=st.lists(TEXTS, min_size=1, max_size=8))
-def test_what_re2_says_of_a_text_is_what_python_says(con: duckdb.DuckDBPyConnection, pattern: str, texts: list[str]) -> None:
+def test_what_re2_says_of_a_text_is_what_python_says(
+    con: duckdb.DuckDBPyConnection, pattern: str, texts: list[str]
+) -> None:
     accepting = patterns.accepting(pattern)
     if accepting is None:
         return
@@ -67,7 +69,14 @@ def test_what_re2_says_of_a_text_is_what_python_says(con: duckdb.DuckDBPyConnect
 
 
 def test_common_patterns_are_judged_by_compiled_code() -> None:
-    for pattern in [r"^ACC\d{8}$", r"^[^@\s]+@[^@\s]+\.[a-z]{2,}$", "foo|bar", r"(?i)^n\w+", r"\bA", "^N[0-9A-Z]{1,5}$"]:
+    for pattern in [
+        r"^ACC\d{8}$",
+        r"^[^@\s]+@[^@\s]+\.[a-z]{2,}$",
+        "foo|bar",
+        r"(?i)^n\w+",
+        r"\bA",
+        "^N[0-9A-Z]{1,5}$",
+    ]:
         assert patterns.accepting(pattern) is not None, pattern
 
 
@@ -99,6 +108,8 @@ def test_a_time_that_compiled_code_accepts_is_one_for_python(
             datetime.strptime(text, time_format)
 
 
-@pytest.mark.parametrize("time_format", ["%y-%m-%d", "%b %d %Y", "%Y-%m", "%Y-%m-%d %I %p", "%Y\u00a0%m %d", "%Y-%m-%d %z"])
+@pytest.mark.parametrize(
+    "time_format", ["%y-%m-%d", "%b %d %Y", "%Y-%m", "%Y-%m-%d %I %p", "%Y\u00a0%m %d", "%Y-%m-%d %z"]
+)
 def test_other_formats_are_left_to_python(time_format: str) -> None:
     assert patterns.accepting_time(time_format) is None

@@ -1,4 +1,5 @@
-"""A redacted column's values are in nothing that the check writes or says; its counts and failing rows are as they were."""
+"""A redacted column's values are in nothing that the check writes or says; its counts and failing rows are as they
+were."""
 
 from __future__ import annotations
 
@@ -18,7 +19,11 @@ from tests.quality.made import failing_rows, rule, stage_of, suite_of
 
 SECRET = "ZZ-SECRET'4929\"1337"
 TABLE = pa.table(
-    {"id": pa.array([1, 2, 3], pa.int64()), "t": [SECRET, "OK", SECRET], "n": pa.array([918273645, None, 918273645], pa.int64())}
+    {
+        "id": pa.array([1, 2, 3], pa.int64()),
+        "t": [SECRET, "OK", SECRET],
+        "n": pa.array([918273645, None, 918273645], pa.int64()),
+    }
 )
 RULES = [
     rule("expect_column_values_to_match_regex", column="t", regex="^OK"),
@@ -30,8 +35,17 @@ RULES = [
     rule("expect_column_most_common_value_to_be_in_set", column="t", value_set=["OK"]),
     rule("expect_column_max_to_be_between", column="n", max_value=1),
     rule("expect_column_mean_to_be_between", column="n", max_value=1),
-    rule("expect_column_quantile_values_to_be_between", column="n", quantile_ranges={"quantiles": [0.5], "value_ranges": [[0, 1]]}),
-    rule("expect_column_kl_divergence_to_be_less_than", column="t", threshold=0.1, partition_object={"values": ["OK"], "weights": [1]}),
+    rule(
+        "expect_column_quantile_values_to_be_between",
+        column="n",
+        quantile_ranges={"quantiles": [0.5], "value_ranges": [[0, 1]]},
+    ),
+    rule(
+        "expect_column_kl_divergence_to_be_less_than",
+        column="t",
+        threshold=0.1,
+        partition_object={"values": ["OK"], "weights": [1]},
+    ),
     rule("expect_column_unique_value_count_to_be_between", column="t", min_value=3),
     rule("unexpected_rows_expectation", unexpected_rows_query="select t as shown, n + 0 as m from {batch}"),
 ]
@@ -41,7 +55,9 @@ def judged(folder: Path, **options: Any) -> tuple[Verdict, str]:
     """The verdict, and everything that was written or said."""
     folder.mkdir()
     docs = folder / "docs"
-    verdict = check(stage_of(TABLE, folder), suite_of(RULES, folder), folder / "verdict", run_name="r", docs=docs, **options)
+    verdict = check(
+        stage_of(TABLE, folder), suite_of(RULES, folder), folder / "verdict", run_name="r", docs=docs, **options
+    )
     assert verdict.result is not None
     assert verdict.docs is not None
     return verdict, json.dumps(verdict.to_json()) + verdict.result.read_text() + verdict.docs.read_text()
@@ -80,9 +96,15 @@ def test_an_error_does_not_quote_the_value(tmp_path: Path) -> None:
     assert leaks(str(caught.value)) == []
 
 
-@pytest.mark.parametrize("kind", [e.type for e in catalogue.entries().values() if e.kind == "table" and "column" in e.arguments])
+@pytest.mark.parametrize(
+    "kind", [e.type for e in catalogue.entries().values() if e.kind == "table" and "column" in e.arguments]
+)
 def test_every_rule_about_the_whole_of_a_column_hides_what_it_observed(kind: str) -> None:
-    found = {"observed_value": {"quantiles": [0.5], "values": [5]}, "details": {"value_counts": [SECRET]}, "element_count": 3}
+    found = {
+        "observed_value": {"quantiles": [0.5], "values": [5]},
+        "details": {"value_counts": [SECRET]},
+        "element_count": 3,
+    }
     kept = redact.result(Rule(kind, {"column": "t"}), found, ("t",))
     assert kept["element_count"] == 3
     assert "details" not in kept

@@ -41,7 +41,9 @@ def test_a_suite_that_great_expectations_wrote_loads_unchanged(tmp_path: Path) -
             expectations.ExpectColumnValuesToNotBeNull(
                 column="id", row_condition=(Named("amount") > 5) & (Named("name") == "x"), notes="why"
             ),
-            expectations.ExpectColumnValuesToBeBetween(column="amount", min_value=0, severity="warning", meta={"team": "a"}),
+            expectations.ExpectColumnValuesToBeBetween(
+                column="amount", min_value=0, severity="warning", meta={"team": "a"}
+            ),
         ],
     )
     path = tmp_path / "theirs.json"
@@ -70,7 +72,8 @@ def test_the_hash_is_of_the_meaning(tmp_path: Path) -> None:
 def test_faults_name_file_and_line(tmp_path: Path) -> None:
     path = tmp_path / "s.json"
     path.write_text(
-        '{"name": "s",\n "expectations": [\n  {"type": "expect_column_to_exist", "kwargs": {"column": "id"}},\n\n  {"type": "expect_nothing"}]}'
+        '{"name": "s",\n "expectations": [\n  {"type": "expect_column_to_exist", "kwargs": {"column": '
+        '"id"}},\n\n  {"type": "expect_nothing"}]}'
     )
     with pytest.raises(SettingsError) as caught:
         suites.load(path)
@@ -101,25 +104,46 @@ def test_what_is_no_suite_is_refused(data: Any, tmp_path: Path) -> None:
     ("given", "words"),
     [
         (rule("expect_column_values_to_be_uniqe", column="id"), "did you mean `expect_column_values_to_be_unique`?"),
-        (rule("expect_column_to_exist", "criticl", column="id"), "there is no severity `criticl` (did you mean `critical`?)"),
+        (
+            rule("expect_column_to_exist", "criticl", column="id"),
+            "there is no severity `criticl` (did you mean `critical`?)",
+        ),
         (
             rule("expect_column_values_to_be_between", column="id", min_valu=1, max_value=2),
             "unknown argument `min_valu` (did you mean `min_value`?)",
         ),
-        (rule("expect_column_values_to_be_between", column="id", min_value=3, max_value=2), "`min_value` 3 is greater than `max_value` 2"),
+        (
+            rule("expect_column_values_to_be_between", column="id", min_value=3, max_value=2),
+            "`min_value` 3 is greater than `max_value` 2",
+        ),
         (rule("expect_column_values_to_be_between", column="id"), "neither `min_value` nor `max_value` is given"),
         (
             rule("expect_column_values_to_match_json_schema", column="t", json_schema={"type": "objekt"}),
             "`json_schema` is no JSON schema: 'objekt'",
         ),
-        (rule("expect_column_values_to_match_json_schema", column="t", json_schema=[1]), "`json_schema` is no JSON schema (an object)"),
+        (
+            rule("expect_column_values_to_match_json_schema", column="t", json_schema=[1]),
+            "`json_schema` is no JSON schema (an object)",
+        ),
         (rule("expect_column_values_to_be_in_set", column="id"), "argument `value_set` is missing"),
         (rule("expect_column_values_to_be_in_set", column="id", value_set="x"), "`value_set` is no list"),
         (rule("expect_column_values_to_match_regex", column="name", regex="("), "is no regular expression of Python"),
-        (rule("expect_column_values_to_match_strftime_format", column="name", strftime_format="%Q"), "is no format that Python can parse"),
-        (rule("expect_column_values_to_be_unique", column="id", mostly=95), "`mostly` is `95`, no share between 0 and 1"),
-        (rule("expect_column_values_to_be_unique", column="id", result_format="COMPLETE"), "`result_format` does not belong into a suite"),
-        (rule("expect_column_values_to_be_unique", column="id", row_condition="id > 5"), "is a condition of pandas or Spark"),
+        (
+            rule("expect_column_values_to_match_strftime_format", column="name", strftime_format="%Q"),
+            "is no format that Python can parse",
+        ),
+        (
+            rule("expect_column_values_to_be_unique", column="id", mostly=95),
+            "`mostly` is `95`, no share between 0 and 1",
+        ),
+        (
+            rule("expect_column_values_to_be_unique", column="id", result_format="COMPLETE"),
+            "`result_format` does not belong into a suite",
+        ),
+        (
+            rule("expect_column_values_to_be_unique", column="id", row_condition="id > 5"),
+            "is a condition of pandas or Spark",
+        ),
         (rule("expect_column_max_to_be_between", column="id", max_value={"$PARAMETER": "x"}), "is a suite parameter"),
         (rule("expect_table_row_count_to_equal_other_table", other_table_name="x"), "forebay cannot answer it"),
         ({"expectation_type": "expect_column_to_exist", "kwargs": {}}, "unknown key `expectation_type`"),
@@ -151,11 +175,20 @@ def test_all_faults_come_together(tmp_path: Path) -> None:
             rule("expect_column_values_to_match_regex", column="amount", regex="1"),
             "column `amount` is `float64`, and a pattern judges text",
         ),
-        (rule("expect_column_values_to_match_strftime_format", column="day", strftime_format="%Y"), "and the rule judges text"),
+        (
+            rule("expect_column_values_to_match_strftime_format", column="day", strftime_format="%Y"),
+            "and the rule judges text",
+        ),
         (rule("expect_column_mean_to_be_between", column="name", min_value=1), "and the rule judges numbers"),
         (rule("expect_column_values_to_be_between", column="name", min_value=1), "and bounds are numbers or times"),
-        (rule("expect_column_pair_values_to_be_equal", column_A="id", column_B="name"), "the columns cannot be compared"),
-        (rule("expect_column_values_to_be_of_type", column="id", type_="int64"), "`int64` is no type of this engine (did you mean `INT`?)"),
+        (
+            rule("expect_column_pair_values_to_be_equal", column_A="id", column_B="name"),
+            "the columns cannot be compared",
+        ),
+        (
+            rule("expect_column_values_to_be_of_type", column="id", type_="int64"),
+            "`int64` is no type of this engine (did you mean `INT`?)",
+        ),
     ],
 )
 def test_what_does_not_fit_the_columns_is_named(given: dict[str, Any], words: str, tmp_path: Path) -> None:
@@ -168,6 +201,9 @@ def test_a_rule_that_asks_for_a_column_may_name_any(tmp_path: Path) -> None:
 
 
 def test_reading_a_suite_does_not_import_great_expectations() -> None:
-    code = "import sys; from forebay.quality import suite, check, docs; from forebay.verbs import gate; print('great_expectations' in sys.modules)"
+    code = (
+        "import sys; from forebay.quality import suite, check, docs; from forebay.verbs import gate; "
+        "print('great_expectations' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -14,7 +14,19 @@ from forebay.quality import trial
 from forebay.quality.check import check
 from tests.quality.made import rule, stage_of, suite_of
 
-TYPES = ["int64", "string", "timestamp", "date", "float64", "decimal(2,2)", "bool", "timestamp[tz]", "time", "binary", "uint8"]
+TYPES = [
+    "int64",
+    "string",
+    "timestamp",
+    "date",
+    "float64",
+    "decimal(2,2)",
+    "bool",
+    "timestamp[tz]",
+    "time",
+    "binary",
+    "uint8",
+]
 COLUMNS = tuple(Column(name.split("(")[0], name) for name in TYPES)
 
 
@@ -28,15 +40,26 @@ WRONG = [
         rule("unexpected_rows_expectation", unexpected_rows_query="selec * from {batch}"),
         "syntax error at or near",
     ),  # `selec` or `*`: of its two queries either comes first
-    (rule("expect_column_values_to_be_in_set", column="date", value_set=["2026-13-45"]), "date field value out of range"),
-    (rule("expect_column_values_to_be_unique", column="string", row_condition=when("date", ">", "nope")), "invalid date field format"),
+    (
+        rule("expect_column_values_to_be_in_set", column="date", value_set=["2026-13-45"]),
+        "date field value out of range",
+    ),
+    (
+        rule("expect_column_values_to_be_unique", column="string", row_condition=when("date", ">", "nope")),
+        "invalid date field format",
+    ),
     (rule("expect_column_max_to_be_between", column="string", max_value=5), "not supported between instances"),
 ]
 RIGHT = [
     rule("expect_column_values_to_be_between", column="timestamp", min_value="2026-01-05T00:00:00"),
     rule("expect_column_values_to_be_between", column="decimal", min_value=-1),
     rule("expect_column_values_to_be_in_set", column="date", value_set=["2026-01-05"]),
-    rule("expect_column_kl_divergence_to_be_less_than", column="string", threshold=1, partition_object={"values": ["x"], "weights": [1]}),
+    rule(
+        "expect_column_kl_divergence_to_be_less_than",
+        column="string",
+        threshold=1,
+        partition_object={"values": ["x"], "weights": [1]},
+    ),
     rule("expect_column_values_to_not_be_outliers", column="float64"),
     rule("expect_column_stdev_to_be_between", column="int64", min_value=3),
     rule(
@@ -64,7 +87,10 @@ def test_two_rows_of_every_type_can_be_made(tmp_path: Path) -> None:
 def test_a_rule_on_the_whole_of_no_values_fails_and_stops_nothing(tmp_path: Path, rows: list[None]) -> None:
     """Great Expectations divides by the number of values."""
     divided = rule(
-        "expect_column_kl_divergence_to_be_less_than", column="t", threshold=1, partition_object={"values": ["x"], "weights": [1]}
+        "expect_column_kl_divergence_to_be_less_than",
+        column="t",
+        threshold=1,
+        partition_object={"values": ["x"], "weights": [1]},
     )
     suite = suite_of([divided, rule("expect_column_values_to_be_unique", column="t")], tmp_path)
     table = pa.table({"t": pa.array(rows, pa.string())})

@@ -55,7 +55,8 @@ def iso(moment: dt.datetime | dt.time) -> str:
 
 
 def expected(value: Any, arrow: pa.DataType) -> Any:
-    """What JSON must hold for a value, by Python alone; numbers as `Number`s where their text is fixed, else as Python numbers."""
+    """What JSON must hold for a value, by Python alone; numbers as `Number`s where their text is fixed, else as Python
+    numbers."""
     match value:
         case None | bool() | str():
             return value
@@ -78,7 +79,11 @@ def same(found: Any, wanted: Any) -> bool:
     if isinstance(wanted, np.float32):
         return isinstance(found, Number) and np.float32(found) == wanted
     if isinstance(wanted, float):
-        return isinstance(found, Number) and float(found) == wanted and math.copysign(1, float(found)) == math.copysign(1, wanted)
+        return (
+            isinstance(found, Number)
+            and float(found) == wanted
+            and math.copysign(1, float(found)) == math.copysign(1, wanted)
+        )
     return type(found) is type(wanted) and found == wanted
 
 
@@ -139,7 +144,10 @@ def test_any_row_reads_back_by_python_alone(table: pa.Table) -> None:
         assert list(found) == table.column_names
         for field in table.schema:
             assert same(found[field.name], expected(row[field.name], field.type)), (found[field.name], row[field.name])
-    assert by_sql(Json(JsonConfig(), columns_of(table)), table) == (encoded.values.to_pylist(), encoded.reasons.to_pylist())
+    assert by_sql(Json(JsonConfig(), columns_of(table)), table) == (
+        encoded.values.to_pylist(),
+        encoded.reasons.to_pylist(),
+    )
 
 
 def test_golden() -> None:
@@ -178,7 +186,9 @@ def test_decimals_and_big_integers_as_strings() -> None:
 
 
 def test_years_beyond_iso_8601_are_refused() -> None:
-    far = pa.array([253402300800000000 + n for n in (-1, 0)], pa.int64())  # 9999-12-31T23:59:59.999999 and the microsecond after
+    far = pa.array(
+        [253402300800000000 + n for n in (-1, 0)], pa.int64()
+    )  # 9999-12-31T23:59:59.999999 and the microsecond after
     for arrow in (pa.timestamp("us"), pa.timestamp("us", "UTC")):
         reasons = encode(pa.table({"t": far.cast(arrow)})).reasons.to_pylist()
         assert reasons[0] is None
@@ -202,7 +212,9 @@ def test_a_type_without_text_is_refused() -> None:
         encode(pa.table({"a": [[1]]}))
 
 
-@pytest.mark.parametrize("options", [{}, {"decimals": "string", "big_integers": "string"}, {"nan": "string"}, {"nan": "null"}])
+@pytest.mark.parametrize(
+    "options", [{}, {"decimals": "string", "big_integers": "string"}, {"nan": "string"}, {"nan": "null"}]
+)
 def test_columns_that_hold_no_nulls_are_written_the_same(options: dict[str, Any]) -> None:
     table = EVERY_TYPE.slice(0, 3)  # the last row is null
     strict = table.cast(pa.schema([field.with_nullable(False) for field in table.schema]))

@@ -1,7 +1,8 @@
 """A producer instance as librdkafka is one: its transaction states, its own retries, and the errors that it raises.
 
-The calls are generators: they yield while they wait, and return the `Failure` that the driver would get from `failures.classify` (the table of
-the product, so that it is under test too), or None. Requests of one instance go out one after the other.
+The calls are generators: they yield while they wait, and return the `Failure` that the driver would get from
+`failures.classify` (the table of the product, so that it is under test too), or None. Requests of one instance go out
+one after the other.
 """
 
 from __future__ import annotations
@@ -26,7 +27,12 @@ BACKOFF = 0.1, 1.0  # librdkafka's retry.backoff.ms and retry.backoff.max.ms
 
 # what librdkafka tries again by itself, in transactional requests and in Produce
 PASSING = {"_TIMED_OUT", "_TRANSPORT"}
-RETRIED = PASSING | {"CONCURRENT_TRANSACTIONS", "NOT_COORDINATOR", "COORDINATOR_NOT_AVAILABLE", "COORDINATOR_LOAD_IN_PROGRESS"}
+RETRIED = PASSING | {
+    "CONCURRENT_TRANSACTIONS",
+    "NOT_COORDINATOR",
+    "COORDINATOR_NOT_AVAILABLE",
+    "COORDINATOR_LOAD_IN_PROGRESS",
+}
 RESENT = PASSING | {
     "NOT_LEADER_FOR_PARTITION",
     "LEADER_NOT_AVAILABLE",
@@ -40,7 +46,8 @@ FATAL = {
     "INVALID_PRODUCER_EPOCH",
     "INVALID_TXN_STATE",
     "TRANSACTIONAL_ID_AUTHORIZATION_FAILED",
-    "_MSG_TIMED_OUT",  # "commit succeeded on the broker but the transaction had already failed locally" (rdkafka_txnmgr.c)
+    # "commit succeeded on the broker but the transaction had already failed locally" (rdkafka_txnmgr.c)
+    "_MSG_TIMED_OUT",
 }
 
 
@@ -96,7 +103,8 @@ class Batch:
 
 
 class Client:
-    """One producer instance. Transaction states: "ready", "open", "abortable", "committing"; `fatal` is the true cause once it is broken."""
+    """One producer instance. Transaction states: "ready", "open", "abortable", "committing"; `fatal` is the true cause
+    once it is broken."""
 
     __slots__ = (
         "added",
@@ -127,7 +135,8 @@ class Client:
         self.deadline = 0.0
 
     def init(self) -> Call:
-        """`init_transactions` for three seconds. Called again it asks again, which the coordinator answers with a newer epoch."""
+        """`init_transactions` for three seconds. Called again it asks again, which the coordinator answers with a newer
+        epoch."""
         worker, deadline, backoff = self.worker, self.worker.clock.now + CALL, BACKOFF[0]
         while True:
             error, value = yield worker.send("InitProducerId", worker.coordinator.init, self.tid, self.timeout)
@@ -177,7 +186,9 @@ class Client:
         if not new:
             return None
         worker = self.worker
-        error = yield from self._again(RETRIED, "AddPartitions", worker.coordinator.add, self.tid, self.pid, self.epoch, new)
+        error = yield from self._again(
+            RETRIED, "AddPartitions", worker.coordinator.add, self.tid, self.pid, self.epoch, new
+        )
         if error is None:
             self.added += new
         return error
@@ -254,13 +265,15 @@ class Client:
         return None
 
     def close(self) -> Call:
-        """`Producer.close` aborts what is open. Whether it does so while a commit is under way is not documented: histories differ in it."""
+        """`Producer.close` aborts what is open. Whether it does so while a commit is under way is not documented:
+        histories differ in it."""
         if self.state == "committing" and self.worker.history.close_aborts:
             self.state = "abortable"
         return (yield from self.abort())
 
     def abort(self) -> Call:
-        """`abort_transaction`, for three seconds. While a commit is under way, and on a broken instance, it does nothing."""
+        """`abort_transaction`, for three seconds. While a commit is under way, and on a broken instance, it does
+        nothing."""
         if self.fatal is not None or self.state not in {"open", "abortable"}:
             return None
         worker, deadline, backoff = self.worker, self.worker.clock.now + CALL, BACKOFF[0]

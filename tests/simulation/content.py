@@ -1,4 +1,5 @@
-"""What is published in the simulation: files, the plans that cut them, and the records that come of them. All of it is plain values."""
+"""What is published in the simulation: files, the plans that cut them, and the records that come of them. All of it is
+plain values."""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ class Row(NamedTuple):
 
 
 class Range(NamedTuple):
-    """Where a chunk's rows went in one partition, as its ledger record says; `first` is -1 where a report did not say."""
+    """Where a chunk's rows went in one partition, as its ledger record says; `first` is -1 where a report did not
+    say."""
 
     partition: Partition
     first: int
@@ -57,7 +59,8 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a file's rows are cut into chunks, and these into batches of (partition number, rows). A function of the file and its own name."""
+    """How a file's rows are cut into chunks, and these into batches of (partition number, rows). A function of the file
+    and its own name."""
 
     name: str
     chunks: tuple[tuple[int, ...], ...]
@@ -77,7 +80,9 @@ class File:
 def plan_of(file: File, name: str, chunks: int, quarantined: frozenset[int]) -> Plan:
     """Cut the rows into chunks as equal as may be. A row's partition depends on the row alone, as a key's does."""
     size = -(-file.rows // chunks) or 1
-    parts = tuple(tuple(range(1 + size * n, 1 + min(file.rows, size * (n + 1)))) for n in range(max(1, -(-file.rows // size))))
+    parts = tuple(
+        tuple(range(1 + size * n, 1 + min(file.rows, size * (n + 1)))) for n in range(max(1, -(-file.rows // size)))
+    )
     return Plan(name, parts, tuple(_cut(rows, quarantined) for rows in parts), quarantined)
 
 
@@ -91,7 +96,9 @@ def _cut(rows: tuple[int, ...], quarantined: frozenset[int]) -> tuple[tuple[int,
     return tuple(found)
 
 
-def batches_of(file: File, plan: Plan, chunk: int, transaction: Transaction, topics: Sequence[Partition]) -> list[Batch]:
+def batches_of(
+    file: File, plan: Plan, chunk: int, transaction: Transaction, topics: Sequence[Partition]
+) -> list[Batch]:
     """A chunk's records."""
     number = file.number
     return [
@@ -119,7 +126,8 @@ def entry_of(file: File, plan: Plan, chunk: int, transaction: Transaction, batch
 
 
 def ranges_of(batches: Sequence[Batch]) -> tuple[Range, ...]:
-    """First and last offset, and number of records, for each partition; first is -1 as soon as one report told no offset."""
+    """First and last offset, and number of records, for each partition; first is -1 as soon as one report told no
+    offset."""
     found: dict[Partition, Range] = {}
     for batch in batches:
         first, last, count = batch.offset, batch.offset + len(batch.values) - 1, len(batch.values)
@@ -132,7 +140,8 @@ def ranges_of(batches: Sequence[Batch]) -> tuple[Range, ...]:
 
 
 def completion_of(file: File, plan: Plan, known: Mapping[int, Entry], entry: Entry) -> Entry | None:
-    """The file's completion record, its totals those of its chunks; None where they do not add up (the driver's `ReconcileError`)."""
+    """The file's completion record, its totals those of its chunks; None where they do not add up (the driver's
+    `ReconcileError`)."""
     rows = [row for _, chunk in sorted(known.items()) for row in chunk.rows]
     published, quarantined = sum(e.published for e in known.values()), sum(e.quarantined for e in known.values())
     if len(known) != len(plan.chunks) or len(rows) != file.rows or published + quarantined != file.rows:

@@ -1,4 +1,5 @@
-"""One history: a scenario drawn from a seed, played to its end, and judged. The same seed gives the same history, to the last digit."""
+"""One history: a scenario drawn from a seed, played to its end, and judged. The same seed gives the same history, to
+the last digit."""
 
 from __future__ import annotations
 
@@ -23,18 +24,22 @@ MOMENTS = ("before", "after", "during")
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a history is played with. Tests weaken the protocol, or the brokers, to see that the checker finds the harm."""
+    """What a history is played with. Tests weaken the protocol, or the brokers, to see that the checker finds the
+    harm."""
 
     protections: Protections = field(default_factory=Protections)
     publication: Callable[[Task, Protections], Any] = Publication
     verification: bool = True  # KIP-890 part 1
     change_plan: float = 0.1  # how often attempts come with different plans
-    fixed_ids: bool = True  # a file's transactional.id hangs on nothing that can be set; else it moves with a setting, as it did once
+    fixed_ids: bool = (
+        True  # a file's transactional.id hangs on nothing that can be set; else it moves with a setting, as it did once
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of a history. `counts`: (step, fault) → how often; `held`: seconds that each committed transaction held the ledger partition."""
+    """What came of a history. `counts`: (step, fault) → how often; `held`: seconds that each committed transaction held
+    the ledger partition."""
 
     seed: int
     violation: Violated | None
@@ -66,7 +71,9 @@ class History:
         self.pace = 0.2 * 50.0 ** random()  # seconds that a chunk's rows take at most, sometimes more than the timeout
         self.doom = (0.3, 0.6, 0.9)[int(random() * 3)]  # how many attempts meet a fate
         self.close_aborts, self.snapshot = seed % 3 == 0, seed % 2 == 0
-        self.settings = Random(f"settings/{seed}").random  # of its own: whether settings change shifts nothing else of a history
+        self.settings = Random(
+            f"settings/{seed}"
+        ).random  # of its own: whether settings change shifts nothing else of a history
         self.restless = self.settings() < RESTLESS
         self.topics = [*(Partition(f"data-{n}", self.clock) for n in range(DATA)), Partition("quarantine", self.clock)]
         self.ledger = Partition("ledger", self.clock)
@@ -91,7 +98,8 @@ class History:
         return [first, File(1, int(random() * 2), 1 + int(random() * 5))]
 
     def _workers(self, file: File) -> list[Worker]:
-        """Two or three places where the file's task runs: a schedule and a backfill, or a first copy that Airflow lost sight of."""
+        """Two or three places where the file's task runs: a schedule and a backfill, or a first copy that Airflow lost
+        sight of."""
         random = self.random
         plans = self._plans(file)
         self.known_plans[file.number] += plans
@@ -120,7 +128,9 @@ class History:
     def _stranger(self, tid: str, partition: Partition) -> None:
         _, (pid, epoch) = self.coordinator.init(tid, self.timeout * 0.5 * 16.0 ** self.random())
         self.coordinator.add(tid, pid, epoch, [partition])
-        value = Entry(-1, 0, -1, "S", 2, (tid, 1), (), 0, 0, ()) if partition is self.ledger else Row(-1, 1, 0, (tid, 1))
+        value = (
+            Entry(-1, 0, -1, "S", 2, (tid, 1), (), 0, 0, ()) if partition is self.ledger else Row(-1, 1, 0, (tid, 1))
+        )
         self.coordinator.produce(tid, pid, epoch, partition, 0, (value,))
         self.network.count("strangers", "opened a transaction")
         self.said(tid, f"opened a transaction on {partition.name}")
@@ -145,7 +155,8 @@ class History:
         return Fate(kind, step, 1 + int(5 * random() ** 3), moment, seconds)
 
     def change_settings(self, worker: Worker) -> None:
-        """Between two attempts somebody edits the pipeline: how many files work at once, or what decides how the file is cut."""
+        """Between two attempts somebody edits the pipeline: how many files work at once, or what decides how the file
+        is cut."""
         random = self.settings
         if not self.restless or self.clock.now >= self.quiet or random() >= 0.5:
             return
@@ -165,7 +176,8 @@ class History:
         return f"lane{worker.file.lane}" + ("" if self.options.fixed_ids else f"/{worker.setting}")
 
     def attempt_ended(self, worker: Worker) -> None:
-        """What Airflow and its operators do: try again until an attempt succeeds, with the plan that the file was begun with."""
+        """What Airflow and its operators do: try again until an attempt succeeds, with the plan that the file was begun
+        with."""
         outcome = worker.outcomes[-1]
         if outcome == Outcome.DONE and (self.clock.now >= self.quiet or self.random() < 0.8):
             worker.finished = True
@@ -192,7 +204,9 @@ class History:
             self.said("checker", str(error))
         outcomes = tuple(outcome for worker in self.workers for outcome in worker.outcomes)
         held = tuple(seconds for pid, committed, seconds in self.ledger.held if committed and pid in self._own_pids())
-        return Result(self.seed, violation, self.network.counts, outcomes, held, self.clock.now, tuple(self.timeline or ()))
+        return Result(
+            self.seed, violation, self.network.counts, outcomes, held, self.clock.now, tuple(self.timeline or ())
+        )
 
     def _own_pids(self) -> list[int]:
         return [txn.pid for txn in self.coordinator.transactions.values() if txn.tid.startswith("lane")]
@@ -201,7 +215,10 @@ class History:
         ended = self.clock.run(self.quiet + SETTLED)
         waiting = [worker for worker in self.workers if not worker.finished]
         if waiting or not ended:
-            words = ", ".join(f"{w.name} ({w.attempts} attempts, last: {w.outcomes[-1:]})" for w in waiting) or "the brokers"
+            words = (
+                ", ".join(f"{w.name} ({w.attempts} attempts, last: {w.outcomes[-1:]})" for w in waiting)
+                or "the brokers"
+            )
             raise Violated("I9", f"{SETTLED:g} s after the last fault these have not come to their end: {words}")
         self.checker.at_the_end(self.coordinator)
 
@@ -217,8 +234,14 @@ class History:
         self.coordinator.note = lambda text: self.said("broker", text)
         names = [f"{f.number}: {f.rows} rows, lane {f.lane}" for f in self.files]
         kinds = ", ".join(self.network.kinds) if self.network.rate else "none"
-        self.said("scenario", f"files {'; '.join(names)}; transaction timeout {self.timeout:g} s; faults until {self.quiet:.1f} s")
-        self.said("scenario", f"{self.network.rate:.0%} of requests meet a fault, of: {kinds}; a fate for {self.doom:.0%} of attempts")
+        self.said(
+            "scenario",
+            f"files {'; '.join(names)}; transaction timeout {self.timeout:g} s; faults until {self.quiet:.1f} s",
+        )
+        self.said(
+            "scenario",
+            f"{self.network.rate:.0%} of requests meet a fault, of: {kinds}; a fate for {self.doom:.0%} of attempts",
+        )
 
 
 def play(seed: int, options: Options | None = None, traced: bool = False) -> Result:

@@ -1,6 +1,8 @@
-"""The invariants I1–I9 (docs/simulation.md), checked against the logs and against what the files hold: never against what the protocol believes.
+"""The invariants I1–I9 (docs/simulation.md), checked against the logs and against what the files hold: never against
+what the protocol believes.
 
-I2, I3 and I5 are checked whenever a row becomes visible to a read_committed reader; the others when the history is over.
+I2, I3 and I5 are checked whenever a row becomes visible to a read_committed reader; the others when the history is
+over.
 """
 
 from __future__ import annotations
@@ -68,17 +70,24 @@ class Checker:
         key = row.file, row.row
         before = self.seen.get(key)
         if before is not None:
-            raise Violated("I2", f"row {row.row} of file {row.file} is read at {before[0]}@{before[1]} and again at {name}@{offset}")
+            raise Violated(
+                "I2",
+                f"row {row.row} of file {row.file} is read at {before[0]}@{before[1]} and again at {name}@{offset}",
+            )
         self.seen[key] = name, offset
         proof = self.proofs.get(row.transaction)
         if proof is None or self.ledger.states[proof] == ABORTED:
             what = "has no ledger record" if proof is None else "has an aborted ledger record"
             raise Violated(
-                "I3", f"row {row.row} of file {row.file} is read at {name}@{offset}, but its transaction {row.transaction} {what}"
+                "I3",
+                f"row {row.row} of file {row.file} is read at {name}@{offset}, "
+                f"but its transaction {row.transaction} {what}",
             )
         place = row.file, name
         if self.last.get(place, 0) >= row.row:
-            raise Violated("I5", f"row {row.row} of file {row.file} is read at {name}@{offset} after row {self.last[place]}")
+            raise Violated(
+                "I5", f"row {row.row} of file {row.file} is read at {name}@{offset} after row {self.last[place]}"
+            )
         self.last[place] = row.row
         self.written.setdefault(row.transaction, []).append(row)
 
@@ -97,7 +106,9 @@ class Checker:
     def _closed(self, coordinator: Coordinator) -> None:
         for partition in (*self.topics, self.ledger):
             if partition.stable != partition.high:
-                raise Violated("I9", f"{partition.name} has a hanging transaction: LSO {partition.stable}, HW {partition.high}")
+                raise Violated(
+                    "I9", f"{partition.name} has a hanging transaction: LSO {partition.stable}, HW {partition.high}"
+                )
         for txn in coordinator.transactions.values():
             if txn.state in {ONGOING, PREPARE_COMMIT, PREPARE_ABORT}:
                 raise Violated("I9", f"{txn} is still {STATES[txn.state]}")
@@ -112,16 +123,22 @@ class Checker:
         rows = self.written.get(entry.transaction, [])
         found = sorted(row.row for row in rows)
         if found != list(entry.rows):
-            raise Violated("I4", f"chunk {entry.chunk} of file {entry.file} is recorded with rows {list(entry.rows)}, visible are {found}")
+            raise Violated(
+                "I4",
+                f"chunk {entry.chunk} of file {entry.file} is recorded with rows {list(entry.rows)}, "
+                f"visible are {found}",
+            )
         quarantined = sum(self.seen[row.file, row.row][0] == self.topics[-1].name for row in rows)
         if (entry.published, entry.quarantined) != (len(rows) - quarantined, quarantined):
             words = (
-                f"{entry.published} published and {entry.quarantined} quarantined, read were {len(rows) - quarantined} and {quarantined}"
+                f"{entry.published} published and {entry.quarantined} quarantined, "
+                f"read were {len(rows) - quarantined} and {quarantined}"
             )
             raise Violated("I6", f"chunk {entry.chunk} of file {entry.file} is recorded with {words}")
 
     def _in_log(self, entry: Entry) -> None:
-        """I7: between first and last offset lie exactly `count` rows of this chunk; ranges that are not known are left to read-back."""
+        """I7: between first and last offset lie exactly `count` rows of this chunk; ranges that are not known are left
+        to read-back."""
         for partition, first, last, count in entry.ranges:
             if first < 0:
                 continue
@@ -139,7 +156,9 @@ class Checker:
         if not ends:
             return
         if len(ends) > 1 or len(chunks) != ends[0].of:
-            raise Violated("I8", f"file {file.number} has {len(ends)} completion records and {len(chunks)} of {ends[0].of} chunks")
+            raise Violated(
+                "I8", f"file {file.number} has {len(ends)} completion records and {len(chunks)} of {ends[0].of} chunks"
+            )
         missing = [row for row in range(1, file.rows + 1) if (file.number, row) not in self.seen]
         if missing:
             raise Violated("I1", f"file {file.number} is complete, but rows {missing} cannot be read")

@@ -10,7 +10,8 @@ from forebay.kafka.publish.steps import Close, Commit, Done, Effect, Event, Fail
 
 
 class Hasty(Publication):
-    """Takes a commit that failed, in whatever way, for a chunk that was not published, and publishes it again without asking."""
+    """Takes a commit that failed, in whatever way, for a chunk that was not published, and publishes it again without
+    asking."""
 
     unsure: int | None = None
 

@@ -1,7 +1,8 @@
-"""The way between clients and brokers, and everything that can go wrong on it: a seeded choice of faults, each counted by the step it hit.
+"""The way between clients and brokers, and everything that can go wrong on it: a seeded choice of faults, each counted
+by the step it hit.
 
-Every history draws its own mix (some calm, some rough, some with one kind of fault only), so that rare combinations get their turn.
-After `quiet` nothing goes wrong any more, though requests that are late may still arrive.
+Every history draws its own mix (some calm, some rough, some with one kind of fault only), so that rare combinations get
+their turn. After `quiet` nothing goes wrong any more, though requests that are late may still arrive.
 """
 
 from __future__ import annotations
@@ -23,7 +24,13 @@ REFUSALS: dict[str, tuple[str, ...]] = {
     "InitProducerId": (*_MOVING, "TRANSACTIONAL_ID_AUTHORIZATION_FAILED"),
     "AddPartitions": (*_MOVING, "TOPIC_AUTHORIZATION_FAILED"),
     "EndTxn": (*_MOVING, "INVALID_PRODUCER_ID_MAPPING", "TRANSACTIONAL_ID_AUTHORIZATION_FAILED"),
-    "Produce": (*_LEADERLESS, "KAFKA_STORAGE_ERROR", "NOT_ENOUGH_REPLICAS", "INVALID_RECORD", "TOPIC_AUTHORIZATION_FAILED"),
+    "Produce": (
+        *_LEADERLESS,
+        "KAFKA_STORAGE_ERROR",
+        "NOT_ENOUGH_REPLICAS",
+        "INVALID_RECORD",
+        "TOPIC_AUTHORIZATION_FAILED",
+    ),
     "ListOffsets": (*_LEADERLESS, "TOPIC_AUTHORIZATION_FAILED"),
     "Fetch": (*_LEADERLESS, "UNKNOWN_TOPIC_ID", "TOPIC_AUTHORIZATION_FAILED"),
 }
@@ -83,7 +90,9 @@ class Network:
     def delay(self, what: str) -> float:
         """For the coordinator: how long a marker takes, and how long it is still away."""
         if what == "outage":
-            return max((end - self.clock.now for start, end, _ in self._outages if start <= self.clock.now < end), default=0.0)
+            return max(
+                (end - self.clock.now for start, end, _ in self._outages if start <= self.clock.now < end), default=0.0
+            )
         if self.slow_markers and self.clock.now < self.quiet and self.random() < 0.3:
             return 0.01 * 1000.0 ** self.random()
         return 0.002 + 0.02 * self.random()
@@ -108,14 +117,18 @@ class Network:
         else:
             self._arrive(process, process.token, api, apply, args, 0.001 + 0.01 * random())
 
-    def _apply(self, process: Process, api: str, apply: Callable[..., Answer], args: tuple[Any, ...], how: str = "") -> Answer:
+    def _apply(
+        self, process: Process, api: str, apply: Callable[..., Answer], args: tuple[Any, ...], how: str = ""
+    ) -> Answer:
         answer = apply(*args)
         if self.note is not None:
             came = f"{answer[0] or 'ok'}{'' if answer[1] is None else f' {answer[1]}'}"
             self.note(process.name, f"{how or f'{process.step}: '}{_words(api, args)} → {came}")
         return answer
 
-    def _arrive(self, process: Process, token: int, api: str, apply: Callable[..., Answer], args: tuple[Any, ...], back: float) -> None:
+    def _arrive(
+        self, process: Process, token: int, api: str, apply: Callable[..., Answer], args: tuple[Any, ...], back: float
+    ) -> None:
         answer = self._apply(process, api, apply, args)
         self.clock.after(back, process.resume, token, answer)
 
@@ -135,14 +148,25 @@ class Network:
         if self.note is not None:
             self.note(process.name, f"fault, {fault}: {what}")
 
-    def _fault(self, kind: str, process: Process, api: str, apply: Callable[..., Answer], args: tuple[Any, ...]) -> None:
+    def _fault(
+        self, kind: str, process: Process, api: str, apply: Callable[..., Answer], args: tuple[Any, ...]
+    ) -> None:
         clock, token = self.clock, process.token
         if kind == "refused":
             self._refuse(process, api, kind, REFUSALS[api])
             return
         self._say(process, kind, f"{_words(api, args)}")
         if kind == "slow":
-            clock.after(self.patience * self.random(), self._arrive, process, token, api, apply, args, self.patience * self.random())
+            clock.after(
+                self.patience * self.random(),
+                self._arrive,
+                process,
+                token,
+                api,
+                apply,
+                args,
+                self.patience * self.random(),
+            )
             return
         if kind == "duplicate":
             clock.after(self.lateness(), self._late, process, api, apply, args)

@@ -1,4 +1,5 @@
-"""Plays many histories, on several cores, and tells what was found: rate, faults by step, holes in the mix, and the positive controls."""
+"""Plays many histories, on several cores, and tells what was found: rate, faults by step, holes in the mix, and the
+positive controls."""
 
 from __future__ import annotations
 
@@ -104,13 +105,21 @@ def _table(title: str, counts: Counter[tuple[str, str]], rows: Iterable[str], co
     columns = list(columns)
     widths = [max(8, len(c) + 2) for c in columns]
     head = f"{title:<38}" + "".join(f"{c:>{w}}" for c, w in zip(columns, widths, strict=True))
-    lines = [f"  {row:<36}" + "".join(f"{counts[row, c]:>{w},}" for c, w in zip(columns, widths, strict=True)) for row in rows]
+    lines = [
+        f"  {row:<36}" + "".join(f"{counts[row, c]:>{w},}" for c, w in zip(columns, widths, strict=True))
+        for row in rows
+    ]
     return "\n".join([head, *lines])
 
 
 def _late(counts: Counter[tuple[str, str]]) -> str:
     found = sorted((step, fault, n) for (step, fault), n in counts.items() if step.startswith("late "))
-    return "\n".join(["requests that came late, and their answers", *(f"  {step + ' → ' + fault:<60}{n:>10,}" for step, fault, n in found)])
+    return "\n".join(
+        [
+            "requests that came late, and their answers",
+            *(f"  {step + ' → ' + fault:<60}{n:>10,}" for step, fault, n in found),
+        ]
+    )
 
 
 # positive controls
@@ -125,7 +134,9 @@ CONTROLS: dict[str, Options] = {
     "ids move with a setting": Options(fixed_ids=False),
     "brokers without KIP-890 (before 3.6)": Options(verification=False),
 }
-HARM = {"C4 off: plan changes go unchecked": ("I1", "I2")}  # the ledger's hole would be noticed first; wanted is the wrong row
+HARM = {
+    "C4 off: plan changes go unchecked": ("I1", "I2")
+}  # the ledger's hole would be noticed first; wanted is the wrong row
 
 
 def _held(result: Result) -> list[float]:
@@ -139,8 +150,16 @@ def _fenced(result: Result) -> list[float]:
 
 # these do harm that no invariant forbids: found out by measuring, against the same seeds with everything on
 MEASURED: dict[str, tuple[Options, Callable[[Result], list[float]], str]] = {
-    "C3 off: ledger record first": (Options(Protections(ledger_last=False)), _held, "seconds that a commit holds the ledger partition"),
-    "F7 off: whoever is fenced fights": (Options(Protections(follow_when_fenced=False)), _fenced, "fencings for each commit"),
+    "C3 off: ledger record first": (
+        Options(Protections(ledger_last=False)),
+        _held,
+        "seconds that a commit holds the ledger partition",
+    ),
+    "F7 off: whoever is fenced fights": (
+        Options(Protections(follow_when_fenced=False)),
+        _fenced,
+        "fencings for each commit",
+    ),
 }
 
 
@@ -162,8 +181,11 @@ def detect(control: str, budget: int, start: int = 0) -> Detection:
     return Detection(control, None, f"not found in {budget:,} seeds")
 
 
-def detect_by_measure(name: str, budget: int, start: int = 0, options: Options | None = None, factor: float = 2.0) -> Detection:
-    """Play seeds with everything on, and with a protection off, until the means of at least 100 histories differ by `factor`."""
+def detect_by_measure(
+    name: str, budget: int, start: int = 0, options: Options | None = None, factor: float = 2.0
+) -> Detection:
+    """Play seeds with everything on, and with a protection off, until the means of at least 100 histories differ by
+    `factor`."""
     off, measure, unit = MEASURED[name]
     right: list[float] = []
     wrong: list[float] = []
@@ -198,11 +220,13 @@ def report(seeds: range, jobs: int) -> tuple[Tally, str]:
         else "THE PROMISE IS BROKEN"
     )
     lines = [
-        f"{total.histories:,} histories in {seconds:.1f} s: {60 * total.histories / seconds:,.0f} a minute on {jobs} processes, "
+        f"{total.histories:,} histories in {seconds:.1f} s: {60 * total.histories / seconds:,.0f} a minute on {jobs} "
+        "processes, "
         f"{60 * total.histories / spent:,.0f} a minute of CPU",
         f"{len(total.violations)} violations ({bound})",
         *(f"  seed {seed}: {words}" for seed, words in total.violations[:20]),
-        f"{total.commits:,} commits; attempts: " + ", ".join(f"{n:,} {what}" for what, n in total.outcomes.most_common()),
+        f"{total.commits:,} commits; attempts: "
+        + ", ".join(f"{n:,} {what}" for what, n in total.outcomes.most_common()),
         f"longest history: {total.longest:,.0f} simulated seconds",
         "",
         coverage(total.counts),

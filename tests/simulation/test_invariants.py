@@ -12,7 +12,8 @@ from tests.simulation.world import Clock, Coordinator, Partition
 
 
 class Logs:
-    """One file of four rows, whose second row is quarantined; two data partitions, the quarantine and the ledger; each write a transaction."""
+    """One file of four rows, whose second row is quarantined; two data partitions, the quarantine and the ledger; each
+    write a transaction."""
 
     def __init__(self) -> None:
         self.clock = Clock()
@@ -22,13 +23,22 @@ class Logs:
         self.checker = Checker([File(0, 0, 4)], [*self.data, self.quarantine], self.ledger)
         self.epoch = 0
 
-    def chunk(self, chunk: int, *rows: tuple[Partition, int], record: Entry | None = None, last: bool = False, end: bool = True) -> Entry:
+    def chunk(
+        self,
+        chunk: int,
+        *rows: tuple[Partition, int],
+        record: Entry | None = None,
+        last: bool = False,
+        end: bool = True,
+    ) -> Entry:
         """Write a chunk as it should be, ledger record first seen, markers to the data before those to the ledger."""
         self.epoch += 1
         transaction = ("A1", self.epoch)
         entry = record or self.entry(chunk, [r for _, r in rows], sum(p is self.quarantine for p, _ in rows))
         entry = entry._replace(transaction=transaction)
-        records = (entry, entry._replace(chunk=FILE, rows=(1, 2, 3, 4), published=3, quarantined=1)) if last else (entry,)
+        records = (
+            (entry, entry._replace(chunk=FILE, rows=(1, 2, 3, 4), published=3, quarantined=1)) if last else (entry,)
+        )
         for partition, row in rows:
             self._append(partition, (Row(0, row, chunk, transaction),))
         self._append(self.ledger, records)
@@ -40,7 +50,9 @@ class Logs:
         known = partition.producers.get(1)
         partition.append(1, self.epoch, known.next if known and known.epoch == self.epoch else 0, values)
 
-    def entry(self, chunk: int, rows: list[int], quarantined: int, ranges: tuple[Range, ...] = (), of: int = 2) -> Entry:
+    def entry(
+        self, chunk: int, rows: list[int], quarantined: int, ranges: tuple[Range, ...] = (), of: int = 2
+    ) -> Entry:
         return Entry(0, chunk, 0, "P", of, ("", 0), tuple(sorted(rows)), len(rows) - quarantined, quarantined, ranges)
 
     def judge(self) -> None:

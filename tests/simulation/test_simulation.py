@@ -1,4 +1,5 @@
-"""The simulation as a whole: the promise over many seeds, every control found out, and single histories to the letter."""
+"""The simulation as a whole: the promise over many seeds, every control found out, and single histories to the
+letter."""
 
 from __future__ import annotations
 
@@ -115,7 +116,8 @@ def test_the_command_says_in_words_what_was_violated_and_fails() -> None:
     shown = command("--seed", "686", "--control", "C1 off: one producer for many transactions")
     assert shown.returncode == 1
     assert (
-        "seed 686: I3 violated (no aborted read: no row is visible whose transaction has no ledger record): row 4 of file 0" in shown.stdout
+        "seed 686: I3 violated (no aborted read: no row is visible whose transaction has no ledger record): "
+        "row 4 of file 0" in shown.stdout
     )
 
 
@@ -140,7 +142,8 @@ def test_the_promise_holds_for_five_hundred_seeds() -> None:
 
 
 def test_settings_change_between_attempts_and_the_promise_holds() -> None:
-    """Of both kinds: those that decide no record, and those that are another plan. Their control is `ids move with a setting`."""
+    """Of both kinds: those that decide no record, and those that are another plan. Their control is `ids move with a
+    setting`."""
     found = run.tally(range(2_000_000, 2_000_600))
     assert found.violations == []
     assert found.counts["settings", "changed, of no effect on identity"] > 30

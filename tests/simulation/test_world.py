@@ -39,7 +39,9 @@ class Cluster:
             assert error == "CONCURRENT_TRANSACTIONS"
             self.wait(1.0)
 
-    def write(self, owner: tuple[int, int], partition: Partition, sequence: int = 0, *values: Any, tid: str = "t") -> Any:
+    def write(
+        self, owner: tuple[int, int], partition: Partition, sequence: int = 0, *values: Any, tid: str = "t"
+    ) -> Any:
         """Add the partition and produce a batch."""
         self.coordinator.add(tid, *owner, [partition])
         return self.coordinator.produce(tid, *owner, partition, sequence, values or ("x",))
@@ -186,7 +188,9 @@ def test_a_new_owner_waits_for_a_commit_that_is_decided(cluster: Cluster) -> Non
 
 
 @pytest.mark.parametrize(("timeout", "swept"), [(5.0, 10.0), (10.0, 20.0), (60.0, 70.0)])
-def test_a_transaction_that_times_out_is_aborted_by_the_next_sweep(cluster: Cluster, timeout: float, swept: float) -> None:
+def test_a_transaction_that_times_out_is_aborted_by_the_next_sweep(
+    cluster: Cluster, timeout: float, swept: float
+) -> None:
     cluster.wait(1.0)
     owner = cluster.owner(timeout=timeout)
     cluster.write(owner, cluster.a)

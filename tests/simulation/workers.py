@@ -1,7 +1,8 @@
-"""Attempts at a file: each drives `forebay.kafka.publish.protocol.Publication` and carries its effects out on the model.
+"""Attempts at a file: each drives `forebay.kafka.publish.protocol.Publication` and carries its effects out on the
+model.
 
-A `Worker` is a place in Airflow where a file's task runs, again and again until an attempt succeeds. An attempt may be killed, terminated,
-or stopped for a while (and go on as a zombie) at any step; what it has sent by then still arrives.
+A `Worker` is a place in Airflow where a file's task runs, again and again until an attempt succeeds. An attempt may be
+killed, terminated, or stopped for a while (and go on as a zombie) at any step; what it has sent by then still arrives.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from tests.simulation.history import History
 
 Doing = Generator[None, Any, steps.Event]
-UNAVAILABLE = Failure(-195, "_TRANSPORT", Action.RETRY, BrokerUnavailableError)  # as the driver passes on what its ledger reader raised
+UNAVAILABLE = Failure(
+    -195, "_TRANSPORT", Action.RETRY, BrokerUnavailableError
+)  # as the driver passes on what its ledger reader raised
 
 
 class Fate(NamedTuple):
@@ -56,7 +59,9 @@ class Worker:
         self.stopped_until = 0.0
         self.position, self.view = 0, View(file)
         self._process: Generator[None, Any, None] | None = None
-        self._effects: dict[type[steps.Effect], Callable[[Any], Any]] = {effect: getattr(self, f"_{effect.__name__}") for effect in EFFECTS}
+        self._effects: dict[type[steps.Effect], Callable[[Any], Any]] = {
+            effect: getattr(self, f"_{effect.__name__}") for effect in EFFECTS
+        }
 
     # time
 
@@ -69,7 +74,8 @@ class Worker:
         self.clock.after(seconds, self.resume, self.token, None)
 
     def resume(self, token: int, answer: Any) -> None:
-        """Go on with the answer, unless this was waited for by a process that is dead, or waits for something else by now."""
+        """Go on with the answer, unless this was waited for by a process that is dead, or waits for something else by
+        now."""
         if token != self.token or self._process is None:
             return
         if self.clock.now < self.stopped_until:
@@ -106,12 +112,16 @@ class Worker:
     def _attempt(self) -> Generator[None, Any, None]:
         history = self.history
         self._steps_seen = 0
-        if not history.snapshot:  # else the next attempt goes on with what the last one had read, as with the local snapshot of a ledger
+        if (
+            not history.snapshot
+        ):  # else the next attempt goes on with what the last one had read, as with the local snapshot of a ledger
             self.position, self.view = 0, View(self.file)
         self.client: Client | None = None
         self.batches: list[Batch] = []
         self.own: dict[int, Entry] = {}
-        task = steps.Task(len(self.plan.chunks), self.plan.name, history.timeout, history.random(), history.tries, history.follow_for)
+        task = steps.Task(
+            len(self.plan.chunks), self.plan.name, history.timeout, history.random(), history.tries, history.follow_for
+        )
         self.task = task
         history.said(self.name, f"attempt {self.attempts}, plan {self.plan.name}")
         try:
@@ -129,14 +139,21 @@ class Worker:
 
     def _carry_out(self, effect: steps.Effect) -> Doing:
         """One effect, and what befalls the attempt before, during or after it."""
-        if self.step == "Commit" and type(effect) is steps.Close and self.client is not None and self.client.state == "committing":
+        if (
+            self.step == "Commit"
+            and type(effect) is steps.Close
+            and self.client is not None
+            and self.client.state == "committing"
+        ):
             self.network.count("Commit", "→ ledger decides")  # the call could go on, but its time is over
         self.step = step = self._name(effect)
         fate = self._due(step)
         if fate is not None and fate.moment != "after":
             yield from self._befall(fate)
         if step in SILENT:
-            self.history.said(self.name, f"{step}{f' {effect.seconds:.2f} s' if isinstance(effect, steps.Wait) else ''}")
+            self.history.said(
+                self.name, f"{step}{f' {effect.seconds:.2f} s' if isinstance(effect, steps.Wait) else ''}"
+            )
         doing = self._effects[type(effect)](effect)
         event = doing if isinstance(doing, steps.Event) else (yield from doing)
         if fate is not None and fate.moment == "after":
@@ -157,7 +174,8 @@ class Worker:
         return type(effect).__name__
 
     def _befall(self, fate: Fate) -> Generator[None, Any, None]:
-        """Let it happen: now, or ("during") a little later, mostly while this step's requests are under way, which take up to 20 ms."""
+        """Let it happen: now, or ("during") a little later, mostly while this step's requests are under way, which take
+        up to 20 ms."""
         self.network.count(self.step, f"{fate.kind} {fate.moment}")
         self.history.said(self.name, f"fault, {fate.kind} {fate.moment} {self.step}")
         if fate.moment == "during":

@@ -1,7 +1,9 @@
-"""A small model of Kafka's brokers: a clock, partition logs, and the transaction coordinator under the old protocol (TV1).
+"""A small model of Kafka's brokers: a clock, partition logs, and the transaction coordinator under the old protocol
+(TV1).
 
-The rules are Kafka's own (`TransactionCoordinator.scala`, `ProducerAppendInfo.java`, KIP-98, KIP-360, KIP-890 part 1). Nothing here is random and
-nothing is lost: that is network.py's. Requests answer with `(error, value)`, the error being librdkafka's name of the code, or None.
+The rules are Kafka's own (`TransactionCoordinator.scala`, `ProducerAppendInfo.java`, KIP-98, KIP-360, KIP-890 part 1).
+Nothing here is random and nothing is lost: that is network.py's. Requests answer with `(error, value)`, the error being
+librdkafka's name of the code, or None.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ RETAINED = 5  # batches of a producer that a partition remembers to recognise du
 
 
 class Clock:
-    """Simulated time in seconds, and what is to happen when. Events of one moment happen in the order they were planned."""
+    """Simulated time in seconds, and what is to happen when. Events of one moment happen in the order they were
+    planned."""
 
     __slots__ = ("_count", "_heap", "now")
 
@@ -62,12 +65,27 @@ class Producer:
 
 
 class Partition:
-    """One partition's log. `values[offset]` is what was appended (None for a marker), `states[offset]` what became of it.
+    """One partition's log. `values[offset]` is what was appended (None for a marker), `states[offset]` what became of
+    it.
 
-    `watch(offset, value)` hears of each record when a read_committed reader could first read it, `appended(offset, value)` of each append.
+    `watch(offset, value)` hears of each record when a read_committed reader could first read it, `appended(offset,
+    value)` of each append.
     """
 
-    __slots__ = ("appended", "clock", "held", "name", "open", "producers", "since", "stable", "states", "values", "waiters", "watch")
+    __slots__ = (
+        "appended",
+        "clock",
+        "held",
+        "name",
+        "open",
+        "producers",
+        "since",
+        "stable",
+        "states",
+        "values",
+        "waiters",
+        "watch",
+    )
 
     def __init__(self, name: str, clock: Clock) -> None:
         self.name = name
@@ -78,7 +96,9 @@ class Partition:
         self.since: dict[int, float] = {}  # producer id → when that began here
         self.producers: dict[int, Producer] = {}
         self.stable = 0
-        self.held: list[tuple[int, bool, float]] = []  # (producer id, committed?, seconds) of each transaction that has ended here
+        self.held: list[
+            tuple[int, bool, float]
+        ] = []  # (producer id, committed?, seconds) of each transaction that has ended here
         self.waiters: list[tuple[Any, int]] = []  # (process, token) to wake when the last stable offset moves
         self.watch: Callable[[int, Any], None] | None = None
         self.appended: Callable[[int, Any], None] | None = None
@@ -89,7 +109,8 @@ class Partition:
         return len(self.values)
 
     def append(self, pid: int, epoch: int, sequence: int, values: tuple[Any, ...]) -> Answer:
-        """A transactional batch → its first offset. Idempotent: a batch that is known is answered, not appended again."""
+        """A transactional batch → its first offset. Idempotent: a batch that is known is answered, not appended
+        again."""
         known = self.producers.get(pid)
         if known is None:
             known = self.producers[pid] = Producer(epoch, sequence)
@@ -167,7 +188,8 @@ class Partition:
         return [(at, self.values[at]) for at in range(start, stop) if self.states[at] == COMMITTED]
 
     def compact(self, key: Callable[[Any], Any]) -> int:
-        """Clean the stable part: aborted records go, and of those with one key all but the last. Offsets stay. → how many went"""
+        """Clean the stable part: aborted records go, and of those with one key all but the last. Offsets stay. → how
+        many went"""
         gone, seen = 0, set()
         for at in range(self.stable - 1, -1, -1):
             if self.states[at] == COMMITTED and key(self.values[at]) not in seen:
@@ -198,7 +220,8 @@ class Transaction:
 
 
 class Coordinator:
-    """The transaction coordinator as a TV1 client meets it: it knows a transaction by (producer id, epoch) and by nothing else.
+    """The transaction coordinator as a TV1 client meets it: it knows a transaction by (producer id, epoch) and by
+    nothing else.
 
     `delay(what)` says how long a marker, or a sweep, takes to come about; `note(text)` hears of what is decided.
     """
@@ -213,7 +236,8 @@ class Coordinator:
         self.note: Callable[[str], None] | None = None
 
     def init(self, tid: str, timeout: float) -> Answer:
-        """InitProducerId → (pid, epoch). An open transaction of the id is fenced and aborted first; the caller has to come again."""
+        """InitProducerId → (pid, epoch). An open transaction of the id is fenced and aborted first; the caller has to
+        come again."""
         txn = self.transactions.get(tid)
         if txn is None:
             txn = self.transactions[tid] = Transaction(tid, len(self.transactions) + 1)
@@ -254,8 +278,11 @@ class Coordinator:
             return "CONCURRENT_TRANSACTIONS", None
         return "INVALID_TXN_STATE", None
 
-    def produce(self, tid: str, pid: int, epoch: int, partition: Partition, sequence: int, values: tuple[Any, ...]) -> Answer:
-        """Produce v10. KIP-890 part 1: the first batch of a transaction in a partition is verified with the coordinator."""
+    def produce(
+        self, tid: str, pid: int, epoch: int, partition: Partition, sequence: int, values: tuple[Any, ...]
+    ) -> Answer:
+        """Produce v10. KIP-890 part 1: the first batch of a transaction in a partition is verified with the
+        coordinator."""
         if self.verification and not partition.ongoing(pid, epoch):
             error = self._verify(tid, pid, epoch, partition)
             if error:
@@ -288,7 +315,10 @@ class Coordinator:
         txn.unwritten = len(txn.partitions)
         if self.note is not None:
             names = ", ".join(p.name for p in txn.partitions)
-            self.note(f"{'commit' if commit else 'abort'} of {txn} decided{f' for {why}' if why else ''}; markers to {names or 'nobody'}")
+            self.note(
+                f"{'commit' if commit else 'abort'} of {txn} decided{f' for {why}' if why else ''}; "
+                f"markers to {names or 'nobody'}"
+            )
         for partition in txn.partitions:
             self.clock.after(self.delay("marker"), self._marker, txn, partition, commit)
         if not txn.partitions:
@@ -301,7 +331,10 @@ class Coordinator:
             return
         partition.mark(txn.pid, txn.epoch, commit)
         if self.note is not None:
-            self.note(f"{'commit' if commit else 'abort'} marker of {txn} in {partition.name}: LSO {partition.stable}, HW {partition.high}")
+            self.note(
+                f"{'commit' if commit else 'abort'} marker of {txn} in {partition.name}: LSO {partition.stable}, "
+                f"HW {partition.high}"
+            )
         txn.unwritten -= 1
         if not txn.unwritten:
             self._complete(txn)

@@ -168,7 +168,9 @@ def test_a_file_that_changes_while_it_is_read_is_never_mixed(how: str, tmp_path:
         _read(file, Racer(change).write)
 
 
-def test_a_folder_that_may_not_be_read_is_an_error_and_not_an_empty_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_may_not_be_read_is_an_error_and_not_an_empty_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def denied(path: Path) -> Iterator[os.DirEntry[str]]:
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
@@ -184,7 +186,9 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path, monkeypatch: pyt
     file = one(tmp_path)
     real = Path.open
     monkeypatch.setattr(
-        Path, "open", lambda self, *a, **k: real(full, "wb", buffering=0) if self.suffix == ".part" else real(self, *a, **k)
+        Path,
+        "open",
+        lambda self, *a, **k: real(full, "wb", buffering=0) if self.suffix == ".part" else real(self, *a, **k),
     )
     with pytest.raises(RetryableError, match=r"no space left on device \(free space there"):
         make(tmp_path).fetch(file, tmp_path / "spool" / "copy")
@@ -202,7 +206,9 @@ def no_links(*_: object, **__: object) -> None:
     raise OSError(errno.EXDEV, "Invalid cross-device link")
 
 
-def test_a_move_to_another_disk_copies_compares_and_keeps_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_move_to_another_disk_copies_compares_and_keeps_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = one(tmp_path, content=b"x" * 3_000_000)
     monkeypatch.setattr(os, "link", no_links)
     there = make(tmp_path).move(file, "done/")
@@ -263,7 +269,12 @@ def test_a_delivery_in_the_very_moment_of_deleting_is_put_back(tmp_path: Path, m
 
 @pytest.mark.parametrize(
     ("code", "error"),
-    [(errno.ENOENT, FileChangedError), (errno.ELOOP, FileChangedError), (errno.EACCES, NotAuthorizedError), (errno.EIO, RetryableError)],
+    [
+        (errno.ENOENT, FileChangedError),
+        (errno.ELOOP, FileChangedError),
+        (errno.EACCES, NotAuthorizedError),
+        (errno.EIO, RetryableError),
+    ],
 )
 def test_system_errors_say_what_to_do(code: int, error: type[Exception]) -> None:
     with pytest.raises(error, match=r"^reading `file:///x`: "), _posix.errors("file:///x", "reading"):

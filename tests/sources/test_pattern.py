@@ -10,7 +10,11 @@ from forebay.sources import _pattern
 @pytest.mark.parametrize(
     ("pattern", "name", "taken"),
     [
-        ("**/*.csv", "in//a.csv", True),  # an object's key may have a folder without a name; a file that is not listed is lost in silence
+        (
+            "**/*.csv",
+            "in//a.csv",
+            True,
+        ),  # an object's key may have a folder without a name; a file that is not listed is lost in silence
         ("**/*.csv", "/a.csv", True),
         ("**/*.csv", "in//_SUCCESS.csv", False),
         ("**/*.csv", "in/.tmp//a.csv", False),

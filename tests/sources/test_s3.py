@@ -10,7 +10,14 @@ from typing import Any
 import pytest
 
 from forebay.config.connections import EnvironmentConnections
-from forebay.errors import ConfigError, CorruptFileError, FatalError, FileChangedError, NotAuthorizedError, SourceUnavailableError
+from forebay.errors import (
+    ConfigError,
+    CorruptFileError,
+    FatalError,
+    FileChangedError,
+    NotAuthorizedError,
+    SourceUnavailableError,
+)
 from forebay.model import SourceFile
 from forebay.sources import _s3_errors, _s3_move, _s3_read
 from forebay.sources.s3 import S3, S3Config
@@ -80,7 +87,9 @@ def test_a_path_may_be_written_as_a_uri_and_folder_placeholders_are_no_files(s3:
 
 @pytest.mark.s3
 def test_a_bucket_that_is_not_there_is_wrong_configuration(s3: S3Service) -> None:
-    with pytest.raises(ConfigError, match=r"^listing `s3://no-such-bucket-at-all/a/`: the store says `NoSuchBucket` \(create it, or"):
+    with pytest.raises(
+        ConfigError, match=r"^listing `s3://no-such-bucket-at-all/a/`: the store says `NoSuchBucket` \(create it, or"
+    ):
         list(make(s3).list("no-such-bucket-at-all/a/*"))
 
 
@@ -116,7 +125,9 @@ def test_a_store_that_does_not_answer_may_be_tried_again(s3_nowhere: S3) -> None
 @pytest.fixture
 def s3_nowhere() -> S3:
     settings = {"endpoint_url": "http://127.0.0.1:9", "aws_access_key_id": "k", "aws_secret_access_key": "s"}
-    return S3(S3Config(connection="x", attempts=1), EnvironmentConnections({"FOREBAY_CONN_X": json.dumps(settings)}), Path())
+    return S3(
+        S3Config(connection="x", attempts=1), EnvironmentConnections({"FOREBAY_CONN_X": json.dumps(settings)}), Path()
+    )
 
 
 @pytest.mark.s3
@@ -137,7 +148,9 @@ def test_a_move_keeps_content_type_metadata_and_tags(s3: S3Service, bucket: str)
     found = s3.client.head_object(Bucket=bucket, Key="done/a.csv")
     assert there == f"s3://{bucket}/done/a.csv"
     assert (found["ContentType"], found["Metadata"]["sender"]) == ("text/csv", "bank")
-    assert s3.client.get_object_tagging(Bucket=bucket, Key="done/a.csv")["TagSet"] == [{"Key": "kind", "Value": "daily"}]
+    assert s3.client.get_object_tagging(Bucket=bucket, Key="done/a.csv")["TagSet"] == [
+        {"Key": "kind", "Value": "daily"}
+    ]
 
 
 @pytest.mark.s3
@@ -146,7 +159,10 @@ def test_an_object_in_parts_is_moved_and_known_again(s3: S3Service, bucket: str)
     made = s3.client.create_multipart_upload(Bucket=bucket, Key="a.csv")["UploadId"]
     parts = [b"1" * (5 << 20), b"2" * 100]
     done = [
-        {"PartNumber": n, "ETag": s3.client.upload_part(Bucket=bucket, Key="a.csv", UploadId=made, PartNumber=n, Body=part)["ETag"]}
+        {
+            "PartNumber": n,
+            "ETag": s3.client.upload_part(Bucket=bucket, Key="a.csv", UploadId=made, PartNumber=n, Body=part)["ETag"],
+        }
         for n, part in enumerate(parts, 1)
     ]
     s3.client.complete_multipart_upload(Bucket=bucket, Key="a.csv", UploadId=made, MultipartUpload={"Parts": done})
@@ -207,14 +223,17 @@ def test_an_object_overwritten_while_it_is_copied_is_not_moved(s3: S3Service, bu
 def test_an_object_overwritten_and_restored_while_it_is_copied_is_not_moved(s3: S3Service, bucket: str) -> None:
     """The original looks as listed before and after; only the copy's ETag tells."""
     file = put(s3, bucket, "a.csv", b"old")
-    client = Hooked(s3.client, "copy_object", lambda: put(s3, bucket, "a.csv", b"new"), lambda: put(s3, bucket, "a.csv", b"old"))
+    client = Hooked(
+        s3.client, "copy_object", lambda: put(s3, bucket, "a.csv", b"new"), lambda: put(s3, bucket, "a.csv", b"old")
+    )
     with pytest.raises(FileChangedError, match="nothing was moved"):
         _s3_move.move(client, file, f"{bucket}/done/")
     assert keys(s3.client, bucket) == ["a.csv"]
 
 
 class Strict:
-    """A client whose store heeds `If-None-Match` of CopyObject, as Amazon's does and moto does not; `taken` comes in before the copy."""
+    """A client whose store heeds `If-None-Match` of CopyObject, as Amazon's does and moto does not; `taken` comes in
+    before the copy."""
 
     def __init__(self, client: Any, taken: Any) -> None:
         self._client, self._taken = client, taken
@@ -287,9 +306,18 @@ def test_deleting_in_a_bucket_with_versions_can_be_undone(s3: S3Service) -> None
 
 
 def broken(store: FaultyS3, **settings: Any) -> S3:
-    login = {"endpoint_url": store.endpoint, "aws_access_key_id": "k", "aws_secret_access_key": "s", "region_name": "us-east-1"}
+    login = {
+        "endpoint_url": store.endpoint,
+        "aws_access_key_id": "k",
+        "aws_secret_access_key": "s",
+        "region_name": "us-east-1",
+    }
     environment = {"FOREBAY_CONN_X": json.dumps(login)}
-    return S3(S3Config(connection="x", **{"attempts": 3, "timeout": "500ms", **settings}), EnvironmentConnections(environment), Path())
+    return S3(
+        S3Config(connection="x", **{"attempts": 3, "timeout": "500ms", **settings}),
+        EnvironmentConnections(environment),
+        Path(),
+    )
 
 
 def seen(store: FaultyS3) -> SourceFile:
@@ -347,9 +375,15 @@ def test_a_lasting_fault_ends_after_the_last_attempt(
 
 
 @pytest.mark.parametrize(
-    ("fault", "error"), [(403, NotAuthorizedError), (404, FileChangedError), (412, FileChangedError), ("overwrite", FileChangedError)]
+    ("fault", "error"),
+    [(403, NotAuthorizedError), (404, FileChangedError), (412, FileChangedError), ("overwrite", FileChangedError)],
 )
-def test_what_no_retry_mends_is_not_retried(faulty_s3: FaultyS3, fault: Any, error: type[Exception], tmp_path: Path) -> None:  # noqa: F811
+def test_what_no_retry_mends_is_not_retried(
+    faulty_s3: FaultyS3,  # noqa: F811
+    fault: Any,
+    error: type[Exception],
+    tmp_path: Path,
+) -> None:
     file = seen(faulty_s3)
     faulty_s3.faults = [fault]
     with pytest.raises(error, match=r"^reading `s3://bucket/a\.csv`: "):
@@ -368,7 +402,10 @@ def test_an_object_overwritten_between_two_attempts_is_never_mixed(faulty_s3: Fa
 def test_a_store_whose_etags_mean_something_else_can_be_said_so(faulty_s3: FaultyS3, tmp_path: Path) -> None:  # noqa: F811
     file = seen(faulty_s3)
     faulty_s3.faults = [("wrong", 7)]
-    assert broken(faulty_s3, etag_is_md5=False).fetch(file, tmp_path / "copy").fingerprint != hashlib.sha256(faulty_s3.body).hexdigest()
+    assert (
+        broken(faulty_s3, etag_is_md5=False).fetch(file, tmp_path / "copy").fingerprint
+        != hashlib.sha256(faulty_s3.body).hexdigest()
+    )
 
 
 def test_a_listing_that_names_an_object_twice_gives_one_file(faulty_s3: FaultyS3) -> None:  # noqa: F811
@@ -413,7 +450,9 @@ def test_every_error_of_botocore_stops_at_the_border() -> None:
 
     from forebay.errors import ForebayError
 
-    kinds = [value for value in vars(boto).values() if isinstance(value, type) and issubclass(value, boto.BotoCoreError)]
+    kinds = [
+        value for value in vars(boto).values() if isinstance(value, type) and issubclass(value, boto.BotoCoreError)
+    ]
     assert len(kinds) > 50
     for kind in kinds:
         with pytest.raises(ForebayError), _s3_errors.s3_errors("s3://b/k", "reading"):
@@ -441,5 +480,8 @@ def test_naming_the_plugin_imports_no_vendor() -> None:
     import subprocess
     import sys
 
-    code = "import sys; from forebay import registry; registry.find('sources', 's3'); sys.exit('boto3' in sys.modules or 'botocore' in sys.modules)"
+    code = (
+        "import sys; from forebay import registry; registry.find('sources', 's3'); "
+        "sys.exit('boto3' in sys.modules or 'botocore' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

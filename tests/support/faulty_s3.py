@@ -1,4 +1,5 @@
-"""An S3 server that misbehaves to order: one object with a list of faults, each used up by one GET, among others that behave."""
+"""An S3 server that misbehaves to order: one object with a list of faults, each used up by one GET, among others that
+behave."""
 
 from __future__ import annotations
 
@@ -19,14 +20,14 @@ LISTING = """<?xml version="1.0" encoding="UTF-8"?>
 <ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>bucket</Name><Prefix></Prefix><KeyCount>{count}</KeyCount>
 <MaxKeys>1000</MaxKeys><IsTruncated>false</IsTruncated>{contents}</ListBucketResult>"""
 
-CONTENTS = "<Contents><Key>{key}</Key><LastModified>2013-01-01T00:00:00.000Z</LastModified><ETag>&quot;{etag}&quot;</ETag><Size>{size}</Size></Contents>"
+CONTENTS = "<Contents><Key>{key}</Key><LastModified>2013-01-01T00:00:00.000Z</LastModified><ETag>&quot;{etag}&quot;</ETag><Size>{size}</Size></Contents>"  # noqa: E501
 
 
 @dataclass
 class FaultyS3:
-    """`faults` are taken one by one by GETs: an HTTP status (int), `("reset", n)`, `("stall", n)`, `("short", n)` (fewer bytes than the length
-    says), `("truncated", n)` (fewer bytes, and a length that fits), `("wrong", n)` (byte n flipped), `"overwrite"` (other bytes, other ETag,
-    and `If-Match` overlooked)."""
+    """`faults` are taken one by one by GETs: an HTTP status (int), `("reset", n)`, `("stall", n)`, `("short", n)`
+    (fewer bytes than the length says), `("truncated", n)` (fewer bytes, and a length that fits), `("wrong", n)` (byte n
+    flipped), `"overwrite"` (other bytes, other ETag, and `If-Match` overlooked)."""
 
     body: bytes = b""
     key: str = "a.csv"
@@ -44,7 +45,9 @@ class FaultyS3:
 
     def listing(self) -> bytes:
         contents = CONTENTS.format(key=self.key, etag=self.etag, size=len(self.body)) * (2 if self.listed_twice else 1)
-        contents += "".join(CONTENTS.format(key=key, etag=_md5(body), size=len(body)) for key, body in self.others.items())
+        contents += "".join(
+            CONTENTS.format(key=key, etag=_md5(body), size=len(body)) for key, body in self.others.items()
+        )
         return LISTING.format(count=1 + len(self.others), contents=contents).encode()
 
 
@@ -58,7 +61,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if "list-type=2" in self.path:
             status = self.store.faults.pop(0) if self.store.faults and isinstance(self.store.faults[0], int) else 200
-            self._answer(status, self.store.listing() if status == 200 else _error(status), {"Content-Type": "application/xml"})
+            self._answer(
+                status, self.store.listing() if status == 200 else _error(status), {"Content-Type": "application/xml"}
+            )
             return
         key = unquote(urlsplit(self.path).path).removeprefix("/bucket/")
         if key in self.store.down:
@@ -111,7 +116,9 @@ def _md5(body: bytes) -> str:
 
 
 def _error(status: int) -> bytes:
-    code = {500: "InternalError", 503: "SlowDown", 403: "AccessDenied", 404: "NoSuchKey", 412: "PreconditionFailed"}[status]
+    code = {500: "InternalError", 503: "SlowDown", 403: "AccessDenied", 404: "NoSuchKey", 412: "PreconditionFailed"}[
+        status
+    ]
     return f"<Error><Code>{code}</Code><Message>to order</Message></Error>".encode()
 
 

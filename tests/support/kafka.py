@@ -1,6 +1,8 @@
-"""Real Kafka for tests: one broker a session (`kafka`), one cluster of three a session when asked for (`kafka3`), and simple helpers.
+"""Real Kafka for tests: one broker a session (`kafka`), one cluster of three a session when asked for (`kafka3`), and
+simple helpers.
 
-The helpers use confluent_kafka directly, not forebay's client code: what judges the code under test must not be that code.
+The helpers use confluent_kafka directly, not forebay's client code: what judges the code under test must not be that
+code.
 """
 
 from __future__ import annotations
@@ -74,8 +76,13 @@ def kill_all(home: Path) -> None:
 @contextlib.contextmanager
 def reaper(home: Path) -> Iterator[None]:
     """A process that kills the broker once this one is gone, however it went: its standard input ends then."""
-    code = "import sys; sys.stdin.read()\nfrom pathlib import Path\nfrom tests.support.kafka import kill_all\nkill_all(Path(sys.argv[1]))"
-    child = subprocess.Popen([sys.executable, "-c", code, str(home)], stdin=subprocess.PIPE, cwd=ROOT, start_new_session=True)
+    code = (
+        "import sys; sys.stdin.read()\nfrom pathlib import Path\nfrom tests.support.kafka import "
+        "kill_all\nkill_all(Path(sys.argv[1]))"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", code, str(home)], stdin=subprocess.PIPE, cwd=ROOT, start_new_session=True
+    )
     try:
         yield
     finally:
@@ -110,7 +117,8 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def kafka3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """The session's cluster of three nodes, replication 3, min ISR 2. A test that kills a node starts it again (`broker.start_node`)."""
+    """The session's cluster of three nodes, replication 3, min ISR 2. A test that kills a node starts it again
+    (`broker.start_node`)."""
     yield from _session(tmp_path_factory.mktemp("kafka3") / "broker", 3)
 
 
@@ -125,7 +133,9 @@ def fresh(stem: str = "t") -> str:
     return f"{re.sub(r'[^A-Za-z0-9._-]+', '-', stem)[:60]}-{uuid.uuid4().hex[:8]}"
 
 
-def create_topic(config: dict[str, Any], name: str, partitions: int = 1, replication: int = -1, **topic_config: Any) -> str:
+def create_topic(
+    config: dict[str, Any], name: str, partitions: int = 1, replication: int = -1, **topic_config: Any
+) -> str:
     """Create a topic and return its name; `topic_config` names have `_` for `.` (`min_insync_replicas=2`)."""
     from confluent_kafka.admin import AdminClient, NewTopic
 
@@ -151,7 +161,8 @@ def delete_records(config: dict[str, Any], topic: str, before: dict[int, int]) -
 
 
 def describe(config: dict[str, Any], topic: str) -> Any:
-    """What the brokers say of a topic now; None when it is not there. Asked by a client of its own, which remembers nothing."""
+    """What the brokers say of a topic now; None when it is not there. Asked by a client of its own, which remembers
+    nothing."""
     from confluent_kafka import KafkaException, TopicCollection
     from confluent_kafka.admin import AdminClient
 
@@ -169,7 +180,12 @@ def read_all(config: dict[str, Any], topic: str, isolation: str = "read_committe
     from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
     consumer = Consumer(
-        {**config, "group.id": f"read-all-{uuid.uuid4().hex}", "enable.auto.commit": False, "isolation.level": isolation}
+        {
+            **config,
+            "group.id": f"read-all-{uuid.uuid4().hex}",
+            "enable.auto.commit": False,
+            "isolation.level": isolation,
+        }
         | {"enable.partition.eof": True, "auto.offset.reset": "earliest"}
     )
     try:

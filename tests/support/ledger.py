@@ -77,12 +77,16 @@ def records(pipeline: str, first: int, last: int, partitions: int = 1) -> Any:
         partition, content = partition_of(fp, partitions), fingerprint(-number - 1)
         for what, template in ((0, chunk), (FILE, done)):
             value = (
-                template.replace(_FP.encode(), fp.encode()).replace(b"AAAAAAA", b"%07d" % number).replace(_HASH.encode(), content.encode())
+                template.replace(_FP.encode(), fp.encode())
+                .replace(b"AAAAAAA", b"%07d" % number)
+                .replace(_HASH.encode(), content.encode())
             )
             yield partition, key(pipeline, fp, 1, what), value.replace(b"%d" % _SIZE, b"%d" % size(number))
 
 
-def read(config: dict[str, Any], pipeline: Pipeline, fingerprint: str | None = None, timeout: float = READ_TIMEOUT) -> LedgerView:
+def read(
+    config: dict[str, Any], pipeline: Pipeline, fingerprint: str | None = None, timeout: float = READ_TIMEOUT
+) -> LedgerView:
     """The whole ledger (or the partition of one file) in memory."""
     with opened(config, pipeline, fingerprint=fingerprint, timeout=timeout) as view:
         assert isinstance(view, LedgerView)

@@ -55,7 +55,26 @@ def receipt(**changes: Any) -> Receipt:
 def verdict() -> Verdict:
     """One row rule that failed on two rows, one table rule that passed."""
     between = RuleResult(
-        "expect_column_values_to_be_between", ("distance",), Severity.CRITICAL, "row", False, 2, 10, None, '{"min_value": 1}', ("-5",)
+        "expect_column_values_to_be_between",
+        ("distance",),
+        Severity.CRITICAL,
+        "row",
+        False,
+        2,
+        10,
+        None,
+        '{"min_value": 1}',
+        ("-5",),
     )
-    count = RuleResult("expect_table_row_count_to_be_between", (), Severity.WARNING, "table", True, None, None, "10", '{"min_value": 1}')
+    count = RuleResult(
+        "expect_table_row_count_to_be_between",
+        (),
+        Severity.WARNING,
+        "table",
+        True,
+        None,
+        None,
+        "10",
+        '{"min_value": 1}',
+    )
     return Verdict(FINGERPRINT, "flights", "h" * 64, (between, count))

@@ -1,4 +1,5 @@
-"""How pytest-xdist shares the tests out: a file stays with one worker, and so does the folder of Airflow's tests, which share one Airflow."""
+"""How pytest-xdist shares the tests out: a file stays with one worker, and so does the folder of Airflow's tests, which
+share one Airflow."""
 
 from __future__ import annotations
 
@@ -26,4 +27,8 @@ def pytest_xdist_make_scheduler(config: Any, log: Any) -> Any:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """In workers the longest work comes first, so that no worker is left alone with it at the end."""
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: next((rank for rank, folder in enumerate(TOGETHER) if item.nodeid.startswith(folder)), len(TOGETHER)))
+        items.sort(
+            key=lambda item: next(
+                (rank for rank, folder in enumerate(TOGETHER) if item.nodeid.startswith(folder)), len(TOGETHER)
+            )
+        )

@@ -1,4 +1,5 @@
-"""A small project of its own for tests of the whole way: a pipeline of orders, a suite, drops, and the `forebay` command on it."""
+"""A small project of its own for tests of the whole way: a pipeline of orders, a suite, drops, and the `forebay`
+command on it."""
 
 from __future__ import annotations
 
@@ -33,9 +34,17 @@ SUITE = {
     "name": "orders",
     "expectations": [
         {"type": "expect_column_values_to_not_be_null", "kwargs": {"column": "id"}, "severity": "critical"},
-        {"type": "expect_column_values_to_be_between", "kwargs": {"column": "amount", "min_value": 0}, "severity": "critical"},
+        {
+            "type": "expect_column_values_to_be_between",
+            "kwargs": {"column": "amount", "min_value": 0},
+            "severity": "critical",
+        },
         {"type": "expect_column_values_to_be_unique", "kwargs": {"column": "id"}, "severity": "critical"},
-        {"type": "expect_table_row_count_to_be_between", "kwargs": {"min_value": 0, "max_value": 1000000}, "severity": "warning"},
+        {
+            "type": "expect_table_row_count_to_be_between",
+            "kwargs": {"min_value": 0, "max_value": 1000000},
+            "severity": "warning",
+        },
     ],
 }
 
@@ -63,7 +72,9 @@ class OrdersProject:
     bootstrap: str
 
     @classmethod
-    def make(cls, root: Path, name: str, bootstrap: str, chunk: int = 500_000, headers: str = "standard") -> OrdersProject:
+    def make(
+        cls, root: Path, name: str, bootstrap: str, chunk: int = 500_000, headers: str = "standard"
+    ) -> OrdersProject:
         for folder in ("pipelines", "expectations"):
             (root / "include" / folder).mkdir(parents=True)
         (root / "include/pipelines/orders.yaml").write_text(PIPELINE.format(name=name, chunk=chunk, headers=headers))
@@ -78,12 +89,19 @@ class OrdersProject:
         return path
 
     def environment(self, **more: str) -> dict[str, str]:
-        ours = ("FOREBAY_", "KAFKA_", "OPENLINEAGE", "AWS_", "COLUMNS")  # xdist sets the width of its workers' terminals
+        ours = (
+            "FOREBAY_",
+            "KAFKA_",
+            "OPENLINEAGE",
+            "AWS_",
+            "COLUMNS",
+        )  # xdist sets the width of its workers' terminals
         clean = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
         return clean | {"KAFKA_BOOTSTRAP_SERVERS": self.bootstrap, "FOREBAY_CACHE": str(CACHE)} | more
 
     def forebay(self, *words: str, **environment: str) -> Answer:
-        """The command in the project's folder, in a process of its own: forked from one that has imported everything (tests/support/warm.py).
+        """The command in the project's folder, in a process of its own: forked from one that has imported everything
+        (tests/support/warm.py).
 
         A traceback is a bug of ours, whatever the test expects.
         """

@@ -1,7 +1,8 @@
 """A warm Python for tests: one process that has imported everything of forebay, forked anew for each command.
 
-A command of its own interpreter costs 3 CPU seconds before it does anything, nearly all of it imports. The fork has its own memory, environment,
-folder and exit like a process started by hand; what it cannot show is a fault in start-up itself, so that some tests start a real one.
+A command of its own interpreter costs 3 CPU seconds before it does anything, nearly all of it imports. The fork has its
+own memory, environment, folder and exit like a process started by hand; what it cannot show is a fault in start-up
+itself, so that some tests start a real one.
 """
 
 from __future__ import annotations
@@ -27,12 +28,21 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 ROOT = Path(__file__).parents[2]
-VENDORS = ("boto3", "confluent_kafka.admin", "duckdb", "openlineage.client", "pyarrow.compute", "pyarrow.parquet", "sqlalchemy.orm")
+VENDORS = (
+    "boto3",
+    "confluent_kafka.admin",
+    "duckdb",
+    "openlineage.client",
+    "pyarrow.compute",
+    "pyarrow.parquet",
+    "sqlalchemy.orm",
+)
 
 
 @dataclass(frozen=True)
 class Done:
-    """How a command ended (a negative code is the signal that killed it, as `subprocess` has it) and what it printed."""
+    """How a command ended (a negative code is the signal that killed it, as `subprocess` has it) and what it
+    printed."""
 
     code: int
     out: str
@@ -41,13 +51,15 @@ class Done:
 
 @dataclass
 class Warm:
-    """The process that forks, as a test sees it. It starts with the first command and ends with this process, however that goes."""
+    """The process that forks, as a test sees it. It starts with the first command and ends with this process, however
+    that goes."""
 
     _process: subprocess.Popen[str] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self, module: str, words: Sequence[str], folder: Path, environment: dict[str, str], timeout: float) -> Done:
-        """`python -m module *words` in that folder. Raises `subprocess.TimeoutExpired`, as `subprocess.run` does; the command is killed then."""
+        """`python -m module *words` in that folder. Raises `subprocess.TimeoutExpired`, as `subprocess.run` does; the
+        command is killed then."""
         with self._lock, tempfile.TemporaryDirectory() as place:
             out, err, code = Path(place, "out"), Path(place, "err"), Path(place, "code")
             what = {"module": module, "argv": [module, *words], "cwd": str(folder), "env": environment}
@@ -91,7 +103,8 @@ warm = Warm()
 
 
 def serve() -> None:
-    """Fork for each line of standard input, answer with the child's pid, and write its exit code where the line says."""
+    """Fork for each line of standard input, answer with the child's pid, and write its exit code where the line
+    says."""
     _import_all()
     gc.freeze()  # what is there now is never collected in a child, so that its pages stay shared
     for line in sys.stdin:
@@ -120,7 +133,8 @@ def _import_all() -> None:
 
 
 def _become(command: dict[str, Any]) -> NoReturn:
-    """In the child: the command's folder, environment and standard streams; then the command, and the end as an interpreter ends."""
+    """In the child: the command's folder, environment and standard streams; then the command, and the end as an
+    interpreter ends."""
     _streams(*command["files"][:2])
     os.chdir(command["cwd"])
     os.environ.clear()

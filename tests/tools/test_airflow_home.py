@@ -69,7 +69,9 @@ def test_extra_settings_win(tmp_path: Path) -> None:
 
 
 SLEEPER = "import time; print('up', flush=True); time.sleep(120)"
-IGNORANT = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(120)"
+IGNORANT = (
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(120)"
+)
 
 
 def sleeper(home: Path, code: str = SLEEPER) -> subprocess.Popen[str]:
@@ -137,7 +139,10 @@ def test_a_backfill_covers_local_days_and_an_empty_one_is_not_in_its_way(tmp_pat
     """The days are the pipeline's: in Tokyo the run of 2 January, 02:00, begins on the first by UTC."""
     folder = tmp_path / "include" / "pipelines"
     folder.mkdir(parents=True)
-    text = 'pipeline: fish\nowner: zoo\nschedule: {cron: "0 2 * * *", timezone: Asia/Tokyo}\nsource: {type: local, path: "*.csv"}\n'
+    text = (
+        'pipeline: fish\nowner: zoo\nschedule: {cron: "0 2 * * *", timezone: Asia/Tokyo}\nsource: {type: local, path: '
+        '"*.csv"}\n'
+    )
     (folder / "fish.yaml").write_text(text + "format: {type: csv}\nrecord: {key: id}\ntopic: {name: fish}\n")
     api = Recorded(tmp_path)
     api.backfill("fish", date(2013, 1, 2), date(2013, 1, 2))
@@ -155,7 +160,11 @@ def test_progress_is_told_once_and_in_the_order_it_happened(tmp_path: Path) -> N
         return {"dag_run_id": run, "task_id": task, "map_index": index, "state": state, "try_number": attempt, **times}
 
     looks = [
-        [instance("publish", "up_for_retry", "2", 0), instance("discover", "success", "1"), instance("settle", "running", "3")],
+        [
+            instance("publish", "up_for_retry", "2", 0),
+            instance("discover", "success", "1"),
+            instance("settle", "running", "3"),
+        ],
         [instance("discover", "success", "1"), instance("publish", "success", "4", 0, 2)],
     ]
 
@@ -210,7 +219,8 @@ with engine.begin() as connection:
 
 @pytest.mark.parametrize("hooked", [True, False])
 def test_a_savepoint_that_reads_first_waits_for_other_writers(tmp_path: Path, hooked: bool) -> None:
-    """With its control: as it is, SQLAlchemy's savepoint fails at once, which is how Airflow loses the runs of a backfill."""
+    """With its control: as it is, SQLAlchemy's savepoint fails at once, which is how Airflow loses the runs of a
+    backfill."""
     done = subprocess.run(
         [sys.executable, "-c", TWO_WRITERS, str(tmp_path / "a.db"), str(hooked)],
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "tools")},

@@ -36,7 +36,9 @@ def test_a_night_is_three_files_and_a_marker(delivered: Path) -> None:
 
 
 def test_every_flight_of_the_night_is_there_once(delivered: Path) -> None:
-    found = [row for name in drops.AIRPORTS for row in rows(delivered / "flights" / "2013-01-01" / f"{name}.csv.gz")[1:]]
+    found = [
+        row for name in drops.AIRPORTS for row in rows(delivered / "flights" / "2013-01-01" / f"{name}.csv.gz")[1:]
+    ]
     assert (len(found), len({tuple(row) for row in found})) == (842, 842)
     assert {tuple(row[:3]) for row in found} == {("2013", "1", "1")}
     assert "NA" in {cell for row in found for cell in row}
@@ -57,7 +59,11 @@ def test_weather_is_the_same_in_both_forms(delivered: Path) -> None:
 
 
 def test_the_drops_have_the_columns_that_the_pipelines_declare(delivered: Path) -> None:
-    declared = {name: list(found.schema_.columns) for name, found in load_all(Project.find(ROOT)).pipelines.items() if found.schema_}
+    declared = {
+        name: list(found.schema_.columns)
+        for name, found in load_all(Project.find(ROOT)).pipelines.items()
+        if found.schema_
+    }
     assert rows(delivered / "flights" / "2013-01-01" / "EWR.csv.gz")[0] == declared["flights"]
     assert pq.read_schema(delivered / "weather" / "2013-01-01" / "weather.parquet").names == declared["weather_parquet"]
     line = (delivered / "weather_json" / "2013-01-01" / "weather.jsonl").read_text().splitlines()[0]
@@ -71,7 +77,9 @@ def test_spoiled_rows_are_those_that_were_named(tmp_path: Path) -> None:
     done = drops.bad_rows(file)
     after = rows(file)
     assert len(done) == len(drops.SPOILS)
-    assert [number for number, (a, b) in enumerate(zip(before, after, strict=True)) if a != b] == [damage.row for damage in done]
+    assert [number for number, (a, b) in enumerate(zip(before, after, strict=True)) if a != b] == [
+        damage.row for damage in done
+    ]
 
 
 def test_a_truncated_file_is_no_longer_gzip(tmp_path: Path) -> None:

@@ -142,7 +142,9 @@ def test_a_child_that_got_no_memory_is_replaced(child: Child, tmp_path: Path) ->
     assert child.call(who, bounds=bounds(tmp_path)) != before
 
 
-def test_errors_come_typed_and_logs_with_their_names(child: Child, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_errors_come_typed_and_logs_with_their_names(
+    child: Child, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with pytest.raises(CorruptFileError, match="torn") as refused:
         child.call(refuse, bounds=bounds(tmp_path))
     assert refused.value.where == {"uri": "file:///a"}
@@ -172,7 +174,9 @@ child.call(test_child.turn, bounds=test_child.bounds(Path({folder!r})))
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_a_child_ends_with_its_parent_however_that_ends(tmp_path: Path, number: signal.Signals, threads: bool) -> None:
     script = PARENT.format(path=sys.path, threads=threads, folder=str(tmp_path))
-    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as parent:
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as parent:
         assert parent.stdout
         child = int(parent.stdout.readline())
         os.kill(child, signal.SIGTERM)  # meant for the parent: the child does not hear it

@@ -1,4 +1,5 @@
-"""A file that is trusted because it is there was on disk before it got its name, and its name was on disk before it was trusted."""
+"""A file that is trusted because it is there was on disk before it got its name, and its name was on disk before it was
+trusted."""
 
 from __future__ import annotations
 

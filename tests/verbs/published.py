@@ -15,7 +15,9 @@ from forebay.model import Identity, OffsetRange, Receipt, SourceFile
 from forebay.verbs.context import Context
 
 
-def context(root: Path, path: str = "drops/{{ ds }}/*.csv", settle: dict[str, Any] | None = None, **source: Any) -> Context:
+def context(
+    root: Path, path: str = "drops/{{ ds }}/*.csv", settle: dict[str, Any] | None = None, **source: Any
+) -> Context:
     """A pipeline that reads a local folder below `root`."""
     pipeline = Pipeline.model_validate(
         {
@@ -37,7 +39,9 @@ class Ledger:
     def __init__(self) -> None:
         self.view = LedgerView("flights", 1)
 
-    def publish(self, file: SourceFile, content: bytes, *, run: str = "run-1", generation: int = 1, rejected: bool = False) -> str:
+    def publish(
+        self, file: SourceFile, content: bytes, *, run: str = "run-1", generation: int = 1, rejected: bool = False
+    ) -> str:
         """Say that these bytes were published from that file; returns their sha256."""
         fingerprint = hashlib.sha256(content).hexdigest()
         at = datetime(2013, 1, 3, 2, tzinfo=UTC) + timedelta(hours=len(self.view.files))
@@ -63,7 +67,9 @@ class Ledger:
     def begin(self, file: SourceFile, content: bytes, generation: int = 1, *, run: str = "run-1") -> str:
         """Say that a chunk (its rows 1 to 5) of that generation is committed; returns the sha256."""
         fingerprint = hashlib.sha256(content).hexdigest()
-        at = datetime(2013, 1, 3, 2, tzinfo=UTC) + timedelta(hours=len(self.view.files), minutes=len(self.view.chunks) - 30)
+        at = datetime(2013, 1, 3, 2, tzinfo=UTC) + timedelta(
+            hours=len(self.view.files), minutes=len(self.view.chunks) - 30
+        )
         places = (OffsetRange("flights", 0, 3, 7, 5),)
         receipt = Receipt(fingerprint, generation, 0, 2, 1, 5, 5, 5, 0, places, (), "", "")
         identity = Identity(run, "00000000-0000-0000-0000-000000000000")

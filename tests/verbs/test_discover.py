@@ -41,8 +41,12 @@ def put(folder: Path, name: str, content: bytes, age: float = 3600) -> Path:
     return folder / name
 
 
-def look(root: Path, ledger: Ledger, generation: GenerationRequest | None = None, run_id: str = "run-2", **source: Any) -> Plan:
-    return discover(context(root, **source), WINDOW, run_id, generation=generation, published=ledger.view, now=lambda: NOON)
+def look(
+    root: Path, ledger: Ledger, generation: GenerationRequest | None = None, run_id: str = "run-2", **source: Any
+) -> Plan:
+    return discover(
+        context(root, **source), WINDOW, run_id, generation=generation, published=ledger.view, now=lambda: NOON
+    )
 
 
 def fates(plan: Plan) -> list[tuple[str, Fate, str]]:
@@ -68,13 +72,17 @@ def test_an_empty_window_says_what_was_looked_for(tmp_path: Path, ledger: Ledger
     assert plan.note == "not ready: nothing matches `drops/2013-01-02/*.csv`"
 
 
-def test_new_files_come_in_order_of_their_uris_and_are_not_read(tmp_path: Path, drops: Path, ledger: Ledger, hashed: list[str]) -> None:
+def test_new_files_come_in_order_of_their_uris_and_are_not_read(
+    tmp_path: Path, drops: Path, ledger: Ledger, hashed: list[str]
+) -> None:
     put(drops, "b.csv", b"22")
     put(drops, "a.csv", b"1")
     put(tmp_path / "drops" / "2013-01-03", "c.csv", b"of the next day")
     plan = look(tmp_path, ledger)
     assert fates(plan) == [("a.csv", Fate.NEW, "never seen before"), ("b.csv", Fate.NEW, "never seen before")]
-    assert all(file.status is Status.DISCOVERED and file.run_id == "run-2" and file.window == WINDOW for file in plan.files)
+    assert all(
+        file.status is Status.DISCOVERED and file.run_id == "run-2" and file.window == WINDOW for file in plan.files
+    )
     assert (plan.note, plan.ready, hashed) == (None, True, [])
     assert Plan.from_json(plan.to_json()) == plan
 
@@ -103,13 +111,18 @@ def test_a_published_file_that_was_only_touched_is_still_published(tmp_path: Pat
         ("ignore", Status.SKIPPED, "; ignored, as `changed_content` says"),
     ],
 )
-def test_other_bytes_under_a_known_name(policy: str, status: Status, words: str, tmp_path: Path, drops: Path, ledger: Ledger) -> None:
+def test_other_bytes_under_a_known_name(
+    policy: str, status: Status, words: str, tmp_path: Path, drops: Path, ledger: Ledger
+) -> None:
     put(drops, "a.csv", b"1")
     before = ledger.publish(listed(tmp_path)[0], b"1")
     put(drops, "a.csv", b"corrected")
     (file,) = look(tmp_path, ledger, changed_content=policy).files
     assert (file.fate, file.status, file.supersedes) == (Fate.CHANGED, status, before)
-    assert file.reason == f"other bytes of this name (`{before[:16]}`) were published by run `run-1` at 2013-01-03 02:00:00 UTC{words}"
+    assert (
+        file.reason
+        == f"other bytes of this name (`{before[:16]}`) were published by run `run-1` at 2013-01-03 02:00:00 UTC{words}"
+    )
     assert to_do(file) is (status is Status.DISCOVERED)
 
 
@@ -122,16 +135,21 @@ def test_a_second_correction_supersedes_the_first(tmp_path: Path, drops: Path, l
 
 
 @pytest.mark.parametrize(
-    ("policy", "status"), [("publish_as_correction", Status.DISCOVERED), ("reject", Status.REJECTED), ("ignore", Status.SKIPPED)]
+    ("policy", "status"),
+    [("publish_as_correction", Status.DISCOVERED), ("reject", Status.REJECTED), ("ignore", Status.SKIPPED)],
 )
-def test_going_back_to_published_bytes_is_a_correction(policy: str, status: Status, tmp_path: Path, drops: Path, ledger: Ledger) -> None:
+def test_going_back_to_published_bytes_is_a_correction(
+    policy: str, status: Status, tmp_path: Path, drops: Path, ledger: Ledger
+) -> None:
     put(drops, "a.csv", b"1")
     file = listed(tmp_path)[0]
     ledger.publish(file, b"1")
     other = ledger.publish(file, b"2", run="run-7")
     (back,) = look(tmp_path, ledger, changed_content=policy).files
     assert (back.fate, back.status, back.generation, back.supersedes) == (Fate.CHANGED, status, 2, other)
-    assert back.reason.startswith(f"other bytes of this name (`{other[:16]}`) were published by run `run-7` at 2013-01-03 03:00:00 UTC")
+    assert back.reason.startswith(
+        f"other bytes of this name (`{other[:16]}`) were published by run `run-7` at 2013-01-03 03:00:00 UTC"
+    )
     ledger.publish(file, b"1", generation=2)  # then it is the latest
     (again,) = look(tmp_path, ledger, changed_content=policy).files
     assert (again.fate, again.generation) == (Fate.PUBLISHED, 2)
@@ -151,7 +169,9 @@ def test_a_correction_that_was_cut_short_is_gone_on_with(tmp_path: Path, drops: 
     assert "going on with generation 2" in back.reason
 
 
-def test_what_was_begun_before_the_latest_content_is_not_gone_on_with(tmp_path: Path, drops: Path, ledger: Ledger) -> None:
+def test_what_was_begun_before_the_latest_content_is_not_gone_on_with(
+    tmp_path: Path, drops: Path, ledger: Ledger
+) -> None:
     """Its rows that are visible lie before those of the other content: consumers would keep a mixture."""
     put(drops, "a.csv", b"1")
     file = listed(tmp_path)[0]
@@ -162,7 +182,9 @@ def test_what_was_begun_before_the_latest_content_is_not_gone_on_with(tmp_path: 
 
 
 @pytest.mark.parametrize("known", [False, True])
-def test_a_half_published_content_is_superseded_and_said_to_stay_visible(known: bool, tmp_path: Path, drops: Path, ledger: Ledger) -> None:
+def test_a_half_published_content_is_superseded_and_said_to_stay_visible(
+    known: bool, tmp_path: Path, drops: Path, ledger: Ledger
+) -> None:
     put(drops, "a.csv", b"new")
     file = listed(tmp_path)[0]
     if known:
@@ -171,14 +193,22 @@ def test_a_half_published_content_is_superseded_and_said_to_stay_visible(known: 
     (changed,) = look(tmp_path, ledger).files
     assert (changed.fate, changed.generation, changed.supersedes) == (Fate.CHANGED, 1, half)
     (left,) = changed.left
-    assert (left.fingerprint, left.first_row, left.last_row, left.outputs[0].first, left.outputs[0].last) == (half, 1, 5, 3, 7)
+    assert (left.fingerprint, left.first_row, left.last_row, left.outputs[0].first, left.outputs[0].last) == (
+        half,
+        1,
+        5,
+        3,
+        7,
+    )
     assert "rows 1 to 5 stay visible (`flights` partition 0 offsets 3 to 7)" in changed.reason
     ledger.publish(file, b"new")
     (done,) = look(tmp_path, ledger).files
     assert (done.fate, done.left) == (Fate.PUBLISHED, ())
 
 
-def test_back_to_the_latest_content_after_half_of_another_is_a_correction(tmp_path: Path, drops: Path, ledger: Ledger) -> None:
+def test_back_to_the_latest_content_after_half_of_another_is_a_correction(
+    tmp_path: Path, drops: Path, ledger: Ledger
+) -> None:
     put(drops, "a.csv", b"1")
     file = listed(tmp_path)[0]
     ledger.publish(file, b"1")
@@ -194,10 +224,15 @@ def test_a_half_published_file_that_is_the_same_is_gone_on_with(tmp_path: Path, 
     assert (same.fate, same.generation, same.left, same.supersedes) == (Fate.NEW, 1, (), None)
     (anew,) = look(tmp_path, ledger, GenerationRequest("other settings")).files
     assert (anew.fate, anew.generation) == (Fate.NEW, 2)
-    assert "published anew as generation 2: other settings; generation 1, begun by run `run-1`, stays visible in part" in anew.reason
+    assert (
+        "published anew as generation 2: other settings; generation 1, begun by run `run-1`, stays visible in part"
+        in anew.reason
+    )
 
 
-def test_a_new_generation_of_a_duplicate_is_published_under_its_name(tmp_path: Path, drops: Path, ledger: Ledger) -> None:
+def test_a_new_generation_of_a_duplicate_is_published_under_its_name(
+    tmp_path: Path, drops: Path, ledger: Ledger
+) -> None:
     put(drops, "a.csv", b"1")
     put(drops, "b.csv", b"1")
     first, copy = listed(tmp_path)
@@ -217,7 +252,9 @@ def test_a_new_generation_of_a_duplicate_is_published_under_its_name(tmp_path: P
     assert both[1].reason == f"the same bytes as `{first.uri}` of this window"
 
 
-def test_a_copy_that_replaces_what_its_name_had_is_published_when_asked_for(tmp_path: Path, drops: Path, ledger: Ledger) -> None:
+def test_a_copy_that_replaces_what_its_name_had_is_published_when_asked_for(
+    tmp_path: Path, drops: Path, ledger: Ledger
+) -> None:
     put(drops, "a.csv", b"1")
     put(drops, "b.csv", b"2")
     first, second = listed(tmp_path)
@@ -227,14 +264,19 @@ def test_a_copy_that_replaces_what_its_name_had_is_published_when_asked_for(tmp_
     put(drops, "b.csv", b"1", age=60)
     (copy,) = look(tmp_path, ledger).files
     assert (copy.fate, copy.duplicate_of) == (Fate.DUPLICATE, first.uri)
-    stays = f"; what this name had before (`{before[:16]}`) stays published (`--generation new` publishes these bytes instead)"
+    stays = (
+        f"; what this name had before (`{before[:16]}`) stays published (`--generation new` publishes these "
+        "bytes instead)"
+    )
     assert copy.reason.endswith(stays)
     (asked,) = look(tmp_path, ledger, GenerationRequest("b is what counts")).files
     assert (asked.fate, asked.generation, asked.supersedes, asked.duplicate_of) == (Fate.CHANGED, 2, before, first.uri)
     assert "b is what counts" in asked.reason
 
 
-def test_the_same_bytes_under_another_name_are_a_duplicate(tmp_path: Path, drops: Path, ledger: Ledger, hashed: list[str]) -> None:
+def test_the_same_bytes_under_another_name_are_a_duplicate(
+    tmp_path: Path, drops: Path, ledger: Ledger, hashed: list[str]
+) -> None:
     put(drops, "a.csv", b"1")
     first = listed(tmp_path)[0]
     ledger.publish(first, b"1")
@@ -243,12 +285,17 @@ def test_the_same_bytes_under_another_name_are_a_duplicate(tmp_path: Path, drops
     plan = look(tmp_path, ledger)
     assert [file.fate for file in plan.files] == [Fate.NEW, Fate.DUPLICATE]
     assert plan.files[1].duplicate_of == first.uri
-    assert plan.files[1].reason == f"the same bytes were published by run `run-1` at 2013-01-03 02:00:00 UTC, as `{first.uri}`"
+    assert (
+        plan.files[1].reason
+        == f"the same bytes were published by run `run-1` at 2013-01-03 02:00:00 UTC, as `{first.uri}`"
+    )
     assert plan.files[1].status is Status.SKIPPED
     assert hashed == ["renamed.csv"]
 
 
-def test_of_twins_in_one_window_the_first_is_new(tmp_path: Path, drops: Path, ledger: Ledger, hashed: list[str]) -> None:
+def test_of_twins_in_one_window_the_first_is_new(
+    tmp_path: Path, drops: Path, ledger: Ledger, hashed: list[str]
+) -> None:
     for name, content in (("a.csv", b"1"), ("b.csv", b"2"), ("c.csv", b"1"), ("d.csv", b"long")):
         put(drops, name, content)
     plan = look(tmp_path, ledger)
@@ -309,11 +356,16 @@ def test_without_marker_and_files_the_window_is_not_ready(tmp_path: Path, ledger
 
 
 @pytest.mark.parametrize("path", ["drops/{{ ds }}/*.csv", "drops/{{ ds }}/*"])
-def test_with_the_marker_the_files_are_new_and_the_marker_is_ignored(path: str, tmp_path: Path, drops: Path, ledger: Ledger) -> None:
+def test_with_the_marker_the_files_are_new_and_the_marker_is_ignored(
+    path: str, tmp_path: Path, drops: Path, ledger: Ledger
+) -> None:
     put(drops, "a.csv", b"1")
     put(drops, "done_2013-01-02.flag", b"")
     plan = look(tmp_path, ledger, path=path, ready_when={"marker": "done_{{ ds }}.flag"})
-    assert fates(plan) == [("a.csv", Fate.NEW, "never seen before"), ("done_2013-01-02.flag", Fate.IGNORED, "the marker")]
+    assert fates(plan) == [
+        ("a.csv", Fate.NEW, "never seen before"),
+        ("done_2013-01-02.flag", Fate.IGNORED, "the marker"),
+    ]
     assert plan.ready
 
 
@@ -375,7 +427,9 @@ def test_a_file_that_vanishes_while_it_is_looked_at_is_incomplete(
     ledger.publish(listed(tmp_path)[0], b"1")
     real = Local.fingerprint
     monkeypatch.setattr(Local, "fingerprint", lambda self, file: ((drops / "a.csv").unlink(), real(self, file))[1])
-    assert fates(look(tmp_path, ledger)) == [("a.csv", Fate.INCOMPLETE, "it changed or vanished while it was looked at")]
+    assert fates(look(tmp_path, ledger)) == [
+        ("a.csv", Fate.INCOMPLETE, "it changed or vanished while it was looked at")
+    ]
 
 
 # Generations
@@ -393,7 +447,9 @@ def test_a_person_may_have_published_files_published_anew(tmp_path: Path, drops:
     ]
 
 
-def test_a_repeated_request_of_the_same_run_publishes_nothing_twice(tmp_path: Path, drops: Path, ledger: Ledger) -> None:
+def test_a_repeated_request_of_the_same_run_publishes_nothing_twice(
+    tmp_path: Path, drops: Path, ledger: Ledger
+) -> None:
     put(drops, "a.csv", b"1")
     ledger.publish(listed(tmp_path)[0], b"1", generation=1)
     ledger.publish(listed(tmp_path)[0], b"1", generation=2, run="run-2")
@@ -402,7 +458,9 @@ def test_a_repeated_request_of_the_same_run_publishes_nothing_twice(tmp_path: Pa
 
 
 @pytest.mark.parametrize("request_", [None, GenerationRequest("again")])
-def test_an_unfinished_generation_is_gone_on_with(request_: GenerationRequest | None, tmp_path: Path, drops: Path, ledger: Ledger) -> None:
+def test_an_unfinished_generation_is_gone_on_with(
+    request_: GenerationRequest | None, tmp_path: Path, drops: Path, ledger: Ledger
+) -> None:
     put(drops, "a.csv", b"1")
     ledger.publish(listed(tmp_path)[0], b"1")
     ledger.begin(listed(tmp_path)[0], b"1", 2)
@@ -415,7 +473,10 @@ def test_an_unfinished_generation_is_gone_on_with(request_: GenerationRequest | 
 
 
 def units(sizes: list[int], max_bytes: int, max_files: int = 500) -> list[list[int]]:
-    files = tuple(FileRun("r", "p", WINDOW, SourceFile(f"file:///{n:04d}", size, 0.0), Fate.NEW, "") for n, size in enumerate(sizes))
+    files = tuple(
+        FileRun("r", "p", WINDOW, SourceFile(f"file:///{n:04d}", size, 0.0), Fate.NEW, "")
+        for n, size in enumerate(sizes)
+    )
     return [[file.file.size for file in unit] for unit in group(Plan("r", "p", WINDOW, files), max_bytes, max_files)]
 
 

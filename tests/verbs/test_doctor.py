@@ -36,7 +36,9 @@ class Connections(EnvironmentConnections):
         return dict(self.config)
 
 
-def make(tmp_path: Path, config: dict[str, Any], manage: str = "create", record: dict[str, Any] | None = None, **publish: Any) -> Context:
+def make(
+    tmp_path: Path, config: dict[str, Any], manage: str = "create", record: dict[str, Any] | None = None, **publish: Any
+) -> Context:
     name = fresh("doc").lower()
     pipeline = Pipeline.model_validate(
         {
@@ -131,7 +133,15 @@ def until(condition: Callable[[], bool], otherwise: str) -> None:
 def _like(one: Any) -> Any:
     from confluent_kafka.admin import AclBindingFilter
 
-    fields = (one.restype, one.name, one.resource_pattern_type, one.principal, one.host, one.operation, one.permission_type)
+    fields = (
+        one.restype,
+        one.name,
+        one.resource_pattern_type,
+        one.principal,
+        one.host,
+        one.operation,
+        one.permission_type,
+    )
     return AclBindingFilter(*fields)
 
 
@@ -141,7 +151,13 @@ def grant(kafka: Cluster, names: list[tuple[str, str]], operations: tuple[str, .
 
     bindings = [
         AclBinding(
-            ResourceType[kind], name, ResourcePatternType.PREFIXED, "User:bob", "*", AclOperation[operation], AclPermissionType.ALLOW
+            ResourceType[kind],
+            name,
+            ResourcePatternType.PREFIXED,
+            "User:bob",
+            "*",
+            AclOperation[operation],
+            AclPermissionType.ALLOW,
         )
         for kind, name in names
         for operation in operations
@@ -155,13 +171,27 @@ def grant(kafka: Cluster, names: list[tuple[str, str]], operations: tuple[str, .
 @contextlib.contextmanager
 def group_granted(kafka: Cluster) -> Iterator[None]:
     """Bob may read as any consumer group; the session's broker forgets it afterwards."""
-    from confluent_kafka.admin import AclBindingFilter, AclOperation, AclPermissionType, ResourcePatternType, ResourceType
+    from confluent_kafka.admin import (
+        AclBindingFilter,
+        AclOperation,
+        AclPermissionType,
+        ResourcePatternType,
+        ResourceType,
+    )
 
     grant(kafka, [("GROUP", "forebay")], ("READ",))
     try:
         yield
     finally:
-        pattern = (ResourceType.GROUP, "forebay", ResourcePatternType.PREFIXED, "User:bob", "*", AclOperation.ANY, AclPermissionType.ANY)
+        pattern = (
+            ResourceType.GROUP,
+            "forebay",
+            ResourcePatternType.PREFIXED,
+            "User:bob",
+            "*",
+            AclOperation.ANY,
+            AclPermissionType.ANY,
+        )
         admin = kafka.admin()
         for future in admin.delete_acls([AclBindingFilter(*pattern)]).values():
             future.result(30)
@@ -238,7 +268,10 @@ def test_an_open_transaction_on_the_ledger_is_said(tmp_path: Path, kafka: Cluste
     [found] = of(doctor(ctx), "open transactions")
     assert (found.level, "offsets are held back" in found.what) == (Level.WARN, True)
     producer.abort_transaction(30)
-    until(lambda: [found.level for found in of(doctor(ctx), "open transactions")] == [Level.OK], "the abort was never seen")
+    until(
+        lambda: [found.level for found in of(doctor(ctx), "open transactions")] == [Level.OK],
+        "the abort was never seen",
+    )
 
 
 def test_a_ledger_that_is_not_the_known_one_fails(tmp_path: Path, kafka: Cluster) -> None:
@@ -286,7 +319,9 @@ def test_what_the_home_holds_is_said_folder_by_folder_the_largest_first(tmp_path
     assert finding.what == f"6.0 MiB in `{home}`: work 5.0 MiB, spool 1.0 MiB"
 
 
-def test_every_folder_of_a_home_is_its_owners_alone_after_a_file_was_inspected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_folder_of_a_home_is_its_owners_alone_after_a_file_was_inspected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Files in it keep the umask: nobody else gets to them, and their owner may hand one on."""
     from forebay.kafka import topics
     from tests.keys.trial import ROWS, SUITE, Trial

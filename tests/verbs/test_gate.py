@@ -41,7 +41,9 @@ def row_rule(success: bool = False, severity: Severity = Severity.CRITICAL) -> R
 
 def table_rule(success: bool = False, severity: Severity = Severity.CRITICAL) -> RuleResult:
     expected = '{"min_value": 5}'
-    return RuleResult("expect_table_row_count_to_be_between", (), severity, "table", success, observed="2", expected=expected)
+    return RuleResult(
+        "expect_table_row_count_to_be_between", (), severity, "table", success, observed="2", expected=expected
+    )
 
 
 def verdict(*results: RuleResult) -> Verdict:
@@ -60,7 +62,8 @@ def test_a_file_whose_failing_rows_are_set_aside_is_published() -> None:
     file = decided(pipeline(), row_rule(), table_rule(success=True))
     assert (file.decision, file.status, file.decided_by) == (Decision.PUBLISH, Status.INSPECTED, "gate")
     assert file.decision_reason == (
-        "1 of 2 rules of suite `flights` passed, 3 of 1000 rows are set aside (critical expect_column_values_to_not_be_null(id): 3 of 1000 rows)"
+        "1 of 2 rules of suite `flights` passed, 3 of 1000 rows are set aside (critical "
+        "expect_column_values_to_not_be_null(id): 3 of 1000 rows)"
     )
     assert file.reason == "never seen before"
 
@@ -73,7 +76,10 @@ def test_a_file_without_a_suite_is_published() -> None:
 def test_a_failed_table_rule_asks_the_steward_and_names_rule_value_and_limit() -> None:
     file = decided(pipeline(), table_rule())
     assert (file.decision, file.status) == (Decision.ASK, Status.WAITING)
-    assert file.reason == 'critical rule expect_table_row_count_to_be_between(table) failed: observed `2`, expected `{"min_value": 5}`'
+    assert (
+        file.reason
+        == 'critical rule expect_table_row_count_to_be_between(table) failed: observed `2`, expected `{"min_value": 5}`'
+    )
     assert file.decision_reason == file.reason
 
 
@@ -88,7 +94,9 @@ def test_a_failed_table_rule_asks_the_steward_and_names_rule_value_and_limit() -
         (None, Severity.CRITICAL, False),
     ],
 )
-def test_table_rules_block_from_the_severity_that_the_pipeline_names(limit: str | None, severity: Severity, held: bool) -> None:
+def test_table_rules_block_from_the_severity_that_the_pipeline_names(
+    limit: str | None, severity: Severity, held: bool
+) -> None:
     file = decided(pipeline(block_when={"any_table_rule": limit}), table_rule(severity=severity))
     assert (file.decision is Decision.ASK) == held
 
@@ -136,7 +144,10 @@ def test_a_file_is_held_back_when_most_of_it_is_set_aside_and_always_when_all_is
 
 
 def test_an_empty_file_is_within_every_budget() -> None:
-    assert decided(pipeline(block_when={"quarantined_over": 0}), of=stage(rows=0), quarantined=0).decision is Decision.PUBLISH
+    assert (
+        decided(pipeline(block_when={"quarantined_over": 0}), of=stage(rows=0), quarantined=0).decision
+        is Decision.PUBLISH
+    )
 
 
 RETYPED = Drift(retyped=(Retyped("id", "int64", "string"),))
@@ -151,7 +162,9 @@ RETYPED = Drift(retyped=(Retyped("id", "int64", "string"),))
         ("retyped", RETYPED, "columns of another type: `id` is string, not int64"),
     ],
 )
-def test_a_drifted_schema_holds_the_file_back_or_not_as_the_pipeline_says(kind: str, drift: Drift, words: str, policy: str) -> None:
+def test_a_drifted_schema_holds_the_file_back_or_not_as_the_pipeline_says(
+    kind: str, drift: Drift, words: str, policy: str
+) -> None:
     file = decided(pipeline({kind: policy}), of=stage(drift=drift))
     assert (file.decision is Decision.ASK) == (policy == "block")
     assert policy == "warn" or file.reason == f"the schema drifted: {words}"
@@ -187,7 +200,12 @@ def test_a_person_lets_a_file_pass(decision: Decision) -> None:
 
 def test_a_person_rejects_a_file() -> None:
     file = answer(decided(pipeline(), table_rule()), Decision.REJECT, "ada", "cut off")
-    assert (file.decision, file.decided_by, file.status, file.rejected) == (Decision.REJECT, "ada", Status.REJECTED, 1000)
+    assert (file.decision, file.decided_by, file.status, file.rejected) == (
+        Decision.REJECT,
+        "ada",
+        Status.REJECTED,
+        1000,
+    )
 
 
 @pytest.mark.parametrize(
@@ -211,7 +229,10 @@ def test_only_a_waiting_file_can_be_answered() -> None:
 def test_a_count_of_quarantined_rows_is_a_budget_too() -> None:
     assert decided(pipeline(block_when={"quarantined_count": 3}), row_rule()).decision is Decision.PUBLISH
     held = decided(pipeline(block_when={"quarantined_count": 2}), row_rule())
-    assert (held.decision, held.decision_reason) == (Decision.ASK, "3 of 1000 rows would be quarantined, the limit is 2")
+    assert (held.decision, held.decision_reason) == (
+        Decision.ASK,
+        "3 of 1000 rows would be quarantined, the limit is 2",
+    )
 
 
 @pytest.mark.parametrize(
@@ -223,10 +244,15 @@ def test_a_count_of_quarantined_rows_is_a_budget_too() -> None:
     ],
 )
 @pytest.mark.parametrize("severity", list(Severity))
-def test_a_rule_has_a_limit_of_its_own_whatever_its_severity(rules: dict[str, Any], told: str, severity: Severity) -> None:
+def test_a_rule_has_a_limit_of_its_own_whatever_its_severity(
+    rules: dict[str, Any], told: str, severity: Severity
+) -> None:
     held = decided(pipeline(block_when={"rules": rules}), row_rule(severity=severity))
     assert held.decision is Decision.ASK
-    assert held.decision_reason == f"{severity} rule expect_column_values_to_not_be_null(id) fails on 3 of 1000 rows, its limit is {told}"
+    assert (
+        held.decision_reason
+        == f"{severity} rule expect_column_values_to_not_be_null(id) fails on 3 of 1000 rows, its limit is {told}"
+    )
 
 
 def test_limits_that_are_kept_hold_nothing_back() -> None:
@@ -237,5 +263,7 @@ def test_limits_that_are_kept_hold_nothing_back() -> None:
 def test_what_exceeds_the_budget_of_warnings_is_published_and_said() -> None:
     file = decided(pipeline(warn_when={"quarantined_over": "0.1%", "rules": {"id": 1}}), row_rule())
     assert file.decision is Decision.PUBLISH
-    assert "WARNING: 3 of 1000 rows would be quarantined: 0.3 %, the limit is 0.1 %; critical rule" in str(file.decision_reason)
+    assert "WARNING: 3 of 1000 rows would be quarantined: 0.3 %, the limit is 0.1 %; critical rule" in str(
+        file.decision_reason
+    )
     assert "WARNING" not in str(decided(pipeline(warn_when={"quarantined_over": "1%"}), row_rule()).decision_reason)

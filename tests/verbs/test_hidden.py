@@ -19,9 +19,15 @@ URI = "file:///in/it's [1] `odd`.csv"
     ("message", "told"),
     [
         ("reading `U`: it is empty (ask for it again)", "reading `U`: it is empty (ask for it again)"),
-        ("reading `U`: column `id` is missing (it has `id`, `S3CRET`)", "reading `U`: column `id` is missing (it has `id`, [redacted])"),
+        (
+            "reading `U`: column `id` is missing (it has `id`, `S3CRET`)",
+            "reading `U`: column `id` is missing (it has `id`, [redacted])",
+        ),
         ("reading `U`: column `S`3CRET`x` is there twice", "reading `U`: column [redacted] is there twice"),
-        ("reading `U`: not an object: [1, 'S3CRET'] (declare `schema`)", "reading `U`: not an object: [redacted] (declare `schema`)"),
+        (
+            "reading `U`: not an object: [1, 'S3CRET'] (declare `schema`)",
+            "reading `U`: not an object: [redacted] (declare `schema`)",
+        ),
         ("reading `U`: 'S3CRET' is no date", "reading `U`: [redacted] is no date"),
         ('reading `U`: "S3CRET" and `id`', "reading `U`: [redacted]"),
         ("reading `U`: it is not forebay's own `id`", "reading `U`: it is not forebay's own `id`"),
@@ -36,14 +42,19 @@ def test_what_is_quoted_and_not_the_pipelines_own_is_taken_out(message: str, tol
 
 def test_ways_out_that_no_file_brought_are_told(tmp_path: Path) -> None:
     redacting = context(tmp_path).pipeline.model_copy(update={"quality": Quality(redact=("account",))})
-    for way_out in ("declare it `binary`, or leave it out of the schema", "write each on one line, with jq 1.7 or later: `jq -c .`"):
+    for way_out in (
+        "declare it `binary`, or leave it out of the schema",
+        "write each on one line, with jq 1.7 or later: `jq -c .`",
+    ):
         error = CorruptFileError(f"reading `file:///a.csv`: it is so ({way_out})", uri="file:///a.csv")
         assert without_values(error, shown(redacting)).message == error.message
 
 
 def test_a_vendors_words_and_the_vendors_error_are_taken_out_whole() -> None:
     try:
-        raise CorruptFileError("reading `file:///a.csv`: could not convert S3CRET to INT64", uri="file:///a.csv") from ValueError("S3CRET")
+        raise CorruptFileError(
+            "reading `file:///a.csv`: could not convert S3CRET to INT64", uri="file:///a.csv"
+        ) from ValueError("S3CRET")
     except ForebayError as error:
         found = without_values(error, KNOWN)
     assert found.message.startswith("reading `file:///a.csv`: ValueError (its words are not shown")

@@ -22,7 +22,13 @@ FILE = FileRun("run", "p", Window.of_day(date(2026, 1, 5)), SourceFile("file:///
 
 
 def context(root: Path, sections: list[dict[str, Any]]) -> Context:
-    base = {"pipeline": "p", "owner": "o", "source": {"type": "local", "path": "x"}, "format": {"type": "csv"}, "record": {"key": "id"}}
+    base = {
+        "pipeline": "p",
+        "owner": "o",
+        "source": {"type": "local", "path": "x"},
+        "format": {"type": "csv"},
+        "record": {"key": "id"},
+    }
     pipeline = Pipeline.model_validate({**base, "topic": {"name": "t"}, "quality": {"notify": sections}})
     return Context.of(pipeline, Project(root, root / ".forebay"))
 
@@ -40,14 +46,23 @@ def told(tmp_path: Path) -> tuple[dict[str, Any], Path]:
         ({"status": Status.WAITING, "decision": Decision.ASK, "decision_reason": "why"}, "waiting", "why"),
         ({"status": Status.REJECTED, "decision": Decision.REJECT, "decision_reason": "why"}, "rejected", "why"),
         ({"status": Status.FAILED, "error": "no CSV"}, "failed", "no CSV"),
-        ({"status": Status.INSPECTED, "decision_reason": "all passed; WARNING: 9 rows"}, "over_budget", "all passed; WARNING: 9 rows"),
+        (
+            {"status": Status.INSPECTED, "decision_reason": "all passed; WARNING: 9 rows"},
+            "over_budget",
+            "all passed; WARNING: 9 rows",
+        ),
         ({"status": Status.INSPECTED, "decision_reason": "all passed"}, None, ""),
     ],
 )
-def test_each_end_has_its_event(tmp_path: Path, told: Any, changes: dict[str, Any], event: str | None, reason: str) -> None:
+def test_each_end_has_its_event(
+    tmp_path: Path, told: Any, changes: dict[str, Any], event: str | None, reason: str
+) -> None:
     section, path = told
     every = ["waiting", "rejected", "over_budget", "failed"]
-    notify(context(tmp_path, [section | {"on": every}, section | {"on": [e for e in every if e != event]}]), FILE.but(**changes))
+    notify(
+        context(tmp_path, [section | {"on": every}, section | {"on": [e for e in every if e != event]}]),
+        FILE.but(**changes),
+    )
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert [(line["event"], line["reason"], line["pipeline"], line["uri"]) for line in lines] == (
         [(event, reason, "p", FILE.file.uri)] if event else []
@@ -55,10 +70,16 @@ def test_each_end_has_its_event(tmp_path: Path, told: Any, changes: dict[str, An
     assert all(line["way_out"].startswith("forebay ") for line in lines)
 
 
-def test_a_notifier_that_fails_is_logged_and_the_next_one_is_told(tmp_path: Path, told: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_notifier_that_fails_is_logged_and_the_next_one_is_told(
+    tmp_path: Path, told: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     section, path = told
     monkeypatch.setenv("ALERTS", "http://127.0.0.1:9/s3cr3t")
-    broken = [{"type": "webhook", "options": {"url_from": "ALERTS"}}, {"type": "no_such"}, {"type": "webhook", "options": {"url": 5}}]
+    broken = [
+        {"type": "webhook", "options": {"url_from": "ALERTS"}},
+        {"type": "no_such"},
+        {"type": "webhook", "options": {"url": 5}},
+    ]
     seen: list[tuple[str, dict[str, Any]]] = []
     stop = events.listen(lambda name, fields: seen.append((name, fields)))
     try:

@@ -1,4 +1,5 @@
-"""Which columns a file is held against: those of what was published last, or, half published, those it was begun with."""
+"""Which columns a file is held against: those of what was published last, or, half published, those it was begun
+with."""
 
 from __future__ import annotations
 
@@ -15,9 +16,15 @@ OLD, NEW = (Column("id", "int64"),), (Column("id", "string"),)
 
 
 def view(*published: tuple[Column, ...], begun: dict[str, tuple[Column, ...]] | None = None) -> Any:
-    entries = [SimpleNamespace(completion=SimpleNamespace(columns={c.name: c.type for c in columns})) for columns in published]
+    entries = [
+        SimpleNamespace(completion=SimpleNamespace(columns={c.name: c.type for c in columns})) for columns in published
+    ]
     chunks = [
-        {0: SimpleNamespace(receipt=SimpleNamespace(fingerprint=fp), origin=SimpleNamespace(schema_hash=_pins.schema_hash(columns)))}
+        {
+            0: SimpleNamespace(
+                receipt=SimpleNamespace(fingerprint=fp), origin=SimpleNamespace(schema_hash=_pins.schema_hash(columns))
+            )
+        }
         for fp, columns in (begun or {}).items()
     ]
     last = entries[-1].completion.columns if entries else {}

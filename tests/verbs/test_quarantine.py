@@ -16,7 +16,10 @@ from forebay.verbs._causes import causes
 
 ODD = 'a/b~c"d'
 TITLES = ("expect_a(amount)", "expect_b(amount, state)")
-REASON = 'expect_a(amount) {"column": "amount", "min_value": 0}; expect_b(amount, state) {"column_list": ["amount", "state"], "regex": "^a; {b}"}'
+REASON = (
+    'expect_a(amount) {"column": "amount", "min_value": 0}; expect_b(amount, state) {"column_list": ["amount", '
+    '"state"], "regex": "^a; {b}"}'
+)
 
 
 def listed(folder: Path, *rows: dict[str, Any]) -> Path:
@@ -56,7 +59,15 @@ def test_what_stood_in_the_columns_is_shown(tmp_path: Path) -> None:
         row(6, columns=["id"], stage="decode", reason="not UTF-8", raw=b"\xff"),
         row(7, columns=["id"], raw=b"no json"),
     )
-    assert observed(path) == ['amount: -5, state: "lost"', f"{ODD}: null", "gone: null", "id: a, `b`, x: 1\n2", "", "", ""]
+    assert observed(path) == [
+        'amount: -5, state: "lost"',
+        f"{ODD}: null",
+        "gone: null",
+        "id: a, `b`, x: 1\n2",
+        "",
+        "",
+        "",
+    ]
 
 
 def test_the_observed_value_of_a_format_that_refuses_is_what_it_says(tmp_path: Path) -> None:
@@ -69,9 +80,14 @@ def test_the_observed_value_of_a_format_that_refuses_is_what_it_says(tmp_path: P
     (tmp_path / "stage").mkdir()
     snapshot = Snapshot(SourceFile(path.as_uri(), 9, 0.0), path, "0" * 64, 9)
     plugin = registry.find("formats", "csv")
-    stage = plugin(plugin.Config()).read(snapshot, path, (Column("id", "int64"), Column("day", "date")), StageWriter(tmp_path / "stage"))
+    stage = plugin(plugin.Config()).read(
+        snapshot, path, (Column("id", "int64"), Column("day", "date")), StageWriter(tmp_path / "stage")
+    )
     rejects = pq.read_table(stage.rejects)
-    made = listed(tmp_path, *(line | {"rule": ""} for line in rejects.select(["__row", "stage", "columns", "reason", "raw"]).to_pylist()))
+    made = listed(
+        tmp_path,
+        *(line | {"rule": ""} for line in rejects.select(["__row", "stage", "columns", "reason", "raw"]).to_pylist()),
+    )
     assert observed(made) == ["id: x", "day: 31.12.2025"]
 
 
@@ -89,13 +105,21 @@ def test_no_value_of_a_redacted_column_is_shown(tmp_path: Path) -> None:
     ("rule", "reason", "told"),
     [
         ("; ".join(TITLES), REASON, ("expect_a(amount): min_value 0", "expect_b(amount, state): regex ^a; {b}")),
-        ("; ".join(TITLES), REASON + "; making the key: null in a", ("expect_a(amount): min_value 0", "expect_b(amount, state): regex ^a; {b}", "making the key: null in a")),
+        (
+            "; ".join(TITLES),
+            REASON + "; making the key: null in a",
+            ("expect_a(amount): min_value 0", "expect_b(amount, state): regex ^a; {b}", "making the key: null in a"),
+        ),
         ("expect_a(amount)", "expect_a(amount) {}", ("expect_a(amount)",)),
         ("expect_a(amount)", "expect_a(amount)", ("expect_a(amount)",)),
         ("", "record has 3 columns; the file has 2", ("record has 3 columns; the file has 2",)),
-        ("expect_a(x; expect_z(y)", "expect_a(x; expect_z(y) {}", ("expect_a(x", "expect_z(y)")),  # a column named to look like a rule costs a line, and loses nothing
+        (
+            "expect_a(x; expect_z(y)",
+            "expect_a(x; expect_z(y) {}",
+            ("expect_a(x", "expect_z(y)"),
+        ),  # a column named to look like a rule costs a line, and loses nothing
     ],
-)  # fmt: skip
+)
 def test_every_reason_stands_by_itself(rule: str, reason: str, told: tuple[str, ...]) -> None:
     assert causes(rule, reason) == told
 

@@ -28,12 +28,17 @@ def test_row_numbers_as_text_come_back(rows: list[int]) -> None:
 def test_rows_are_grouped_by_origin_and_sorted(tmp_path: Path) -> None:
     text = HEAD + "1,a,ff,1,7,r,file,x\n2,b,ee,2,3,r,typed,x\n3,c,ff,1,5,r,file,x\n"
     found = _repair.edited(write(tmp_path, text))
-    assert {o: t["__row"].to_pylist() for o, t in found.items()} == {_repair.Origin("ee", 2): [3], _repair.Origin("ff", 1): [5, 7]}
+    assert {o: t["__row"].to_pylist() for o, t in found.items()} == {
+        _repair.Origin("ee", 2): [3],
+        _repair.Origin("ff", 1): [5, 7],
+    }
 
 
 @pytest.mark.parametrize("delimiter", [";", "\t"])
 def test_a_spreadsheets_delimiter_and_byte_order_mark_do_no_harm(tmp_path: Path, delimiter: str) -> None:
-    text = "\ufeff" + HEAD.replace(",", delimiter) + delimiter.join(["1", "a", "ff", "1", "7", "r", "file", "x"]) + "\r\n"
+    text = (
+        "\ufeff" + HEAD.replace(",", delimiter) + delimiter.join(["1", "a", "ff", "1", "7", "r", "file", "x"]) + "\r\n"
+    )
     [table] = _repair.edited(write(tmp_path, text)).values()
     assert table["id"].to_pylist() == ["1"]
 
@@ -74,7 +79,12 @@ def test_members_of_json_rows_keep_every_digit(tmp_path: Path) -> None:
 
     raw = [b'{"a": 12345678901234567890.1230, "b": "x", "c": [1]}\n', b"no json", b'{"b": null}']
     path = tmp_path / "listed.parquet"
-    pq.write_table(pa.table({"__row": pa.array([4, 5, 6], pa.int64()), "stage": ["schema"] * 3, "raw": pa.array(raw, pa.binary())}), path)
+    pq.write_table(
+        pa.table(
+            {"__row": pa.array([4, 5, 6], pa.int64()), "stage": ["schema"] * 3, "raw": pa.array(raw, pa.binary())}
+        ),
+        path,
+    )
     table = _repair._json_cells(path, ["a", "b", "c"])
     assert table is not None
     assert table.to_pylist() == [

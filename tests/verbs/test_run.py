@@ -50,9 +50,17 @@ def failing(error: Exception, ctx: Context) -> FileRun:
 
 @pytest.mark.parametrize(
     ("error", "again"),
-    [(CorruptFileError, False), (PlanChangedError, False), (SourceUnavailableError, True), (FencedError, True), (DeliveryError, True)],
+    [
+        (CorruptFileError, False),
+        (PlanChangedError, False),
+        (SourceUnavailableError, True),
+        (FencedError, True),
+        (DeliveryError, True),
+    ],
 )
-def test_a_file_that_fails_keeps_what_it_had_and_says_whether_to_try_again(ctx: Context, error: type[ForebayError], again: bool) -> None:
+def test_a_file_that_fails_keeps_what_it_had_and_says_whether_to_try_again(
+    ctx: Context, error: type[ForebayError], again: bool
+) -> None:
     file = failing(error("torn"), ctx)
     assert (file.status, file.error, file.again, file.rows_in) == (Status.FAILED, "torn", again, 7)
     [indexed] = queries.files(ctx.project.index, "flights")
@@ -87,7 +95,11 @@ def test_what_names_a_uri_is_that_files_matter(ctx: Context, error: type[Forebay
         (ZeroDivisionError("by zero"), False, "ZeroDivisionError: by zero (not foreseen"),
         (KeyError("x\ny"), False, "KeyError: 'x\\ny' (not foreseen"),
         (AssertionError(), False, "AssertionError (not foreseen"),
-        (PermissionError(13, "Permission denied", "/x"), False, "PermissionError: [Errno 13] Permission denied: '/x' (not foreseen"),
+        (
+            PermissionError(13, "Permission denied", "/x"),
+            False,
+            "PermissionError: [Errno 13] Permission denied: '/x' (not foreseen",
+        ),
         (OSError(28, "No space left on device"), True, "OSError: [Errno 28] No space left on device (make room for it"),
         (MemoryError(), True, "MemoryError (make room for it"),
     ],
@@ -101,8 +113,12 @@ def test_what_nobody_foresaw_ends_its_file_and_its_place_is_in_the_log(
     assert ("in step" in caplog.text) is not again
 
 
-def test_a_redacted_pipeline_tells_an_unforeseen_error_by_its_type_only(ctx: Context, caplog: pytest.LogCaptureFixture) -> None:
-    hidden = ctx.pipeline.model_copy(update={"quality": ctx.pipeline.quality.model_copy(update={"redact": ("customer",)})})
+def test_a_redacted_pipeline_tells_an_unforeseen_error_by_its_type_only(
+    ctx: Context, caplog: pytest.LogCaptureFixture
+) -> None:
+    hidden = ctx.pipeline.model_copy(
+        update={"quality": ctx.pipeline.quality.model_copy(update={"redact": ("customer",)})}
+    )
     file = failing(ValueError("customer 4929"), Context.of(hidden, ctx.project))
     assert "ValueError" in str(file.error)
     assert "4929" not in str(file.error) + caplog.text

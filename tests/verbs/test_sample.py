@@ -16,7 +16,9 @@ from forebay.verbs._sample import head
 LINES = 'id,note\n1,"a\nb"\n2,"say ""hi""\n\n"\n3,plain\n4,"long ' + "x" * 50 + '\nend"\n'
 
 
-def cut(data: bytes, folder: Path, most: int, kind: str = "csv", name: str = "a.csv", **settings: str) -> tuple[bytes, bool]:
+def cut(
+    data: bytes, folder: Path, most: int, kind: str = "csv", name: str = "a.csv", **settings: str
+) -> tuple[bytes, bool]:
     path = folder / name
     path.write_bytes(data)
     (folder / "into").mkdir(exist_ok=True)
@@ -35,7 +37,10 @@ def test_a_text_ends_with_a_record_wherever_it_is_cut(tmp_path: Path, encoding: 
 
 
 def test_without_quotes_a_line_is_a_record(tmp_path: Path) -> None:
-    assert cut(b'{"a": "\\""}\n{"a": 1}\n{"a": 2}\n', tmp_path, 24, "json_lines") == (b'{"a": "\\""}\n{"a": 1}\n', False)
+    assert cut(b'{"a": "\\""}\n{"a": 1}\n{"a": 2}\n', tmp_path, 24, "json_lines") == (
+        b'{"a": "\\""}\n{"a": 1}\n',
+        False,
+    )
 
 
 def test_line_ends_of_old_macs_are_line_ends(tmp_path: Path) -> None:
@@ -46,7 +51,9 @@ def test_what_is_damaged_behind_the_sample_does_not_matter(tmp_path: Path) -> No
     digits = random.Random(1).randbytes(4_000_000).hex()
     packed = gzip.compress("\n".join(digits[n : n + 80] for n in range(0, len(digits), 80)).encode(), 1)
     found, whole = cut(packed[: len(packed) // 2], tmp_path, 5000, name="a.csv.gz")
-    assert not whole and found == ("\n".join(digits[n : n + 80] for n in range(0, 80 * (5000 // 81), 80)) + "\n").encode()
+    assert (
+        not whole and found == ("\n".join(digits[n : n + 80] for n in range(0, 80 * (5000 // 81), 80)) + "\n").encode()
+    )
 
 
 def test_a_packed_file_that_fits_is_whole(tmp_path: Path) -> None:
@@ -56,7 +63,9 @@ def test_a_packed_file_that_fits_is_whole(tmp_path: Path) -> None:
 def test_of_a_large_parquet_file_the_first_rows_are_taken(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     pq.write_table(
-        pa.table({"n": pa.array(range(100_000), pa.int64()), "d": pa.array(range(100_000), pa.date32())}), path, row_group_size=10_000
+        pa.table({"n": pa.array(range(100_000), pa.int64()), "d": pa.array(range(100_000), pa.date32())}),
+        path,
+        row_group_size=10_000,
     )
     config = registry.find("formats", "parquet").Config()
     sample = head(path, "parquet", config, "auto", tmp_path, 100_000)

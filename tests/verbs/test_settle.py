@@ -39,7 +39,9 @@ def names(root: Path) -> list[str]:
     ],
     ids=["keep is the default", "archive", "delete"],
 )
-def test_a_reconciled_file_is_settled_and_done(section: dict[str, Any] | None, said: str, left: list[str], tmp_path: Path) -> None:
+def test_a_reconciled_file_is_settled_and_done(
+    section: dict[str, Any] | None, said: str, left: list[str], tmp_path: Path
+) -> None:
     ctx, file = one(tmp_path, section)
     settled = settle(ctx, file)
     assert settled == file.but(status=Status.DONE, settled=said.format(root=tmp_path))

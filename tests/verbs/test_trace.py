@@ -23,13 +23,19 @@ MEMBERS = '{"id":9007199254740993,"pin":"4929","at":null}'
         ("", True, ("pin",), ""),
     ],
 )
-def test_a_value_is_shown_without_what_is_redacted(data: str, by_name: bool, redact: tuple[str, ...], shown: str) -> None:
+def test_a_value_is_shown_without_what_is_redacted(
+    data: str, by_name: bool, redact: tuple[str, ...], shown: str
+) -> None:
     assert trace._value(data.encode(), redact, by_name=by_name) == shown
 
 
 @pytest.mark.parametrize(
     ("key", "data", "shown"),
-    [("pin", "4929", "[redacted]"), ("id", "4929", "4929"), (["id", "pin"], '{"id":1,"pin":4929}', '{"id":1,"pin":"[redacted]"}')],
+    [
+        ("pin", "4929", "[redacted]"),
+        ("id", "4929", "4929"),
+        (["id", "pin"], '{"id":1,"pin":4929}', '{"id":1,"pin":"[redacted]"}'),
+    ],
 )
 def test_a_key_is_shown_without_what_is_redacted(key: Any, data: str, shown: str) -> None:
     assert trace._key(data.encode(), _pipeline(key)) == shown

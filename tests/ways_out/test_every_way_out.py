@@ -1,4 +1,5 @@
-"""Messages whose way out leads nowhere: every way out is in the table, with the test that follows it or the reason why none does."""
+"""Messages whose way out leads nowhere: every way out is in the table, with the test that follows it or the reason why
+none does."""
 
 from __future__ import annotations
 

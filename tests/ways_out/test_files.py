@@ -1,4 +1,5 @@
-"""The way out of a file that cannot be read as the pipeline says, followed: its command is run, its setting is set, and the rows are there."""
+"""The way out of a file that cannot be read as the pipeline says, followed: its command is run, its setting is set, and
+the rows are there."""
 
 from __future__ import annotations
 
@@ -53,21 +54,76 @@ def parquet(columns: dict[str, Any]) -> bytes:
 
 TEXT = {"schema.columns": {"id": "int64", "x": "string"}}
 FILES: dict[str, tuple[bytes, dict[str, Any], str, dict[str, Any]]] = {
-    "windows": ("id,x\n1,“a”\n".encode("cp1252"), {"format.encoding": "latin-1"}, "set format.encoding: windows-1252", {"format.encoding": "windows-1252"}),
-    "header": (b'id,"x"y\n1,a\n', {}, "check format.quote and format.encoding", {"format.quote": None, "schema.columns": {"id": "int64", '"x"y': "string"}}),
-    "unclosed": (b'id,x\n1,"a\n2,b\n', {"format.max_unclosed_quotes": 0}, "raise format.max_unclosed_quotes", {"format.max_unclosed_quotes": 1}),
-    "unclosed, other way": (b'id,x\n1,"a\n2,b\n', {"format.max_unclosed_quotes": 0}, "check format.quote", {"format.max_unclosed_quotes": GONE, "format.quote": None}),
-    "long": (b"id,x\n1," + b"a" * 3000 + b"\n", {"format.max_record_bytes": "1KiB"}, "raise format.max_record_bytes", {"format.max_record_bytes": "8KiB"}),
-    "twice": (b"id,x,x\n1,a,b\n", {"schema": GONE}, "declare the columns to be read", {"schema": {"columns": {"id": "int64"}}}),
-    "all aside": (b"id,x\nq,a\n", {}, "{quarantined_over: 100%}", {"quality.block_when": {"quarantined_over": "100%"}, "schema.on_drift": {"retyped": "warn"}}),
+    "windows": (
+        "id,x\n1,“a”\n".encode("cp1252"),
+        {"format.encoding": "latin-1"},
+        "set format.encoding: windows-1252",
+        {"format.encoding": "windows-1252"},
+    ),
+    "header": (
+        b'id,"x"y\n1,a\n',
+        {},
+        "check format.quote and format.encoding",
+        {"format.quote": None, "schema.columns": {"id": "int64", '"x"y': "string"}},
+    ),
+    "unclosed": (
+        b'id,x\n1,"a\n2,b\n',
+        {"format.max_unclosed_quotes": 0},
+        "raise format.max_unclosed_quotes",
+        {"format.max_unclosed_quotes": 1},
+    ),
+    "unclosed, other way": (
+        b'id,x\n1,"a\n2,b\n',
+        {"format.max_unclosed_quotes": 0},
+        "check format.quote",
+        {"format.max_unclosed_quotes": GONE, "format.quote": None},
+    ),
+    "long": (
+        b"id,x\n1," + b"a" * 3000 + b"\n",
+        {"format.max_record_bytes": "1KiB"},
+        "raise format.max_record_bytes",
+        {"format.max_record_bytes": "8KiB"},
+    ),
+    "twice": (
+        b"id,x,x\n1,a,b\n",
+        {"schema": GONE},
+        "declare the columns to be read",
+        {"schema": {"columns": {"id": "int64"}}},
+    ),
+    "all aside": (
+        b"id,x\nq,a\n",
+        {},
+        "{quarantined_over: 100%}",
+        {"quality.block_when": {"quarantined_over": "100%"}, "schema.on_drift": {"retyped": "warn"}},
+    ),
     "missing": (b"id\n1\n", {}, "`x` is missing", {"schema.on_drift": {"missing": "warn"}}),
-    "nan": (b"id,x\n1,NaN\n2,1.5\n", {"schema.columns": {"id": "int64", "x": "float64"}, "format.columns": {"x": {"allow_nan": True}}}, "set `nan: null` or `nan: string`", {"record.value": {"type": "json", "nan": "null"}}),
-    "rules of no column": (b"id,x\n1,a\n", {"schema": GONE, "format.columns": {"y": {"trim": True}}}, "take its rules out", {"format.columns": GONE}),
-    "no time": (b"id,x\n1,a\n", {"schema": GONE, "record.timestamp": "x"}, "name a date or timestamp column", {"record.timestamp": GONE}),
+    "nan": (
+        b"id,x\n1,NaN\n2,1.5\n",
+        {"schema.columns": {"id": "int64", "x": "float64"}, "format.columns": {"x": {"allow_nan": True}}},
+        "set `nan: null` or `nan: string`",
+        {"record.value": {"type": "json", "nan": "null"}},
+    ),
+    "rules of no column": (
+        b"id,x\n1,a\n",
+        {"schema": GONE, "format.columns": {"y": {"trim": True}}},
+        "take its rules out",
+        {"format.columns": GONE},
+    ),
+    "no time": (
+        b"id,x\n1,a\n",
+        {"schema": GONE, "record.timestamp": "x"},
+        "name a date or timestamp column",
+        {"record.timestamp": GONE},
+    ),
     "is parquet": (parquet({"id": [1], "x": ["a"]}), {}, "set format.type: parquet", {"format.type": "parquet"}),
     "is packed": (gzip.compress(b"id,x\n1,a\n"), {}, "set source.compression: gzip", {"source.compression": "gzip"}),
-    "no column": (parquet({"z": [1]}), {"format.type": "parquet", "schema.on_drift": {"missing": "warn"}}, "declare columns that it has", {"schema.columns": {"z": "int64"}, "record.key": "z"}),
-}  # fmt: skip
+    "no column": (
+        parquet({"z": [1]}),
+        {"format.type": "parquet", "schema.on_drift": {"missing": "warn"}},
+        "declare columns that it has",
+        {"schema.columns": {"z": "int64"}, "record.key": "z"},
+    ),
+}
 """The file, its settings, the words of the way out, and the settings that follow it."""
 
 

@@ -16,13 +16,19 @@ app = typer.Typer(no_args_is_help=True, help="The embedded broker: a real Apache
 
 HomeOption = Annotated[
     Path | None,
-    typer.Option("--home", metavar="DIR", help="Folder of the broker's data, without a project (its jars then lie in DIR/cache)."),
+    typer.Option(
+        "--home", metavar="DIR", help="Folder of the broker's data, without a project (its jars then lie in DIR/cache)."
+    ),
 ]
-NodesOption = Annotated[int | None, typer.Option("--nodes", min=1, max=9, help="How many nodes; 3 make a replicated cluster (default: 1).")]
+NodesOption = Annotated[
+    int | None, typer.Option("--nodes", min=1, max=9, help="How many nodes; 3 make a replicated cluster (default: 1).")
+]
 
 
 @app.command("start")
-def start(root: ProjectOption = None, home: HomeOption = None, nodes: NodesOption = None, as_json: JsonOption = False) -> None:
+def start(
+    root: ProjectOption = None, home: HomeOption = None, nodes: NodesOption = None, as_json: JsonOption = False
+) -> None:
     """Start the broker, or find the one that runs; it outlives this command."""
     from forebay.kafka.embedded import broker
 
@@ -42,7 +48,9 @@ def stop(root: ProjectOption = None, home: HomeOption = None, as_json: JsonOptio
         at, _ = _folders(root, home)
         stopped = broker.stop(at)
         show(
-            {"stopped": stopped, "home": str(at)}, as_json, lambda console: console.print("stopped" if stopped else "no broker was running")
+            {"stopped": stopped, "home": str(at)},
+            as_json,
+            lambda console: console.print("stopped" if stopped else "no broker was running"),
         )
 
 
@@ -55,7 +63,11 @@ def status(root: ProjectOption = None, home: HomeOption = None, as_json: JsonOpt
         at, _ = _folders(root, home)
         found = broker.status(at)
         document: dict[str, Any] = {"running": found is not None, **(found.to_json() if found else {"home": str(at)})}
-        show(document, as_json, lambda console: _render(console, found) if found else console.print("no broker is running"))
+        show(
+            document,
+            as_json,
+            lambda console: _render(console, found) if found else console.print("no broker is running"),
+        )
 
 
 @app.command("env")
@@ -67,7 +79,9 @@ def env(root: ProjectOption = None, home: HomeOption = None, as_json: JsonOption
         at, _ = _folders(root, home)
         found = broker.status(at)
         if not found:
-            raise BrokerUnavailableError(f"looking for the broker of `{at}`: none runs (start it: forebay broker start)")
+            raise BrokerUnavailableError(
+                f"looking for the broker of `{at}`: none runs (start it: forebay broker start)"
+            )
         variables = {"KAFKA_BOOTSTRAP_SERVERS": found.bootstrap}
         show(variables, as_json, lambda console: console.print(f"export KAFKA_BOOTSTRAP_SERVERS={found.bootstrap}"))
 

@@ -39,7 +39,13 @@ class Checked:
 
     def to_json(self) -> dict[str, Any]:
         faults = [{"path": f.path, "line": f.line, "message": f.message} for f in self.faults]
-        return {"path": self.file.label, "pipeline": self.file.name, "ok": not self.faults, "faults": faults, "notes": self.notes}
+        return {
+            "path": self.file.label,
+            "pipeline": self.file.name,
+            "ok": not self.faults,
+            "faults": faults,
+            "notes": self.notes,
+        }
 
     @property
     def notes(self) -> list[str]:
@@ -50,7 +56,9 @@ class Checked:
 
 @app.command("check")
 def check(
-    pipelines: Annotated[list[str] | None, typer.Argument(metavar="[PIPELINE]...", help="Only these (default: all).")] = None,
+    pipelines: Annotated[
+        list[str] | None, typer.Argument(metavar="[PIPELINE]...", help="Only these (default: all).")
+    ] = None,
     root: ProjectOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -58,13 +66,18 @@ def check(
     with exit_codes(as_json):
         found = checked(project(root), pipelines or [])
         count = sum(len(one.faults) for one in found)
-        show({"ok": not count, "files": [one.to_json() for one in found]}, as_json, lambda console: _print(console, found))
+        show(
+            {"ok": not count, "files": [one.to_json() for one in found]},
+            as_json,
+            lambda console: _print(console, found),
+        )
         if count:
             raise typer.Exit(ConfigError.exit_code)
 
 
 def checked(where: Project, names: list[str]) -> list[Checked]:
-    """The files of the named pipelines (all, if none is named), each with its faults. Raises `ConfigError` for a name that no file has."""
+    """The files of the named pipelines (all, if none is named), each with its faults. Raises `ConfigError` for a name
+    that no file has."""
     loaded = load.load_all(where)
     together = conflicts.faults(loaded, where)
     return [Checked(file, _faults(file, together, where)) for file in _chosen(loaded, names)]
@@ -74,7 +87,9 @@ def _chosen(loaded: Loaded, names: list[str]) -> list[PipelineFile]:
     known = [file.name for file in loaded.files]
     for name in names:
         if name not in known:
-            raise ConfigError(f"looking for the pipeline `{name}`: there is none ({hints.way_out(name, known)})", pipeline=name)
+            raise ConfigError(
+                f"looking for the pipeline `{name}`: there is none ({hints.way_out(name, known)})", pipeline=name
+            )
     return [file for file in loaded.files if not names or file.name in names]
 
 
@@ -89,7 +104,8 @@ def _faults(file: PipelineFile, together: tuple[Fault, ...], where: Project) -> 
 
 
 def _connection_faults(file: PipelineFile) -> list[Fault]:
-    """What is wrong with the pipeline's Kafka connection, where the environment defines it: above all settings that the promise depends on."""
+    """What is wrong with the pipeline's Kafka connection, where the environment defines it: above all settings that the
+    promise depends on."""
     wrong = EnvironmentConnections().faulty_kafka(file.pipeline.publish.connection) if file.pipeline else None
     return [file.fault(("publish", "connection"), wrong)] if wrong else []
 
@@ -113,7 +129,8 @@ def _suite_faults(file: PipelineFile, where: Project) -> list[Fault]:
 
 
 def _limit_faults(file: PipelineFile, suite: Suite) -> Iterator[Fault]:
-    """Limits for rules about the whole file, which no row fails: they would never be reached. (That the suite has such a rule at all, the file's own faults say.)"""
+    """Limits for rules about the whole file, which no row fails: they would never be reached. (That the suite has such
+    a rule at all, the file's own faults say.)"""
     for section in ("block_when", "warn_when"):
         limits = file.document.at("quality", section, "rules") if file.document else None
         for name in limits if isinstance(limits, dict) else ():
@@ -122,13 +139,14 @@ def _limit_faults(file: PipelineFile, suite: Suite) -> Iterator[Fault]:
                 where = ("quality", section, "rules")
                 way_out = "hold the file back by `block_when.any_table_rule`, or take the limit out"
                 yield file.fault(
-                    (*where, name), f"reading `{'.'.join(where)}`: `{name}` is judged on the whole file, no row fails it ({way_out})"
+                    (*where, name),
+                    f"reading `{'.'.join(where)}`: `{name}` is judged on the whole file, no row fails it ({way_out})",
                 )
 
 
 def _gx_faults(suite: Suite, columns: tuple[Column, ...], where: Project) -> tuple[Fault, ...]:
-    """What Great Expectations itself refuses, or cannot answer for columns of these types. Importing it takes seconds, so a suite that it took once is not asked
-    about again until it or the columns change."""
+    """What Great Expectations itself refuses, or cannot answer for columns of these types. Importing it takes seconds,
+    so a suite that it took once is not asked about again until it or the columns change."""
     version = importlib.metadata.version("great_expectations")
     asked = hashlib.sha256(repr((suite.hash, columns)).encode()).hexdigest()
     taken = where.home / "suites" / f"{asked[:32]}-{version}"
@@ -154,7 +172,9 @@ def _columns(file: PipelineFile) -> tuple[Column, ...]:
 
 def _print(console: Console, found: list[Checked]) -> None:
     for one in found:
-        console.print(f"[green]ok[/]     {one.file.label}" if not one.faults else f"[bold red]faults[/] {one.file.label}")
+        console.print(
+            f"[green]ok[/]     {one.file.label}" if not one.faults else f"[bold red]faults[/] {one.file.label}"
+        )
         for fault in one.faults:
             console.print(f"       {printable(str(fault))}", markup=False)
         for note in one.notes:

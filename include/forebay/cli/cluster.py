@@ -59,7 +59,11 @@ def consumers(pipeline: str, root: ProjectOption = None, as_json: JsonOption = F
         with follow():
             groups = seen.groups(context.kafka, [context.pipeline.topic.name])
         runs: list[Run] = list(last_ranges(found.index, pipeline, runs=RUNS))
-        document = {"pipeline": pipeline, "topic": context.pipeline.topic.name, "groups": [_group_json(group, runs) for group in groups]}
+        document = {
+            "pipeline": pipeline,
+            "topic": context.pipeline.topic.name,
+            "groups": [_group_json(group, runs) for group in groups],
+        }
         show(document, as_json, lambda console: _render_groups(console, context.pipeline.topic.name, groups, runs))
 
 
@@ -110,7 +114,9 @@ def _table(*titles: str) -> Table:
 
 def _render_cluster(console: Console, view: ClusterView, topics: Sequence[TopicView]) -> None:
     controller = (
-        f"controller {view.controller}" if view.quorum else "controller unknown (this client can ask for it without TLS and SASL only)"
+        f"controller {view.controller}"
+        if view.quorum
+        else "controller unknown (this client can ask for it without TLS and SASL only)"
     )
     console.print(f"cluster {view.cluster_id}: {_many(len(view.brokers), 'broker')}, {controller}")
     brokers = _table(">broker", "address", "role", ">metadata lag")
@@ -123,7 +129,9 @@ def _render_cluster(console: Console, view: ClusterView, topics: Sequence[TopicV
         for partition in topic.partitions:
             leader = "[red]none[/]" if partition.leader is None else str(partition.leader)
             flag = "[yellow]under-replicated[/]" if partition.under_replicated else ""
-            table.add_row(topic.name, str(partition.id), leader, _ids(partition.replicas), _ids(partition.in_sync), flag)
+            table.add_row(
+                topic.name, str(partition.id), leader, _ids(partition.replicas), _ids(partition.in_sync), flag
+            )
     if topics:
         _print(console, table)
     else:
@@ -154,7 +162,10 @@ def _render_groups(console: Console, topic: str, groups: Sequence[GroupView], ru
         console.print(f"no consumer group has read {topic} yet")
         return
     for group in groups:
-        console.print(f"[bold]{_safe(group.id)}[/]: {group.state}, {group.type}, {_many(len(group.members), 'member')}, lag {group.lag:,}")
+        console.print(
+            f"[bold]{_safe(group.id)}[/]: {group.state}, {group.type}, {_many(len(group.members), 'member')}, "
+            f"lag {group.lag:,}"
+        )
         _print(console, _partitions(group))
         if runs:
             _print(console, _runs(group, runs))
@@ -165,8 +176,17 @@ def _partitions(group: GroupView) -> Table:
     owners = {name: _safe(f"{member.client} {member.host}") for member in group.members for name in member.partitions}
     table = _table("  topic", ">partition", ">committed", ">end", ">lag", "read by")
     for at in group.partitions:
-        position, lag = ("never", "") if at.committed is None or at.lag is None else (f"{at.committed:,}", f"{at.lag:,}")
-        table.add_row(f"  {at.topic}", str(at.partition), position, f"{at.end:,}", lag, owners.get(f"{at.topic}:{at.partition}", ""))
+        position, lag = (
+            ("never", "") if at.committed is None or at.lag is None else (f"{at.committed:,}", f"{at.lag:,}")
+        )
+        table.add_row(
+            f"  {at.topic}",
+            str(at.partition),
+            position,
+            f"{at.end:,}",
+            lag,
+            owners.get(f"{at.topic}:{at.partition}", ""),
+        )
     return table
 
 
@@ -177,5 +197,7 @@ def _runs(group: GroupView, runs: Sequence[Run]) -> Table:
     for run_id, ds, ranges in runs:
         read = consumed(ranges, group.committed)
         least = "" if read.exact else "at least "
-        table.add_row(f"  {_safe(run_id)}", ds, f"{read.records:,}", f"{least}{read.consumed:,}", f"{least}{read.share:.0%}")
+        table.add_row(
+            f"  {_safe(run_id)}", ds, f"{read.records:,}", f"{least}{read.consumed:,}", f"{least}{read.share:.0%}"
+        )
     return table

@@ -1,4 +1,5 @@
-"""What every command shares: `--project`, `--json`, one document on standard output, all else on standard error, exit codes."""
+"""What every command shares: `--project`, `--json`, one document on standard output, all else on standard error, exit
+codes."""
 
 from __future__ import annotations
 
@@ -27,7 +28,10 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 
 ProjectOption = Annotated[
-    Path | None, typer.Option("--project", metavar="DIR", help="Folder that has include/pipelines (default: the nearest one upwards).")
+    Path | None,
+    typer.Option(
+        "--project", metavar="DIR", help="Folder that has include/pipelines (default: the nearest one upwards)."
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
 
@@ -67,8 +71,8 @@ def write(document: Any) -> None:
 
 
 def write_streamed(document: dict[str, Any]) -> None:
-    """As `write`, of any length: values that are iterators become lists, functions are asked when their turn comes. It is put together in a file
-    first, so that an error on the way leaves no half document behind."""
+    """As `write`, of any length: values that are iterators become lists, functions are asked when their turn comes. It
+    is put together in a file first, so that an error on the way leaves no half document behind."""
     with tempfile.TemporaryFile("w+", encoding="utf-8") as spool:
         for n, (name, value) in enumerate(document.items()):
             spool.write(("{" if n == 0 else ",") + f"\n  {json.dumps(name)}: ")
@@ -114,8 +118,12 @@ def context(here: Project, pipeline: str, *, starts: bool = False) -> Context:
 
 
 def error_document(error: BaseException, kind: str | None = None, message: str | None = None) -> dict[str, Any]:
-    """`{"error": {type, message, …}}`: what an error names (uri, topic, row …) in `where`, faults of files in `faults`."""
-    found: dict[str, Any] = {"type": kind or type(error).__name__, "message": message if message is not None else str(error)}
+    """`{"error": {type, message, …}}`: what an error names (uri, topic, row …) in `where`, faults of files in
+    `faults`."""
+    found: dict[str, Any] = {
+        "type": kind or type(error).__name__,
+        "message": message if message is not None else str(error),
+    }
     if isinstance(error, SettingsError):
         found["faults"] = [{"path": f.path, "line": f.line, "message": f.message} for f in error.faults]
     elif isinstance(error, ForebayError) and error.where:

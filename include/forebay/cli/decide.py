@@ -1,4 +1,5 @@
-"""`forebay waiting` and `forebay decide`: files that are held back, and a steward's answer where there is no Airflow."""
+"""`forebay waiting` and `forebay decide`: files that are held back, and a steward's answer where there is no
+Airflow."""
 
 from __future__ import annotations
 
@@ -16,7 +17,9 @@ from forebay.support.words import printable
 
 app = typer.Typer()
 
-FileOption = Annotated[str | None, typer.Option("--file", help="Only this file: the end of its uri, or the beginning of its sha256.")]
+FileOption = Annotated[
+    str | None, typer.Option("--file", help="Only this file: the end of its uri, or the beginning of its sha256.")
+]
 
 
 @app.command("waiting")
@@ -31,7 +34,10 @@ def waiting(
         from forebay.verbs import decide as deciding
 
         where = project(root)
-        found = [Waiting(one, deciding.given(where, one), deciding.before(where, one)) for one in deciding.waiting(where, pipeline, file)]
+        found = [
+            Waiting(one, deciding.given(where, one), deciding.before(where, one))
+            for one in deciding.waiting(where, pipeline, file)
+        ]
         show({"files": [_document(one) for one in found]}, as_json, lambda console: _print(console, found))
 
 
@@ -62,7 +68,10 @@ def _document(one: Waiting) -> dict[str, Any]:
 
 def _command(file: FileRun) -> str:
     """By the content: the end of a uri may be another file's too."""
-    return f'forebay decide {file.pipeline} --file {(file.fingerprint or "")[:16]} --publish --reason "…"; or --publish-all, or --reject'
+    return (
+        f'forebay decide {file.pipeline} --file {(file.fingerprint or "")[:16]} --publish --reason "…"; '
+        "or --publish-all, or --reject"
+    )
 
 
 def _print(console: Console, found: list[Waiting]) -> None:
@@ -71,7 +80,12 @@ def _print(console: Console, found: list[Waiting]) -> None:
         return
     for one in found:
         file = one.file
-        console.print(f"{file.window.day}  {file.pipeline}  {printable(file.file.name)}", markup=False, style="bold", soft_wrap=True)
+        console.print(
+            f"{file.window.day}  {file.pipeline}  {printable(file.file.name)}",
+            markup=False,
+            style="bold",
+            soft_wrap=True,
+        )
         for name, words in _told(one):
             console.print(f"  {name:<10}{printable(words)}", markup=False, highlight=False, soft_wrap=True)
 
@@ -85,7 +99,11 @@ def _told(one: Waiting) -> Iterator[tuple[str, str]]:
     if one.before:
         yield "before", f"{one.before.decision} by {one.before.who}, {_moment(one.before.at)}: {one.before.reason}"
     if one.given:
-        yield "answered", f"{one.given.decision} by {one.given.who}, {_moment(one.given.at)}: {one.given.reason} (not carried out yet)"
+        yield (
+            "answered",
+            f"{one.given.decision} by {one.given.who}, {_moment(one.given.at)}: "
+            f"{one.given.reason} (not carried out yet)",
+        )
     if asked and asked.link:
         yield "answer at", asked.link
         yield "or with", _command(file)
@@ -103,14 +121,19 @@ def _moment(at: datetime) -> str:
 def decide(
     pipeline: Annotated[str, typer.Argument(help="The pipeline.")],
     file: FileOption = None,
-    publish: Annotated[bool, typer.Option("--publish", help="Publish the rows that passed; the others are set aside.")] = False,
-    publish_all: Annotated[bool, typer.Option("--publish-all", help="Publish the failing rows too; unreadable rows stay aside.")] = False,
+    publish: Annotated[
+        bool, typer.Option("--publish", help="Publish the rows that passed; the others are set aside.")
+    ] = False,
+    publish_all: Annotated[
+        bool, typer.Option("--publish-all", help="Publish the failing rows too; unreadable rows stay aside.")
+    ] = False,
     reject: Annotated[bool, typer.Option("--reject", help="Publish nothing of it.")] = False,
     reason: Annotated[str, typer.Option("--reason", help="Why; kept in the ledger, the index and lineage.")] = "",
     root: ProjectOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Decide for the files that wait (see: forebay waiting), and go on with them. The first answer stands, here or in Airflow."""
+    """Decide for the files that wait (see: forebay waiting), and go on with them. The first answer stands, here or in
+    Airflow."""
     decision = _decision(publish, publish_all, reject)
     if not reason.strip():
         raise typer.BadParameter("a decision needs --reason: it is part of the record")

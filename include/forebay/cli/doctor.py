@@ -1,4 +1,5 @@
-"""`forebay doctor`: can the promise be kept here? Each condition with what was found, why it matters and the way out."""
+"""`forebay doctor`: can the promise be kept here? Each condition with what was found, why it matters and the way
+out."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ def doctor(
     root: ProjectOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Are the conditions of exactly once met: brokers, topics, rights, ledger, disk? Exit 2 if one fails, 4 if nothing could be reached."""
+    """Are the conditions of exactly once met: brokers, topics, rights, ledger, disk? Exit 2 if one fails, 4 if nothing
+    could be reached."""
     with exit_codes(as_json):
         from forebay.config.load import load_all, load_pipeline
         from forebay.verbs import doctor as verb
@@ -36,7 +38,9 @@ def doctor(
         code = max((verb.exit_code(findings) for findings in found.values()), default=0)
         document = {
             "ok": code == 0,
-            "pipelines": [{"pipeline": name, "findings": [f.to_json() for f in findings]} for name, findings in found.items()],
+            "pipelines": [
+                {"pipeline": name, "findings": [f.to_json() for f in findings]} for name, findings in found.items()
+            ],
         }
         show(document, as_json, lambda console: _render(console, found))
     if code:

@@ -1,4 +1,5 @@
-"""`forebay ledger show|verify|export|restore|accept|take`: what was published, the proof read again from the topic, and the ledger's care."""
+"""`forebay ledger show|verify|export|restore|accept|take`: what was published, the proof read again from the topic, and
+the ledger's care."""
 
 from __future__ import annotations
 
@@ -42,7 +43,9 @@ def show_(pipeline: PipelineArgument, root: ProjectOption = None, as_json: JsonO
         with ledger.opened(_context(root, pipeline)) as view:
             if as_json:
                 files, unfinished = (entry.to_json() for entry in view.entries()), ledger.unfinished(view)
-                write_streamed({"topic_id": view.topic_id, "owner": _owner(view), "files": files, "unfinished": unfinished})
+                write_streamed(
+                    {"topic_id": view.topic_id, "owner": _owner(view), "files": files, "unfinished": unfinished}
+                )
             else:
                 _entries(out(), view.entries(), ledger.unfinished(view))
 
@@ -61,7 +64,12 @@ def _entries(console: Console, entries: Iterator[Any], unfinished: Iterator[dict
         console.out(_table(page), highlight=False)
         page = list(islice(entries, PAGE))
     for item in unfinished:
-        console.print(Text(f"unfinished: {printable(item['uri'])} has chunks {item['chunks']} committed (run it again: it goes on there)"))
+        console.print(
+            Text(
+                f"unfinished: {printable(item['uri'])} has chunks {item['chunks']} committed (run it again: "
+                "it goes on there)"
+            )
+        )
 
 
 def _table(entries: list[Any]) -> str:
@@ -73,7 +81,13 @@ def _table(entries: list[Any]) -> str:
 
 def _row(e: Any) -> tuple[str, ...]:
     numbers = [f"{n:,}" for n in (e.generation, e.chunks, e.rows_in, e.published, e.quarantined)]
-    return e.attempted.isoformat()[:19], printable(e.file.name), e.fingerprint[:16], *numbers, printable(e.identity.run_id)
+    return (
+        e.attempted.isoformat()[:19],
+        printable(e.file.name),
+        e.fingerprint[:16],
+        *numbers,
+        printable(e.identity.run_id),
+    )
 
 
 @app.command("verify")
@@ -118,11 +132,17 @@ def _proofs(console: Console, proofs: Iterator[Any], count: _Count) -> None:
     for proof in proofs:
         if proof.problem:
             console.print(Text(f"DIFFERS {printable(proof.uri)} generation {proof.generation}: {proof.problem}"))
-    console.print(f"{count.contents} contents, {count.records:,} records read again, {count.wrong} differ from the ledger")
+    console.print(
+        f"{count.contents} contents, {count.records:,} records read again, {count.wrong} differ from the ledger"
+    )
     if count.expired:
-        console.print(f"{count.expired:,} more records have expired, not been lost: the topic's retention has taken them")
+        console.print(
+            f"{count.expired:,} more records have expired, not been lost: the topic's retention has taken them"
+        )
     if count.compacted:
-        console.print(f"{count.compacted:,} more records are gone from a compacted topic: it keeps the last record of each key")
+        console.print(
+            f"{count.compacted:,} more records are gone from a compacted topic: it keeps the last record of each key"
+        )
 
 
 @app.command("export")
@@ -137,7 +157,11 @@ def export(
         from forebay.verbs import ledger
 
         count = ledger.export(_context(root, pipeline), to)
-        show({"records": count, "file": str(to)}, as_json, lambda console: console.print(Text(f"{count:,} records written to {to}")))
+        show(
+            {"records": count, "file": str(to)},
+            as_json,
+            lambda console: console.print(Text(f"{count:,} records written to {to}")),
+        )
 
 
 @app.command("restore")
@@ -164,14 +188,17 @@ def accept(
     root: ProjectOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Go on with the ledger topic as it is, though it was recreated or lost records: what only they recorded is published again."""
+    """Go on with the ledger topic as it is, though it was recreated or lost records: what only they recorded is
+    published again."""
     with exit_codes(as_json):
         from forebay.verbs import ledger
 
         if not reason.strip():
             raise typer.BadParameter("say why (`--reason`)")
         topic_id = ledger.accept(_context(root, pipeline), reason)
-        words = f"topic `{topic_id}` is the ledger from now on" if topic_id else "there is no ledger: a new one may begin"
+        words = (
+            f"topic `{topic_id}` is the ledger from now on" if topic_id else "there is no ledger: a new one may begin"
+        )
         show({"topic_id": topic_id, "reason": reason}, as_json, lambda console: console.print(Text(words)))
 
 
@@ -182,7 +209,8 @@ def take(
     root: ProjectOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Go on with a ledger that was written last for another topic or source: what is published stays where it is, what comes goes where the pipeline says."""
+    """Go on with a ledger that was written last for another topic or source: what is published stays where it is, what
+    comes goes where the pipeline says."""
     with exit_codes(as_json):
         from forebay.cli.run import getuser
         from forebay.verbs import ledger
@@ -190,5 +218,13 @@ def take(
         if not reason.strip():
             raise typer.BadParameter("say why (`--reason`)")
         before = ledger.take(_context(root, pipeline), getuser(), reason)
-        words = f"taken over: it was written for topic `{before}`" if before else "it is this project's already: nothing was changed"
-        show({"taken": before is not None, "from_topic": before, "reason": reason}, as_json, lambda console: console.print(Text(words)))
+        words = (
+            f"taken over: it was written for topic `{before}`"
+            if before
+            else "it is this project's already: nothing was changed"
+        )
+        show(
+            {"taken": before is not None, "from_topic": before, "reason": reason},
+            as_json,
+            lambda console: console.print(Text(words)),
+        )

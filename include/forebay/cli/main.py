@@ -16,7 +16,8 @@ from forebay.cli import common
 
 
 class Entry(NamedTuple):
-    """A command: the module of this package that holds it as `app`, and its line of help (so that help imports nothing)."""
+    """A command: the module of this package that holds it as `app`, and its line of help (so that help imports
+    nothing)."""
 
     module: str
     help: str
@@ -46,7 +47,8 @@ COMMANDS = {
 
 
 class Lazy(TyperGroup):
-    """A group whose commands are imported on use, and whose usage errors are a JSON document too when `--json` was given."""
+    """A group whose commands are imported on use, and whose usage errors are a JSON document too when `--json` was
+    given."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -104,12 +106,14 @@ app = typer.Typer(cls=Lazy, no_args_is_help=True, add_completion=False, pretty_e
 
 @app.callback()
 def _root(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print forebay's version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print forebay's version.")
+    ] = False,
 ) -> None:
     """Files in, Kafka records out, exactly once, with the proof kept.
 
-    Exit codes: 0 done (or nothing to do), 1 failed, 2 wrong usage or configuration, 3 blocked by quality and waiting for a person,
-    4 could not reach something, or the window is not ready: trying again may help.
+    Exit codes: 0 done (or nothing to do), 1 failed, 2 wrong usage or configuration, 3 blocked by quality and waiting
+    for a person, 4 could not reach something, or the window is not ready: trying again may help.
     """
 
 

@@ -1,4 +1,5 @@
-"""Events as a person follows them: short lines on standard error, and on a terminal a bar for the file that is being published."""
+"""Events as a person follows them: short lines on standard error, and on a terminal a bar for the file that is being
+published."""
 
 from __future__ import annotations
 
@@ -27,7 +28,9 @@ def follow(console: Console | None = None) -> Iterator[None]:
     _logging()
     console = console or Console(stderr=True, highlight=False, soft_wrap=True)
     bars = Bars(console)
-    stop = events.listen(bars if console.is_terminal else lambda name, fields: console.print(line(name, fields), markup=False))
+    stop = events.listen(
+        bars if console.is_terminal else lambda name, fields: console.print(line(name, fields), markup=False)
+    )
     try:
         yield
     finally:
@@ -49,7 +52,9 @@ def line(name: str, fields: dict[str, Any]) -> str:
     """One event in one line: its name, what it is about, and its numbers."""
     if fields.get("message"):
         return printable(f"{name:<16} {fields['message']}")
-    facts = ", ".join(f"{key} {_value(value)}" for key, value in fields.items() if key not in _HIDDEN and value not in (None, "", []))
+    facts = ", ".join(
+        f"{key} {_value(value)}" for key, value in fields.items() if key not in _HIDDEN and value not in (None, "", [])
+    )
     return printable(f"{name:<16} {_subject(fields)}{': ' * bool(facts)}{facts}")
 
 

@@ -17,12 +17,15 @@ app = typer.Typer()
 
 @app.command("prune")
 def prune(
-    pipelines: Annotated[list[str] | None, typer.Argument(metavar="[PIPELINE]...", help="Only these (default: all).")] = None,
+    pipelines: Annotated[
+        list[str] | None, typer.Argument(metavar="[PIPELINE]...", help="Only these (default: all).")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, and remove nothing.")] = False,
     root: ProjectOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove work folders of settled files, and what killed processes left. Each run does so at its end. What waits, failed or is under way stays."""
+    """Remove work folders of settled files, and what killed processes left. Each run does so at its end. What waits,
+    failed or is under way stays."""
     with exit_codes(as_json):
         from forebay.verbs import prune as verb
         from forebay.verbs.context import Context

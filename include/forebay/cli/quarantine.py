@@ -21,11 +21,15 @@ app = typer.Typer(no_args_is_help=True, help=__doc__)
 
 PipelineArgument = Annotated[str | None, typer.Argument(help="Only this pipeline.")]
 NOTHING = "no quarantined rows"
-FileOption = Annotated[str | None, typer.Option("--file", help="The end of the file's uri, or the beginning of its sha256.")]
+FileOption = Annotated[
+    str | None, typer.Option("--file", help="The end of the file's uri, or the beginning of its sha256.")
+]
 
 
 @app.command("list")
-def list_(pipeline: PipelineArgument = None, file: FileOption = None, root: ProjectOption = None, as_json: JsonOption = False) -> None:
+def list_(
+    pipeline: PipelineArgument = None, file: FileOption = None, root: ProjectOption = None, as_json: JsonOption = False
+) -> None:
     """Which files have quarantined rows, what set them aside, and how many are left after replays."""
     with exit_codes(as_json):
         from forebay.verbs import quarantine
@@ -33,8 +37,12 @@ def list_(pipeline: PipelineArgument = None, file: FileOption = None, root: Proj
         here = project(root)
         if pipeline:
             chosen(here, [pipeline])
-        found = [(f, _reasons(here, f), quarantine.replayed(here, f)) for f in quarantine.files_with(here, pipeline, file)]
-        document = {"files": [_summary(f) | {"replayed": replayed, "reasons": reasons} for f, reasons, replayed in found]}
+        found = [
+            (f, _reasons(here, f), quarantine.replayed(here, f)) for f in quarantine.files_with(here, pipeline, file)
+        ]
+        document = {
+            "files": [_summary(f) | {"replayed": replayed, "reasons": reasons} for f, reasons, replayed in found]
+        }
         show(document, as_json, lambda console: _table(console, found))
 
 
@@ -64,10 +72,14 @@ def _table(console: Console, found: list[tuple[FileRun, list[dict[str, Any]], in
         table.add_column("rows", justify="right")
         table.add_column("first", justify="right")
         for reason in reasons:
-            table.add_row(reason["stage"], Text(printable(reason["why"])), f"{reason['rows']:,}", f"{reason['first_row'] or ''}")
+            table.add_row(
+                reason["stage"], Text(printable(reason["why"])), f"{reason['rows']:,}", f"{reason['first_row'] or ''}"
+            )
         console.print(Padding(table, (0, 0, 1, 2), expand=False))
     console.print(
-        "the rows: forebay quarantine show PIPELINE; to mend them: forebay quarantine export PIPELINE --to FILE --repair", style="dim"
+        "the rows: forebay quarantine show PIPELINE; to mend them: forebay quarantine export PIPELINE --to "
+        "FILE --repair",
+        style="dim",
     )
 
 
@@ -79,7 +91,8 @@ def show_(
     root: ProjectOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """The rows themselves: row number, columns and what stood there, every failing rule or other reason, the raw text, and whether it was replayed."""
+    """The rows themselves: row number, columns and what stood there, every failing rule or other reason, the raw text,
+    and whether it was replayed."""
     with exit_codes(as_json):
         from forebay.verbs import quarantine
 
@@ -109,14 +122,20 @@ def _rows(console: Console, found: list[tuple[FileRun, list[dict[str, Any]]]]) -
             _row(console, row)
         if len(rows) < file.quarantined:
             console.print(
-                f"  and {file.quarantined - len(rows):,} more (--limit, or: forebay quarantine export {file.pipeline} --to FILE)",
+                f"  and {file.quarantined - len(rows):,} more (--limit, or: forebay quarantine export {file.pipeline} "
+                "--to FILE)",
                 style="dim",
             )
 
 
 def _row(console: Console, row: dict[str, Any]) -> None:
     where = row["observed"] or row["columns"]
-    console.print(Text(f"  row {row['row']:,}  {row['stage']}{', replayed' if row['replayed'] else ''}  {printable(where)}".rstrip()))
+    console.print(
+        Text(
+            f"  row {row['row']:,}  {row['stage']}{', replayed' if row['replayed'] else ''}  "
+            f"{printable(where)}".rstrip()
+        )
+    )
     for cause in row["causes"]:
         console.print(Text(f"    {printable(cause)}"))
     console.print(Text(f"    {printable(_cut(row['raw']))}", style="dim"))
@@ -132,15 +151,20 @@ def export(
     to: Annotated[Path, typer.Option("--to", help="The CSV file to write. With --repair it is never overwritten.")],
     file: FileOption = None,
     raw: Annotated[
-        bool, typer.Option("--raw", help="Leave cells that begin with = + - @ as they are (a spreadsheet would run them).")
+        bool,
+        typer.Option("--raw", help="Leave cells that begin with = + - @ as they are (a spreadsheet would run them)."),
     ] = False,
     repair: Annotated[
-        bool, typer.Option("--repair", help="One column for each of the pipeline's, to be edited and given to `quarantine replay`.")
+        bool,
+        typer.Option(
+            "--repair", help="One column for each of the pipeline's, to be edited and given to `quarantine replay`."
+        ),
     ] = False,
     root: ProjectOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """All quarantined rows as one CSV: to be read by people, or (--repair) those not yet replayed, to be edited and replayed."""
+    """All quarantined rows as one CSV: to be read by people, or (--repair) those not yet replayed, to be edited and
+    replayed."""
     with exit_codes(as_json):
         from forebay.verbs import quarantine
 
@@ -154,7 +178,10 @@ def export(
 def _exported(console: Console, pipeline: str, count: int, to: Path, repair: bool) -> None:
     console.print(Text(f"{count:,} rows written to {to}"))
     if repair:
-        console.print("edit the columns that do not begin with __ (an empty cell is null), delete the lines that stay as they are, then:")
+        console.print(
+            "edit the columns that do not begin with __ (an empty cell is null), "
+            "delete the lines that stay as they are, then:"
+        )
         console.print(Text(f'  forebay quarantine replay {pipeline} --from {to} --reason "…"'))
 
 
@@ -168,7 +195,9 @@ def _write_repair(ctx: Any, lists: list[tuple[FileRun, Path]], to: Path) -> int:
         raise ConfigError(f"writing `{to}`: it is there already, and perhaps edited (name another file, or remove it)")
     tables = [_left(ctx, file, path) for file, path in lists]
     if not sum(map(len, tables)):
-        raise ConfigError(f"exporting rows of `{ctx.pipeline.pipeline}`: none is left in quarantine (forebay quarantine list)")
+        raise ConfigError(
+            f"exporting rows of `{ctx.pipeline.pipeline}`: none is left in quarantine (forebay quarantine list)"
+        )
     table = pa.concat_tables(tables, promote_options="permissive")
     order = [name for name in table.column_names if name not in _repair.OWN]
     pc.write_csv(table.select([*order, *_repair.OWN]), to)
@@ -210,7 +239,10 @@ def replay(
 
 def _replayed(console: Console, done: list[Any]) -> None:
     for one in done:
-        counts = f"{one.rows:,} rows: {one.published:,} published, {one.already:,} already replayed, {len(one.still):,} stay in quarantine"
+        counts = (
+            f"{one.rows:,} rows: {one.published:,} published, {one.already:,} already replayed, "
+            f"{len(one.still):,} stay in quarantine"
+        )
         console.print(Text(printable(f"{one.uri}: {counts}")))
         for row in one.still[:20]:
             console.print(Text(printable(f"  row {row.row:,}  {row.reason}")))

@@ -36,11 +36,21 @@ _STYLES = {"done": "green", "failed": "bold red", "not ready": "yellow", "blocke
 @app.command("run")
 def run(
     pipeline: Annotated[str, typer.Argument(help="The pipeline's name.")],
-    on: Annotated[date | None, typer.Option("--date", metavar="DAY", parser=day, help="The window of one day, like 2013-01-31.")] = None,
-    first: Annotated[date | None, typer.Option("--from", metavar="DAY", parser=day, help="The first of several days.")] = None,
-    last: Annotated[date | None, typer.Option("--to", metavar="DAY", parser=day, help="The last of several days.")] = None,
-    generation: Annotated[str | None, typer.Option(metavar="new", help="`new`: publish again what was published (needs --reason).")] = None,
-    steward: Annotated[str | None, typer.Option(metavar="publish|reject", help="The answer for files held back (needs --reason).")] = None,
+    on: Annotated[
+        date | None, typer.Option("--date", metavar="DAY", parser=day, help="The window of one day, like 2013-01-31.")
+    ] = None,
+    first: Annotated[
+        date | None, typer.Option("--from", metavar="DAY", parser=day, help="The first of several days.")
+    ] = None,
+    last: Annotated[
+        date | None, typer.Option("--to", metavar="DAY", parser=day, help="The last of several days.")
+    ] = None,
+    generation: Annotated[
+        str | None, typer.Option(metavar="new", help="`new`: publish again what was published (needs --reason).")
+    ] = None,
+    steward: Annotated[
+        str | None, typer.Option(metavar="publish|reject", help="The answer for files held back (needs --reason).")
+    ] = None,
     reason: Annotated[str | None, typer.Option(help="Why; kept with the run.")] = None,
     root: ProjectOption = None,
     as_json: JsonOption = False,
@@ -76,8 +86,8 @@ class _NoPandas(MetaPathFinder):
 def _spare_pandas() -> None:
     """Let pyarrow believe that there is no pandas in this process, where nobody hands it a data frame.
 
-    It would import it (0.5 CPU seconds, a fifth of a small run) with the first array that it makes, to recognise data frames. It asks once.
-    Great Expectations needs pandas: a run with a suite is left as it is.
+    It would import it (0.5 CPU seconds, a fifth of a small run) with the first array that it makes, to recognise data
+    frames. It asks once. Great Expectations needs pandas: a run with a suite is left as it is.
     """
     if "pandas" in sys.modules:
         return
@@ -143,8 +153,8 @@ def _run_all(ctx: Context, days: Iterable[date], extra: dict[str, Any]) -> Runs:
 
 
 def exit_code(runs: Iterable[RunReport]) -> int:
-    """0 when all is done; 1 when something failed, 4 when all that failed may succeed later, or a window is not ready; 3 when a file waits for a person or
-    was rejected."""
+    """0 when all is done; 1 when something failed, 4 when all that failed may succeed later, or a window is not ready;
+    3 when a file waits for a person or was rejected."""
     reports = list(runs)
     failed = [file for report in reports for file in report.files if file.status is Status.FAILED]
     if failed:
@@ -197,7 +207,9 @@ def _print(console: Console, done: list[RunReport]) -> None:
 
 def _print_run(console: Console, report: RunReport) -> None:
     style = _STYLES.get(report.status, "bold")
-    console.print(f"[bold]{report.pipeline}[/] {report.window.day} [{style}]{report.status}[/]  [dim]{report.run_id}[/]")
+    console.print(
+        f"[bold]{report.pipeline}[/] {report.window.day} [{style}]{report.status}[/]  [dim]{report.run_id}[/]"
+    )
     if not report.files:
         console.print(f"  {printable(report.note or 'nothing to do')}", markup=False)
         return
@@ -236,14 +248,20 @@ def _where(file: FileRun) -> str:
     places = sorted({(place.topic, place.partition) for place in file.outputs})
     if not places:
         return ""
-    offsets = f"offsets {file.outputs[0].first}-{file.outputs[0].last}" if len(file.outputs) == 1 else f"{len(places)} partitions"
+    offsets = (
+        f"offsets {file.outputs[0].first}-{file.outputs[0].last}"
+        if len(file.outputs) == 1
+        else f"{len(places)} partitions"
+    )
     return f"{places[0][0]}, {offsets}"
 
 
 def _notes(report: RunReport) -> list[str]:
     """Why, for every file that did not simply pass; what is ready to be read; what the run as a whole has to say."""
     plain = [
-        file for file in report.files if file.status is Status.DONE and not (file.quarantined or file.supersedes or file.generation > 1)
+        file
+        for file in report.files
+        if file.status is Status.DONE and not (file.quarantined or file.supersedes or file.generation > 1)
     ]
     notes = [f"{file.file.name}: {said(file)}" for file in report.files if file not in plain]
     notes += [f"{file.file.name}: {note}" for file in report.files for note in file.notes]

@@ -49,7 +49,12 @@ def _runs_table(console: Console, found: list[dict[str, Any]]) -> None:
     for row in found:
         counts = [f"{row[name]:,}" for name in ("files", "rows_in", "published", "quarantined", "rejected")]
         table.add_row(
-            row["pipeline"], row["ds"], row["status"], *counts, row["started"][:19].replace("T", " "), Text(printable(row["run_id"]))
+            row["pipeline"],
+            row["ds"],
+            row["status"],
+            *counts,
+            row["started"][:19].replace("T", " "),
+            Text(printable(row["run_id"])),
         )
     console.print(table)
 
@@ -74,7 +79,8 @@ def files(
 
 
 def said(file: FileRun) -> str:
-    """Why a file became what it became. Of rows that come again (a correction, a new generation, a replay) why they came, not how they were judged."""
+    """Why a file became what it became. Of rows that come again (a correction, a new generation, a replay) why they
+    came, not how they were judged."""
     again = file.replay or file.supersedes or file.generation > 1
     return file.error or (None if again else file.decision_reason) or file.reason
 
@@ -89,9 +95,16 @@ def files_table(console: Console, found: list[FileRun]) -> None:
         table.add_column(name, justify="right")
     table.add_column("why")
     for file in found:
-        counts = [f"{n:,}" if n else "[dim]·[/]" for n in (file.rows_in, file.published, file.quarantined, file.rejected)]
+        counts = [
+            f"{n:,}" if n else "[dim]·[/]" for n in (file.rows_in, file.published, file.quarantined, file.rejected)
+        ]
         why = Text(printable(said(file)))
         table.add_row(
-            file.window.day.isoformat(), Text(printable(unquote(file.file.name))), file.fate.value, file.status.value, *counts, why
+            file.window.day.isoformat(),
+            Text(printable(unquote(file.file.name))),
+            file.fate.value,
+            file.status.value,
+            *counts,
+            why,
         )
     console.print(table)

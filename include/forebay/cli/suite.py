@@ -22,8 +22,12 @@ app = typer.Typer(no_args_is_help=True, help=__doc__)
 def propose(
     file: Annotated[Path, typer.Argument(help="A sample file, as the partner delivers it.")],
     pipeline: Annotated[str, typer.Option("--pipeline", help="The pipeline that says how it is read.")],
-    to: Annotated[Path | None, typer.Option("--to", help="Where to write it (default: standard output). Never overwrites.")] = None,
-    sample: Annotated[str, typer.Option("--sample", help="How much of a large file is read, from its beginning.")] = "64MiB",
+    to: Annotated[
+        Path | None, typer.Option("--to", help="Where to write it (default: standard output). Never overwrites.")
+    ] = None,
+    sample: Annotated[
+        str, typer.Option("--sample", help="How much of a large file is read, from its beginning.")
+    ] = "64MiB",
     root: ProjectOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -32,7 +36,9 @@ def propose(
         from forebay.verbs import suites
 
         if to and to.exists():
-            raise ConfigError(f"writing `{to}`: it is there already, and perhaps reviewed (name another file, or remove it)")
+            raise ConfigError(
+                f"writing `{to}`: it is there already, and perhaps reviewed (name another file, or remove it)"
+            )
         found = suites.propose(context(project(root), pipeline), file, to.stem if to else pipeline, _bytes(sample))
         err.print(_basis(found["meta"], sample), style="dim", markup=False)
         if to is None:
@@ -40,7 +46,11 @@ def propose(
             return
         to.parent.mkdir(parents=True, exist_ok=True)
         to.write_text(json.dumps(found, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-        show({"path": str(to), "rules": len(found["expectations"])} | found["meta"], as_json, lambda console: _proposed(console, found, to))
+        show(
+            {"path": str(to), "rules": len(found["expectations"])} | found["meta"],
+            as_json,
+            lambda console: _proposed(console, found, to),
+        )
 
 
 def _bytes(size: str) -> int:
@@ -77,7 +87,10 @@ def _proposed(console: Console, found: dict[str, Any], to: Path) -> None:
         table.add_row(rule["severity"], Text(printable(name)), Text(printable(rule["notes"])))
     console.print(table)
     console.print(
-        Text(f"{len(found['expectations'])} rules written to {to}: review them (severity, bounds), then name it in quality.suite")
+        Text(
+            f"{len(found['expectations'])} rules written to {to}: review them (severity, bounds), "
+            "then name it in quality.suite"
+        )
     )
 
 
@@ -89,7 +102,8 @@ def test(
     root: ProjectOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """The suite on one file: each rule's result, and the failing rows. Nothing is published; exit code 3 when a rule fails."""
+    """The suite on one file: each rule's result, and the failing rows. Nothing is published; exit code 3 when a rule
+    fails."""
     with exit_codes(as_json):
         from forebay.verbs import suites
 
@@ -104,7 +118,11 @@ def test(
 def _print(console: Console, tried: Any) -> None:
     table = Table("", "severity", "rule", "found", box=None)
     for result in tried.results:
-        found = f"{result.unexpected:,} of {result.checked:,} rows" if result.kind == "row" else f"observed {result.observed}"
+        found = (
+            f"{result.unexpected:,} of {result.checked:,} rows"
+            if result.kind == "row"
+            else f"observed {result.observed}"
+        )
         mark = Text("ok", style="green") if result.success else Text("failed", style="bold red")
         table.add_row(mark, result.severity.value, Text(printable(result.title)), Text(printable(found)))
     console.print(table)
@@ -117,7 +135,9 @@ def _row(console: Console, tried: Any, row: dict[str, Any]) -> None:
     """A failing row: what stands in the columns of its rules, the rules, and the row."""
     rules = [tried.results[at] for at in row["rules"]]
     columns = dict.fromkeys(name for rule in rules for name in rule.columns)
-    seen = ", ".join(f"{name}: {'null' if row['values'].get(name) is None else row['values'][name]}" for name in columns)
+    seen = ", ".join(
+        f"{name}: {'null' if row['values'].get(name) is None else row['values'][name]}" for name in columns
+    )
     console.print(Text(printable(f"  row {row['row']:,}  {seen}")))
     for rule in rules:
         console.print(Text(printable(f"    {rule.title}{' (few enough: the rule passed)' if rule.success else ''}")))

@@ -46,7 +46,11 @@ def _record(topic: str, partition: int, offset: int, root: Any, as_json: bool) -
 
     def render(console: Console) -> None:
         table = Table.grid(padding=(0, 2))
-        row = f"{found.row:,} (by {found.how})" if found.row is not None else f"one of {found.first_row:,} to {found.last_row:,}"
+        row = (
+            f"{found.row:,} (by {found.how})"
+            if found.row is not None
+            else f"one of {found.first_row:,} to {found.last_row:,}"
+        )
         rows = [("record", f"{topic} partition {partition} offset {offset}"), ("file", found.uri), ("row", row)]
         rows += [
             ("sha256", found.fingerprint),
@@ -61,7 +65,9 @@ def _record(topic: str, partition: int, offset: int, root: Any, as_json: bool) -
             ("value", _short(found.value)),
         ]
         if found.replay:
-            rows.append(("repaired", f"replayed from {found.replay.source} (sha256 {found.replay.source_fingerprint[:16]})"))
+            rows.append(
+                ("repaired", f"replayed from {found.replay.source} (sha256 {found.replay.source_fingerprint[:16]})")
+            )
         for name, value in rows:
             table.add_row(f"[dim]{name}[/]", _plain(value))
         console.print(table)
@@ -89,14 +95,20 @@ def _file(name: str, root: Any, as_json: bool) -> None:
 
 def _files(console: Console, found: list[tuple[FileRun, list[dict[str, Any]]]]) -> None:
     for file, ranges in found:
-        counts = f"{file.rows_in:,} rows in, {file.published:,} published, {file.quarantined:,} quarantined, {file.rejected:,} rejected"
+        counts = (
+            f"{file.rows_in:,} rows in, {file.published:,} published, {file.quarantined:,} quarantined, "
+            f"{file.rejected:,} rejected"
+        )
         console.print(_plain(f"{file.file.uri}  ({_what(file)}, {file.status})"), style="bold")
         content = f"sha256 {file.fingerprint}  generation {file.generation}  " if file.fingerprint else ""
-        console.print(_plain(f"  {content}run {file.run_id}\n  {counts if file.rows_in else file.error or file.reason}"))
+        console.print(
+            _plain(f"  {content}run {file.run_id}\n  {counts if file.rows_in else file.error or file.reason}")
+        )
         for one in file.left:
             console.print(
                 _plain(
-                    f"  instead of {one.fingerprint[:16]}, whose rows {one.first_row:,} to {one.last_row:,} stay visible: {_places(one)}"
+                    f"  instead of {one.fingerprint[:16]}, whose rows {one.first_row:,} to {one.last_row:,} stay "
+                    f"visible: {_places(one)}"
                 )
             )
         table = Table("  topic", box=None, pad_edge=False, header_style="dim")
@@ -118,4 +130,7 @@ def _what(file: FileRun) -> str:
     if not file.replay:
         return str(file.fate.value)
     who = f" by {file.decided_by}" if file.decided_by else ""
-    return f"repaired rows of {file.replay.fingerprint[:16]}{who}, from {file.replay.source}: {file.decision_reason or file.reason}"
+    return (
+        f"repaired rows of {file.replay.fingerprint[:16]}{who}, from {file.replay.source}: "
+        f"{file.decision_reason or file.reason}"
+    )

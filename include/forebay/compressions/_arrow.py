@@ -1,4 +1,5 @@
-"""A reader of unpacked bytes on Arrow's streaming decompressors, which know several members and notice a truncated end."""
+"""A reader of unpacked bytes on Arrow's streaming decompressors, which know several members and notice a truncated
+end."""
 
 from __future__ import annotations
 
@@ -42,12 +43,14 @@ class _Unpacked(io.RawIOBase):
                 raise
             words = str(error).split(". Detail")[0].lower()
             raise CorruptFileError(
-                f"unpacking {self._codec}: {words} (the file is truncated, damaged or packed otherwise: ask for it again)"
+                f"unpacking {self._codec}: {words} (the file is truncated, damaged or packed otherwise: "
+                "ask for it again)"
             ) from None
 
 
 class _Counted(io.RawIOBase):
-    """The packed bytes, counted; remembers that reading them failed, which is the source's matter and not the codec's."""
+    """The packed bytes, counted; remembers that reading them failed, which is the source's matter and not the
+    codec's."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream

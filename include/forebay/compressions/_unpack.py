@@ -11,16 +11,21 @@ from forebay.contracts import Compression
 from forebay.errors import CorruptFileError, OutOfResourcesError
 
 MAX_BYTES = 100 << 30
-MAX_RATIO = 200  # what people deliver packs 3 to 30 to 1; gzip cannot do better than 1,032 to 1 (RFC 1951), zstd can a million to 1
+# what people deliver packs 3 to 30 to 1; gzip cannot do better than 1,032 to 1 (RFC 1951), zstd can a million to 1
+MAX_RATIO = 200
 _SMALL = 100_000_000  # below this no ratio is a danger
 _CHUNK = 1 << 20
 
 
-def unpack(path: Path, name: str, setting: str, into: Path, max_bytes: int = MAX_BYTES, max_ratio: int = MAX_RATIO) -> Path:
-    """The plain bytes of the file `name` whose snapshot is `path`: the snapshot itself if it is not packed, else the new file `into`.
+def unpack(
+    path: Path, name: str, setting: str, into: Path, max_bytes: int = MAX_BYTES, max_ratio: int = MAX_RATIO
+) -> Path:
+    """The plain bytes of the file `name` whose snapshot is `path`: the snapshot itself if it is not packed, else the
+    new file `into`.
 
-    `setting` is `auto` (by the name's ending), `none` or a compression's name. Raises `CorruptFileError` for a damaged file, and for one that
-    unpacks to more than `max_bytes`, or, beyond 100 MB, to more than `max_ratio` times its size; `OutOfResourcesError` when the disk is full.
+    `setting` is `auto` (by the name's ending), `none` or a compression's name. Raises `CorruptFileError` for a damaged
+    file, and for one that unpacks to more than `max_bytes`, or, beyond 100 MB, to more than `max_ratio` times its size;
+    `OutOfResourcesError` when the disk is full.
     """
     compression = _compression(name, setting)
     if compression is None:
@@ -41,7 +46,8 @@ def unpack(path: Path, name: str, setting: str, into: Path, max_bytes: int = MAX
 
 
 def unpack_head(path: Path, name: str, setting: str, into: Path, most: int) -> tuple[Path, bool]:
-    """The first `most` plain bytes of a file, and whether that is all of it. What is damaged far behind them is not noticed."""
+    """The first `most` plain bytes of a file, and whether that is all of it. What is damaged far behind them is not
+    noticed."""
     compression = _compression(name, setting)
     if compression is None and path.stat().st_size <= most:
         return path, True
@@ -73,7 +79,8 @@ def _copy(stream: BinaryIO, to: FileIO, bound: int, setting: str) -> None:
         written += len(data)
         if written > bound:
             raise CorruptFileError(
-                f"unpacking: more than {bound:,} bytes came out, which `limits.{setting}` does not allow (a decompression bomb? if it is honest,"
+                f"unpacking: more than {bound:,} bytes came out, which `limits.{setting}` does not allow (a "
+                "decompression bomb? if it is honest,"
                 f" raise `limits.{setting}`)"
             )
         _write(to, data)
@@ -86,4 +93,6 @@ def _write(to: FileIO, data: bytes) -> None:
             rest = rest[to.write(rest) :]
     except OSError as error:
         found = (error.strerror or "write failed").lower()
-        raise OutOfResourcesError(f"unpacking: {found} (free space there, or let FOREBAY_HOME name another disk)") from error
+        raise OutOfResourcesError(
+            f"unpacking: {found} (free space there, or let FOREBAY_HOME name another disk)"
+        ) from error

@@ -1,7 +1,9 @@
-"""What it does to change a setting while a file is half published: some of its chunks are committed, and the rest is not.
+"""What it does to change a setting while a file is half published: some of its chunks are committed, and the rest is
+not.
 
-One line for each field of the pipeline model (a field without one fails the build: tests/guarantees/test_changed_settings.py, which changes each
-between a kill and the retry, against a real broker). docs/changed-settings.md is made of it.
+One line for each field of the pipeline model (a field without one fails the build:
+tests/guarantees/test_changed_settings.py, which changes each between a kill and the retry, against a real broker).
+docs/changed-settings.md is made of it.
 """
 
 from __future__ import annotations
@@ -21,11 +23,13 @@ class Effect(StrEnum):
     NONE = "no effect on identity"
     """It is completed: each row once, in one topic."""
     PLAN = "refused as another plan"
-    """What decides its records would differ. Put back, it is completed; or it is published anew, as a new generation."""
+    """What decides its records would differ. Put back, it is completed; or it is published anew, as a new
+    generation."""
     REFUSED = "refused before anything is published"
     """The setting does not fit what is there. Put back, it is completed."""
     ANOTHER = "another pipeline"
-    """Another ledger: nothing is known of what was published under the old one, and everything is published once more."""
+    """Another ledger: nothing is known of what was published under the old one, and everything is published once
+    more."""
 
 
 _SUITE = "the suite's content counts, not its name: an edited suite is another plan too"
@@ -34,7 +38,10 @@ _LIMIT = "a file that breaks it is not read at all, and is completed when it is 
 _OTHER_PLUGIN = "and the plug-in's own settings, each with its default where it is not written"
 
 EFFECTS: dict[str, tuple[Effect, str]] = {
-    "pipeline": (Effect.ANOTHER, "the name is the ledger's, the quarantine topic's and the ids': finish what is begun, then rename"),
+    "pipeline": (
+        Effect.ANOTHER,
+        "the name is the ledger's, the quarantine topic's and the ids': finish what is begun, then rename",
+    ),
     "owner": (Effect.NONE, ""),
     "description": (Effect.NONE, ""),
     "tags": (Effect.NONE, ""),
@@ -51,7 +58,10 @@ EFFECTS: dict[str, tuple[Effect, str]] = {
     "source.changed_content": (Effect.NONE, ""),
     "source.compression": (Effect.PLAN, _STAGE),
     "source.options": (Effect.NONE, "a file is known by its bytes, wherever they lie"),
-    "format.type": (Effect.PLAN, f"{_STAGE}; a file that cannot be read so fails, and is completed when it is put back"),
+    "format.type": (
+        Effect.PLAN,
+        f"{_STAGE}; a file that cannot be read so fails, and is completed when it is put back",
+    ),
     "format.options": (Effect.PLAN, f"{_STAGE}; a default that is written down is no change"),
     "limits.memory": (Effect.NONE, _LIMIT),
     "limits.time": (Effect.NONE, _LIMIT),
@@ -62,10 +72,16 @@ EFFECTS: dict[str, tuple[Effect, str]] = {
     "schema.on_drift.added": (Effect.NONE, "the file may be held back"),
     "schema.on_drift.missing": (Effect.NONE, "the file may be held back"),
     "schema.on_drift.retyped": (Effect.NONE, "the file may be held back"),
-    "schema.misfits": (Effect.NONE, "where it infers the same types and sets the same rows aside; otherwise it is another plan"),
+    "schema.misfits": (
+        Effect.NONE,
+        "where it infers the same types and sets the same rows aside; otherwise it is another plan",
+    ),
     "quality.suite": (Effect.PLAN, _SUITE),
     "quality.quarantine": (Effect.PLAN, "decides which rows are set aside"),
-    "quality.block_when.quarantined_over": (Effect.NONE, "the file may be held back; what consumers have seen in part cannot be rejected"),
+    "quality.block_when.quarantined_over": (
+        Effect.NONE,
+        "the file may be held back; what consumers have seen in part cannot be rejected",
+    ),
     "quality.block_when.quarantined_count": (Effect.NONE, "as above"),
     "quality.block_when.rules": (Effect.NONE, "as above"),
     "quality.block_when.any_table_rule": (Effect.NONE, "as above"),
@@ -88,14 +104,28 @@ EFFECTS: dict[str, tuple[Effect, str]] = {
     "record.headers": (Effect.PLAN, "decides the records' headers"),
     "record.timestamp": (Effect.PLAN, "decides the records' times"),
     "record.partitioner.type": (Effect.PLAN, f"decides the records' partitions, {_OTHER_PLUGIN}"),
-    "record.partitioner.options": (Effect.PLAN, "decides the records' partitions; a default that is written down is no change"),
-    "topic.name": (Effect.REFUSED, "half of the file would lie in each topic; a ledger that is taken over (`forebay ledger take`) refuses it as another plan"),
+    "record.partitioner.options": (
+        Effect.PLAN,
+        "decides the records' partitions; a default that is written down is no change",
+    ),
+    "topic.name": (
+        Effect.REFUSED,
+        "half of the file would lie in each topic; a ledger that is taken over (`forebay ledger take`) refuses it as "
+        "another plan",
+    ),
     "topic.partitions": (Effect.REFUSED, "keys would go elsewhere: the topic's own count counts"),
     "topic.replication": (Effect.NONE, "used when the topic is made"),
-    "topic.config": (Effect.NONE, "used when the topic is made; a lower `max.message.bytes` of the topic itself is another plan if it sets other rows aside"),
+    "topic.config": (
+        Effect.NONE,
+        "used when the topic is made; a lower `max.message.bytes` of the topic itself is another plan if it sets "
+        "other rows aside",
+    ),
     "topic.manage": (Effect.NONE, ""),
     "topic.quarantine_retention": (Effect.NONE, "used when the quarantine topic is made"),
-    "publish.connection": (Effect.NONE, "as long as it leads to the same cluster; another cluster has another ledger: there the file is a new one"),
+    "publish.connection": (
+        Effect.NONE,
+        "as long as it leads to the same cluster; another cluster has another ledger: there the file is a new one",
+    ),
     "publish.lanes": (Effect.NONE, "what fences a file's publishers is a function of its bytes"),
     "publish.chunk.rows": (Effect.PLAN, "where the file is cut"),
     "publish.chunk.bytes": (Effect.PLAN, "where the file is cut; no change where it is cut at the same rows"),
@@ -103,11 +133,12 @@ EFFECTS: dict[str, tuple[Effect, str]] = {
     "publish.ledger_partitions": (Effect.REFUSED, "a file's records would be looked for where they are not"),
     "settle.type": (Effect.NONE, ""),
     "settle.options": (Effect.NONE, ""),
-}  # fmt: skip
+}
 
 
 def fields(model: type[Settings] = Pipeline, before: tuple[str, ...] = ()) -> Iterator[str]:
-    """Every field of the pipeline model as it is written in YAML: sections by their fields, lists and tables of settings as one."""
+    """Every field of the pipeline model as it is written in YAML: sections by their fields, lists and tables of
+    settings as one."""
     for name, field in model.model_fields.items():
         path = (*before, field.alias or name)
         section = _section(field.annotation)
@@ -146,4 +177,4 @@ A file that is complete is never touched by a change: the ledger says that it is
 
 | setting | changed in mid-file | why |
 |---|---|---|
-"""
+"""  # noqa: E501

@@ -1,4 +1,5 @@
-"""What the models alone cannot see: keys of later releases, path templates, column types, suites, and settings that contradict each other.
+"""What the models alone cannot see: keys of later releases, path templates, column types, suites, and settings that
+contradict each other.
 
 Each check reads the raw document, so that it also speaks when other sections have faults.
 """
@@ -23,7 +24,8 @@ from forebay.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """A setting that the design has and this release does not. `hides` is where its presence makes other faults pointless."""
+    """A setting that the design has and this release does not. `hides` is where its presence makes other faults
+    pointless."""
 
     path: Path
     instead: str
@@ -57,7 +59,10 @@ LATER = (
 def not_built_yet(document: Document) -> tuple[list[Found], list[Path]]:
     """Faults of settings that a later release brings, and the places where other faults need not be told."""
     found = [later for later in LATER if later.found(document)]
-    faults = [(later.path, f"{reading(later.path)}: {_thing(later, document)} is not built yet ({later.instead})") for later in found]
+    faults = [
+        (later.path, f"{reading(later.path)}: {_thing(later, document)} is not built yet ({later.instead})")
+        for later in found
+    ]
     return faults, [place for later in found for place in (later.path, later.hides) if place]
 
 
@@ -94,7 +99,8 @@ def _template(document: Document) -> Iterator[Found]:
             if paths.needs_hour(template) and not _by_the_hour(document):
                 yield (
                     place,
-                    f"{reading(place)}: no run is of a single hour, `schedule` has none ({paths.NO_HOUR}, or a `cron` with several hours)",
+                    f"{reading(place)}: no run is of a single hour, `schedule` has none ({paths.NO_HOUR}, "
+                    "or a `cron` with several hours)",
                 )
 
 
@@ -137,7 +143,10 @@ def _record_columns(document: Document) -> Iterator[tuple[Path, Any]]:
         yield ("record", "key"), key
     yield ("record", "timestamp"), document.at("record", "timestamp")
     redacted = document.at("quality", "redact")
-    yield from ((("quality", "redact", index), name) for index, name in enumerate(redacted if isinstance(redacted, list) else ()))
+    yield from (
+        (("quality", "redact", index), name)
+        for index, name in enumerate(redacted if isinstance(redacted, list) else ())
+    )
     rules = document.at("quality", "history", "rules")
     for index, rule in enumerate(rules if isinstance(rules, list) else ()):
         if isinstance(rule, dict):
@@ -153,7 +162,11 @@ def _learning(document: Document) -> Iterator[Found]:
         metric, name = (rule.get("metric"), rule.get("column")) if isinstance(rule, dict) else (None, None)
         type_ = declared_columns(document).get(name) if isinstance(name, str) else None
         if metric == "drift" and isinstance(type_, str) and type_.startswith(("date", "time", "binary")):
-            yield place, f"{reading(place)}: column `{name}` is `{type_}`, and drift is of numbers, texts and bools (take the rule out)"
+            yield (
+                place,
+                f"{reading(place)}: column `{name}` is `{type_}`, and drift is of numbers, "
+                "texts and bools (take the rule out)",
+            )
         if metric in {"drift", "mean"} and isinstance(redacted, list) and name in redacted:
             why = f"`{metric}` keeps values of `{name}` in the index, and `quality.redact` forbids it"
             yield place, f"{reading(place)}: {why} (compare its null_share or distinct_count)"
@@ -170,9 +183,16 @@ def _timestamp(document: Document) -> Iterator[Found]:
 def _suite(document: Document, project: Project) -> Iterator[Found]:
     place = ("quality", "suite")
     name = document.at(*place)
-    if isinstance(name, str) and re.fullmatch(SUITE_NAME, name) and not (project.expectations / f"{name}.json").is_file():
+    if (
+        isinstance(name, str)
+        and re.fullmatch(SUITE_NAME, name)
+        and not (project.expectations / f"{name}.json").is_file()
+    ):
         known = sorted(path.stem for path in project.expectations.glob("*.json"))
-        yield place, f"reading `quality.suite`: there is no include/expectations/{name}.json ({hints.way_out(name, known)})"
+        yield (
+            place,
+            f"reading `quality.suite`: there is no include/expectations/{name}.json ({hints.way_out(name, known)})",
+        )
 
 
 def _rule_limits(document: Document, project: Project) -> Iterator[Found]:
@@ -186,7 +206,10 @@ def _rule_limits(document: Document, project: Project) -> Iterator[Found]:
         for name in limits if isinstance(limits, dict) else ():
             if name not in known:
                 hint = hints.way_out(str(name), sorted(known))
-                yield (*place, str(name)), f"{reading(place)}: the suite has no row rule `{name}` and none on such a column ({hint})"
+                yield (
+                    (*place, str(name)),
+                    f"{reading(place)}: the suite has no row rule `{name}` and none on such a column ({hint})",
+                )
 
 
 def _rule_names(document: Document, project: Project) -> set[str] | None:
@@ -208,4 +231,8 @@ def _replicas(document: Document) -> Iterator[Found]:
     place = ("topic", "config", "min.insync.replicas")
     wanted, replication = document.at(*place), document.at("topic", "replication") or 1
     if isinstance(wanted, int) and isinstance(replication, int) and wanted > replication:
-        yield place, f"{reading(place)}: {wanted} replicas must confirm, the topic has {replication} (raise `topic.replication`)"
+        yield (
+            place,
+            f"{reading(place)}: {wanted} replicas must confirm, the topic has {replication} (raise "
+            "`topic.replication`)",
+        )

@@ -101,7 +101,9 @@ def _own(file: PipelineFile, project: Project) -> Iterator[Fault]:
     """What a pipeline does to itself."""
     if file.pipeline:
         if _archive_meets(file.pipeline, file.pipeline, project):
-            yield file.fault(("settle", "path"), _ARCHIVED.format(file.pipeline.settle.options["path"], file.pipeline.source.path))
+            yield file.fault(
+                ("settle", "path"), _ARCHIVED.format(file.pipeline.settle.options["path"], file.pipeline.source.path)
+            )
         yield from (file.fault(("topic", "name"), words) for words in _taken(file.pipeline, file.pipeline))
 
 

@@ -2,11 +2,14 @@
 
 A connection `landing` is looked for, in this order, in
 
-* `FOREBAY_CONN_LANDING`: one JSON object, the client's own settings (Kafka: librdkafka's, those of kafka_settings.py; S3: arguments of `boto3.client`);
-* `AIRFLOW_CONN_LANDING`: an Airflow connection, as JSON or as URI, so that one variable serves Airflow and the command line.
+* `FOREBAY_CONN_LANDING`: one JSON object, the client's own settings (Kafka: librdkafka's, those of kafka_settings.py;
+  S3: arguments of `boto3.client`);
+* `AIRFLOW_CONN_LANDING`: an Airflow connection, as JSON or as URI, so that one variable serves Airflow and the command
+  line.
 
-Names are upper-cased, and what cannot be in a variable's name becomes `_`. Without a name, `KAFKA_BOOTSTRAP_SERVERS` (and `KAFKA_CONFIG`,
-JSON of more librdkafka settings) or boto3's own chain (`AWS_…`) are meant. No error shows a value, only names.
+Names are upper-cased, and what cannot be in a variable's name becomes `_`. Without a name, `KAFKA_BOOTSTRAP_SERVERS`
+(and `KAFKA_CONFIG`, JSON of more librdkafka settings) or boto3's own chain (`AWS_…`) are meant. No error shows a value,
+only names.
 """
 
 from __future__ import annotations
@@ -38,16 +41,18 @@ JsonObject = dict[str, Any]
 
 
 class EnvironmentConnections(Connections):
-    """Connections of `environ` (default: this process's environment, read when asked, so that a pickled instance holds no secret)."""
+    """Connections of `environ` (default: this process's environment, read when asked, so that a pickled instance holds
+    no secret)."""
 
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
         self._given = environ
 
     def kafka(self, name: str | None) -> JsonObject | None:
-        """librdkafka settings of a connection; without a name those of `KAFKA_BOOTSTRAP_SERVERS`, or None: the embedded broker.
+        """librdkafka settings of a connection; without a name those of `KAFKA_BOOTSTRAP_SERVERS`, or None: the embedded
+        broker.
 
-        A name that is defined nowhere means `KAFKA_BOOTSTRAP_SERVERS` too, if that is set. Else, and for a definition that cannot be
-        read, `ConfigError`: records never go to another cluster than the one that was named.
+        A name that is defined nowhere means `KAFKA_BOOTSTRAP_SERVERS` too, if that is set. Else, and for a definition
+        that cannot be read, `ConfigError`: records never go to another cluster than the one that was named.
         """
         found = self._named(name) if name else None
         if found is None and self._environ.get("KAFKA_BOOTSTRAP_SERVERS"):
@@ -61,7 +66,8 @@ class EnvironmentConnections(Connections):
     def s3(self, name: str | None) -> JsonObject:
         """Arguments of `boto3.client("s3", …)`; empty (boto3's own chain) without a name.
 
-        A name that is defined nowhere means boto3's chain too if `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL` is set, else `ConfigError`.
+        A name that is defined nowhere means boto3's chain too if `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL` is set,
+        else `ConfigError`.
         """
         found = self._named(name) if name else None
         if found is None:
@@ -72,7 +78,8 @@ class EnvironmentConnections(Connections):
         return _checked_s3(name, variable, settings)
 
     def faulty_kafka(self, name: str | None) -> str | None:
-        """What is wrong with a Kafka connection as it is defined here; None when nothing is, or when it is defined elsewhere (in Airflow)."""
+        """What is wrong with a Kafka connection as it is defined here; None when nothing is, or when it is defined
+        elsewhere (in Airflow)."""
         if name and self._named_in(name) is None and not self._environ.get("KAFKA_BOOTSTRAP_SERVERS"):
             return None
         try:
@@ -92,7 +99,9 @@ class EnvironmentConnections(Connections):
             return None
         text = self._environ[variable].strip()
         airflow_uri = variable.startswith("AIRFLOW_") and not text.startswith("{")
-        return variable, _from_uri(name, variable, text) if airflow_uri else _object(f"connection `{name}`", variable, text)
+        return variable, _from_uri(name, variable, text) if airflow_uri else _object(
+            f"connection `{name}`", variable, text
+        )
 
     def _named_in(self, name: str) -> str | None:
         """The variable that defines the connection."""
@@ -101,12 +110,17 @@ class EnvironmentConnections(Connections):
     def _default_kafka(self) -> JsonObject:
         more = self._environ.get("KAFKA_CONFIG")
         settings = _object("the Kafka settings", "KAFKA_CONFIG", more) if more else {}
-        return _flat("the Kafka settings", "KAFKA_CONFIG", {**settings, "bootstrap.servers": self._environ["KAFKA_BOOTSTRAP_SERVERS"]})
+        return _flat(
+            "the Kafka settings",
+            "KAFKA_CONFIG",
+            {**settings, "bootstrap.servers": self._environ["KAFKA_BOOTSTRAP_SERVERS"]},
+        )
 
     def _nowhere(self, name: str, default: str) -> Any:
         ways = " or ".join(f"`{variable}`" for variable in variables(name)[:2])
         raise ConfigError(
-            f"looking for connection `{name}`: it is defined nowhere (set {ways}, or `{default}` for all connections of that kind)",
+            f"looking for connection `{name}`: it is defined nowhere (set {ways}, "
+            f"or `{default}` for all connections of that kind)",
             connection=name,
         )
 
@@ -123,10 +137,13 @@ def _object(what: str, variable: str, text: str) -> JsonObject:
         value = json.loads(text)
     except ValueError as error:
         where = f"at character {error.pos + 1}" if isinstance(error, json.JSONDecodeError) else "anywhere"
-        raise ConfigError(f"reading {what}: `{variable}` is not JSON {where} (write one JSON object)", variable=variable) from None
+        raise ConfigError(
+            f"reading {what}: `{variable}` is not JSON {where} (write one JSON object)", variable=variable
+        ) from None
     if not isinstance(value, dict):
         raise ConfigError(
-            f"reading {what}: `{variable}` holds no JSON object but a {type(value).__name__} (write one JSON object)", variable=variable
+            f"reading {what}: `{variable}` holds no JSON object but a {type(value).__name__} (write one JSON object)",
+            variable=variable,
         )
     return value
 
@@ -140,7 +157,8 @@ def _from_uri(name: str, variable: str, text: str) -> JsonObject:
         parts, port = urlsplit(""), None
     if not parts.scheme:
         raise ConfigError(
-            f"reading connection `{name}`: `{variable}` is neither a JSON object nor an Airflow URI (write the JSON form)",
+            f"reading connection `{name}`: `{variable}` is neither a JSON object nor an Airflow URI (write the "
+            "JSON form)",
             variable=variable,
         )
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
@@ -178,7 +196,10 @@ def _s3_of_airflow(settings: JsonObject) -> JsonObject:
 
 def _checked_kafka(name: str | None, variable: str, settings: JsonObject) -> JsonObject:
     if not settings.get("bootstrap.servers"):
-        raise ConfigError(f"reading connection `{name}`: `{variable}` has no `bootstrap.servers` (add it: host:port,…)", connection=name)
+        raise ConfigError(
+            f"reading connection `{name}`: `{variable}` has no `bootstrap.servers` (add it: host:port,…)",
+            connection=name,
+        )
     return _flat(f"connection `{name}`", variable, settings)
 
 
@@ -190,7 +211,8 @@ def _flat(what: str, variable: str, settings: JsonObject) -> JsonObject:
     odd = [key for key, value in settings.items() if not isinstance(value, str | int | float | bool)]
     if odd:
         raise ConfigError(
-            f"reading {what}: `{odd[0]}` of `{variable}` is no plain value (librdkafka settings are texts, numbers or booleans)",
+            f"reading {what}: `{odd[0]}` of `{variable}` is no plain value (librdkafka settings are texts, "
+            "numbers or booleans)",
             variable=variable,
         )
     return settings
@@ -201,5 +223,7 @@ def _checked_s3(name: str | None, variable: str, settings: JsonObject) -> JsonOb
     if unknown:
         close = difflib.get_close_matches(unknown[0], S3_SETTINGS, 1)
         hint = f"did you mean `{close[0]}`?" if close else f"known: {', '.join(S3_SETTINGS)}"
-        raise ConfigError(f"reading connection `{name}`: `{variable}` has an unknown setting `{unknown[0]}` ({hint})", connection=name)
+        raise ConfigError(
+            f"reading connection `{name}`: `{variable}` has an unknown setting `{unknown[0]}` ({hint})", connection=name
+        )
     return settings

@@ -1,4 +1,5 @@
-"""Settings that are right alone and say nothing, or two things, together: each is refused by its name, for it would be accepted and do nothing.
+"""Settings that are right alone and say nothing, or two things, together: each is refused by its name, for it would be
+accepted and do nothing.
 
 Each check reads the raw document, as those of `checks` do.
 """
@@ -29,7 +30,14 @@ OF_A_STRING = frozenset({"format", "true_values", "false_values", "loose_numbers
 
 def all_faults(document: Document) -> list[Found]:
     """What contradicts what, with the way out."""
-    return [*_column_rules(document), *_optional(document), *_misfits(document), *_days(document), *_connection(document), *_key(document)]
+    return [
+        *_column_rules(document),
+        *_optional(document),
+        *_misfits(document),
+        *_days(document),
+        *_connection(document),
+        *_key(document),
+    ]
 
 
 def _column_rules(document: Document) -> Iterator[Found]:
@@ -50,13 +58,26 @@ def _idle(rule: str, type_: Any, document: Document) -> str | None:
     if type_ is None and rule in OF_A_STRING and document.at("format", "type") == "json_lines":
         return "what a string of JSON means is not inferred (declare the column under `schema.columns`)"
     kinds = APPLIES.get(rule)
-    if kinds and isinstance(type_, str) and (not type_.startswith(kinds) or (rule == "format" and type_ == "timestamp[tz]")):
-        return f"it is for columns of {' or '.join(_said(kinds))}, and this one is `{type_}` (leave it out, or declare the column so)"
+    if (
+        kinds
+        and isinstance(type_, str)
+        and (not type_.startswith(kinds) or (rule == "format" and type_ == "timestamp[tz]"))
+    ):
+        return (
+            f"it is for columns of {' or '.join(_said(kinds))}, and this one is `{type_}` (leave it out, "
+            "or declare the column so)"
+        )
     return None
 
 
 def _said(kinds: tuple[str, ...]) -> list[str]:
-    return ["numbers"] if kinds == NUMBERS else ["`date`, `time` and `timestamp`"] if "date" in kinds else [f"`{kind}`" for kind in kinds]
+    return (
+        ["numbers"]
+        if kinds == NUMBERS
+        else ["`date`, `time` and `timestamp`"]
+        if "date" in kinds
+        else [f"`{kind}`" for kind in kinds]
+    )
 
 
 def _optional(document: Document) -> Iterator[Found]:
@@ -66,7 +87,8 @@ def _optional(document: Document) -> Iterator[Found]:
         if not declared:
             yield (
                 place,
-                f"{reading(place)}: no columns are declared that could be optional (declare them under `schema.columns`, or leave it out)",
+                f"{reading(place)}: no columns are declared that could be optional (declare them under "
+                "`schema.columns`, or leave it out)",
             )
         elif isinstance(name, str) and name not in declared:
             yield not_declared(place, name, declared)
@@ -75,20 +97,30 @@ def _optional(document: Document) -> Iterator[Found]:
 def _misfits(document: Document) -> Iterator[Found]:
     place: Path = ("schema", "misfits")
     if document.at(*place) is not None and declared_columns(document):
-        yield place, f"{reading(place)}: the types are declared, and a value of another one sets its row aside (leave it out)"
+        yield (
+            place,
+            f"{reading(place)}: the types are declared, and a value of another one sets its row aside (leave it out)",
+        )
 
 
 def _days(document: Document) -> Iterator[Found]:
     place: Path = ("schedule", "end")
     start, end = document.at("schedule", "start"), document.at(*place)
     if isinstance(start, str) and isinstance(end, str) and end < start:
-        yield place, f"{reading(place)}: `{end}` is before `schedule.start`, `{start}`, and no run would ever start (set a later day)"
+        yield (
+            place,
+            f"{reading(place)}: `{end}` is before `schedule.start`, `{start}`, "
+            "and no run would ever start (set a later day)",
+        )
 
 
 def _connection(document: Document) -> Iterator[Found]:
     place: Path = ("source", "connection")
     if document.at(*place) is not None and document.at("source", "type") == "local":
-        yield place, f"{reading(place)}: a local folder needs none: what the process may read, forebay may read (leave it out)"
+        yield (
+            place,
+            f"{reading(place)}: a local folder needs none: what the process may read, forebay may read (leave it out)",
+        )
 
 
 def _key(document: Document) -> Iterator[Found]:
@@ -106,7 +138,10 @@ def declared_columns(document: Document) -> dict[str, Any]:
 
 def not_declared(place: Path, name: str, declared: dict[str, Any]) -> Found:
     """The fault of a column that is named at that place and is none of those declared."""
-    return place, f"{reading(place)}: column `{name}` is not among `schema.columns` ({hints.way_out(name, list(declared))})"
+    return (
+        place,
+        f"{reading(place)}: column `{name}` is not among `schema.columns` ({hints.way_out(name, list(declared))})",
+    )
 
 
 def _mapping(document: Document, *place: str) -> dict[str, Any]:

@@ -20,7 +20,9 @@ Found = tuple[Path, str]
 def meant(word: str, known: Iterable[str]) -> str | None:
     """The known word that `word` is probably a slip of."""
     known = list(known)
-    close = difflib.get_close_matches(word, known, 1, cutoff=0.6) or difflib.get_close_matches(word.lower(), known, 1, cutoff=0.6)
+    close = difflib.get_close_matches(word, known, 1, cutoff=0.6) or difflib.get_close_matches(
+        word.lower(), known, 1, cutoff=0.6
+    )
     return close[0] if close else None
 
 
@@ -39,8 +41,11 @@ def unknown_key(path: Path, known: Sequence[str], elsewhere: dict[str, str] | No
     return path, f"{reading(path[:-1])}: there is no key `{key}` ({hint})"
 
 
-def explain(error: ValidationError, model: type[BaseModel], document: Document, base: Path = (), known: Sequence[str] = ()) -> list[Found]:
-    """One fault for every place that `error` complains of. `base` is where in the document the model begins; `known` are more keys of it."""
+def explain(
+    error: ValidationError, model: type[BaseModel], document: Document, base: Path = (), known: Sequence[str] = ()
+) -> list[Found]:
+    """One fault for every place that `error` complains of. `base` is where in the document the model begins; `known`
+    are more keys of it."""
     by_place: dict[Path, list[ErrorDetails]] = {}
     for detail in error.errors():
         by_place.setdefault(_place(detail, document, base), []).append(detail)
@@ -48,7 +53,8 @@ def explain(error: ValidationError, model: type[BaseModel], document: Document, 
 
 
 def _place(detail: ErrorDetails, document: Document, base: Path) -> Path:
-    """Where the fault lies in the document: pydantic's location without the steps that only name a member of a union."""
+    """Where the fault lies in the document: pydantic's location without the steps that only name a member of a
+    union."""
     path = base
     for step in detail["loc"]:
         if (*path, step) in document.lines or detail["type"] == "missing":
@@ -66,8 +72,16 @@ def _words(path: Path, details: list[ErrorDetails], model: type[BaseModel], base
         case "missing":
             return path, f"{reading(path[:-1])}: the required key `{key}` is missing"
         case "literal_error" | "enum":
-            expected = [word for detail in details for word in re.findall(r"'([^']*)'", str(detail.get("ctx", {}).get("expected", "")))]
-            return path, f"{reading(path)}: {shown(first['input'])} is not among its values ({way_out(str(first['input']), expected)})"
+            expected = [
+                word
+                for detail in details
+                for word in re.findall(r"'([^']*)'", str(detail.get("ctx", {}).get("expected", "")))
+            ]
+            return (
+                path,
+                f"{reading(path)}: {shown(first['input'])} is not among its values "
+                f"({way_out(str(first['input']), expected)})",
+            )
         case "value_error" | "assertion_error":
             return path, f"{reading(path)}: {first['msg'].split(', ', 1)[-1]}"
     return path, f"{reading(path)}: {_mismatch(first)}"
@@ -131,7 +145,8 @@ def keys(model: type[BaseModel] | None) -> list[str]:
 
 
 def model_at(model: type[BaseModel], path: Sequence[str | int]) -> type[BaseModel] | None:
-    """The model of the section at `path`; a step into a list, or to a name that people chose, stays with the model of its items."""
+    """The model of the section at `path`; a step into a list, or to a name that people chose, stays with the model of
+    its items."""
     current: type[BaseModel] | None = model
     named = False
     for step in path:
@@ -139,7 +154,9 @@ def model_at(model: type[BaseModel], path: Sequence[str | int]) -> type[BaseMode
             named = False
             continue
         hint = (
-            next((info.annotation for name, info in current.model_fields.items() if step in {name, info.alias}), None) if current else None
+            next((info.annotation for name, info in current.model_fields.items() if step in {name, info.alias}), None)
+            if current
+            else None
         )
         current, named = _model_in(hint), typing.get_origin(hint) is dict
     return current

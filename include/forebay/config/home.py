@@ -21,7 +21,8 @@ class Project:
 
     @classmethod
     def find(cls, root: Path | None = None, environ: dict[str, str] | None = None) -> Project:
-        """The project at `root`, or the nearest one upwards of the working folder. Raises `ConfigError` if there is none."""
+        """The project at `root`, or the nearest one upwards of the working folder. Raises `ConfigError` if there is
+        none."""
         env = os.environ if environ is None else environ
         given = root or (Path(env["FOREBAY_PROJECT"]) if env.get("FOREBAY_PROJECT") else None)
         start = (given or Path.cwd()).resolve()
@@ -29,7 +30,9 @@ class Project:
         for folder in candidates:
             if (folder / "include" / "pipelines").is_dir():
                 return cls(folder, Path(env.get("FOREBAY_HOME") or folder / ".forebay").resolve())
-        raise ConfigError(f"looking for a project: `{start}` has no include/pipelines (name the folder with --project DIR)")
+        raise ConfigError(
+            f"looking for a project: `{start}` has no include/pipelines (name the folder with --project DIR)"
+        )
 
     @property
     def pipelines(self) -> Path:
@@ -45,7 +48,8 @@ class Project:
         return os.environ.get("FOREBAY_INDEX") or f"sqlite:///{self.home / 'index.sqlite'}"
 
     def work(self, pipeline: str, fingerprint: str) -> Path:
-        """Folder of one file's content: `snapshot`, `plain`, `stage/`, `verdict/`; content-addressed, so any attempt can go on."""
+        """Folder of one file's content: `snapshot`, `plain`, `stage/`, `verdict/`; content-addressed, so any attempt
+        can go on."""
         return self.home / "work" / pipeline / fingerprint[:2] / fingerprint
 
     @property
@@ -58,17 +62,20 @@ class Project:
 
     @property
     def report_days(self) -> int:
-        """For how many days reports keep values of rows (`FOREBAY_REPORT_DAYS`, default 400). Raises `ConfigError` if it is no such number."""
+        """For how many days reports keep values of rows (`FOREBAY_REPORT_DAYS`, default 400). Raises `ConfigError` if
+        it is no such number."""
         return _days("FOREBAY_REPORT_DAYS", "400")
 
     @property
     def repair_days(self) -> int:
-        """For how many days work folders keep what mends rows set aside (`FOREBAY_REPAIR_DAYS`, default 90). Raises `ConfigError` if it is no such number."""
+        """For how many days work folders keep what mends rows set aside (`FOREBAY_REPAIR_DAYS`, default 90). Raises
+        `ConfigError` if it is no such number."""
         return _days("FOREBAY_REPAIR_DAYS", "90")
 
     @property
     def memory(self) -> int:
-        """Bytes that reading and checking a file may hold (`FOREBAY_MEMORY`, default 512MiB). Raises `ConfigError` if it is no such size."""
+        """Bytes that reading and checking a file may hold (`FOREBAY_MEMORY`, default 512MiB). Raises `ConfigError` if
+        it is no such size."""
         text = os.environ.get("FOREBAY_MEMORY") or "512MiB"
         try:
             found = size(text)

@@ -1,8 +1,10 @@
-"""What a Kafka connection may say: how the cluster is reached, and how fast. What the publish protocol needs is forebay's own in every client.
+"""What a Kafka connection may say: how the cluster is reached, and how fast. What the publish protocol needs is
+forebay's own in every client.
 
-A connection is judged by a list of what is allowed, for librdkafka has some 200 settings and new ones with each version: what is not known to leave the
-promise alone is refused by name. A setting that is forebay's may stand there with forebay's own value (an Airflow connection is often shared).
-Names are librdkafka's (its CONFIGURATION.md), aliases included.
+A connection is judged by a list of what is allowed, for librdkafka has some 200 settings and new ones with each
+version: what is not known to leave the promise alone is refused by name. A setting that is forebay's may stand there
+with forebay's own value (an Airflow connection is often shared). Names are librdkafka's (its CONFIGURATION.md), aliases
+included.
 """
 
 from __future__ import annotations
@@ -10,7 +12,17 @@ from __future__ import annotations
 import difflib
 from typing import Any
 
-ALLOWED_PREFIXES = ("sasl.", "ssl.", "socket.", "https.", "reconnect.backoff.", "retry.backoff.", "topic.metadata.", "compression.", "log.")
+ALLOWED_PREFIXES = (
+    "sasl.",
+    "ssl.",
+    "socket.",
+    "https.",
+    "reconnect.backoff.",
+    "retry.backoff.",
+    "topic.metadata.",
+    "compression.",
+    "log.",
+)
 ALLOWED = frozenset(
     {
         "bootstrap.servers",
@@ -81,7 +93,8 @@ OURS: dict[str, frozenset[str]] = {
     "delivery.report.only.error": frozenset({"false"}),
     "partitioner": frozenset(),
 }
-"""Settings that the protocol needs, each with the values under which a connection says nothing else; without any, it may not say it at all."""
+"""Settings that the protocol needs, each with the values under which a connection says nothing else; without any, it
+may not say it at all."""
 
 
 def is_ours(key: str) -> bool:
@@ -90,12 +103,16 @@ def is_ours(key: str) -> bool:
 
 
 def problem(key: str, value: Any) -> str | None:
-    """Why a connection may not hold this setting, with the way out; None when it may. The value is never shown: it may be a secret."""
+    """Why a connection may not hold this setting, with the way out; None when it may. The value is never shown: it may
+    be a secret."""
     name = key.strip().lower()
     if name in OURS:
         if name == key and str(value).strip().lower() in OURS[name]:
             return None
-        return f"sets `{key}`, which forebay sets itself: the promise of exactly once depends on it (take it out of the connection)"
+        return (
+            f"sets `{key}`, which forebay sets itself: the promise of exactly once depends on it (take it out of the "
+            "connection)"
+        )
     if key in ALLOWED or key.startswith(ALLOWED_PREFIXES):
         return None
     known = sorted(ALLOWED)
@@ -104,5 +121,8 @@ def problem(key: str, value: Any) -> str | None:
     elif close := difflib.get_close_matches(name, known, 1):
         hint = f"did you mean `{close[0]}`?"
     else:
-        hint = "a connection says how the cluster is reached, and how fast: docs/operations.md lists what it may hold; take the setting out"
+        hint = (
+            "a connection says how the cluster is reached, and how fast: docs/operations.md lists what it may hold; "
+            "take the setting out"
+        )
     return f"sets `{key}`, which is none of the settings that a connection may hold ({hint})"

@@ -1,4 +1,5 @@
-"""Pipeline files, loaded: every fault of a file together, with its line and what was probably meant; no file hides another."""
+"""Pipeline files, loaded: every fault of a file together, with its line and what was probably meant; no file hides
+another."""
 
 from __future__ import annotations
 
@@ -62,13 +63,16 @@ class Loaded:
 def load_pipeline(project: Project, name: str) -> Pipeline:
     """The pipeline of that name, however broken other files are.
 
-    Raises `SettingsError` with all faults of its file, or when two files use the name; `ConfigError` when there is no such pipeline.
+    Raises `SettingsError` with all faults of its file, or when two files use the name; `ConfigError` when there is no
+    such pipeline.
     """
     files = [_parse(path, project) for path in paths(project)]
     found = [file for file in files if file.name == name]
     if not found:
         known = [file.name for file in files]
-        raise ConfigError(f"looking for the pipeline `{name}`: there is none ({hints.way_out(name, known)})", pipeline=name)
+        raise ConfigError(
+            f"looking for the pipeline `{name}`: there is none ({hints.way_out(name, known)})", pipeline=name
+        )
     if len(found) > 1:
         raise SettingsError(_name_faults(found))
     return _required(_build(found[0], project))
@@ -91,7 +95,11 @@ def read_file(path: Path, project: Project) -> PipelineFile:
 
 def paths(project: Project) -> list[Path]:
     """The pipeline files of a project: `*.yaml` and `*.yml`, sorted."""
-    return sorted(p for p in project.pipelines.iterdir() if p.suffix in {".yaml", ".yml"} and not p.name.startswith(".") and p.is_file())
+    return sorted(
+        p
+        for p in project.pipelines.iterdir()
+        if p.suffix in {".yaml", ".yml"} and not p.name.startswith(".") and p.is_file()
+    )
 
 
 def _namesakes(files: Sequence[PipelineFile]) -> list[PipelineFile]:
@@ -101,8 +109,13 @@ def _namesakes(files: Sequence[PipelineFile]) -> list[PipelineFile]:
 
 
 def _name_faults(files: Sequence[PipelineFile]) -> tuple[Fault, ...]:
-    places = {name: ", ".join(file.label for file in files if file.name == name) for name in {file.name for file in files}}
-    return tuple(file.fault(("pipeline",), f"reading `pipeline`: `{file.name}` is the name of {places[file.name]}") for file in files)
+    places = {
+        name: ", ".join(file.label for file in files if file.name == name) for name in {file.name for file in files}
+    }
+    return tuple(
+        file.fault(("pipeline",), f"reading `pipeline`: `{file.name}` is the name of {places[file.name]}")
+        for file in files
+    )
 
 
 def _required(file: PipelineFile) -> Pipeline:
@@ -119,7 +132,9 @@ def _parse(path: Path, project: Project) -> PipelineFile:
         return PipelineFile(path, label, faults=(Fault(label, fault.line, fault.message),))
     except OSError as error:
         return PipelineFile(path, label, faults=(Fault(label, None, f"reading the file: {error.strerror}"),))
-    return PipelineFile(path, label, document, faults=tuple(Fault(label, line, message) for line, message in document.faults))
+    return PipelineFile(
+        path, label, document, faults=tuple(Fault(label, line, message) for line, message in document.faults)
+    )
 
 
 def _build(file: PipelineFile, project: Project) -> PipelineFile:
@@ -131,7 +146,13 @@ def _build(file: PipelineFile, project: Project) -> PipelineFile:
     ours = later + [(path, message) for path, message in faults if not _under(path, hidden)]
     everything = (*file.faults, *(file.fault(path, message) for path, message in ours))
     if everything:
-        return PipelineFile(file.path, file.label, file.document, None, tuple(sorted(dict.fromkeys(everything), key=lambda f: f.line or 0)))
+        return PipelineFile(
+            file.path,
+            file.label,
+            file.document,
+            None,
+            tuple(sorted(dict.fromkeys(everything), key=lambda f: f.line or 0)),
+        )
     return PipelineFile(file.path, file.label, file.document, pipeline)
 
 

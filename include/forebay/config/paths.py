@@ -10,7 +10,8 @@ from forebay.errors import ConfigError
 from forebay.model import Window
 
 NAMES = ("ds", "ds_nodash", "ts", "year", "month", "day", "hour")
-"""`ds` 2013-01-31, `ds_nodash` 20130131, `ts` the window's start in ISO 8601, `year` 2013, `month` 01, `day` 31, `hour` 00: of the window's start."""
+"""`ds` 2013-01-31, `ds_nodash` 20130131, `ts` the window's start in ISO 8601, `year` 2013, `month` 01, `day` 31, `hour`
+00: of the window's start."""
 
 DAY_NAMES = ("ds", "ds_nodash", "year", "month", "day")
 """Those that a day alone defines: what a settlement's path may use."""
@@ -21,12 +22,17 @@ _PLACE = re.compile(r"\{\{(.*?)\}\}|\{\{|\}\}|\{%|%\}", re.DOTALL)
 def render(template: str, window: Window) -> str:
     """`template` with every `{{ name }}` filled in from the window's start.
 
-    Raises `ConfigError` for an unknown name or a stray brace, and for an `hour` of a window that has more than one: its other hours would never be read.
+    Raises `ConfigError` for an unknown name or a stray brace, and for an `hour` of a window that has more than one: its
+    other hours would never be read.
     """
-    seconds = window.end.timestamp() - window.start.timestamp()  # of one zone, they would be subtracted as clocks show them
+    seconds = (
+        window.end.timestamp() - window.start.timestamp()
+    )  # of one zone, they would be subtracted as clocks show them
     if seconds > 3600 and needs_hour(template):
         day = f"{window.start:%Y-%m-%d %H:%M} to {window.end:%Y-%m-%d %H:%M}"
-        raise ConfigError(f"filling in `{template}`: the window has several hours ({day}; {NO_HOUR})", template=template)
+        raise ConfigError(
+            f"filling in `{template}`: the window has several hours ({day}; {NO_HOUR})", template=template
+        )
     values = {**_day_values(window.day), "ts": window.start.isoformat(), "hour": f"{window.start.hour:02d}"}
     return _fill(template, values)
 
@@ -67,7 +73,8 @@ def _fill(template: str, values: dict[str, str]) -> str:
 def _value(template: str, found: re.Match[str], values: dict[str, str]) -> str:
     if found[1] is None:
         raise ConfigError(
-            f"filling in `{template}`: `{found[0]}` stands alone (write `{{{{ ds }}}}`; names only, no blocks)", template=template
+            f"filling in `{template}`: `{found[0]}` stands alone (write `{{{{ ds }}}}`; names only, no blocks)",
+            template=template,
         )
     name = found[1].strip()
     if name not in values:

@@ -12,13 +12,16 @@ from forebay.model import Window
 Token = tuple[frozenset[str], bool]
 """Characters that one place may hold, and whether it may hold any number of them."""
 
-_PIECE = re.compile(r"(?P<place>\{\{.*?\}\})|(?P<deep>\*\*)|(?P<star>\*)|(?P<any>\?)|(?P<set>\[!?[^\]]+\])|(?P<char>.)", re.DOTALL)
+_PIECE = re.compile(
+    r"(?P<place>\{\{.*?\}\})|(?P<deep>\*\*)|(?P<star>\*)|(?P<any>\?)|(?P<set>\[!?[^\]]+\])|(?P<char>.)", re.DOTALL
+)
 _DIGITS = frozenset("0123456789")
 _OTHER = "\0"  # stands for every character that neither pattern names
 
 
 def overlap(a: str, b: str) -> bool:
-    """Whether some path, on some day, matches both templates. `{{ ds }}` and friends stand for any day, each place for itself."""
+    """Whether some path, on some day, matches both templates. `{{ ds }}` and friends stand for any day, each place for
+    itself."""
     a, b = posixpath.normpath(a), posixpath.normpath(b)
     alphabet = frozenset(a + b) | _DIGITS | {_OTHER, "/"}
     return any(_meet(_tokens(x, alphabet), _tokens(y, alphabet)) for x in _variants(a) for y in _variants(b))

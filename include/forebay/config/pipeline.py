@@ -34,7 +34,8 @@ def _is_zone(name: str) -> bool:
 
 
 class Schedule(Settings):
-    """When a run starts. With one tick a day a run is about a whole day of the zone, that of the tick before it: a nightly run reads yesterday's files.
+    """When a run starts. With one tick a day a run is about a whole day of the zone, that of the tick before it: a
+    nightly run reads yesterday's files.
 
     With several ticks a day each run covers the time between two.
     """
@@ -76,7 +77,8 @@ class Expect(Settings):
     """What must have come for a window to be ready."""
 
     files: int = Field(ge=0)
-    """How many files match `path` when the window is complete; 0 where a window without files is nothing to wait for."""
+    """How many files match `path` when the window is complete; 0 where a window without files is nothing to wait
+    for."""
 
 
 class ReadyWhen(Settings):
@@ -110,12 +112,14 @@ class SourceSection(Settings):
 
 
 class LimitsSection(Settings):
-    """What one file may use while it is unpacked and read, in a process of its own. A file that wants more fails alone, and says which limit it was."""
+    """What one file may use while it is unpacked and read, in a process of its own. A file that wants more fails alone,
+    and says which limit it was."""
 
     memory: Size = Field(default="8GiB", validate_default=True)
     """Memory; never more than four fifths of the machine's."""
     time: Duration = Field(default="30m", validate_default=True)
-    """Processor time (on the clock four times as long); one second more for each MiB of the file and of what is made of it."""
+    """Processor time (on the clock four times as long); one second more for each MiB of the file and of what is made of
+    it."""
     disk: Size = Field(default="400GiB", validate_default=True)
     """Disk, for its unpacked bytes and what is made of them until it is staged."""
     unpacked: Size = Field(default="100GiB", validate_default=True)
@@ -139,23 +143,25 @@ class OnDrift(Settings):
     added: Literal["warn", "block"] = "warn"
     """The file has columns that are not expected; they are not published. `block`: the file is held back."""
     missing: Literal["warn", "block"] = "block"
-    """The file lacks expected columns. `warn`: they are null in every row; a file without a key column fails. `block`: the file fails."""
+    """The file lacks expected columns. `warn`: they are null in every row; a file without a key column fails. `block`:
+    the file fails."""
     retyped: Literal["warn", "block"] = "block"
-    """No value of a column is of its type, or, where types are pinned, more than `schema.misfits` are not. Such rows are set aside. `block`: the file is held
-    back."""
+    """No value of a column is of its type, or, where types are pinned, more than `schema.misfits` are not. Such rows
+    are set aside. `block`: the file is held back."""
 
 
 class SchemaSection(Settings):
-    """The columns. Those that nobody declares are inferred from the first file and pinned: later files are held against them."""
+    """The columns. Those that nobody declares are inferred from the first file and pinned: later files are held against
+    them."""
 
     columns: dict[str, str] | None = Field(default=None, min_length=1)
-    """Name to type, in the order of the record's fields: `int8`…`int64`, `uint8`…`uint64`, `float32`, `float64`, `decimal(p,s)`, `string`, `bool`, `date`,
-    `time`, `timestamp`, `timestamp[tz]`, `binary`."""
+    """Name to type, in the order of the record's fields: `int8`…`int64`, `uint8`…`uint64`, `float32`, `float64`,
+    `decimal(p,s)`, `string`, `bool`, `date`, `time`, `timestamp`, `timestamp[tz]`, `binary`."""
     on_drift: OnDrift = OnDrift()
     """What to do when a file's columns are others than those that are declared, or that the last published file had."""
     misfits: Share = Field(default="0.1%", validate_default=True)
-    """Without `columns`: the share of a column's values that may be of another type than the rest. Their rows are set aside. With more, the column gets a
-    wider type in the first file, and is retyped in later ones."""
+    """Without `columns`: the share of a column's values that may be of another type than the rest. Their rows are set
+    aside. With more, the column gets a wider type in the first file, and is retyped in later ones."""
 
 
 class Budget(Settings):
@@ -166,16 +172,16 @@ class Budget(Settings):
     quarantined_count: int | None = Field(default=None, ge=0)
     """How many of the file's rows may be set aside."""
     rules: dict[str, Limit] = {}
-    """Limits of single row rules, by the expectation's type or by a column (then of each rule on it): a share of the file's rows (`1%`), or a count (`100`)
-    of failing rows, whatever their severity."""
+    """Limits of single row rules, by the expectation's type or by a column (then of each rule on it): a share of the
+    file's rows (`1%`), or a count (`100`) of failing rows, whatever their severity."""
 
 
 class BlockWhen(Budget):
     """When the file as a whole is held back."""
 
     quarantined_over: Share | None = None
-    """Share of the file's rows that may be set aside. Without it: half of them, once ten are. A file whose rows are all set aside is held back whatever is set
-    here or left out, unless `100%` says that it may pass."""
+    """Share of the file's rows that may be set aside. Without it: half of them, once ten are. A file whose rows are all
+    set aside is held back whatever is set here or left out, unless `100%` says that it may pass."""
     any_table_rule: Severity | None = Severity.CRITICAL
     """Severity from which a failed table rule blocks."""
 
@@ -184,25 +190,30 @@ class HistoryRule(Settings):
     """One number of a file that is held against what it was in earlier nights."""
 
     metric: Literal["row_count", "null_share", "distinct_count", "mean", "drift"]
-    """What is measured: over all rows of the file, or over a column's values among the rows that could be read. `drift`: how far the distribution of the column's
-    values (numbers, texts or bools) lies from that of the earlier nights, as a Jensen-Shannon distance between 0 and 1."""
+    """What is measured: over all rows of the file, or over a column's values among the rows that could be read.
+    `drift`: how far the distribution of the column's values (numbers, texts or bools) lies from that of the earlier
+    nights, as a Jensen-Shannon distance between 0 and 1."""
     column: str | None = None
     """The column; `row_count` has none."""
     tolerance: str = Field(default="3 sigma", pattern=r"^\s*[0-9]+(\.[0-9]+)?\s*(sigma|%)\s*$")
-    """How far from the usual: so many standard deviations around the mean (`3 sigma`; never less than 1 % of it), or a share of the median (`50%`). Of `drift`:
-    beyond the distances that the earlier nights have from one another; never within 0.05 or what chance allows."""
+    """How far from the usual: so many standard deviations around the mean (`3 sigma`; never less than 1 % of it), or a
+    share of the median (`50%`). Of `drift`: beyond the distances that the earlier nights have from one another; never
+    within 0.05 or what chance allows."""
     severity: Severity = Severity.WARNING
     """How bad a value outside is; from `block_when.any_table_rule` on it holds the file back."""
 
     @model_validator(mode="after")
     def _has_its_column(self) -> HistoryRule:
         if (self.column is None) != (self.metric == "row_count"):
-            raise ValueError(f"metric `{self.metric}`: " + ("it has no `column`" if self.column else "name the `column`"))
+            raise ValueError(
+                f"metric `{self.metric}`: " + ("it has no `column`" if self.column else "name the `column`")
+            )
         return self
 
 
 class History(Settings):
-    """Rules that learn their bounds from the pipeline's own past: from the nights before, of published files of the same name (digits apart)."""
+    """Rules that learn their bounds from the pipeline's own past: from the nights before, of published files of the
+    same name (digits apart)."""
 
     nights: int = Field(default=14, ge=1)
     """How many earlier nights count, the latest first."""
@@ -214,19 +225,23 @@ class History(Settings):
     @model_validator(mode="after")
     def _can_be_reached(self) -> History:
         if self.min_nights > self.nights:
-            raise ValueError(f"`min_nights` {self.min_nights} is more than `nights` {self.nights}: no rule would ever speak")
+            raise ValueError(
+                f"`min_nights` {self.min_nights} is more than `nights` {self.nights}: no rule would ever speak"
+            )
         return self
 
 
 class Notify(Settings):
-    """One way to tell people, by an Airflow notifier. Secrets belong into an Airflow connection that the notifier names."""
+    """One way to tell people, by an Airflow notifier. Secrets belong into an Airflow connection that the notifier
+    names."""
 
     notifier: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+$")
     """The notifier's class by its import path, such as `airflow.providers.smtp.notifications.smtp.SmtpNotifier`."""
     on: tuple[Literal["waiting", "failed"], ...] = ("waiting",)
     """`waiting`: a steward is asked. `failed`: the DAG run has failed."""
     arguments: dict[str, Any] = {}
-    """The notifier's own; in texts `{{ forebay.link }}`, `{{ forebay.event }}`, `{{ forebay.pipeline }}` and `{{ forebay.text }}` are known."""
+    """The notifier's own; in texts `{{ forebay.link }}`, `{{ forebay.event }}`, `{{ forebay.pipeline }}` and `{{
+    forebay.text }}` are known."""
 
 
 class Steward(Settings):
@@ -250,8 +265,8 @@ class NotifySection(Settings):
     type: str
     """A plug-in of `notifiers/`."""
     on: tuple[Literal["waiting", "rejected", "over_budget", "failed"], ...] = ("waiting", "rejected")
-    """What is told. `waiting`: held back until a person decides. `rejected`: held back for good (`steward.on: never`). `over_budget`: published, beyond
-    `warn_when`. `failed`: it cannot be read."""
+    """What is told. `waiting`: held back until a person decides. `rejected`: held back for good (`steward.on: never`).
+    `over_budget`: published, beyond `warn_when`. `failed`: it cannot be read."""
     options: dict[str, Any] = {}
     """The notifier's own settings."""
 
@@ -270,10 +285,12 @@ class Quality(Settings):
     history: History = History()
     """Rules that learn from earlier nights."""
     notify: tuple[NotifySection, ...] = ()
-    """Who is told of a file that needs a look, with or without Airflow. A notifier that fails is logged, and the run goes on."""
+    """Who is told of a file that needs a look, with or without Airflow. A notifier that fails is logged, and the run
+    goes on."""
     redact: tuple[str, ...] = ()
-    """Columns whose values are shown nowhere: not in results, Data Docs, reports, index, lineage, logs, nor in the reasons of quarantined rows. Only records themselves
-    have them: those of the topics, the work folder, and `forebay quarantine export --repair`."""
+    """Columns whose values are shown nowhere: not in results, Data Docs, reports, index, lineage, logs, nor in the
+    reasons of quarantined rows. Only records themselves have them: those of the topics, the work folder, and `forebay
+    quarantine export --repair`."""
     steward: Steward = Steward()
     """Who decides then."""
 
@@ -291,14 +308,17 @@ class RecordSection(Settings):
     """How a row becomes a record."""
 
     key: Annotated[tuple[str, ...], Field(min_length=1), WithJsonSchema(_ONE_OR_MORE)]
-    """Columns of the key. One: its text. Several: a JSON object of them, in this order. A row with a null among them is quarantined."""
+    """Columns of the key. One: its text. Several: a JSON object of them, in this order. A row with a null among them is
+    quarantined."""
     value: Typed = Typed(type="json")
     """How the row becomes the record's value: a plug-in of `serializers/`."""
     headers: Literal["standard", "minimal", "none"] = "standard"
-    """What each record says of its origin; costs throughput (docs/benchmarks.md). The ledger traces records without any."""
+    """What each record says of its origin; costs throughput (docs/benchmarks.md). The ledger traces records without
+    any."""
     timestamp: str | None = None
-    """A date or timestamp column for the record's time; default, and for a null, is the time of publishing. A row whose time is not after 1970-01-01 00:00:00 UTC, or is
-    further ahead than the topic takes (`message.timestamp.after.max.ms`, an hour by default), is set aside."""
+    """A date or timestamp column for the record's time; default, and for a null, is the time of publishing. A row whose
+    time is not after 1970-01-01 00:00:00 UTC, or is further ahead than the topic takes
+    (`message.timestamp.after.max.ms`, an hour by default), is set aside."""
     partitioner: Typed = Typed(type="murmur2")
     """Which partition a key belongs to: a plug-in of `partitioners/`."""
 
@@ -321,9 +341,11 @@ class TopicSection(Settings):
     """Topic settings of Kafka (`min.insync.replicas: 2`), used when the topic is made."""
     manage: Literal["check", "create", "off"] = "check"
     """`check`: topics must exist and fit. `create`: missing ones are made. `off`: nobody looks."""
-    quarantine_retention: Duration | Literal["forever"] = Field(default="90d", validate_default=True, union_mode="left_to_right")
-    """How long the quarantine topic keeps rows set aside (`90d`), or `forever`; it is made so. One that keeps them for less time is said, by each run and by
-    `forebay doctor`."""
+    quarantine_retention: Duration | Literal["forever"] = Field(
+        default="90d", validate_default=True, union_mode="left_to_right"
+    )
+    """How long the quarantine topic keeps rows set aside (`90d`), or `forever`; it is made so. One that keeps them for
+    less time is said, by each run and by `forebay doctor`."""
 
     @field_validator("quarantine_retention")
     @classmethod
@@ -339,7 +361,8 @@ class TopicSection(Settings):
 
 
 COMPACTED = (
-    "of each key only the last record stays: a consumer who comes late sees the last row of a key, `forebay ledger verify` can prove only what is left, "
+    "of each key only the last record stays: a consumer who comes late sees the last row of a key, "
+    "`forebay ledger verify` can prove only what is left, "
     "and rows of one key in one file are as one"
 )
 """What `cleanup.policy: compact` of a data topic means."""
@@ -360,8 +383,8 @@ class PublishSection(Settings):
     connection: str | None = None
     """A Kafka connection's name; default: `KAFKA_BOOTSTRAP_SERVERS`, else the embedded broker."""
     lanes: int = Field(default=4, ge=1, le=64)
-    """How many files are published at once, under Airflow. Not which ids they are published under: two attempts at one file meet in the same
-    transactional.id whatever stands here."""
+    """How many files are published at once, under Airflow. Not which ids they are published under: two attempts at one
+    file meet in the same transactional.id whatever stands here."""
     chunk: ChunkSection = ChunkSection()
     """How much one transaction carries."""
     transaction_timeout: Duration = Field(default="60s", validate_default=True)
@@ -420,7 +443,8 @@ class Pipeline(Settings):
         return f"forebay.{self.pipeline}.quarantine"
 
     def transactional_id(self, lane: int) -> str:
-        """What fences a lane's publishers. Made of names only: of nothing that may be set while a file is half published."""
+        """What fences a lane's publishers. Made of names only: of nothing that may be set while a file is half
+        published."""
         return f"forebay.{self.pipeline}.lane-{lane}"
 
     @property

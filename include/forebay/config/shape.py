@@ -1,4 +1,5 @@
-"""From the shape people write to the shape the models have: a plug-in's settings stand beside its `type` and become its `options`."""
+"""From the shape people write to the shape the models have: a plug-in's settings stand beside its `type` and become its
+`options`."""
 
 from __future__ import annotations
 
@@ -66,7 +67,8 @@ def _places(document: Document) -> list[tuple[Slot, Path]]:
 
 
 def validate(model: type[BaseModel], data: Any) -> Any:
-    """A model from plain values, strictly: as JSON, where a list may be a tuple but `"1"` is no number. Raises `ValidationError`."""
+    """A model from plain values, strictly: as JSON, where a list may be a tuple but `"1"` is no number. Raises
+    `ValidationError`."""
     return model.model_validate_json(json.dumps(data), strict=True)
 
 

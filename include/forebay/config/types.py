@@ -14,10 +14,26 @@ from forebay.errors import ConfigError
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 FLOATS = ("float32", "float64")
 NAMES = (*INTEGERS, *FLOATS, "decimal(p,s)", "string", "bool", "date", "time", "timestamp", "timestamp[tz]", "binary")
-_ALIASES = {"int": "int64", "integer": "int64", "bigint": "int64", "smallint": "int16", "double": "float64", "float": "float64",
-            "real": "float32", "str": "string", "text": "string", "varchar": "string", "boolean": "bool", "datetime": "timestamp",
-            "timestamptz": "timestamp[tz]", "timestamp(tz)": "timestamp[tz]", "numeric": "decimal(p,s)", "decimal": "decimal(p,s)",
-            "bytes": "binary", "blob": "binary"}  # fmt: skip
+_ALIASES = {
+    "int": "int64",
+    "integer": "int64",
+    "bigint": "int64",
+    "smallint": "int16",
+    "double": "float64",
+    "float": "float64",
+    "real": "float32",
+    "str": "string",
+    "text": "string",
+    "varchar": "string",
+    "boolean": "bool",
+    "datetime": "timestamp",
+    "timestamptz": "timestamp[tz]",
+    "timestamp(tz)": "timestamp[tz]",
+    "numeric": "decimal(p,s)",
+    "decimal": "decimal(p,s)",
+    "bytes": "binary",
+    "blob": "binary",
+}
 
 
 @dataclass(frozen=True, slots=True)

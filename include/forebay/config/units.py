@@ -9,7 +9,17 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 _SECONDS: dict[str, float] = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
-_BYTES: dict[str, float] = {"": 1, "B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+_BYTES: dict[str, float] = {
+    "": 1,
+    "B": 1,
+    "kB": 10**3,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "KiB": 2**10,
+    "MiB": 2**20,
+    "GiB": 2**30,
+}
 
 
 def _quantity(value: Any, units: dict[str, float], example: str) -> float:
@@ -50,7 +60,9 @@ def _as_text(schema_example: str) -> WithJsonSchema:
     return WithJsonSchema({"type": ["string", "number"], "examples": [schema_example]})
 
 
-Duration = Annotated[timedelta, BeforeValidator(_duration), PlainSerializer(lambda d: f"{d.total_seconds():.15g}s"), _as_text("60s")]
+Duration = Annotated[
+    timedelta, BeforeValidator(_duration), PlainSerializer(lambda d: f"{d.total_seconds():.15g}s"), _as_text("60s")
+]
 Size = Annotated[int, BeforeValidator(size), _as_text("128MiB")]
 Share = Annotated[float, BeforeValidator(_share), _as_text("1%")]
 Limit = Annotated[int | float, BeforeValidator(_limit), _as_text("1%")]

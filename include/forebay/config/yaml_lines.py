@@ -1,7 +1,8 @@
 """A YAML file as plain values, with the line of every key: safe, small, and free of YAML 1.1's surprises.
 
-Only what JSON knows is understood: mappings, lists, text, `true`/`false`, decimal numbers and `null` (YAML 1.2's core schema, less octal and
-hexadecimal). So `on:` stays the key `on`, `off` stays text, a date stays text, and `0123` and `1_000` stay as they were written.
+Only what JSON knows is understood: mappings, lists, text, `true`/`false`, decimal numbers and `null` (YAML 1.2's core
+schema, less octal and hexadecimal). So `on:` stays the key `on`, `off` stays text, a date stays text, and `0123` and
+`1_000` stay as they were written.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ class YamlFault(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """`data` are plain values; `lines` the 1-based line of every key and list item; `faults` what is wrong but does not hide the rest."""
+    """`data` are plain values; `lines` the 1-based line of every key and list item; `faults` what is wrong but does not
+    hide the rest."""
 
     data: Any
     lines: dict[Path, int]
@@ -60,7 +62,9 @@ class Document:
 def read(path: FilePath) -> Document:
     """The document in a file. Raises `YamlFault` if it is too large, not UTF-8, not YAML, or not one mapping."""
     if path.stat().st_size > MAX_BYTES:
-        raise YamlFault(f"reading the file: it is {path.stat().st_size:_} bytes, a pipeline file may have {MAX_BYTES:_}")
+        raise YamlFault(
+            f"reading the file: it is {path.stat().st_size:_} bytes, a pipeline file may have {MAX_BYTES:_}"
+        )
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -74,7 +78,9 @@ def parse(text: str) -> Document:
     if node is None:
         raise YamlFault("reading the file: it is empty (a pipeline file begins with `pipeline: NAME`)")
     if not isinstance(node, yaml.MappingNode):
-        raise YamlFault("reading the file: it is not a mapping (a pipeline file begins with `pipeline: NAME`)", _line(node))
+        raise YamlFault(
+            "reading the file: it is not a mapping (a pipeline file begins with `pipeline: NAME`)", _line(node)
+        )
     walk = _Walk()
     data = walk.value(node, ())
     return Document(data, walk.lines, tuple(walk.faults))
@@ -139,13 +145,15 @@ def _slip(lines: list[str]) -> str:
 
 
 def _check_depth(text: str) -> None:
-    """Refuse deep nesting before nodes are composed: composing recurses in C, where 400,000 brackets end the process."""
+    """Refuse deep nesting before nodes are composed: composing recurses in C, where 400,000 brackets end the
+    process."""
     depth = 0
     for event in yaml.parse(text, Loader=_Loader):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH:
             raise YamlFault(
-                f"reading YAML: more than {MAX_DEPTH} levels of nesting", event.start_mark.line + 1 if event.start_mark else None
+                f"reading YAML: more than {MAX_DEPTH} levels of nesting",
+                event.start_mark.line + 1 if event.start_mark else None,
             )
 
 
@@ -165,7 +173,8 @@ class _Walk:
         self.seen += 1
         if self.seen > MAX_NODES or len(path) > MAX_DEPTH:
             raise YamlFault(
-                f"reading YAML: its aliases make more than {MAX_NODES:_} values or {MAX_DEPTH} levels (write them out)", _line(node)
+                f"reading YAML: its aliases make more than {MAX_NODES:_} values or {MAX_DEPTH} levels (write them out)",
+                _line(node),
             )
         self.lines.setdefault(path, _line(node))
         match node:
@@ -180,10 +189,14 @@ class _Walk:
         for key_node, value_node in node.value:
             key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
             if key is None or key == "<<":
-                self._fault(key_node, f"reading a key: `{key or 'a list or mapping'}` cannot be a key (write the keys out)")
+                self._fault(
+                    key_node, f"reading a key: `{key or 'a list or mapping'}` cannot be a key (write the keys out)"
+                )
                 continue
             if key in found:
-                self._fault(key_node, f"{reading((*path, key))}: the key is given twice, first in line {self.lines[*path, key]}")
+                self._fault(
+                    key_node, f"{reading((*path, key))}: the key is given twice, first in line {self.lines[*path, key]}"
+                )
                 continue
             self.lines[*path, key] = _line(key_node)
             found[key] = self.value(value_node, (*path, key))

@@ -1,4 +1,5 @@
-"""What a plug-in must do: one ABC a kind, each with a test suite that a plug-in's test inherits (`tests/contracts/`)."""
+"""What a plug-in must do: one ABC a kind, each with a test suite that a plug-in's test inherits
+(`tests/contracts/`)."""
 
 from forebay.contracts.compression import Compression
 from forebay.contracts.connections import Connections

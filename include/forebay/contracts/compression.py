@@ -14,5 +14,5 @@ class Compression(ABC):
 
     @abstractmethod
     def open(self, stream: BinaryIO) -> BinaryIO:
-        """A reader of the unpacked bytes. Multi-member streams are one; reading raises `CorruptFileError` on a truncated or damaged
-        stream or trailing garbage. It never reads further ahead than its buffer (1 MiB)."""
+        """A reader of the unpacked bytes. Multi-member streams are one; reading raises `CorruptFileError` on a
+        truncated or damaged stream or trailing garbage. It never reads further ahead than its buffer (1 MiB)."""

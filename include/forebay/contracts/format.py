@@ -17,9 +17,9 @@ S = TypeVar("S", bound=Settings)
 class Tolerance:
     """How far a file's columns may differ from the expected ones and still be read.
 
-    `missing`: expected columns may be missing, and are null then. `misfits`: the share of a column's values that may be of another type before
-    the column counts as retyped, or, where types are inferred, before it gets a wider type. None: a column is retyped when none of its values
-    fits, and an inferred type fits them all.
+    `missing`: expected columns may be missing, and are null then. `misfits`: the share of a column's values that may be
+    of another type before the column counts as retyped, or, where types are inferred, before it gets a wider type.
+    None: a column is retyped when none of its values fits, and an inferred type fits them all.
     """
 
     missing: bool = False
@@ -28,7 +28,8 @@ class Tolerance:
 
 @dataclass(frozen=True, slots=True)
 class StageWriter:
-    """Where and with what means a format writes its stage: folder, DuckDB memory limit (bytes) and threads; and what it tolerates."""
+    """Where and with what means a format writes its stage: folder, DuckDB memory limit (bytes) and threads; and what it
+    tolerates."""
 
     folder: Path
     memory_limit: int = 1 << 29
@@ -48,9 +49,10 @@ class Format(ABC, Generic[S]):
     def read(self, snapshot: Snapshot, plain: Path, columns: tuple[Column, ...] | None, into: StageWriter) -> Stage:
         """Write `rows.parquet` and `rejects.parquet` (see `Stage`) into `into.folder`, streaming, and describe them.
 
-        `plain` is the unpacked file. `columns` are the declared ones; None infers them once per file (and `Stage.inferred` says so).
-        A row that cannot be decoded, parsed or typed without changing a value becomes a reject; it never stops the file. A declared
-        column that is named twice, or that the file lacks and may not lack (`Tolerance.missing`), raises `CorruptFileError`. `Stage.drift` says
-        how the file's columns differ from the expected ones.
-        Raises `CorruptFileError` if the file as a whole cannot be read. The same bytes and settings give the same stage.
+        `plain` is the unpacked file. `columns` are the declared ones; None infers them once per file (and
+        `Stage.inferred` says so). A row that cannot be decoded, parsed or typed without changing a value becomes a
+        reject; it never stops the file. A declared column that is named twice, or that the file lacks and may not lack
+        (`Tolerance.missing`), raises `CorruptFileError`. `Stage.drift` says how the file's columns differ from the
+        expected ones. Raises `CorruptFileError` if the file as a whole cannot be read. The same bytes and settings give
+        the same stage.
         """

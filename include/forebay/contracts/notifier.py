@@ -14,7 +14,8 @@ S = TypeVar("S", bound=Settings)
 
 @dataclass(frozen=True, slots=True)
 class Notice(Json):
-    """What is told: `event` is one of `waiting`, `rejected`, `over_budget`, `failed`; `way_out` the command that answers or shows more.
+    """What is told: `event` is one of `waiting`, `rejected`, `over_budget`, `failed`; `way_out` the command that
+    answers or shows more.
 
     `reason` has no value of a redacted column. `fingerprint` is None of a file that could not be read.
     """
@@ -43,4 +44,5 @@ class Notifier(ABC, Generic[S]):
 
     @abstractmethod
     def tell(self, notice: Notice) -> None:
-        """Hand the notice over. Raises `RetryableError`, whose words hold no secret, when nobody took it; the run goes on whatever is raised."""
+        """Hand the notice over. Raises `RetryableError`, whose words hold no secret, when nobody took it; the run goes
+        on whatever is raised."""

@@ -23,4 +23,5 @@ class Partitioner(ABC, Generic[S]):
 
     @abstractmethod
     def assign(self, keys: pa.BinaryArray, partitions: int) -> pa.Int32Array:
-        """One partition in `[0, partitions)` per key. Keys are never null: rows with a null key part are quarantined before."""
+        """One partition in `[0, partitions)` per key. Keys are never null: rows with a null key part are quarantined
+        before."""

@@ -18,7 +18,8 @@ S = TypeVar("S", bound=Settings)
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """`values[i]` is row i's record value; where `reasons[i]` is not null the row could not be encoded and its value is null."""
+    """`values[i]` is row i's record value; where `reasons[i]` is not null the row could not be encoded and its value is
+    null."""
 
     values: pa.BinaryArray
     reasons: pa.StringArray
@@ -26,14 +27,16 @@ class Encoded:
 
 @dataclass(frozen=True, slots=True)
 class SqlEncoding:
-    """A serializer as DuckDB expressions over one row: `value` (VARCHAR; null where refused) and `reason` (VARCHAR; null where encoded)."""
+    """A serializer as DuckDB expressions over one row: `value` (VARCHAR; null where refused) and `reason` (VARCHAR;
+    null where encoded)."""
 
     value: str
     reason: str
 
 
 class Serializer(ABC, Generic[S]):
-    """Encodes columns into record values, whole Arrow tables at a time. Deterministic: the same rows give the same bytes."""
+    """Encodes columns into record values, whole Arrow tables at a time. Deterministic: the same rows give the same
+    bytes."""
 
     Config: ClassVar[type[Settings]]
     content_type: ClassVar[str]
@@ -45,12 +48,14 @@ class Serializer(ABC, Generic[S]):
 
     @abstractmethod
     def encode(self, rows: pa.Table) -> Encoded:
-        """One value per row, in order. `rows` has at least the serializer's columns; slicing or re-chunking it changes nothing."""
+        """One value per row, in order. `rows` has at least the serializer's columns; slicing or re-chunking it changes
+        nothing."""
 
     def sql(self, schema: pa.Schema, identifiers: Sequence[str]) -> SqlEncoding | None:
-        """The same encoding as DuckDB expressions, for text; None when it has none: then rows are read into Arrow and given to `encode`.
+        """The same encoding as DuckDB expressions, for text; None when it has none: then rows are read into Arrow and
+        given to `encode`.
 
-        `identifiers[i]` is the SQL name of `schema`'s field i. Reading, encoding and filtering in one query is twice as fast, and
-        `reason` finds the rows to set aside without encoding any.
+        `identifiers[i]` is the SQL name of `schema`'s field i. Reading, encoding and filtering in one query is twice as
+        fast, and `reason` finds the rows to set aside without encoding any.
         """
         return None

@@ -24,4 +24,5 @@ class Settlement(ABC, Generic[S]):
 
     @abstractmethod
     def settle(self, source: Source[Any], file: SourceFile, ds: str) -> str:
-        """Finish the file and say in a few words what was done (`archived to …`). Idempotent: a repeat is a no-op that says the same."""
+        """Finish the file and say in a few words what was done (`archived to …`). Idempotent: a repeat is a no-op that
+        says the same."""

@@ -27,14 +27,16 @@ class Source(ABC, Generic[S]):
 
     @abstractmethod
     def list(self, pattern: str) -> Iterator[SourceFile]:
-        """Every file whose path matches `pattern` (the configured path with its `{{ ds }}` filled in; `*`, `?`, `[…]`, `**`), sorted by uri.
+        """Every file whose path matches `pattern` (the configured path with its `{{ ds }}` filled in; `*`, `?`, `[…]`,
+        `**`), sorted by uri.
 
         Markers and manifests beside the pattern are found by calling `list` with their own pattern.
         Raises `SourceUnavailableError`, `NotAuthorizedError`. A folder that is not there lists nothing.
         """
 
     def passed_over(self, pattern: str) -> Iterator[tuple[str, str]]:
-        """What matches `pattern` and is no file to be read, by uri, with what it is (`a pipe`); sorted. It is never opened."""
+        """What matches `pattern` and is no file to be read, by uri, with what it is (`a pipe`); sorted. It is never
+        opened."""
         return iter(())
 
     @abstractmethod
@@ -45,8 +47,8 @@ class Source(ABC, Generic[S]):
     def fetch(self, file: SourceFile, into: Path) -> Snapshot:
         """Copy exactly this version's bytes into `into` (a file path), computing sha256 while streaming.
 
-        Raises `FileChangedError` when what lies there is not, or is no longer, the version that was listed (before, while or after
-        copying); `SourceUnavailableError`; `CorruptFileError` for a short body.
+        Raises `FileChangedError` when what lies there is not, or is no longer, the version that was listed (before,
+        while or after copying); `SourceUnavailableError`; `CorruptFileError` for a short body.
         """
 
     @abstractmethod
@@ -55,14 +57,16 @@ class Source(ABC, Generic[S]):
 
     @abstractmethod
     def same_version(self, a: SourceFile, b: SourceFile) -> bool:
-        """Whether two listings are surely the same bytes (S3: same uri and etag or version id). Local files: always False; the bytes decide."""
+        """Whether two listings are surely the same bytes (S3: same uri and etag or version id). Local files: always
+        False; the bytes decide."""
 
     @abstractmethod
     def move(self, file: SourceFile, to: str) -> str:
-        """Move this version to the path `to` (a folder in the store's own terms, ends with `/`), and return the new uri. Idempotent: done before is done.
+        """Move this version to the path `to` (a folder in the store's own terms, ends with `/`), and return the new
+        uri. Idempotent: done before is done.
 
-        Never overwrites other bytes: a file of that name with other content makes a numbered name. Raises `FileChangedError` if the
-        file at `uri` is another version by now (then nothing is moved).
+        Never overwrites other bytes: a file of that name with other content makes a numbered name. Raises
+        `FileChangedError` if the file at `uri` is another version by now (then nothing is moved).
         """
 
     @abstractmethod

@@ -1,4 +1,5 @@
-"""Rows of a stage to record bytes: where a file is cut, and the encoded chunks, each a pure function of content and settings."""
+"""Rows of a stage to record bytes: where a file is cut, and the encoded chunks, each a pure function of content and
+settings."""
 
 from __future__ import annotations
 
@@ -35,9 +36,11 @@ PRINT = 6
 
 
 class QuarantineHeaders(Sequence[tuple[Header, ...]]):
-    """The `q_…` headers of a chunk's quarantined rows, made when a row is produced: stage, rule (where there is one), reason, suite, rowhash.
+    """The `q_…` headers of a chunk's quarantined rows, made when a row is produced: stage, rule (where there is one),
+    reason, suite, rowhash.
 
-    Columns `stage`, `rule`, `reason` (cut to 1,000 characters), `hash` (sha256 of the whole raw bytes, hex); `suite` is `name@hash`.
+    Columns `stage`, `rule`, `reason` (cut to 1,000 characters), `hash` (sha256 of the whole raw bytes, hex); `suite` is
+    `name@hash`.
     """
 
     def __init__(self, found: pa.Table, suite: str | None) -> None:
@@ -70,9 +73,9 @@ def plan_chunks(
 ) -> ChunkPlan:
     """Cut a file into chunks of at most `chunk.rows` rows and about `chunk.bytes` bytes of values.
 
-    A row's size is the average of the first 10,000 (or 16 MiB) as encoded, plus what the densest 1,000 rows have more of text: so no part of a file that
-    grows wide makes a chunk that does not fit memory. Rows set aside count where they are larger. The plan's hash names
-    all that decides which row is in which record (rule C4).
+    A row's size is the average of the first 10,000 (or 16 MiB) as encoded, plus what the densest 1,000 rows have more
+    of text: so no part of a file that grows wide makes a chunk that does not fit memory. Rows set aside count where
+    they are larger. The plan's hash names all that decides which row is in which record (rule C4).
     """
     rows = StagedRows(stage, pipeline.record)
     chunk = pipeline.publish.chunk
@@ -110,8 +113,9 @@ def _first(con: duckdb.DuckDBPyConnection, rows: StagedRows, count: int) -> pa.T
 
 
 def _densest(con: duckdb.DuckDBPyConnection, sizes: str) -> float:
-    """Bytes of text per row, where a thousand rows have the most; a row counts with at most 1 MiB, as larger ones are quarantined."""
-    blocks = f"""select sum(least(octets, 1 << 20)) / {BLOCK_ROWS} as bytes from {sizes} group by (__row - 1) // {BLOCK_ROWS}"""
+    """Bytes of text per row, where a thousand rows have the most; a row counts with at most 1 MiB, as larger ones are
+    quarantined."""
+    blocks = f"""select sum(least(octets, 1 << 20)) / {BLOCK_ROWS} as bytes from {sizes} group by (__row - 1) // {BLOCK_ROWS}"""  # noqa: E501
     return con.sql(f"select coalesce(max(bytes), 0)::double from ({blocks})").fetchall()[0][0]
 
 
@@ -158,9 +162,11 @@ def _rows_hash(quarantine: Path) -> str:
 
 
 class ChunkEncoder:
-    """Encodes the chunks of one file, in any order, from any thread; the same chunk has the same bytes in every process.
+    """Encodes the chunks of one file, in any order, from any thread; the same chunk has the same bytes in every
+    process.
 
-    Use as a context manager, or `close` it. `room` is how many bytes of raw a quarantine record may carry; the rest is cut.
+    Use as a context manager, or `close` it. `room` is how many bytes of raw a quarantine record may carry; the rest is
+    cut.
     """
 
     def __init__(
@@ -192,11 +198,13 @@ class ChunkEncoder:
         self._database.close()
 
     def encode_chunk(self, chunk: int) -> EncodedChunk:
-        """Chunk `chunk` (0-based): `records` and `quarantine`, both in row order. Null timestamps mean the time of publishing.
+        """Chunk `chunk` (0-based): `records` and `quarantine`, both in row order. Null timestamps mean the time of
+        publishing.
 
         `records.values` is a `pa.ChunkedArray` of binary, the other columns are arrays.
 
-        Raises `ReconcileError` if the rows do not add up, `FatalError` if one cannot be encoded: stage, plan and quarantine are not of one making then.
+        Raises `ReconcileError` if the rows do not add up, `FatalError` if one cannot be encoded: stage, plan and
+        quarantine are not of one making then.
         """
         first, last = self.plan.bounds(chunk)
         with self._database.cursor() as con:
@@ -205,7 +213,8 @@ class ChunkEncoder:
         for column in ("value", "key"):
             if found[column].null_count:
                 raise FatalError(
-                    f"encoding chunk {chunk} of file `{self.rows.stage.fingerprint[:16]}`: {found[column].null_count} rows have no {column} and are not "
+                    f"encoding chunk {chunk} of file `{self.rows.stage.fingerprint[:16]}`: "
+                    f"{found[column].null_count} rows have no {column} and are not "
                     "quarantined (remove the file's work folder, and it is staged again)",
                     chunk=chunk,
                 )
@@ -214,10 +223,13 @@ class ChunkEncoder:
         return encoded
 
     def _records(self, found: pa.Table) -> Records:
-        """The columns as records. Values stay in the pieces that DuckDB made: joining them would copy the whole chunk once more."""
+        """The columns as records. Values stay in the pieces that DuckDB made: joining them would copy the whole chunk
+        once more."""
         keys, values = _one(found["key"], "binary"), found["value"].cast("binary")
         times = _one(found["timestamp"], "int64") if self.rows.timestamp else None
-        return Records(values, keys, self.rows.partitioner.assign(keys, self.partitions), _one(found["row"], "int64"), times)
+        return Records(
+            values, keys, self.rows.partitioner.assign(keys, self.partitions), _one(found["row"], "int64"), times
+        )
 
     def _encoded(self, con: duckdb.DuckDBPyConnection, first: int, last: int, quarantined: pa.Int64Array) -> pa.Table:
         """`value`, `key`, `row`, `timestamp` of the rows that are not quarantined, in row order."""
@@ -226,31 +238,41 @@ class ChunkEncoder:
             return self._encoded_wide(con, first, last, quarantined)
         where, bits = f"{rows.row} between {first} and {last}", []
         if len(quarantined):
-            bits = [_bits(quarantined, first, last)]  # a filter keeps the file's order and is as fast as a join, which does not
+            bits = [
+                _bits(quarantined, first, last)
+            ]  # a filter keeps the file's order and is as fast as a join, which does not
             where += f" and case when {where} then get_bit($1::bit, ({rows.row} - {first})::int) = 0 else false end"
         more = f"{rows.key} as key, {rows.row} as row, {rows.timestamp or 'null::bigint'} as timestamp"
         if rows.value is not None:
-            return con.sql(f"select {rows.value.value} as value, {more} from {rows.source} where {where}", params=bits).to_arrow_table()
+            return con.sql(
+                f"select {rows.value.value} as value, {more} from {rows.source} where {where}", params=bits
+            ).to_arrow_table()
         found = con.sql(f"select {more}, * from {rows.source} where {where}", params=bits).to_arrow_table()
         table = found.select(rows.identifiers).rename_columns(rows.schema.names)
         return found.select(["key", "row", "timestamp"]).append_column("value", rows.serializer.encode(table).values)
 
-    def _encoded_wide(self, con: duckdb.DuckDBPyConnection, first: int, last: int, quarantined: pa.Int64Array) -> pa.Table:
+    def _encoded_wide(
+        self, con: duckdb.DuckDBPyConnection, first: int, last: int, quarantined: pa.Int64Array
+    ) -> pa.Table:
         import pyarrow.compute as pc
 
         rows = self.rows
         table = rows.between(first, last)
         table = table.filter(pc.invert(pc.is_in(table[ROW], quarantined)))
         con.register("chunk", rows.besides(table))
-        more = f"select {rows.key} as key, {rows.row} as row, {rows.timestamp or 'null::bigint'} as timestamp from chunk"
+        more = (
+            f"select {rows.key} as key, {rows.row} as row, {rows.timestamp or 'null::bigint'} as timestamp from chunk"
+        )
         return con.sql(more).to_arrow_table().append_column("value", rows.serializer.encode(table).values)
 
     def _quarantined(self, con: duckdb.DuckDBPyConnection, first: int, last: int) -> Quarantined:
         found = con.sql(
             f"""select raw[:{self.room}] as value, __row as row, stage, rule, reason[:1000] as reason, sha256(raw) as hash
-            from {parquet(self.quarantine)} where __row between {first} and {last} order by __row"""
+            from {parquet(self.quarantine)} where __row between {first} and {last} order by __row"""  # noqa: E501
         ).to_arrow_table()
-        return Quarantined(_one(found["value"], "binary"), _one(found["row"], "int64"), QuarantineHeaders(found, self.suite))
+        return Quarantined(
+            _one(found["value"], "binary"), _one(found["row"], "int64"), QuarantineHeaders(found, self.suite)
+        )
 
 
 def _bits(rows: pa.Int64Array, first: int, last: int) -> str:

@@ -33,14 +33,22 @@ MADE_FOR = b"forebay.made_for"
 def schema() -> pa.Schema:
     """The columns of `quarantine.parquet`, sorted by `__row`.
 
-    `stage` is decode, parse, schema (the file's own rejects), expectation, key, encode or size: the first that applied, while `reason`
-    names all. `rule` is empty except for `expectation`. `raw` is the record's own bytes, or a typed row's JSON.
+    `stage` is decode, parse, schema (the file's own rejects), expectation, key, encode or size: the first that applied,
+    while `reason` names all. `rule` is empty except for `expectation`. `raw` is the record's own bytes, or a typed
+    row's JSON.
     """
     import pyarrow as pa
 
     names = pa.list_(pa.field("element", pa.string()))
     return pa.schema(
-        {ROW: pa.int64(), "stage": pa.string(), "columns": names, "rule": pa.string(), "reason": pa.string(), "raw": pa.binary()}
+        {
+            ROW: pa.int64(),
+            "stage": pa.string(),
+            "columns": names,
+            "rule": pa.string(),
+            "reason": pa.string(),
+            "raw": pa.binary(),
+        }
     )
 
 
@@ -59,14 +67,20 @@ def compose_quarantine(
 ) -> int:
     """Write `into` (see `schema`) and return how many rows of the file are set aside.
 
-    These are the stage's rejects; rows failing a rule of severity `quality.quarantine` or worse (none under `Decision.PUBLISH_ALL`); rows with
-    a null part of the key; rows that the serializer refuses; rows whose record time Kafka cannot say, or that is after `latest` (milliseconds since the
-    epoch); rows whose key, value and `header_bytes` exceed `max_message_bytes`.
-    `made_for` names what else decides the list (`is_made_for`). An ordinary file pays one query that encodes nothing. The same stage, verdict and settings give the same bytes.
+    These are the stage's rejects; rows failing a rule of severity `quality.quarantine` or worse (none under
+    `Decision.PUBLISH_ALL`); rows with a null part of the key; rows that the serializer refuses; rows whose record time
+    Kafka cannot say, or that is after `latest` (milliseconds since the epoch); rows whose key, value and `header_bytes`
+    exceed `max_message_bytes`. `made_for` names what else decides the list (`is_made_for`). An ordinary file pays one
+    query that encodes nothing. The same stage, verdict and settings give the same bytes.
     """
     private(into.parent)
-    with tempfile.TemporaryDirectory(dir=into.parent, prefix=".spill-") as spill, replace(limits, spill=Path(spill)).connect() as con:
-        work = _Work(con, StagedRows(stage, pipeline.record), max_message_bytes - header_bytes, pipeline.quality.redact, latest)
+    with (
+        tempfile.TemporaryDirectory(dir=into.parent, prefix=".spill-") as spill,
+        replace(limits, spill=Path(spill)).connect() as con,
+    ):
+        work = _Work(
+            con, StagedRows(stage, pipeline.record), max_message_bytes - header_bytes, pipeline.quality.redact, latest
+        )
         con.execute(f"create temp table found ({FOUND})")
         if verdict and verdict.failing and decision is not Decision.PUBLISH_ALL:
             work.find_failing(verdict, pipeline.quality.quarantine)
@@ -76,7 +90,8 @@ def compose_quarantine(
 
 
 def is_made_for(path: Path, made_for: str) -> bool:
-    """Whether the list is there, and was made for just that: in a topic that takes smaller records or other times, other rows are set aside."""
+    """Whether the list is there, and was made for just that: in a topic that takes smaller records or other times,
+    other rows are set aside."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -87,14 +102,15 @@ def is_made_for(path: Path, made_for: str) -> bool:
 
 
 _WITHOUT_VALUES = """case when len(columns) > 0 then 'reading column ' || array_to_string(columns, ', ') || ': a value is not of its type (redacted)'
-    else regexp_extract(reason, '^[A-Za-z0-9 ,;-]*[A-Za-z,;-]') || ' (redacted)' end"""
-"""Why a row could not be read where there are redacted columns: nobody knows which value lies where in such a row, so none is quoted."""
+    else regexp_extract(reason, '^[A-Za-z0-9 ,;-]*[A-Za-z,;-]') || ' (redacted)' end"""  # noqa: E501
+"""Why a row could not be read where there are redacted columns: nobody knows which value lies where in such a row, so
+none is quoted."""
 
 
 @dataclass(frozen=True)
 class _Work:
-    """One composition. `room` is how many bytes key and value of a record may have together. No reason shows a value of the columns `redact`. `latest` as
-    in `compose_quarantine`."""
+    """One composition. `room` is how many bytes key and value of a record may have together. No reason shows a value of
+    the columns `redact`. `latest` as in `compose_quarantine`."""
 
     con: duckdb.DuckDBPyConnection
     rows: StagedRows
@@ -107,14 +123,18 @@ class _Work:
         chosen = [n for n, rule in enumerate(verdict.results) if rule.kind == "row" and _severe(rule, least)]
         if not chosen or verdict.failing is None:
             return
-        told = {"chosen": chosen, "titles": [r.title for r in verdict.results], "columns": [list(r.columns) for r in verdict.results]}
+        told = {
+            "chosen": chosen,
+            "titles": [r.title for r in verdict.results],
+            "columns": [list(r.columns) for r in verdict.results],
+        }
         told["reasons"] = [f"{r.title} {r.expected}".rstrip() for r in verdict.results]
         self.con.execute(
             f"""insert into found
             select __row, 0, 'expectation', list_sort(list_distinct(flatten(list_transform(rs, lambda r: $columns[r + 1])))),
                 array_to_string(list_transform(rs, lambda r: $titles[r + 1]), '; '), array_to_string(list_transform(rs, lambda r: $reasons[r + 1]), '; ')
             from (select __row, list_filter(rules, lambda r: list_contains($chosen, r)) as rs from {parquet(verdict.failing)})
-            where len(rs) > 0""",
+            where len(rs) > 0""",  # noqa: E501
             told,
         )
 
@@ -138,53 +158,65 @@ class _Work:
         rows = self.rows
         if rows.wide:
             return rows.between(first, last)
-        found = self.con.sql(f"select * from {rows.source} where {rows.row} between {first} and {last}").to_arrow_table()
+        found = self.con.sql(
+            f"select * from {rows.source} where {rows.row} between {first} and {last}"
+        ).to_arrow_table()
         return found.rename_columns(rows.schema.names)
 
     def _find_times(self) -> None:
-        """Rows with a record time that is no moment after 1970-01-01 00:00:00 (0 and less mean the time of publishing to a producer), or after `latest`."""
+        """Rows with a record time that is no moment after 1970-01-01 00:00:00 (0 and less mean the time of publishing
+        to a producer), or after `latest`."""
         rows, name = self.rows, self.rows.record.timestamp
         if name is None or rows.timestamp is None:
             return
         place, when = rows.identifier(name), rows.timestamp
         early = "it is not after 1970-01-01 00:00:00 UTC, which no record can say"
-        late = "it is further ahead than the topic takes (raise its `message.timestamp.after.max.ms`, or leave `record.timestamp` out)"
+        late = (
+            "it is further ahead than the topic takes (raise its `message.timestamp.after.max.ms`, "
+            "or leave `record.timestamp` out)"
+        )
         after = f"{when} > {self.latest}" if self.latest is not None else "false"
         told = f"making the time of the record: column `{name}`: "
         self.con.execute(
             f"""insert into found select {rows.row}, 2, 'encode', [$name], '', $told || case when {after} then $late else $early end
-            from {rows.source} where {place} is not null and ({when} is null or {when} <= 0 or {after})""",
+            from {rows.source} where {place} is not null and ({when} is null or {when} <= 0 or {after})""",  # noqa: E501
             {"name": name, "told": told, "late": late, "early": early},
         )
 
     def _mark(self, source: str, value_octets: str, reason: str, perhaps: str) -> None:
         """One pass. Sizes are only computed (CASE is lazy) of rows that are `perhaps` too large."""
         rows, names = self.rows, self.rows.record.key
-        nulls = " || ".join(f"case when {rows.identifier(name)} is null then [${n}] else [] end" for n, name in enumerate(names, 1))
+        nulls = " || ".join(
+            f"case when {rows.identifier(name)} is null then [${n}] else [] end" for n, name in enumerate(names, 1)
+        )
         size = f"case when {perhaps} then coalesce({value_octets}, 0) + coalesce(strlen({rows.key}), 0) end"
         told = " or ".join(f"contains({reason}, {literal(f'column `{name}`: ')})" for name in self.redact)
         shown = (
-            f"case when {told} then 'encoding the record: a redacted value of it has no such form' else {reason} end" if told else reason
+            f"case when {told} then 'encoding the record: a redacted value of it has no such form' else {reason} end"
+            if told
+            else reason
         )
         any_null = " or ".join(f"{rows.identifier(name)} is null" for name in names)
         self.con.execute(
             f"""create or replace temp table marked as select {rows.row} as __row, {nulls} as nulls, {shown} as reason, {size} as size
-            from {source} where {any_null} or ({reason}) is not null or coalesce({size}, 0) > {self.room}""",
+            from {source} where {any_null} or ({reason}) is not null or coalesce({size}, 0) > {self.room}""",  # noqa: E501
             list(names),
         )
-        too_large = f"format('encoding the record: key and value have {{}} bytes (there is room for {self.room})', size)"
+        too_large = (
+            f"format('encoding the record: key and value have {{}} bytes (there is room for {self.room})', size)"
+        )
         self.con.execute(
             f"""insert into found
             select __row, 1, 'key', nulls, '', 'making the key: null in ' || array_to_string(nulls, ', ') from marked where len(nulls) > 0
             union all select __row, 2, 'encode', [], '', reason from marked where reason is not null
-            union all select __row, 3, 'size', [], '', {too_large} from marked where size > {self.room}"""
+            union all select __row, 3, 'size', [], '', {too_large} from marked where size > {self.room}"""  # noqa: E501
         )
 
     def settle(self) -> None:
         """One line per row: the first stage that applied, every reason."""
         self.con.execute(
             """create temp table aside as select __row, arg_min(stage, rank) as stage, list_sort(list_distinct(flatten(list(columns)))) as columns,
-            arg_min(rule, rank) as rule, string_agg(reason, '; ' order by rank) as reason from found group by __row"""
+            arg_min(rule, rank) as rule, string_agg(reason, '; ' order by rank) as reason from found group by __row"""  # noqa: E501
         )
 
     def write(self, into: Path, made_for: str) -> int:
@@ -201,7 +233,7 @@ class _Work:
             for lo, hi in self._windows(sizes):
                 lines = self.con.sql(
                     f"""{self._shown(lo, hi)}
-                    union all select __row, stage, columns, '', {reason}, raw from {rejects} where __row between {lo} and {hi} order by 1"""
+                    union all select __row, stage, columns, '', {reason}, raw from {rejects} where __row between {lo} and {hi} order by 1"""  # noqa: E501
                 ).to_arrow_table()
                 writer.write_table(lines.cast(schema()).replace_schema_metadata(named))
                 count += len(lines)
@@ -225,12 +257,16 @@ class _Work:
         return "select a.__row, stage, columns, rule, reason, raw from shown join aside a using (__row)"
 
     def _windows(self, sizes: str) -> list[tuple[int, int]]:
-        """Ranges of rows, first to last, of some `WINDOW_BYTES` and at most `WINDOW_ROWS` listed rows each; `sizes` gives `__row` and `octets`.
+        """Ranges of rows, first to last, of some `WINDOW_BYTES` and at most `WINDOW_ROWS` listed rows each; `sizes`
+        gives `__row` and `octets`.
 
         Rows are summed up by the thousand first: a running sum over ten million of them takes half a GiB.
         """
         octets = f"octets + {WINDOW_BYTES // WINDOW_ROWS}"
-        summed = f"select min(__row), max(__row), sum({octets}) as all_of_it from ({sizes}) group by __row // {SUMMED} order by 1"
+        summed = (
+            f"select min(__row), max(__row), sum({octets}) as all_of_it from ({sizes}) group by __row // {SUMMED} "
+            "order by 1"
+        )
         windows: list[tuple[int, int]] = []
         room = 0
         for first, last, size in self.con.sql(summed).fetchall():
@@ -241,14 +277,16 @@ class _Work:
                 windows.append((first, last))
                 room = WINDOW_BYTES - size
             else:
-                windows += self._exactly(f"select __row, {octets} as octets from ({sizes}) where __row between {first} and {last}")
+                windows += self._exactly(
+                    f"select __row, {octets} as octets from ({sizes}) where __row between {first} and {last}"
+                )
                 room = 0
         return windows
 
     def _exactly(self, sizes: str) -> list[tuple[int, int]]:
         so_far = "sum(octets) over (order by __row rows unbounded preceding) - octets"
         return self.con.sql(
-            f"""select min(__row), max(__row) from (select __row, ({so_far}) // {WINDOW_BYTES} as part from ({sizes})) group by part order by 1"""
+            f"""select min(__row), max(__row) from (select __row, ({so_far}) // {WINDOW_BYTES} as part from ({sizes})) group by part order by 1"""  # noqa: E501
         ).fetchall()
 
 

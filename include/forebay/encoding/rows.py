@@ -1,4 +1,5 @@
-"""A stage's rows as DuckDB sees them: the Parquet file under names of our own, with expressions for key, value and time."""
+"""A stage's rows as DuckDB sees them: the Parquet file under names of our own, with expressions for key, value and
+time."""
 
 from __future__ import annotations
 
@@ -24,13 +25,15 @@ if TYPE_CHECKING:
 
 ROW = "__row"
 WIDE = 500
-"""From more columns on, rows are read by pyarrow and encoded some columns at a time: DuckDB's memory and time grow faster than the columns of a statement."""
+"""From more columns on, rows are read by pyarrow and encoded some columns at a time: DuckDB's memory and time grow
+faster than the columns of a statement."""
 _WIDE_CELLS = 1 << 21
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the work may use: DuckDB's memory in bytes, its threads, and a folder to spill to (None: it does not spill)."""
+    """What the work may use: DuckDB's memory in bytes, its threads, and a folder to spill to (None: it does not
+    spill)."""
 
     memory: int = 1 << 29
     threads: int = 2
@@ -46,7 +49,8 @@ class Limits:
 
 @dataclass(frozen=True)
 class StagedRows:
-    """`rows.parquet` with columns by position (`c0`, `c1` …): no name of a file's column can then mean something to SQL."""
+    """`rows.parquet` with columns by position (`c0`, `c1` …): no name of a file's column can then mean something to
+    SQL."""
 
     stage: Stage
     record: RecordSection
@@ -58,7 +62,9 @@ class StagedRows:
         import pyarrow.parquet as pq
 
         with pq.ParquetFile(self.stage.rows) as file:
-            return pa.schema([field.with_nullable(_nulls(file.metadata, n)) for n, field in enumerate(file.schema_arrow)])
+            return pa.schema(
+                [field.with_nullable(_nulls(file.metadata, n)) for n, field in enumerate(file.schema_arrow)]
+            )
 
     @cached_property
     def identifiers(self) -> tuple[str, ...]:
@@ -79,7 +85,8 @@ class StagedRows:
         if at < 0:
             known = ", ".join(f"`{c.name}`" for c in self.stage.columns)
             raise CorruptFileError(
-                f"encoding rows: there is no column `{column}` in the file (columns: {known}; deliver it with that column, or correct `record`"
+                f"encoding rows: there is no column `{column}` in the file (columns: {known}; "
+                "deliver it with that column, or correct `record`"
                 " of the pipeline)",
                 column=column,
             )
@@ -126,7 +133,8 @@ class StagedRows:
             yield from file.iter_batches(max(1, _WIDE_CELLS // len(self.schema)), row_groups=groups)
 
     def besides(self, table: pa.Table) -> pa.Table:
-        """Of a table of rows, the columns that key and time are made of, and the row's number, under their SQL names."""
+        """Of a table of rows, the columns that key and time are made of, and the row's number, under their SQL
+        names."""
         names = dict.fromkeys([*self.record.key, *([self.record.timestamp] if self.record.timestamp else []), ROW])
         return table.select(list(names)).rename_columns([self.identifier(name) for name in names])
 
@@ -139,7 +147,9 @@ class StagedRows:
         tables = [pa.table({ROW: batch[ROW], "octets": _octets(batch)}) for batch in self._batches()]
         con.register(
             "row_sizes",
-            pa.concat_tables(tables) if tables else pa.table({ROW: pa.array([], pa.int64()), "octets": pa.array([], pa.int64())}),
+            pa.concat_tables(tables)
+            if tables
+            else pa.table({ROW: pa.array([], pa.int64()), "octets": pa.array([], pa.int64())}),
         )
         return "row_sizes"
 
@@ -165,8 +175,8 @@ class StagedRows:
 
     @cached_property
     def timestamp(self) -> str | None:
-        """Milliseconds since the epoch of `record.timestamp`; null, the time of publishing, where the value is null. Raises `CorruptFileError` if the
-        column is neither date nor timestamp."""
+        """Milliseconds since the epoch of `record.timestamp`; null, the time of publishing, where the value is null.
+        Raises `CorruptFileError` if the column is neither date nor timestamp."""
         import pyarrow.types as t
 
         if (name := self.record.timestamp) is None:
@@ -174,7 +184,8 @@ class StagedRows:
         identifier, arrow = self.identifier(name), self.type(name)
         if not (t.is_date(arrow) or t.is_timestamp(arrow)):
             raise CorruptFileError(
-                f"reading `record.timestamp`: column `{name}` is `{arrow}` in the file (declare it under `schema`, or name a date or timestamp column)",
+                f"reading `record.timestamp`: column `{name}` is `{arrow}` in the file (declare it under `schema`, "
+                "or name a date or timestamp column)",
                 column=name,
             )
         return f"epoch_ms({identifier})"
@@ -186,14 +197,15 @@ class StagedRows:
         names = self.schema.names if columns is None else columns
         fields = [(self.identifier(name), self.type(name)) for name in names]
         sizes = [
-            f"coalesce({'strlen' if t.is_string(arrow) or t.is_large_string(arrow) else 'octet_length'}({identifier}), 0)"
+            f"coalesce({'strlen' if t.is_string(arrow) or t.is_large_string(arrow) else 'octet_length'}({identifier}), 0)"  # noqa: E501
             for identifier, arrow in fields
             if t.is_string(arrow) or t.is_large_string(arrow) or t.is_binary(arrow) or t.is_large_binary(arrow)
         ]
         return " + ".join(sizes) or "0"
 
     def most_octets(self) -> str:
-        """An upper bound of a row's value and key together, in bytes, without encoding it: six for each of text (`\\u0000`), 64 for any other value."""
+        """An upper bound of a row's value and key together, in bytes, without encoding it: six for each of text
+        (`\\u0000`), 64 for any other value."""
         fixed = sum(64 + 6 * len(name.encode()) for name in (*self.schema.names, *self.record.key)) + 16
         return f"6 * ({self.octets()} + {self.octets(self.record.key)}) + {fixed}"
 

@@ -1,4 +1,5 @@
-"""The work folder of one file's content: what `inspect` leaves and `publish` goes on from, in any process and at any attempt.
+"""The work folder of one file's content: what `inspect` leaves and `publish` goes on from, in any process and at any
+attempt.
 
     WORK/snapshot                 the bytes as fetched (sha256 = the folder's name)
     WORK/SETTINGS/plain           unpacked, removed once staged
@@ -6,8 +7,8 @@
     WORK/SETTINGS/verdict/        failing.parquet, result.json, verdict.json
     WORK/SETTINGS/quarantine-DECISION.parquet
 
-SETTINGS is a hash of everything that decides how the file is read and checked, the versions of the libraries included, so an edited pipeline or suite
-never meets an old stage.
+SETTINGS is a hash of everything that decides how the file is read and checked, the versions of the libraries included,
+so an edited pipeline or suite never meets an old stage.
 """
 
 from __future__ import annotations
@@ -67,14 +68,19 @@ class Work:
         return self.base / f"quarantine-{kind}.parquet"
 
     def with_list(self, decision: Decision, rows: int) -> Work | None:
-        """The work under these settings, or under the last ones before them, that set so many rows aside: a suite is edited because of such rows, and they
-        must still be had. None when there is none."""
+        """The work under these settings, or under the last ones before them, that set so many rows aside: a suite is
+        edited because of such rows, and they must still be had. None when there is none."""
         name = self.quarantine(decision).name
-        lists = sorted(self.folder.glob(f"*/{name}"), key=lambda path: (path.parent == self.base, path.stat().st_mtime), reverse=True)
+        lists = sorted(
+            self.folder.glob(f"*/{name}"),
+            key=lambda path: (path.parent == self.base, path.stat().st_mtime),
+            reverse=True,
+        )
         return next((replace(self, left=path.parent.name) for path in lists if _rows(path) == rows), None)
 
     def stage(self) -> Stage | None:
-        """The finished stage, or None: it is written last, so a half-made one is never seen. Nor is one of which a disk lost a part: it is made again."""
+        """The finished stage, or None: it is written last, so a half-made one is never seen. Nor is one of which a disk
+        lost a part: it is made again."""
         stage = _load(Stage, self.stage_folder / "stage.json")
         whole = stage and (_rows(stage.rows), _rows(stage.rejects)) == (stage.rows_read, stage.rows_rejected)
         return stage if whole else None
@@ -112,9 +118,14 @@ def _load(kind: type[J], path: Path) -> J | None:
 
 
 def _here(value: J, folder: Path) -> J:
-    """The value with the files that lie beside it: a home may have been moved since, or be mounted elsewhere on another worker."""
+    """The value with the files that lie beside it: a home may have been moved since, or be mounted elsewhere on another
+    worker."""
     held = {field.name: getattr(value, field.name) for field in fields(value)}  # type: ignore[arg-type]
-    beside = {name: folder / path.name for name, path in held.items() if isinstance(path, Path) and (folder / path.name).exists()}
+    beside = {
+        name: folder / path.name
+        for name, path in held.items()
+        if isinstance(path, Path) and (folder / path.name).exists()
+    }
     return replace(value, **beside)  # type: ignore[type-var]
 
 

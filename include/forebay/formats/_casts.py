@@ -1,7 +1,8 @@
 """Text to values by rule: a value is accepted if its cast, written back, is the same number, date or instant.
 
-DuckDB's own casts round, truncate and drop offsets in silence (`1.5` is 2, `2026-01-05 10:00:00+02` loses its offset), so every cast here
-is checked against its text. The cheap comparison comes first; `CASE` evaluates the dearer ones only for what it did not settle.
+DuckDB's own casts round, truncate and drop offsets in silence (`1.5` is 2, `2026-01-05 10:00:00+02` loses its offset),
+so every cast here is checked against its text. The cheap comparison comes first; `CASE` evaluates the dearer ones only
+for what it did not settle.
 """
 
 from __future__ import annotations
@@ -39,13 +40,15 @@ def value(text: str, type_: Type, rules: ColumnRules) -> str:
         return _number(text, type_, rules)
     if type_.kind == "binary":
         return (
-            f"CASE WHEN {_matches(text, _BASE64)} THEN CASE WHEN to_base64(from_base64({text})) = {text} THEN from_base64({text}) END END"
+            f"CASE WHEN {_matches(text, _BASE64)} THEN CASE WHEN to_base64(from_base64({text})) = {text} THEN "
+            f"from_base64({text}) END END"
         )
     return _formatted(text, type_, rules.format) if rules.format else _iso(text, type_)
 
 
 def fault(text: str, type_: Type, name: str, hint: str = "", rules: ColumnRules = STRICT) -> str:
-    """SQL: why `text` is no value of the type, in words, with a value that would be one; `name` is SQL of the column's name."""
+    """SQL: why `text` is no value of the type, in words, with a value that would be one; `name` is SQL of the column's
+    name."""
     if rules.format and type_.kind in {"date", "time", "timestamp"}:
         hint = f" such as {_EXAMPLE.strftime(rules.format)}, as `format` says"
     hint = hint or (f" {_HINTS[type_.kind]}" if type_.kind in _HINTS else "")
@@ -58,7 +61,10 @@ def _matches(text: str, pattern: str) -> str:
 
 
 def _bool(text: str, rules: ColumnRules) -> str:
-    return f"CASE WHEN {text} IN ({literals(rules.true_values)}) THEN true WHEN {text} IN ({literals(rules.false_values)}) THEN false END"
+    return (
+        f"CASE WHEN {text} IN ({literals(rules.true_values)}) THEN true WHEN {text} IN "
+        f"({literals(rules.false_values)}) THEN false END"
+    )
 
 
 def _number(text: str, type_: Type, rules: ColumnRules) -> str:
@@ -72,7 +78,10 @@ def _integer(text: str, type_: Type) -> str:
     """`1001.0` is 1001: a column with nulls was made of floats on its way. Digits behind the point must be zeros."""
     cast = f"try_cast({text} AS {to_duckdb(type_)})"
     whole = rf"regexp_extract({text}, '^(0|-?[1-9][0-9]*)\.0+$', 1)"
-    return f"CASE WHEN CAST({cast} AS VARCHAR) = {text} THEN {cast} WHEN ends_with({text}, '0') THEN try_cast(nullif({whole}, '') AS {to_duckdb(type_)}) END"
+    return (
+        f"CASE WHEN CAST({cast} AS VARCHAR) = {text} THEN {cast} WHEN ends_with({text}, "
+        f"'0') THEN try_cast(nullif({whole}, '') AS {to_duckdb(type_)}) END"
+    )
 
 
 def strict_integer(text: str, type_: Type, rules: ColumnRules = STRICT) -> str:
@@ -89,7 +98,9 @@ def _plain_number(text: str, rules: ColumnRules) -> str:
         grouped = _matches(text, rf"[-+]?[0-9]{{1,3}}({group}[0-9]{{3}})+([^0-9{group}].*)?")
         text = f"CASE WHEN {grouped} THEN replace({text}, {literal(rules.thousands)}, '') ELSE {text} END"
     if rules.decimal_point != ".":
-        text = f"CASE WHEN contains({text}, '.') THEN NULL ELSE replace({text}, {literal(rules.decimal_point)}, '.') END"
+        text = (
+            f"CASE WHEN contains({text}, '.') THEN NULL ELSE replace({text}, {literal(rules.decimal_point)}, '.') END"
+        )
     if rules.loose_numbers:
         text = rf"regexp_replace(regexp_replace({text}, '^\+([0-9.])', '\1'), '^(-?)0+([0-9])', '\1\2')"
     return f"({text})" if text.startswith("CASE") else text
@@ -120,7 +131,9 @@ def _float(text: str, type_: Type, rules: ColumnRules) -> str:
     short = f"length({text}) <= {surely} AND (abs({cast}) >= {smallest} OR {text} = '0')"
     written = f"{_digits(f'CAST({cast} AS VARCHAR)')}, {_digits(f'printf({literal(full)}, CAST({cast} AS DOUBLE))')}"
     number = f"{_matches(text, _NUMBER)} AND isfinite({cast})"
-    nan = f"WHEN lower({text}) IN ('nan', 'inf', '-inf', 'infinity', '-infinity') THEN {cast} " if rules.allow_nan else ""
+    nan = (
+        f"WHEN lower({text}) IN ('nan', 'inf', '-inf', 'infinity', '-infinity') THEN {cast} " if rules.allow_nan else ""
+    )
     return (
         f"CASE WHEN CAST({cast} AS VARCHAR) = {text} AND isfinite({cast}) THEN {cast} {nan}"
         f"WHEN {number} THEN CASE WHEN {short} OR {_digits(text)} IN ({written}) THEN {cast} END END"
@@ -140,12 +153,16 @@ def _iso(text: str, type_: Type) -> str:
     if type_.kind == "time":
         return f"CASE WHEN {_matches(text, _CLOCK)} THEN {cast} END"
     if type_.kind == "timestamp":
-        return f"CASE WHEN {same} AND length({text}) = 19 THEN {cast} WHEN {_matches(text, f'{_DAY}[T ]{_CLOCK}')} THEN {_in_era(cast, type_)} END"
+        return (
+            f"CASE WHEN {same} AND length({text}) = 19 THEN {cast} WHEN {_matches(text, f'{_DAY}[T ]{_CLOCK}')} THEN "
+            f"{_in_era(cast, type_)} END"
+        )
     return f"CASE WHEN {_matches(text, f'{_DAY}[T ]{_CLOCK}{_OFFSET}')} THEN {_in_era(cast, type_)} END"
 
 
 def _in_era(cast: str, type_: Type) -> str:
-    """Years 1 to 9999, as the pattern has four digits: DuckDB reads year 0 as 1 BC, and an offset can lead out of them."""
+    """Years 1 to 9999, as the pattern has four digits: DuckDB reads year 0 as 1 BC, and an offset can lead out of
+    them."""
     first, last = (
         ("'0001-01-01 00:00:00'", "'9999-12-31 23:59:59.999999'")
         if type_.kind == "timestamp"
@@ -157,7 +174,9 @@ def _in_era(cast: str, type_: Type) -> str:
 
 def _formatted(text: str, type_: Type, pattern: str) -> str:
     if type_.kind not in {"date", "time", "timestamp"}:
-        raise ConfigError(f"reading a column's rules: `format` is for date, time and timestamp, not for {type_} (leave it out)")
+        raise ConfigError(
+            f"reading a column's rules: `format` is for date, time and timestamp, not for {type_} (leave it out)"
+        )
     parsed = f"try_strptime({text}, {literal(pattern)})"
     same = f"strftime({parsed}, {literal(pattern)}) = {text}"
     return f"CASE WHEN {same} THEN CAST({parsed} AS {to_duckdb(type_)}) END"

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 
 
 _REFUSED = "Allocation failure", "bad allocation"
-"""What DuckDB says when the system gives no memory; what it says of its own `memory_limit` has the limit in it (duckdb/src/common/allocator.cpp)."""
+"""What DuckDB says when the system gives no memory; what it says of its own `memory_limit` has the limit in it
+(duckdb/src/common/allocator.cpp)."""
 
 
 @contextmanager
 def scratch(writer: StageWriter) -> Iterator[Path]:
-    """A folder for what is only needed while the stage is written; gone afterwards, and what a killed attempt left in it before."""
+    """A folder for what is only needed while the stage is written; gone afterwards, and what a killed attempt left in
+    it before."""
     folder = writer.folder / "scratch"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -36,13 +38,17 @@ def scratch(writer: StageWriter) -> Iterator[Path]:
 def connect(writer: StageWriter, folder: Path, uri: str) -> Iterator[duckdb.DuckDBPyConnection]:
     """A private in-memory database that spills into `folder`; `uri` is the file that its errors name.
 
-    Raises `CorruptFileError` for whatever DuckDB cannot read, `FatalError` when the memory that it may use or the disk does not suffice, `MemoryError` when
-    the process gets no more.
+    Raises `CorruptFileError` for whatever DuckDB cannot read, `FatalError` when the memory that it may use or the disk
+    does not suffice, `MemoryError` when the process gets no more.
     """
     import duckdb
 
     spill = folder / "spill"
-    settings: dict[str, Any] = {"threads": writer.threads, "memory_limit": f"{writer.memory_limit}B", "temp_directory": str(spill)}
+    settings: dict[str, Any] = {
+        "threads": writer.threads,
+        "memory_limit": f"{writer.memory_limit}B",
+        "temp_directory": str(spill),
+    }
     try:
         with duckdb.connect(":memory:", config=OFFLINE | settings) as connection:
             connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
@@ -51,7 +57,9 @@ def connect(writer: StageWriter, folder: Path, uri: str) -> Iterator[duckdb.Duck
         if any(words in str(error) for words in _REFUSED):
             raise MemoryError(f"reading `{uri}`: {_first_line(error)}") from error
         raise FatalError(
-            f"reading `{uri}`: {_first_line(error)} (set FOREBAY_MEMORY, such as 2GiB, or give the home's disk more room)", uri=uri
+            f"reading `{uri}`: {_first_line(error)} (set FOREBAY_MEMORY, such as 2GiB, "
+            "or give the home's disk more room)",
+            uri=uri,
         ) from error
     except (duckdb.ProgrammingError, duckdb.NotSupportedError) as error:
         if not isinstance(error, duckdb.InvalidInputException):
@@ -62,9 +70,13 @@ def connect(writer: StageWriter, folder: Path, uri: str) -> Iterator[duckdb.Duck
 
 
 def _unparsable(error: Exception) -> str:
-    """DuckDB's words, or what they mean: its parser stops at a CR that is data only because a quote before it was never closed."""
+    """DuckDB's words, or what they mean: its parser stops at a CR that is data only because a quote before it was never
+    closed."""
     if "invalid state" in (words := _first_line(error)):
-        return "its line ends are mixed, and a quote is opened and never closed (deliver it with one kind of line end, or close the quote)"
+        return (
+            "its line ends are mixed, and a quote is opened and never closed (deliver it with one kind of line end, "
+            "or close the quote)"
+        )
     return words
 
 

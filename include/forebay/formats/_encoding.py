@@ -47,7 +47,14 @@ _OF_NAMES = {"idna", "punycode", "undefined", "mbcs", "oem"}
 """Text codecs of host names, of nothing, and of Windows alone."""
 _STATEFUL = ("iso2022", "hz", "utf-7", "unicode_escape", "raw_unicode_escape", "unicode-escape", "raw-unicode-escape")
 """Codecs in which a damaged byte changes the meaning of those behind it."""
-_WINDOWS = {"iso8859-1": 1252, "iso8859-15": 1252, "iso8859-2": 1250, "iso8859-5": 1251, "iso8859-7": 1253, "iso8859-9": 1254}
+_WINDOWS = {
+    "iso8859-1": 1252,
+    "iso8859-15": 1252,
+    "iso8859-2": 1250,
+    "iso8859-5": 1251,
+    "iso8859-7": 1253,
+    "iso8859-9": 1254,
+}
 """What is taken for the ISO code page when it is really Windows'."""
 _ASIDE = "forebay.aside"
 _MARKS = {
@@ -70,7 +77,9 @@ def _known(value: object) -> object:
     if found is None or not found._is_text_encoding or found.name in _OF_NAMES:
         names = {*_USUAL, *aliases, *aliases.values()} - _OF_NAMES
         close = next((name for name in difflib.get_close_matches(value.lower(), names, 5) if _of_text(name)), None)
-        raise ValueError(f"`{value}` is no text encoding ({f'did you mean `{close}`?' if close else f'write one such as {_SUCH}'})")
+        raise ValueError(
+            f"`{value}` is no text encoding ({f'did you mean `{close}`?' if close else f'write one such as {_SUCH}'})"
+        )
     return _CALLED.get(found.name, found.name)
 
 
@@ -97,16 +106,18 @@ def refuse_other_mark(plain: Path, encoding: str, uri: str) -> None:
     for mark, name in _MARKS.items():
         if head.startswith(mark):
             if not encoding.startswith(name):
-                raise CorruptFileError(f"reading `{uri}`: it begins with a {name} byte order mark (set format.encoding: {name})", uri=uri)
+                raise CorruptFileError(
+                    f"reading `{uri}`: it begins with a {name} byte order mark (set format.encoding: {name})", uri=uri
+                )
             return
 
 
 def transcode(plain: Path, to: Path, encoding: str, uri: str) -> list[str]:
     """Write the file as UTF-8, without a byte order mark; returns what is to be noted.
 
-    A byte that the encoding does not have becomes invalid UTF-8 on purpose: the parser then sets its row aside, and the byte can be told from its raw
-    text (`_aside`). Raises `CorruptFileError` where
-    that cannot be: in encodings with shift states, and behind a million such bytes.
+    A byte that the encoding does not have becomes invalid UTF-8 on purpose: the parser then sets its row aside, and the
+    byte can be told from its raw text (`_aside`). Raises `CorruptFileError` where that cannot be: in encodings with
+    shift states, and behind a million such bytes.
     """
     decoding = _Decoding(encoding, uri)
     with plain.open("rb") as source, to.open("wb") as sink:
@@ -135,7 +146,10 @@ class _Decoding:
             except UnicodeDecodeError as error:
                 raise self._refused(at - held + error.start + 1, error.reason) from error
             except UnicodeError as error:  # of utf-16 and utf-32 alone
-                words, way_out = "it has no byte order mark", f"set format.encoding: {self.encoding}le, or {self.encoding}be"
+                words, way_out = (
+                    "it has no byte order mark",
+                    f"set format.encoding: {self.encoding}le, or {self.encoding}be",
+                )
                 raise CorruptFileError(f"reading `{self.uri}`: {words} ({way_out})", uri=self.uri) from error
             at += len(block)
             self._count(block, text, at)
@@ -158,15 +172,21 @@ class _Decoding:
 
     def _refused(self, byte: int, why: str) -> CorruptFileError:
         words = f"reading `{self.uri}`: it is not {self.encoding} at byte {byte}: {why}"
-        return CorruptFileError(f"{words} (set format.encoding to what it is written in, or ask for it again)", uri=self.uri)
+        return CorruptFileError(
+            f"{words} (set format.encoding to what it is written in, or ask for it again)", uri=self.uri
+        )
 
     def notes(self) -> Iterator[str]:
         if self.bad:
-            yield f"{self.bad} bytes are not {self.encoding}; their rows are set aside, and their raw text has U+DC00 and the byte's value for each of them"
+            yield (
+                f"{self.bad} bytes are not {self.encoding}; their rows are set aside, "
+                "and their raw text has U+DC00 and the byte's value for each of them"
+            )
         if self.controls:
             meant = _WINDOWS.get(self.name, 1252)
             yield (
-                f"{self.controls} bytes from 0x80 to 0x9F are control characters in {self.encoding}: the file is probably windows-{meant} "
+                f"{self.controls} bytes from 0x80 to 0x9F are control characters in {self.encoding}: "
+                f"the file is probably windows-{meant} "
                 f"(set format.encoding: windows-{meant})"
             )
 
@@ -184,7 +204,8 @@ def _lone(text: str) -> int:
 
 
 def _aside(error: UnicodeError) -> tuple[str, int]:
-    """A half of a surrogate pair for each byte, which no UTF-8 has: U+DC00 and its value, as Python's `surrogateescape` has it."""
+    """A half of a surrogate pair for each byte, which no UTF-8 has: U+DC00 and its value, as Python's `surrogateescape`
+    has it."""
     if not isinstance(error, UnicodeDecodeError):
         raise error
     return "".join(chr(0xDC00 + byte) for byte in error.object[error.start : error.end]), error.end

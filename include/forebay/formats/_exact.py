@@ -1,7 +1,7 @@
 """Arrow columns in another type, value by value: the same value, or null. Nothing is rounded, cut, wrapped or guessed.
 
-Arrow's own safe casts refuse a whole column for one value, and its unsafe ones change values in silence: so each cast here is made of the values
-that are known to fit, or is compared with what it came from.
+Arrow's own safe casts refuse a whole column for one value, and its unsafe ones change values in silence: so each cast
+here is made of the values that are known to fit, or is compared with what it came from.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ _DAYS = -2_147_483_646, 2**31 - 2
 
 
 def exact(values: pa.Array, to: pa.DataType) -> pa.Array:
-    """The values in the type `to`, null where it has no such value. Kinds that never meet raise `pa.ArrowNotImplementedError`."""
+    """The values in the type `to`, null where it has no such value. Kinds that never meet raise
+    `pa.ArrowNotImplementedError`."""
     import pyarrow as pa
     import pyarrow.types as t
 
@@ -54,7 +55,8 @@ def within(values: pa.Array, low: int, high: int) -> pa.Array:
         return values
     least, most = _range(values.type)
     inside = pc.and_(
-        pc.greater_equal(values, pa.scalar(max(low, least), values.type)), pc.less_equal(values, pa.scalar(min(high, most), values.type))
+        pc.greater_equal(values, pa.scalar(max(low, least), values.type)),
+        pc.less_equal(values, pa.scalar(min(high, most), values.type)),
     )
     return _only(values, inside)
 
@@ -146,7 +148,9 @@ def _below(values: pa.Array, end: int) -> pa.Array:
 def _between(values: pa.Array, low: int, high: int) -> pa.Array:
     import pyarrow.compute as pc
 
-    inside = pc.and_(pc.greater_equal(values, _scalar(low, values.type)), pc.less_equal(values, _scalar(high, values.type)))
+    inside = pc.and_(
+        pc.greater_equal(values, _scalar(low, values.type)), pc.less_equal(values, _scalar(high, values.type))
+    )
     return values if pc.all(inside).as_py() is not False else _only(values, inside)
 
 

@@ -1,7 +1,8 @@
 """Types for columns that nobody declared: the narrowest that every value of the file is exactly a value of.
 
-A first look at some rows only proposes; a column with a value that does not fit the proposal is decided again from all of its values. So the
-answer depends on the whole file and on nothing else, and no row is lost to a guess. `007` stays text, as a number would lose its zeros.
+A first look at some rows only proposes; a column with a value that does not fit the proposal is decided again from all
+of its values. So the answer depends on the whole file and on nothing else, and no row is lost to a guess. `007` stays
+text, as a number would lose its zeros.
 """
 
 from __future__ import annotations
@@ -34,9 +35,11 @@ def types(
     limit: int | None = None,
     misfits: float = 0.0,
 ) -> list[Type | None]:
-    """The first type of `ORDER` that takes all values of each SQL expression in `texts`, else string; None for a column without a value.
+    """The first type of `ORDER` that takes all values of each SQL expression in `texts`, else string; None for a column
+    without a value.
 
-    `limit` looks at the first rows only. A type that only a share of `misfits` of the values does not fit comes before string.
+    `limit` looks at the first rows only. A type that only a share of `misfits` of the values does not fit comes before
+    string.
     """
     if not texts:
         return []
@@ -54,7 +57,8 @@ def types_of_many(
     limit: int | None = None,
     misfits: float = 0.0,
 ) -> list[Type | None]:
-    """The same for many columns, in batches of records; each of `texts` is SQL of the column's text, `c`. Those alike are one column to DuckDB."""
+    """The same for many columns, in batches of records; each of `texts` is SQL of the column's text, `c`. Those alike
+    are one column to DuckDB."""
     import pyarrow as pa
 
     if not texts:
@@ -67,9 +71,13 @@ def types_of_many(
         count = len(batch[0]) if limit is None else min(len(batch[0]), limit - rows)
         for (text, _), places in alike.items():
             numbers = np.repeat(np.array(places), count)
-            connection.register("long", pa.table({"i": numbers, "c": pa.concat_arrays([batch[i].slice(0, count) for i in places])}))
+            connection.register(
+                "long", pa.table({"i": numbers, "c": pa.concat_arrays([batch[i].slice(0, count) for i in places])})
+            )
             counts = ", ".join(_counts("t", rules[places[0]]))
-            found = connection.execute(f"SELECT i, {counts} FROM (SELECT i, {text} AS t FROM long) GROUP BY i").fetchall()
+            found = connection.execute(
+                f"SELECT i, {counts} FROM (SELECT i, {text} AS t FROM long) GROUP BY i"
+            ).fetchall()
             connection.unregister("long")
             counted[[i for i, *_ in found]] += np.array([row for _, *row in found])
         rows += count
@@ -87,15 +95,21 @@ def _by_column(connection: duckdb.DuckDBPyConnection, rows: str, rules: Sequence
 
 
 def _by_value(connection: duckdb.DuckDBPyConnection, rows: str, rules: Sequence[ColumnRules]) -> list[Sequence[int]]:
-    """The same with the columns of alike rules stacked into one: DuckDB's time grows faster than the number of expressions."""
+    """The same with the columns of alike rules stacked into one: DuckDB's time grows faster than the number of
+    expressions."""
     alike: dict[str, list[int]] = {}
     for i, rule in enumerate(rules):
         alike.setdefault(repr(rule), []).append(i)
     found: dict[int, Sequence[int]] = {}
     for places in alike.values():
-        stacked = f"SELECT unnest([{', '.join(map(str, places))}]) AS i, unnest([{', '.join(f't{i}' for i in places)}]) AS t FROM ({rows})"
+        stacked = (
+            f"SELECT unnest([{', '.join(map(str, places))}]) AS i, unnest([{', '.join(f't{i}' for i in places)}]) AS t "
+            f"FROM ({rows})"
+        )
         counts = ", ".join(_counts("t", rules[places[0]]))
-        found |= {i: row for i, *row in connection.execute(f"SELECT i, {counts} FROM ({stacked}) GROUP BY i").fetchall()}
+        found |= {
+            i: row for i, *row in connection.execute(f"SELECT i, {counts} FROM ({stacked}) GROUP BY i").fetchall()
+        }
     none = (0,) * (len(ORDER) + 1)  # of a file without rows
     return [found.get(i, none) for i in range(len(rules))]
 

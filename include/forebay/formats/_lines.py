@@ -24,10 +24,15 @@ class Spill:
     def array(self) -> Ints:
         """All of it, mapped; nothing can be added any more."""
         self._file.close()
-        return np.memmap(self._path, dtype=np.int64, mode="r", shape=(self.count,)) if self.count else np.empty(0, np.int64)
+        return (
+            np.memmap(self._path, dtype=np.int64, mode="r", shape=(self.count,))
+            if self.count
+            else np.empty(0, np.int64)
+        )
 
 
 def row_numbers(readable_before: Ints, first: int, count: int) -> Ints:
-    """Row numbers of `count` readable records from place `first` on; `readable_before` says where unreadable ones lie between them."""
+    """Row numbers of `count` readable records from place `first` on; `readable_before` says where unreadable ones lie
+    between them."""
     places = np.arange(first, first + count, dtype=np.int64)
     return places + 1 + np.searchsorted(readable_before, places, side="right")

@@ -18,11 +18,15 @@ def positions(header: Sequence[str], declared: Sequence[Column], uri: str) -> li
     places = {name: place for place, name in reversed(list(enumerate(header)))}
     missing = [column.name for column in declared if column.name not in places]
     if missing:
-        raise CorruptFileError(f"reading the header of `{uri}`: {_missing(missing, header)}", uri=uri, columns=tuple(missing))
+        raise CorruptFileError(
+            f"reading the header of `{uri}`: {_missing(missing, header)}", uri=uri, columns=tuple(missing)
+        )
     counts = Counter(header)
     twice = [column.name for column in declared if counts[column.name] > 1]
     if twice:
-        raise CorruptFileError(f"reading the header of `{uri}`: column `{twice[0]}` is there twice", uri=uri, columns=tuple(twice))
+        raise CorruptFileError(
+            f"reading the header of `{uri}`: column `{twice[0]}` is there twice", uri=uri, columns=tuple(twice)
+        )
     return [places[column.name] for column in declared]
 
 

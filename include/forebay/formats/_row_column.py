@@ -1,9 +1,10 @@
 """Adds the row numbers to a Parquet file in place of its helper columns, without rewriting the rest.
 
-DuckDB reads CSV on several threads only as long as nobody asks it for row numbers (`row_number() over ()` halves the speed), and a second
-copy of the file to add a column costs a third of the stage. Parquet keeps each column of a row group apart, so the numbers are appended
-behind the data and only the footer is written anew (github.com/apache/parquet-format, parquet.thrift). Columns that are dropped stay in the
-file as bytes that nobody points to: they hold nothing when all rows were good.
+DuckDB reads CSV on several threads only as long as nobody asks it for row numbers (`row_number() over ()` halves the
+speed), and a second copy of the file to add a column costs a third of the stage. Parquet keeps each column of a row
+group apart, so the numbers are appended behind the data and only the footer is written anew
+(github.com/apache/parquet-format, parquet.thrift). Columns that are dropped stay in the file as bytes that nobody
+points to: they hold nothing when all rows were good.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ _INT64, _PLAIN, _RLE, _REQUIRED, _UNCOMPRESSED = 2, 0, 3, 0, 0
 
 
 def add_row_column(path: Path, numbering: Numbering, drop: Set[str] = frozenset()) -> None:
-    """Append the column `__row` (int64, never null) to every row group of a flat file and leave the columns in `drop` out of the footer."""
+    """Append the column `__row` (int64, never null) to every row group of a flat file and leave the columns in `drop`
+    out of the footer."""
     with path.open("r+b") as file:
         footer = _read_footer(file)
         _change_schema(footer, drop)

@@ -14,7 +14,8 @@ class ColumnRules(Settings):
     """How the text of one column is read. What is not set here is as strict as ISO 8601 and plain numbers are."""
 
     format: str | None = None
-    """strptime format of a date, time or timestamp column (`%d/%m/%Y`); the text must be exactly what the format writes."""
+    """strptime format of a date, time or timestamp column (`%d/%m/%Y`); the text must be exactly what the format
+    writes."""
     trim: bool | None = None
     """Take blanks and tabs off both ends before the value is read; default: the file's `trim`."""
     null_values: tuple[str, ...] | None = None
@@ -36,7 +37,9 @@ class ColumnRules(Settings):
     @classmethod
     def _without_offset(cls, value: str | None) -> str | None:
         if value and ("%z" in value or "%Z" in value):
-            raise ValueError(f"`{value}` holds a zone (leave `format` out: offsets are read as ISO 8601, into timestamp[tz])")
+            raise ValueError(
+                f"`{value}` holds a zone (leave `format` out: offsets are read as ISO 8601, into timestamp[tz])"
+            )
         return value
 
     @model_validator(mode="after")
@@ -45,7 +48,9 @@ class ColumnRules(Settings):
         if both:
             raise ValueError(f"true_values and false_values: `{both[0]}` cannot be in both (leave it out of one)")
         if self.thousands == self.decimal_point:
-            raise ValueError(f"thousands and decimal_point: `{self.thousands}` cannot be both (write another for one of them)")
+            raise ValueError(
+                f"thousands and decimal_point: `{self.thousands}` cannot be both (write another for one of them)"
+            )
         return self
 
     @property

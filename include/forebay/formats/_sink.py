@@ -15,7 +15,8 @@ GROUP_BYTES = 64 << 20
 
 
 class Sink:
-    """A Parquet file that is written row group by row group. `groups` counts those that are written. Use as a context manager."""
+    """A Parquet file that is written row group by row group. `groups` counts those that are written. Use as a context
+    manager."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         import pyarrow.parquet as pq

@@ -1,7 +1,8 @@
 """The second half of every format: typed columns to `rows.parquet`, and everything else to `rejects.parquet`.
 
-A format says how its source is read by DuckDB and what text each cell has. One `COPY` writes the typed columns of all readable records in
-file order, with two helper columns that are null for good rows. Only if some are not, the file is copied once more without them.
+A format says how its source is read by DuckDB and what text each cell has. One `COPY` writes the typed columns of all
+readable records in file order, with two helper columns that are null for good rows. Only if some are not, the file is
+copied once more without them.
 """
 
 from __future__ import annotations
@@ -33,9 +34,11 @@ OWN = (REASON, COLUMNS, RAW, REST, _WRONG, LINE, OCTETS, PRINT)
 SEPARATOR = "\x1f"
 """Behind or between texts that are one text for a while: names of columns, the fields of a record."""
 SEPARATOR_SQL = f"chr({ord(SEPARATOR)})"
-# Uncompressed, with Parquet's second generation of encodings: the least CPU to write and to read again, at half the size of the text. Dictionaries
-# are for words that repeat: columns of more are given up early.
-PARQUET = "FORMAT parquet, COMPRESSION uncompressed, PARQUET_VERSION v2, ROW_GROUP_SIZE 65536, DICTIONARY_SIZE_LIMIT 1000"
+# Uncompressed, with Parquet's second generation of encodings: the least CPU to write and to read again, at half the
+# size of the text. Dictionaries are for words that repeat: columns of more are given up early.
+PARQUET = (
+    "FORMAT parquet, COMPRESSION uncompressed, PARQUET_VERSION v2, ROW_GROUP_SIZE 65536, DICTIONARY_SIZE_LIMIT 1000"
+)
 REJECTS_BATCH = 1 << 14
 FLAT = 100
 """Terms of one chain in SQL."""
@@ -51,10 +54,11 @@ Sql = Callable[[str], str]
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One column's cells: `source` is SQL of what the record has there, `text` of what that holds (null is null), `value` how that is typed, and
-    `fault` what is said (with SQL of the column's name) where it cannot be.
+    """One column's cells: `source` is SQL of what the record has there, `text` of what that holds (null is null),
+    `value` how that is typed, and `fault` what is said (with SQL of the column's name) where it cannot be.
 
-    A cell that is not null and has no value is bad, unless it is one of `null_words`. `whole` means that every text is a value.
+    A cell that is not null and has no value is bad, unless it is one of `null_words`. `whole` means that every text is
+    a value.
     """
 
     name: str
@@ -74,7 +78,12 @@ def as_it_is(source: str) -> str:
 
 
 def text_cell(
-    name: str, type_: Type, source: str, text: Sql = as_it_is, rules: ColumnRules = STRICT, null_words: tuple[str, ...] = ()
+    name: str,
+    type_: Type,
+    source: str,
+    text: Sql = as_it_is,
+    rules: ColumnRules = STRICT,
+    null_words: tuple[str, ...] = (),
 ) -> Cell:
     """The cell of a column whose values are written as text."""
 
@@ -93,27 +102,31 @@ def check_names(names: Sequence[str], uri: str) -> None:
     for name in names:
         if name.startswith("__"):
             raise CorruptFileError(
-                f"reading `{uri}`: column `{name}` begins with `__`, which is forebay's own (name the columns to read, without it, under `schema.columns`)",
+                f"reading `{uri}`: column `{name}` begins with `__`, which is forebay's own (name the columns to "
+                "read, without it, under `schema.columns`)",
                 uri=uri,
             )
         if name.lower() in seen:
             other = seen[name.lower()]
             raise CorruptFileError(
-                f"reading `{uri}`: columns `{other}` and `{name}` differ in case only (name one of them under `schema.columns`)", uri=uri
+                f"reading `{uri}`: columns `{other}` and `{name}` differ in case only (name one of them under "
+                "`schema.columns`)",
+                uri=uri,
             )
         seen[name.lower()] = name
 
 
 @dataclass(frozen=True, slots=True)
 class Besides:
-    """SQL of what else is taken from a record: its raw text, kept for bad rows; `rest`, kept of all; why a record as a whole is no row (null: it
-    is one)."""
+    """SQL of what else is taken from a record: its raw text, kept for bad rows; `rest`, kept of all; why a record as a
+    whole is no row (null: it is one)."""
 
     raw: str | None = None
     rest: str | None = None
     wrong: str | None = None
     line: str | None = None
-    """All text of a record, never null: its bytes are counted, and a print of it is kept, for a second witness (`_witness`)."""
+    """All text of a record, never null: its bytes are counted, and a print of it is kept, for a second witness
+    (`_witness`)."""
     kept: Mapping[str, str] = field(default_factory=dict)
     """Columns for a second witness, by name."""
     lengths: str | None = None
@@ -132,11 +145,15 @@ def select(cells: Sequence[Cell], source: str, besides: Besides = Besides()) -> 
     may_fail = [(i, cell) for i, cell in enumerate(cells) if not cell.whole]
     sides = [_bad(cell, i) for i, cell in may_fail] + ([f"{_WRONG} IS NOT NULL"] if besides.wrong else [])
     any_bad = _joined(" OR ", sides) or "false"
-    reasons = ([_WRONG] if besides.wrong else []) + [_when_bad(cell, i, cell.fault(f"t{i}", literal(cell.name))) for i, cell in may_fail]
+    reasons = ([_WRONG] if besides.wrong else []) + [
+        _when_bad(cell, i, cell.fault(f"t{i}", literal(cell.name))) for i, cell in may_fail
+    ]
     names = [_when_bad(cell, i, literal(cell.name)) for i, cell in may_fail]
     final = [f"v{i} AS {quoted(cell.name)}" for i, cell in enumerate(cells)]
     final.append(f"CASE WHEN {any_bad} THEN concat_ws('; ', {', '.join(reasons or ['NULL'])}) END AS {REASON}")
-    final.append(f"CASE WHEN {any_bad} THEN concat_ws({SEPARATOR_SQL}, {', '.join(names or ['NULL'])}) END AS {COLUMNS}")
+    final.append(
+        f"CASE WHEN {any_bad} THEN concat_ws({SEPARATOR_SQL}, {', '.join(names or ['NULL'])}) END AS {COLUMNS}"
+    )
     final += [f"CASE WHEN {any_bad} THEN {RAW} END AS {RAW}"] if besides.raw else []
     final += [REST] if besides.rest else []
     final += [f"CAST(strlen({LINE}) AS BIGINT) AS {OCTETS}", f"{print_of(LINE)} AS {PRINT}"] if besides.line else []
@@ -149,7 +166,8 @@ def select(cells: Sequence[Cell], source: str, besides: Besides = Besides()) -> 
 
 
 def _joined(operator: str, terms: Sequence[str]) -> str:
-    """SQL: the terms with an operator between, nested as flat as can be: a chain of a thousand is too deep for DuckDB."""
+    """SQL: the terms with an operator between, nested as flat as can be: a chain of a thousand is too deep for
+    DuckDB."""
     if len(terms) <= FLAT:
         return operator.join(terms)
     half = len(terms) // 2
@@ -177,7 +195,8 @@ def _when_bad(cell: Cell, i: int, sql: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """What one `COPY` left: readable records in file order, in `path`; `bad` of them have cells that are not of their type."""
+    """What one `COPY` left: readable records in file order, in `path`; `bad` of them have cells that are not of their
+    type."""
 
     path: Path
     readable: int
@@ -208,19 +227,29 @@ def retyped(
     misfits: float | None,
     types: Callable[[list[str]], Sequence[Type | None]],
 ) -> tuple[Retyped, ...]:
-    """The columns of which no value fits, or more than a share of `misfits` does not; `types` names the types that columns have in the file."""
+    """The columns of which no value fits, or more than a share of `misfits` does not; `types` names the types that
+    columns have in the file."""
     share = 1.0 if misfits is None else misfits
     if not typed.bad:
         return ()
-    names = f"SELECT unnest(string_split({COLUMNS}, {SEPARATOR_SQL})) AS name FROM {parquet(typed.path)} WHERE {REASON} IS NOT NULL"
+    names = (
+        f"SELECT unnest(string_split({COLUMNS}, {SEPARATOR_SQL})) AS name FROM {parquet(typed.path)} WHERE {REASON} "
+        "IS NOT NULL"
+    )
     bad = dict(connection.execute(f"SELECT name, count(*) FROM ({names}) GROUP BY name").fetchall())
     found = [cell for cell in cells if cell.name in bad]
     if not found:
         return ()
     fitting = values_in(connection, typed, [cell.name for cell in found])
-    over = [cell for cell, fit in zip(found, fitting, strict=True) if not fit or bad[cell.name] > share * (bad[cell.name] + fit)]
+    over = [
+        cell
+        for cell, fit in zip(found, fitting, strict=True)
+        if not fit or bad[cell.name] > share * (bad[cell.name] + fit)
+    ]
     new = types([cell.name for cell in over]) if over else ()
-    return tuple(Retyped(cell.name, str(cell.type), str(type_ or STRING)) for cell, type_ in zip(over, new, strict=True))
+    return tuple(
+        Retyped(cell.name, str(cell.type), str(type_ or STRING)) for cell, type_ in zip(over, new, strict=True)
+    )
 
 
 def values_in(connection: duckdb.DuckDBPyConnection, typed: Typed, names: Sequence[str]) -> list[int]:
@@ -234,8 +263,8 @@ def values_in(connection: duckdb.DuckDBPyConnection, typed: Typed, names: Sequen
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Unreadable records, in file order: `after[i]` is how many readable ones lie before record i; `table` has the columns of rejects,
-    or is a Parquet file that has."""
+    """Unreadable records, in file order: `after[i]` is how many readable ones lie before record i; `table` has the
+    columns of rejects, or is a Parquet file that has."""
 
     after: np.ndarray
     table: pa.Table | Path | None = None
@@ -258,12 +287,15 @@ def finish(
     notes: Sequence[str],
     drift: Drift = Drift(),  # noqa: B008 a frozen value
 ) -> Stage:
-    """Number the rows, part the good from the bad, and describe the stage. Without `raw`, the raw text lies in the typed file."""
+    """Number the rows, part the good from the bad, and describe the stage. Without `raw`, the raw text lies in the
+    typed file."""
     from forebay.formats._lines import row_numbers
 
     helpers = _helpers(connection, typed, cells)
     rows, rejects = into / "rows.parquet", into / "rejects.parquet"
-    add_row_column(typed.path, lambda first, count: row_numbers(refused.after, first, count), frozenset() if typed.bad else helpers)
+    add_row_column(
+        typed.path, lambda first, count: row_numbers(refused.after, first, count), frozenset() if typed.bad else helpers
+    )
     _write_rejects(connection, rejects, typed, refused, raw)
     _write_rows(connection, rows, cells, typed)
     columns = tuple(Column(cell.name, str(cell.type)) for cell in cells)
@@ -314,7 +346,9 @@ def rejects_schema() -> pa.Schema:
     )
 
 
-def _write_rejects(connection: duckdb.DuckDBPyConnection, to: Path, typed: Typed, refused: Refused, raw: Raw | None) -> None:
+def _write_rejects(
+    connection: duckdb.DuckDBPyConnection, to: Path, typed: Typed, refused: Refused, raw: Raw | None
+) -> None:
     """Both kinds of rejects in one file, by row number."""
     import pyarrow.parquet as pq
 
@@ -346,7 +380,8 @@ def _mistyped(connection: duckdb.DuckDBPyConnection, typed: Typed, raw: Raw | No
     text = "NULL::BLOB" if raw else f"encode(regexp_replace({RAW}, '\\r?\\n?$', ''))"
     names = f"CASE WHEN {COLUMNS} = '' THEN [] ELSE string_split({COLUMNS}, {SEPARATOR_SQL}) END"
     query = (
-        f"SELECT {ROW}, CASE WHEN {COLUMNS} = '' THEN 'parse' ELSE 'schema' END AS stage, {names} AS columns, {REASON} AS reason, {text} AS raw, "
+        f"SELECT {ROW}, CASE WHEN {COLUMNS} = '' THEN 'parse' ELSE 'schema' END AS stage, {names} AS columns, "
+        f"{REASON} AS reason, {text} AS raw, "
         f"file_row_number AS place FROM {parquet(typed.path, file_row_number='true')} WHERE {REASON} IS NOT NULL"
     )  # DuckDB keeps the file's order, which is that of the rows
     for batch in connection.sql(query).to_arrow_reader(REJECTS_BATCH):

@@ -1,6 +1,7 @@
 """Thrift's compact protocol, as far as a Parquet footer needs it: structs as dicts, nothing interpreted.
 
-Source: github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md. What is read is written back bit for bit.
+Source: github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md. What is read is written back bit for
+bit.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ class Items:
 
 
 class Reader:
-    """Reads values from `data`, from `at` on. Raises `ValueError` (`IndexError`, `struct.error`) on bytes that are not Thrift."""
+    """Reads values from `data`, from `at` on. Raises `ValueError` (`IndexError`, `struct.error`) on bytes that are not
+    Thrift."""
 
     def __init__(self, data: bytes, at: int = 0) -> None:
         self.data = data

@@ -1,7 +1,9 @@
-"""Wide files: the time and memory of a DuckDB statement grow faster than its columns, so columns alike are one long column to it.
+"""Wide files: the time and memory of a DuckDB statement grow faster than its columns, so columns alike are one long
+column to it.
 
-What `_staging.select` is to a file of some hundred columns this is to one of thousands: the same SQL types the same texts, but once for each kind of
-column (type and rules), over batches of records that a reader gives as Arrow. What is written is the same file.
+What `_staging.select` is to a file of some hundred columns this is to one of thousands: the same SQL types the same
+texts, but once for each kind of column (type and rules), over batches of records that a reader gives as Arrow. What is
+written is the same file.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Some records: what each holds for every cell, as text, and the columns besides by the names of `_staging.Besides`.
+    """Some records: what each holds for every cell, as text, and the columns besides by the names of
+    `_staging.Besides`.
 
     `sides` may have LINE, REST and RAW (text), and numbers that are kept; `wrong` says why a record as a whole is none.
     """
@@ -52,7 +55,8 @@ def copy(
     folder: Path,
     lengths: str | None = None,
 ) -> Typed:
-    """Write what `_staging.copy` would. `sides` are the names of the batches' columns besides, `lengths` that of one with the bytes of the strings."""
+    """Write what `_staging.copy` would. `sides` are the names of the batches' columns besides, `lengths` that of one
+    with the bytes of the strings."""
     path, kinds = folder / "typed.parquet", _kinds(cells)
     readable = bad = 0
     with Sink(path, _schema(cells, sides, lengths)) as sink:
@@ -142,14 +146,18 @@ class _Faults:
         self._row, self._place = [wrong], [np.full(len(wrong), -1)]
         self._told = [batch.wrong.drop_null()] if batch.wrong is not None else [pa.array([], pa.string())]
 
-    def add(self, connection: duckdb.DuckDBPyConnection, kind: _Kind, cells: Sequence[Cell], long: pa.Array, bad: np.ndarray) -> None:
+    def add(
+        self, connection: duckdb.DuckDBPyConnection, kind: _Kind, cells: Sequence[Cell], long: pa.Array, bad: np.ndarray
+    ) -> None:
         """`bad` are places in the long column of that kind."""
         import pyarrow as pa
 
         places = np.array(kind.places)[bad // self._rows]
         names = pa.array([cells[place].name for place in places.tolist()], pa.string())
         connection.register("long", pa.table({"c": long.take(pa.array(bad)), "n": names}))
-        found = connection.sql(f"SELECT {kind.cell.fault('t', 'n')} AS told FROM (SELECT {kind.cell.text('c')} AS t, n FROM long)")
+        found = connection.sql(
+            f"SELECT {kind.cell.fault('t', 'n')} AS told FROM (SELECT {kind.cell.text('c')} AS t, n FROM long)"
+        )
         self._told.append(found.to_arrow_table()["told"].combine_chunks().cast(pa.string()))
         connection.unregister("long")
         self._row.append(bad % self._rows)
@@ -166,7 +174,9 @@ class _Faults:
         import pyarrow as pa
 
         places = np.concatenate(self._place).tolist()
-        return self._joined(pa.array([names[place] if place >= 0 else None for place in places], pa.string()), SEPARATOR)
+        return self._joined(
+            pa.array([names[place] if place >= 0 else None for place in places], pa.string()), SEPARATOR
+        )
 
     def _joined(self, texts: pa.Array, sign: str) -> pa.Array:
         import pyarrow as pa

@@ -1,9 +1,10 @@
 """The second witness: what a vendor's reader made of a file, held against our own reading of its bytes.
 
-The copy of a file's typed rows has two helper columns for it (`_staging.Besides.line`): how many bytes of text each record's fields have, and a
-print of that text. The number of records and each record's bytes must be what the bytes of the file say, in that order: so no row is lost,
-doubled, or moved among others of another length, and no text is cut or grown. The texts themselves are compared for every record of a small file,
-and for some of a large one, with those that Python's csv module finds at that place.
+The copy of a file's typed rows has two helper columns for it (`_staging.Besides.line`): how many bytes of text each
+record's fields have, and a print of that text. The number of records and each record's bytes must be what the bytes of
+the file say, in that order: so no row is lost, doubled, or moved among others of another length, and no text is cut or
+grown. The texts themselves are compared for every record of a small file, and for some of a large one, with those that
+Python's csv module finds at that place.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     import duckdb
 
 WHOLE = 2_048
-"""Files of up to so many records are compared in full, of larger ones one record in each stretch of half as many, but a thousand at least: so any stretch
-of that many records that stands elsewhere is found, whatever their lengths."""
+"""Files of up to so many records are compared in full, of larger ones one record in each stretch of half as many, but a
+thousand at least: so any stretch of that many records that stands elsewhere is found, whatever their lengths."""
 
 
 TEXT = 8 << 20
@@ -40,11 +41,16 @@ class Parted:
 
 
 def parted(
-    connection: duckdb.DuckDBPyConnection, typed: Path, octets: np.ndarray, spare: int, lines: Callable[[np.ndarray], list[list[bytes]]]
+    connection: duckdb.DuckDBPyConnection,
+    typed: Path,
+    octets: np.ndarray,
+    spare: int,
+    lines: Callable[[np.ndarray], list[list[bytes]]],
 ) -> Parted | None:
     """Where the typed file and the bytes part, or None.
 
-    `octets` are the bytes of text of each record by our reading, to which the reader's line adds `spare`; `lines` gives for some places the texts that a record may rightly have.
+    `octets` are the bytes of text of each record by our reading, to which the reader's line adds `spare`; `lines` gives
+    for some places the texts that a record may rightly have.
     """
     places = _sample(len(octets))
     prints = np.zeros(len(places), np.uint32)
@@ -85,7 +91,9 @@ def _first_other_text(
     return None
 
 
-def _other_text(connection: duckdb.DuckDBPyConnection, places: np.ndarray, prints: np.ndarray, lines: list[list[bytes]]) -> int | None:
+def _other_text(
+    connection: duckdb.DuckDBPyConnection, places: np.ndarray, prints: np.ndarray, lines: list[list[bytes]]
+) -> int | None:
     """The first place whose print is of none of its texts."""
     import pyarrow as pa
 

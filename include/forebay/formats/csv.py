@@ -13,7 +13,8 @@ from forebay.model import Column, Snapshot, Stage
 
 
 class Csv(Format[CsvSettings]):
-    """Delimited text. Every record that can be read and typed without changing a value is staged; every other one is set aside."""
+    """Delimited text. Every record that can be read and typed without changing a value is staged; every other one is
+    set aside."""
 
     Config = CsvSettings
 
@@ -26,5 +27,7 @@ class Csv(Format[CsvSettings]):
         with scratch(into) as folder, connect(into, folder, uri) as connection:
             text = decoded(plain, folder, self.config.encoding, uri)
             found = layout(self.config, text.path, columns, uri, into.tolerance.missing)
-            reading = Reading(self.config, connection, into.folder, folder, found, uri, into.tolerance.misfits, list(text.notes))
+            reading = Reading(
+                self.config, connection, into.folder, folder, found, uri, into.tolerance.misfits, list(text.notes)
+            )
             return reading.stage(snapshot, types, plain.stat().st_size)

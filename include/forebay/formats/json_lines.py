@@ -13,7 +13,8 @@ from forebay.model import Column, Snapshot, Stage
 
 
 class JsonLines(Format[JsonLinesSettings]):
-    """One JSON object a line, its scalars as columns. What is nested, malformed, or of another type sets its line aside."""
+    """One JSON object a line, its scalars as columns. What is nested, malformed, or of another type sets its line
+    aside."""
 
     Config = JsonLinesSettings
 

@@ -36,7 +36,8 @@ class ParquetSettings(Settings):
 
 
 class Parquet(Format[ParquetSettings]):
-    """Flat Parquet files. A value that the type cannot hold exactly sets its row aside; a column of another kind refuses the file."""
+    """Flat Parquet files. A value that the type cannot hold exactly sets its row aside; a column of another kind
+    refuses the file."""
 
     Config = ParquetSettings
 
@@ -70,7 +71,8 @@ class Parquet(Format[ParquetSettings]):
 
 @contextmanager
 def _opened(plain: Path, uri: str) -> Iterator[pq.ParquetFile]:
-    """The file, with the checksums of its pages verified where it has any. Raises `CorruptFileError` for what pyarrow cannot read."""
+    """The file, with the checksums of its pages verified where it has any. Raises `CorruptFileError` for what pyarrow
+    cannot read."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -87,7 +89,9 @@ def _opened(plain: Path, uri: str) -> Iterator[pq.ParquetFile]:
         if getattr(error, "errno", None):
             raise FatalError(f"reading `{uri}`: {error} (give the home's disk more room)", uri=uri) from error
         words = str(error).strip().split("\n", 1)[0]
-        raise CorruptFileError(f"reading `{uri}`: {words} (deliver it again, as flat Parquet that pyarrow can read)", uri=uri) from error
+        raise CorruptFileError(
+            f"reading `{uri}`: {words} (deliver it again, as flat Parquet that pyarrow can read)", uri=uri
+        ) from error
 
 
 def _stretches(file: pq.ParquetFile) -> Iterator[range]:
@@ -116,7 +120,9 @@ class _Writer:
         self.plan = plan
         self.rows = self.rejected = 0
         self.bad, self.fitting = [0] * len(plan), [0] * len(plan)
-        self.schema = pa.schema([*(pa.field(r.name, to_arrow(r.type)) for r in plan), pa.field(ROW, pa.int64(), nullable=False)])
+        self.schema = pa.schema(
+            [*(pa.field(r.name, to_arrow(r.type)) for r in plan), pa.field(ROW, pa.int64(), nullable=False)]
+        )
         self._good = Sink(folder / "rows.parquet", self.schema)
         self._bad = pq.ParquetWriter(folder / "rejects.parquet", _staging.rejects_schema())
         self.stretches: list[Stretch] = []
@@ -152,7 +158,9 @@ class _Writer:
         self._good.flush()
         last = self.stretches[-1] if self.stretches else Stretch(range(0), range(0), 0, 0, 0)
         first, aside = last.first + last.rows, self.rejected - self._told
-        self.stretches.append(Stretch(groups, range(last.staged.stop, self._good.groups), first, self.rows - first, aside))
+        self.stretches.append(
+            Stretch(groups, range(last.staged.stop, self._good.groups), first, self.rows - first, aside)
+        )
         self._told = self.rejected
 
     def retyped(self, misfits: float | None) -> tuple[Retyped, ...]:

@@ -1,4 +1,5 @@
-"""Answers to a steward's question: the first one stands, wherever it was given. The table's key decides, so processes and machines agree that share an index."""
+"""Answers to a steward's question: the first one stands, wherever it was given. The table's key decides, so processes
+and machines agree that share an index."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ from forebay.model import Answer, Decision, FileRun
 
 
 def first(url: str, file: FileRun, answer: Answer) -> Answer:
-    """Record the answer to the file's question, unless there is one; returns the one that stands. Raises `IndexUnavailableError`."""
+    """Record the answer to the file's question, unless there is one; returns the one that stands. Raises
+    `IndexUnavailableError`."""
     from sqlalchemy.dialects import postgresql, sqlite
 
     target = table("answers")
@@ -27,12 +29,15 @@ def first(url: str, file: FileRun, answer: Answer) -> Answer:
     }
     with connected(url) as connection:
         insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-        connection.execute(insert(target).on_conflict_do_nothing(index_elements=[c.name for c in target.primary_key]), [row])
+        connection.execute(
+            insert(target).on_conflict_do_nothing(index_elements=[c.name for c in target.primary_key]), [row]
+        )
     return given(url, file) or answer
 
 
 def given(url: str, file: FileRun) -> Answer | None:
-    """The answer that stands for the file's question, or to a later question about the same content; None while there is none."""
+    """The answer that stands for the file's question, or to a later question about the same content; None while there
+    is none."""
     rows = _answers(url, file)
     last = rows[-1] if rows else None
     return _answer(last) if last and last["question"] >= _number(file) else None
@@ -51,14 +56,19 @@ def next_number(url: str, file: FileRun) -> int:
 
 
 def last(url: str, pipeline: str, name: str | None = None, limit: int = 3) -> list[tuple[str, Answer]]:
-    """The latest answers of a pipeline: uri and answer, newest first; `name` is the end of the uri or the beginning of the sha256."""
+    """The latest answers of a pipeline: uri and answer, newest first; `name` is the end of the uri or the beginning of
+    the sha256."""
     import sqlalchemy as sa
 
     a = table("answers")
     query = sa.select(a).where(a.c.pipeline == pipeline).order_by(a.c.at.desc())
     with connected(url) as connection:
         rows = [dict(row) for row in connection.execute(query).mappings()]
-    named = [row for row in rows if name is None or row["uri"].endswith(name.removeprefix("./")) or row["fingerprint"].startswith(name)]
+    named = [
+        row
+        for row in rows
+        if name is None or row["uri"].endswith(name.removeprefix("./")) or row["fingerprint"].startswith(name)
+    ]
     return [(row["uri"], _answer(row)) for row in named[:limit]]
 
 

@@ -1,4 +1,5 @@
-"""Writing the index: every verb's outcome is projected as it happens; a rebuild projects the ledger and the verdicts again."""
+"""Writing the index: every verb's outcome is projected as it happens; a rebuild projects the ledger and the verdicts
+again."""
 
 from __future__ import annotations
 
@@ -38,7 +39,9 @@ def end_run(url: str, pipeline: str, run_id: str, status: str, note: str) -> Non
     runs = table("runs")
     running = (runs.c.pipeline == pipeline) & (runs.c.run_id == run_id) & (runs.c.status == "running")
     with connected(url) as connection:
-        connection.execute(sa.update(runs).where(running).values(status=status, note=note, ended=datetime.now(UTC).isoformat()))
+        connection.execute(
+            sa.update(runs).where(running).values(status=status, note=note, ended=datetime.now(UTC).isoformat())
+        )
 
 
 def project_file(url: str, file: FileRun) -> None:
@@ -61,11 +64,23 @@ def project_question(url: str, file: FileRun) -> None:
     f = table("files")
     here = (f.c.pipeline == file.pipeline) & (f.c.run_id == file.run_id) & (f.c.uri == file.file.uri)
     with connected(url) as connection:
-        connection.execute(sa.update(f).where(here & (f.c.status == Status.WAITING.value)).values(document=file.to_json()))
+        connection.execute(
+            sa.update(f).where(here & (f.c.status == Status.WAITING.value)).values(document=file.to_json())
+        )
 
 
 def _file_row(file: FileRun) -> dict[str, Any]:
-    same = ("pipeline", "run_id", "fingerprint", "generation", "reason", "rows_in", "published", "quarantined", "rejected")
+    same = (
+        "pipeline",
+        "run_id",
+        "fingerprint",
+        "generation",
+        "reason",
+        "rows_in",
+        "published",
+        "quarantined",
+        "rejected",
+    )
     return {name: getattr(file, name) for name in same} | {
         "uri": file.file.uri,
         "name": file.file.name,
@@ -109,7 +124,9 @@ def project_verdict(url: str, file: FileRun, verdict: Verdict) -> None:
 
 def _sketches(file: FileRun, verdict: Verdict) -> list[dict[str, Any]]:
     here = {"pipeline": file.pipeline, "run_id": file.run_id, "uri": file.file.uri, "ds": file.window.day.isoformat()}
-    return [here | {"column": result.columns[0], "sketch": result.sketch} for result in verdict.results if result.sketch]
+    return [
+        here | {"column": result.columns[0], "sketch": result.sketch} for result in verdict.results if result.sketch
+    ]
 
 
 def project_published(url: str, units: Iterable[tuple[FileRun, Iterable[Receipt]]]) -> None:
@@ -173,6 +190,7 @@ def _upsert(connection: Connection, name: str, rows: list[dict[str, Any]]) -> No
 
 
 def _already_told(target: Any, insert: Any) -> Any:
-    """A run that is cleared and run again finds its own file already published: what it published the first time stays told."""
+    """A run that is cleared and run again finds its own file already published: what it published the first time stays
+    told."""
     again = (insert.excluded.fate == Fate.PUBLISHED.value) & (insert.excluded.fingerprint == target.c.fingerprint)
     return ~(again & (target.c.published > 0))

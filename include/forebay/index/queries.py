@@ -13,7 +13,10 @@ def runs(url: str, pipeline: str | None = None, limit: int = 20) -> list[dict[st
     import sqlalchemy as sa
 
     r, f = table("runs"), table("files")
-    sums = [sa.func.coalesce(sa.func.sum(f.c[name]), 0).label(name) for name in ("rows_in", "published", "quarantined", "rejected")]
+    sums = [
+        sa.func.coalesce(sa.func.sum(f.c[name]), 0).label(name)
+        for name in ("rows_in", "published", "quarantined", "rejected")
+    ]
     query = (
         sa.select(r, sa.func.count(f.c.uri).label("files"), *sums)
         .select_from(r.outerjoin(f, (r.c.pipeline == f.c.pipeline) & (r.c.run_id == f.c.run_id)))
@@ -27,7 +30,12 @@ def runs(url: str, pipeline: str | None = None, limit: int = 20) -> list[dict[st
 
 
 def files(
-    url: str, pipeline: str | None = None, run_id: str | None = None, name: str | None = None, ds: str | None = None, limit: int = 50
+    url: str,
+    pipeline: str | None = None,
+    run_id: str | None = None,
+    name: str | None = None,
+    ds: str | None = None,
+    limit: int = 50,
 ) -> list[FileRun]:
     """What became of files, newest first; `name` matches the end of the uri, or a fingerprint's beginning."""
     import sqlalchemy as sa
@@ -42,7 +50,8 @@ def files(
 
 
 def waiting(url: str, pipeline: str | None = None, name: str | None = None) -> list[FileRun]:
-    """Files of which the last word is that they wait for a person, oldest first. That a later attempt failed does not end the waiting."""
+    """Files of which the last word is that they wait for a person, oldest first. That a later attempt failed does not
+    end the waiting."""
     import sqlalchemy as sa
 
     f = table("files")
@@ -51,18 +60,26 @@ def waiting(url: str, pipeline: str | None = None, name: str | None = None) -> l
     for condition in _named(pipeline, name):
         told = told.where(condition)
     last = told.subquery()
-    query = sa.select(last.c.document).where((last.c.place == 1) & (last.c.status == Status.WAITING.value)).order_by(last.c.updated)
+    query = (
+        sa.select(last.c.document)
+        .where((last.c.place == 1) & (last.c.status == Status.WAITING.value))
+        .order_by(last.c.updated)
+    )
     return [FileRun.from_json(row["document"]) for row in _rows(url, query)]
 
 
 def settled(url: str, pipeline: str, fingerprint: str | None = None) -> dict[str, int]:
-    """Contents with nothing left to do, each with its most rows set aside in any run. Of each file, and each of its generations, the last word counts that is
-    not of a run which found it published already."""
+    """Contents with nothing left to do, each with its most rows set aside in any run. Of each file, and each of its
+    generations, the last word counts that is not of a run which found it published already."""
     import sqlalchemy as sa
 
     f = table("files")
-    query = sa.select(f.c.fingerprint, f.c.uri, f.c.generation, f.c.status, f.c.quarantined).where(f.c.pipeline == pipeline)
-    query = query.where(f.c.fingerprint == fingerprint if fingerprint else f.c.fingerprint.is_not(None)).order_by(f.c.updated)
+    query = sa.select(f.c.fingerprint, f.c.uri, f.c.generation, f.c.status, f.c.quarantined).where(
+        f.c.pipeline == pipeline
+    )
+    query = query.where(f.c.fingerprint == fingerprint if fingerprint else f.c.fingerprint.is_not(None)).order_by(
+        f.c.updated
+    )
     last: dict[str, dict[tuple[str, int], str]] = {}
     aside: dict[str, int] = {}
     for row in _rows(url, query):
@@ -75,13 +92,18 @@ def settled(url: str, pipeline: str, fingerprint: str | None = None) -> dict[str
 
 
 def unproved(url: str, pipeline: str, fingerprint: str, generation: int) -> FileRun | None:
-    """What a run began with this content and did not finish, as far as it came; None when there is none, or when some run did finish."""
+    """What a run began with this content and did not finish, as far as it came; None when there is none, or when some
+    run did finish."""
     import sqlalchemy as sa
 
     f = table("files")
     begun = {Status.INSPECTED.value, Status.PUBLISHED.value, Status.RECONCILED.value}
     same = (f.c.pipeline == pipeline) & (f.c.fingerprint == fingerprint) & (f.c.generation == generation)
-    query = sa.select(f.c.document, f.c.status).where(same, f.c.status.in_({*begun, Status.DONE.value})).order_by(f.c.updated.desc())
+    query = (
+        sa.select(f.c.document, f.c.status)
+        .where(same, f.c.status.in_({*begun, Status.DONE.value}))
+        .order_by(f.c.updated.desc())
+    )
     rows = _rows(url, query)
     if not rows or any(row["status"] not in begun for row in rows):
         return None
@@ -123,7 +145,12 @@ def rules_of(url: str, pipeline: str, run_id: str, uri: str) -> list[dict[str, A
     import sqlalchemy as sa
 
     r = table("rules")
-    return _rows(url, sa.select(r).where((r.c.pipeline == pipeline) & (r.c.run_id == run_id) & (r.c.uri == uri)).order_by(r.c.position))
+    return _rows(
+        url,
+        sa.select(r)
+        .where((r.c.pipeline == pipeline) & (r.c.run_id == run_id) & (r.c.uri == uri))
+        .order_by(r.c.position),
+    )
 
 
 def last_ranges(url: str, pipeline: str, runs: int = 5) -> list[tuple[str, str, tuple[OffsetRange, ...]]]:
@@ -131,7 +158,11 @@ def last_ranges(url: str, pipeline: str, runs: int = 5) -> list[tuple[str, str, 
     import sqlalchemy as sa
 
     f = table("files")
-    query = sa.select(f.c.run_id, f.c.ds, f.c.document).where((f.c.pipeline == pipeline) & (f.c.published > 0)).order_by(f.c.updated.desc())
+    query = (
+        sa.select(f.c.run_id, f.c.ds, f.c.document)
+        .where((f.c.pipeline == pipeline) & (f.c.published > 0))
+        .order_by(f.c.updated.desc())
+    )
     found: dict[tuple[str, str], list[OffsetRange]] = {}
     for row in _rows(url, query):
         outputs = FileRun.from_json(row["document"]).outputs
@@ -144,17 +175,24 @@ def night_runs(url: str, pipeline: str, since: str = "") -> list[dict[str, Any]]
     import sqlalchemy as sa
 
     r = table("runs")
-    return _rows(url, sa.select(r).where((r.c.pipeline == pipeline) & (r.c.ds >= since)).order_by(r.c.started, r.c.run_id))
+    return _rows(
+        url, sa.select(r).where((r.c.pipeline == pipeline) & (r.c.ds >= since)).order_by(r.c.started, r.c.run_id)
+    )
 
 
 def night_files(url: str, pipeline: str, since: str = "") -> list[dict[str, Any]]:
-    """What every run said of every file of those days, the last word last: the table's columns, with `error` in place of `document`."""
+    """What every run said of every file of those days, the last word last: the table's columns, with `error` in place
+    of `document`."""
     import sqlalchemy as sa
 
     f = table("files")
     columns = [column for column in f.c if column.name != "document"]
-    failed = sa.case((f.c.status == Status.FAILED.value, f.c.document)).label("document")  # whole: SQLite's own JSON cuts text at a NUL
-    query = sa.select(*columns, failed).where((f.c.pipeline == pipeline) & (f.c.ds >= since)).order_by(f.c.updated, f.c.uri)
+    failed = sa.case((f.c.status == Status.FAILED.value, f.c.document)).label(
+        "document"
+    )  # whole: SQLite's own JSON cuts text at a NUL
+    query = (
+        sa.select(*columns, failed).where((f.c.pipeline == pipeline) & (f.c.ds >= since)).order_by(f.c.updated, f.c.uri)
+    )
     return [row | {"error": (row.pop("document") or {}).get("error")} for row in _rows(url, query)]
 
 
@@ -168,18 +206,28 @@ def night_rules(url: str, pipeline: str, since: str = "") -> list[dict[str, Any]
 
 
 def measured(url: str, pipeline: str, before: str, rule: str, columns: str) -> list[dict[str, Any]]:
-    """What a table rule observed of published files of the days before `before` (ISO date), the latest day and word first: ds, name, observed."""
+    """What a table rule observed of published files of the days before `before` (ISO date), the latest day and word
+    first: ds, name, observed."""
     import sqlalchemy as sa
 
     r, f = table("rules"), table("files")
     same = (r.c.pipeline == f.c.pipeline) & (r.c.run_id == f.c.run_id) & (r.c.uri == f.c.uri)
-    asked = (r.c.pipeline == pipeline) & (r.c.ds < before) & (r.c.rule == rule) & (r.c.columns == columns) & (f.c.published > 0)
-    query = sa.select(r.c.ds, f.c.name, r.c.observed).select_from(r.join(f, same)).where(asked & r.c.observed.is_not(None))
+    asked = (
+        (r.c.pipeline == pipeline)
+        & (r.c.ds < before)
+        & (r.c.rule == rule)
+        & (r.c.columns == columns)
+        & (f.c.published > 0)
+    )
+    query = (
+        sa.select(r.c.ds, f.c.name, r.c.observed).select_from(r.join(f, same)).where(asked & r.c.observed.is_not(None))
+    )
     return _rows(url, query.order_by(r.c.ds.desc(), f.c.updated.desc()))
 
 
 def sketches(url: str, pipeline: str, before: str, column: str) -> list[dict[str, Any]]:
-    """A column's distributions in published files of the days before `before`, as `measured` tells values (`observed` is the sketch)."""
+    """A column's distributions in published files of the days before `before`, as `measured` tells values (`observed`
+    is the sketch)."""
     import sqlalchemy as sa
 
     s, f = table("sketches"), table("files")
@@ -190,11 +238,17 @@ def sketches(url: str, pipeline: str, before: str, column: str) -> list[dict[str
 
 
 def counted(url: str, pipeline: str, before: str) -> list[dict[str, Any]]:
-    """The rows of published files of the days before `before`, as `measured` tells them; replays are no files of a night."""
+    """The rows of published files of the days before `before`, as `measured` tells them; replays are no files of a
+    night."""
     import sqlalchemy as sa
 
     f = table("files")
-    asked = (f.c.pipeline == pipeline) & (f.c.ds < before) & (f.c.published > 0) & ~f.c.uri.startswith(REPLAY, autoescape=True)
+    asked = (
+        (f.c.pipeline == pipeline)
+        & (f.c.ds < before)
+        & (f.c.published > 0)
+        & ~f.c.uri.startswith(REPLAY, autoescape=True)
+    )
     query = sa.select(f.c.ds, f.c.name, f.c.rows_in.label("observed")).where(asked)
     return _rows(url, query.order_by(f.c.ds.desc(), f.c.updated.desc()))
 

@@ -1,7 +1,8 @@
 """The index: a relational projection of ledger, verdicts and runs for questions and screens.
 
-It can always be rebuilt from the ledger and the stored verdicts (`projection.rebuild`), and is never asked what is published. One table is no projection:
-`answers`, where the first answer to a steward's question stands (docs/decisions/0006-the-first-answer.md).
+It can always be rebuilt from the ledger and the stored verdicts (`projection.rebuild`), and is never asked what is
+published. One table is no projection: `answers`, where the first answer to a steward's question stands
+(docs/decisions/0006-the-first-answer.md).
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
 def metadata() -> sa.MetaData:
     """The tables `runs`, `files`, `rules`, `sketches`, `receipts` and `answers`.
 
-    `files`: what became of one file in one run (a `FileRun`). `rules`: what one expectation said of it. `sketches`: the distributions that rules on drift
-    compare. `receipts`: the ledger's offset
-    ranges, `kind` being `data` or `quarantine`. `answers`: what was said first to each question about a content; its key is what makes it the first.
+    `files`: what became of one file in one run (a `FileRun`). `rules`: what one expectation said of it. `sketches`: the
+    distributions that rules on drift compare. `receipts`: the ledger's offset ranges, `kind` being `data` or
+    `quarantine`. `answers`: what was said first to each question about a content; its key is what makes it the first.
     """
     import sqlalchemy as sa
 
@@ -140,7 +141,8 @@ def table(name: str) -> sa.Table:
 
 @cache
 def engine(url: str) -> Any:
-    """The SQLAlchemy engine of an index, its tables made on first use. One a process and URL; SQLite waits for other writers."""
+    """The SQLAlchemy engine of an index, its tables made on first use. One a process and URL; SQLite waits for other
+    writers."""
     import sqlalchemy as sa
 
     if url.startswith("sqlite:///"):
@@ -166,7 +168,8 @@ def connected(url: str) -> Iterator[Any]:
     except SQLAlchemyError as error:
         words = str(getattr(error, "orig", None) or error).splitlines()[0]
         raise IndexUnavailableError(
-            f"using the index: {words} (make room or start the database, and try again; what was published is in the ledger: forebay index rebuild)"
+            f"using the index: {words} (make room or start the database, and try again; "
+            "what was published is in the ledger: forebay index rebuild)"
         ) from error
 
 

@@ -1,7 +1,8 @@
 """Kafka clients as forebay builds them: quiet, committed reads, and able to say the true cause of a failure.
 
-To librdkafka, wrong credentials are a broker that is slow: every call ends in `_TIMED_OUT`, and the reason (`_AUTHENTICATION`, `_SSL`)
-reaches only the error callback, and that only while `poll` runs. So each client here carries a `ClientErrors`, and `connect_check` polls for it.
+To librdkafka, wrong credentials are a broker that is slow: every call ends in `_TIMED_OUT`, and the reason
+(`_AUTHENTICATION`, `_SSL`) reaches only the error callback, and that only while `poll` runs. So each client here
+carries a `ClientErrors`, and `connect_check` polls for it.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ _VAGUE = frozenset({"_TIMED_OUT", "_ALL_BROKERS_DOWN", "_WAIT_COORD"})
 
 
 class _Log:
-    """librdkafka's log lines as DEBUG of `forebay.librdkafka`: what matters of them comes back as an error of some call."""
+    """librdkafka's log lines as DEBUG of `forebay.librdkafka`: what matters of them comes back as an error of some
+    call."""
 
     def __init__(self) -> None:
         self._log = logging.getLogger("forebay.librdkafka")
@@ -71,8 +73,11 @@ class ClientErrors:
 
     @property
     def cause(self) -> Failure | None:
-        """The most telling error so far: refused credentials before anything else; that all brokers are down says least."""
-        return max(self.seen.values(), key=lambda f: 2 if failures.is_credentials(f) else f.name not in _VAGUE, default=None)
+        """The most telling error so far: refused credentials before anything else; that all brokers are down says
+        least."""
+        return max(
+            self.seen.values(), key=lambda f: 2 if failures.is_credentials(f) else f.name not in _VAGUE, default=None
+        )
 
     @property
     def refused(self) -> Failure | None:
@@ -82,7 +87,8 @@ class ClientErrors:
 
 
 def _settings(config: Config, defaults: Config, errors: ClientErrors | None, overrides: Config) -> Config:
-    """`config` is a connection's: it decides nothing that the protocol needs (config/kafka_settings.py), whoever it came from."""
+    """`config` is a connection's: it decides nothing that the protocol needs (config/kafka_settings.py), whoever it
+    came from."""
     given = {key: value for key, value in config.items() if not kafka_settings.is_ours(key)}
     return {**COMMON, **defaults, **given, **overrides, "error_cb": errors or ClientErrors(), "logger": _Log()}
 
@@ -98,10 +104,11 @@ def admin(config: Config, errors: ClientErrors | None = None, **overrides: Any) 
 
 
 def answer(admin: Any, future: Any, patience: float = 60.0) -> Any:
-    """The result of an admin call's future, waited for with an ear on the error callback: refused credentials are raised at once.
+    """The result of an admin call's future, waited for with an ear on the error callback: refused credentials are
+    raised at once.
 
-    Raises `NotAuthorizedError` and `KafkaException` (see `translate`); `TimeoutError` after `patience` seconds, for the call's own
-    `request_timeout` does not always end it (seen when the broker that was asked was killed).
+    Raises `NotAuthorizedError` and `KafkaException` (see `translate`); `TimeoutError` after `patience` seconds, for the
+    call's own `request_timeout` does not always end it (seen when the broker that was asked was killed).
     """
     deadline = time.monotonic() + patience
     while True:
@@ -118,25 +125,32 @@ def answer(admin: Any, future: Any, patience: float = 60.0) -> Any:
 class Asker:
     """Asks the brokers through an admin client, and through a new one where the old one gets no answer.
 
-    librdkafka's admin client goes on asking with the leader, and the leader epoch, that it knows: after a leader was killed or moved it is refused
-    (`FENCED_LEADER_EPOCH`), or left without an answer for longer than any `request_timeout` allows. A new client learns first who leads: asked for
-    offsets before it knows, it would look for the leader every 3 s only.
+    librdkafka's admin client goes on asking with the leader, and the leader epoch, that it knows: after a leader was
+    killed or moved it is refused (`FENCED_LEADER_EPOCH`), or left without an answer for longer than any
+    `request_timeout` allows. A new client learns first who leads: asked for offsets before it knows, it would look for
+    the leader every 3 s only.
     """
 
     def __init__(self, config: Config, errors: ClientErrors | None = None, patience: float = 30.0) -> None:
-        """`patience`: seconds after which a question is not asked again. Brokers that have never answered are given `CONTACT` at most."""
+        """`patience`: seconds after which a question is not asked again. Brokers that have never answered are given
+        `CONTACT` at most."""
         self.errors = errors or ClientErrors()
         self._config, self._patience, self._reached, self._slow = config, patience, False, 0.0
         self.admin = admin(config, self.errors)
 
     def ask(
-        self, question: Callable[[AdminClient, float], Any], final: frozenset[int] = frozenset(), absent: frozenset[int] = frozenset()
+        self,
+        question: Callable[[AdminClient, float], Any],
+        final: frozenset[int] = frozenset(),
+        absent: frozenset[int] = frozenset(),
     ) -> Any:
-        """What the brokers answer. `question(admin, seconds)` sends it, `seconds` being the `request_timeout` to give, and returns the future, or
-        a dict of them; then a dict of results comes back, without those that ended with one of the codes `absent`.
+        """What the brokers answer. `question(admin, seconds)` sends it, `seconds` being the `request_timeout` to give,
+        and returns the future, or a dict of them; then a dict of results comes back, without those that ended with one
+        of the codes `absent`.
 
-        It may be asked several times, so doing it twice must change nothing. Errors that time mends are waited out; those of the codes `final`,
-        and all others, are raised at once. Raises `KafkaException` (see `translate`), `NotAuthorizedError`, `BrokerUnavailableError`.
+        It may be asked several times, so doing it twice must change nothing. Errors that time mends are waited out;
+        those of the codes `final`, and all others, are raised at once. Raises `KafkaException` (see `translate`),
+        `NotAuthorizedError`, `BrokerUnavailableError`.
         """
         from confluent_kafka import KafkaException
 
@@ -164,15 +178,22 @@ class Asker:
         return time.monotonic() - began > (contact if unseen else self._patience)
 
     def offsets(
-        self, partitions: Iterable[TopicPartition], earliest: bool = False, uncommitted: bool = True, final: frozenset[int] = frozenset()
+        self,
+        partitions: Iterable[TopicPartition],
+        earliest: bool = False,
+        uncommitted: bool = True,
+        final: frozenset[int] = frozenset(),
     ) -> dict[tuple[str, int], int]:
-        """By (topic, partition) the log's first offset (`earliest`), its high watermark, or (not `uncommitted`) its last stable offset."""
+        """By (topic, partition) the log's first offset (`earliest`), its high watermark, or (not `uncommitted`) its
+        last stable offset."""
         from confluent_kafka import IsolationLevel
         from confluent_kafka.admin import OffsetSpec
 
         level = IsolationLevel.READ_UNCOMMITTED if uncommitted else IsolationLevel.READ_COMMITTED
         wanted = {at: OffsetSpec.earliest() if earliest else OffsetSpec.latest() for at in partitions}  # type: ignore[no-untyped-call]
-        found = self.ask(lambda admin, within: admin.list_offsets(wanted, isolation_level=level, request_timeout=within), final)
+        found = self.ask(
+            lambda admin, within: admin.list_offsets(wanted, isolation_level=level, request_timeout=within), final
+        )
         return {(at.topic, at.partition): told.offset for at, told in found.items()}
 
     def topics(self, names: Iterable[str]) -> dict[str, Any]:
@@ -181,7 +202,9 @@ class Asker:
 
         wanted = TopicCollection(list(names))
         absent = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART})
-        found: dict[str, Any] = self.ask(lambda admin, within: admin.describe_topics(wanted, request_timeout=within), absent=absent)
+        found: dict[str, Any] = self.ask(
+            lambda admin, within: admin.describe_topics(wanted, request_timeout=within), absent=absent
+        )
         return found
 
     def settings(self, resource: ConfigResource) -> dict[str, str]:
@@ -199,7 +222,8 @@ class Asker:
         return told if several else told[None]
 
     def _renew(self, within: float) -> None:
-        """A new client, which has learnt who leads. Its second question is one round trip; two connections and what they ask take four, and some."""
+        """A new client, which has learnt who leads. Its second question is one round trip; two connections and what
+        they ask take four, and some."""
         from confluent_kafka import KafkaException
 
         time.sleep(0.1)
@@ -224,14 +248,16 @@ def _unless(absent: frozenset[int]) -> Iterator[None]:
 
 
 def _known(told: Any) -> Any:
-    """What was told, unless it is an offset below 0: so librdkafka 2.16 says, without any error, that no leader answered in time."""
+    """What was told, unless it is an offset below 0: so librdkafka 2.16 says, without any error, that no leader
+    answered in time."""
     if getattr(told, "offset", 0) < 0:
         raise TimeoutError
     return told
 
 
 def producer(config: Config, errors: ClientErrors | None = None, **overrides: Any) -> Producer:
-    """A producer; not transactional unless `overrides` say so. Build it in the process that uses it: clients do not survive fork()."""
+    """A producer; not transactional unless `overrides` say so. Build it in the process that uses it: clients do not
+    survive fork()."""
     from confluent_kafka import Producer
 
     return _build(Producer, _settings(config, PRODUCER, errors, overrides))
@@ -251,7 +277,10 @@ def _build(kind: Any, settings: Config) -> Any:
         return kind(settings)
     except (KafkaException, MemoryError) as error:
         words = error.args[0].str() if isinstance(error, KafkaException) else "out of memory"
-        starved = {KafkaError._CRIT_SYS_RESOURCE, KafkaError.NO_ERROR}  # no thread could be made; the admin client's error has no code then
+        starved = {
+            KafkaError._CRIT_SYS_RESOURCE,
+            KafkaError.NO_ERROR,
+        }  # no thread could be made; the admin client's error has no code then
         if isinstance(error, MemoryError) or error.args[0].code() in starved:
             raise OutOfResourcesError(
                 f"building a Kafka client: {words} (give the process more memory or threads, then try again)"
@@ -261,7 +290,8 @@ def _build(kind: Any, settings: Config) -> Any:
 
 @contextlib.contextmanager
 def translate(doing: str, errors: ClientErrors | None = None, **where: Any) -> Iterator[None]:
-    """Turn a `KafkaException` (which cannot be pickled) into a forebay error, naming the true cause where `errors` knows it.
+    """Turn a `KafkaException` (which cannot be pickled) into a forebay error, naming the true cause where `errors`
+    knows it.
 
     `doing` is gerund and object, without a colon: "reading ledger `forebay.flights.ledger`".
     """
@@ -277,7 +307,9 @@ def exception(error: Exception, doing: str, errors: ClientErrors | None = None, 
     """The forebay error for a `KafkaException`."""
     failure = failures.classify(error.args[0])
     cause = errors.cause if errors is not None else None
-    if cause is not None and (failure.name in _VAGUE or (failure.action == Action.RETRY and failures.is_credentials(cause))):
+    if cause is not None and (
+        failure.name in _VAGUE or (failure.action == Action.RETRY and failures.is_credentials(cause))
+    ):
         failure = cause  # "timed out" says less than "connection refused", and much less than "wrong password"
     return failure.exception(doing, **where)
 
@@ -285,7 +317,8 @@ def exception(error: Exception, doing: str, errors: ClientErrors | None = None, 
 def connect_check(config: Config, timeout: float = 5.0) -> str:
     """Reach the cluster within `timeout` seconds and return its id.
 
-    Raises `NotAuthorizedError` as soon as a broker refuses the credentials or the certificates, `BrokerUnavailableError` when none answers.
+    Raises `NotAuthorizedError` as soon as a broker refuses the credentials or the certificates,
+    `BrokerUnavailableError` when none answers.
     """
     from confluent_kafka import KafkaException
 
@@ -307,4 +340,7 @@ def connect_check(config: Config, timeout: float = 5.0) -> str:
 
 
 def _unreachable(where: str, timeout: float, cause: Failure) -> str:
-    return f"{where}: no broker answered within {timeout:g} s, last cause: {cause.text or cause.name} (start the broker or correct the address)"
+    return (
+        f"{where}: no broker answered within {timeout:g} s, last cause: {cause.text or cause.name} (start the broker "
+        "or correct the address)"
+    )

@@ -1,4 +1,5 @@
-"""The cluster seen: brokers, the active controller, partitions and their replicas; and how far consumer groups have come."""
+"""The cluster seen: brokers, the active controller, partitions and their replicas; and how far consumer groups have
+come."""
 
 from __future__ import annotations
 
@@ -90,9 +91,11 @@ class MemberView(Json):
 
 @dataclass(frozen=True, slots=True)
 class LagView(Json):
-    """`committed` is the next offset the group will read (None: never committed), `end` the log's end, `lag` the offsets between.
+    """`committed` is the next offset the group will read (None: never committed), `end` the log's end, `lag` the
+    offsets between.
 
-    Offsets of transaction markers count, as in Kafka's own tools: after a transaction a group that has read everything may show a lag of 1.
+    Offsets of transaction markers count, as in Kafka's own tools: after a transaction a group that has read everything
+    may show a lag of 1.
     """
 
     topic: str
@@ -126,7 +129,8 @@ class GroupView(Json):
 class Consumed(Json):
     """How far a group has read what a run published.
 
-    `consumed` is what is certain; where others' records or markers lie within a range that is half read, it may be more (`exact` False).
+    `consumed` is what is certain; where others' records or markers lie within a range that is half read, it may be more
+    (`exact` False).
     """
 
     records: int
@@ -140,7 +144,8 @@ class Consumed(Json):
 
 
 def consumed(ranges: Iterable[OffsetRange], committed: Committed) -> Consumed:
-    """How many of the ranges' records lie before a group's committed offsets. A partition without a commit counts as unread."""
+    """How many of the ranges' records lie before a group's committed offsets. A partition without a commit counts as
+    unread."""
     records = read = 0
     exact = True
     for at in ranges:
@@ -162,12 +167,17 @@ def describe(config: client.Config, topics: Iterable[str] | None = None) -> Clus
     wanted = None if topics is None else set(topics)
     admin = client.admin(config)
     with client.translate(f"describing the cluster at `{config.get('bootstrap.servers')}`"):
-        # Not `describe_cluster`: librdkafka sends it to "the controller", which in KRaft is any broker, perhaps the one that is down.
+        # Not `describe_cluster`: librdkafka sends it to "the controller", which in KRaft is any broker, perhaps the one
+        # that is down.
         metadata = admin.list_topics(timeout=_TIMEOUT)
     missing = (wanted or set()) - set(metadata.topics)
     if missing:
-        raise TopicMissingError(f"describing topic `{min(missing)}`: there is none (create it, or correct its name)", topic=min(missing))
-    brokers = sorted((BrokerView(n.id, n.host or "", n.port or 0) for n in metadata.brokers.values()), key=lambda b: b.id)
+        raise TopicMissingError(
+            f"describing topic `{min(missing)}`: there is none (create it, or correct its name)", topic=min(missing)
+        )
+    brokers = sorted(
+        (BrokerView(n.id, n.host or "", n.port or 0) for n in metadata.brokers.values()), key=lambda b: b.id
+    )
     views = [_topic(metadata.topics[name]) for name in sorted(metadata.topics) if wanted is None or name in wanted]
     return ClusterView(cluster_id, tuple(brokers), _ask_quorum(config), tuple(views))
 
@@ -194,11 +204,19 @@ def groups(config: client.Config, topics: Iterable[str]) -> list[GroupView]:
     names = {topic for topic, _ in ends}
     asker = client.Asker(config)
     with client.translate("listing consumer groups", asker.errors):
-        listed = sorted(g.group_id for g in asker.ask(lambda admin, within: admin.list_consumer_groups(request_timeout=within)).valid)
+        listed = sorted(
+            g.group_id
+            for g in asker.ask(lambda admin, within: admin.list_consumer_groups(request_timeout=within)).valid
+        )
         offsets = {
-            group: _committed(found, names) for group, found in asker.ask(lambda admin, within: _ask_offsets(admin, listed, within)).items()
+            group: _committed(found, names)
+            for group, found in asker.ask(lambda admin, within: _ask_offsets(admin, listed, within)).items()
         }
-        described = asker.ask(lambda admin, within: admin.describe_consumer_groups(listed, request_timeout=within)) if listed else {}
+        described = (
+            asker.ask(lambda admin, within: admin.describe_consumer_groups(listed, request_timeout=within))
+            if listed
+            else {}
+        )
         views = [_group(described[group], offsets[group], ends, names) for group in listed]
     return [view for view in views if view.partitions or any(m.partitions for m in view.members)]
 
@@ -218,7 +236,8 @@ def _ask_offsets(admin: AdminClient, listed: list[str], within: float) -> dict[s
     from confluent_kafka import ConsumerGroupTopicPartitions
 
     return {
-        group: admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)], request_timeout=within)[group] for group in listed
+        group: admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)], request_timeout=within)[group]
+        for group in listed
     }
 
 
@@ -229,14 +248,24 @@ def _committed(answer: Any, topics: set[str]) -> dict[tuple[str, int], int]:
 
 def _group(group: Any, committed: Committed, ends: Mapping[tuple[str, int], int], topics: set[str]) -> GroupView:
     members = tuple(_member(m, topics) for m in group.members)
-    assigned = {(at.topic, at.partition) for m in group.members for at in m.assignment.topic_partitions or [] if at.topic in topics}
-    lags = (_lag(topic, partition, committed.get((topic, partition)), ends) for topic, partition in sorted(assigned | set(committed)))
+    assigned = {
+        (at.topic, at.partition)
+        for m in group.members
+        for at in m.assignment.topic_partitions or []
+        if at.topic in topics
+    }
+    lags = (
+        _lag(topic, partition, committed.get((topic, partition)), ends)
+        for topic, partition in sorted(assigned | set(committed))
+    )
     return GroupView(group.group_id, group.state.name.lower(), group.type.name.lower(), members, tuple(lags))
 
 
 def _member(member: Any, topics: set[str]) -> MemberView:
     assigned = sorted((at.topic, at.partition) for at in member.assignment.topic_partitions or [] if at.topic in topics)
-    return MemberView(member.member_id, member.client_id, member.host, tuple(f"{topic}:{partition}" for topic, partition in assigned))
+    return MemberView(
+        member.member_id, member.client_id, member.host, tuple(f"{topic}:{partition}" for topic, partition in assigned)
+    )
 
 
 def _lag(topic: str, partition: int, position: int | None, ends: Mapping[tuple[str, int], int]) -> LagView:

@@ -27,7 +27,8 @@ class Found:
 def find(config: client.Config, topic: str, partition: int, offset: int) -> Found:
     """The committed record at exactly that offset.
 
-    Raises `FatalError` when there is none: a transaction marker, an aborted record, compacted, expired, or beyond the log's end.
+    Raises `FatalError` when there is none: a transaction marker, an aborted record, compacted, expired, or beyond the
+    log's end.
     """
     from confluent_kafka import TopicPartition
 
@@ -41,7 +42,8 @@ def find(config: client.Config, topic: str, partition: int, offset: int) -> Foun
                 raise FatalError(f"{doing}: it has expired, not been lost: the partition now begins at offset {low}")
             if offset >= high:
                 raise FatalError(
-                    f"{doing}: the partition's committed records end before offset {high} (it was never written, or not committed yet)"
+                    f"{doing}: the partition's committed records end before offset {high} (it was never written, "
+                    "or not committed yet)"
                 )
             consumer.assign([TopicPartition(topic, partition, offset)])
             return _first(consumer, doing, offset)
@@ -50,7 +52,8 @@ def find(config: client.Config, topic: str, partition: int, offset: int) -> Foun
 
 
 def _first(consumer: Any, doing: str, offset: int) -> Found:
-    """The first record that comes from there on, if it is the one. Markers and aborted records take offsets, and are never delivered."""
+    """The first record that comes from there on, if it is the one. Markers and aborted records take offsets, and are
+    never delivered."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         message = consumer.poll(0.1)
@@ -60,7 +63,9 @@ def _first(consumer: Any, doing: str, offset: int) -> Found:
         if error is None and message.offset() == offset:
             return _found(message)
         if error is None or error.code() == _EOF:
-            raise FatalError(f"{doing}: there is no record (a transaction marker, an aborted record, or one compacted away)")
+            raise FatalError(
+                f"{doing}: there is no record (a transaction marker, an aborted record, or one compacted away)"
+            )
         failure = failures.classify(error)
         if failure.action != failures.Action.RETRY:
             raise failure.exception(doing)

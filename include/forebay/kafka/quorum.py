@@ -1,7 +1,8 @@
 """KRaft's quorum, asked by Kafka's own protocol (DescribeQuorum, KIP-595), because librdkafka has no call for it.
 
-It matters: a KRaft broker answers "who is the controller?" of the older requests with any broker that lives (KIP-631), so what librdkafka
-calls controller is none. This speaks plaintext only; behind TLS or SASL the quorum stays unknown, and is said to be.
+It matters: a KRaft broker answers "who is the controller?" of the older requests with any broker that lives (KIP-631),
+so what librdkafka calls controller is none. This speaks plaintext only; behind TLS or SASL the quorum stays unknown,
+and is said to be.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ class Replica(Json):
 
 @dataclass(frozen=True, slots=True)
 class Quorum(Json):
-    """Who decides: `leader` is the active controller; voters elect it, observers (brokers that are no controllers) only follow."""
+    """Who decides: `leader` is the active controller; voters elect it, observers (brokers that are no controllers) only
+    follow."""
 
     leader: int
     epoch: int
@@ -38,7 +40,8 @@ class Quorum(Json):
 
 
 def describe(bootstrap: str, timeout: float = 3.0) -> Quorum | None:
-    """The quorum as the first answering broker of `host:port,…` tells it; None if none does, or it has none (ZooKeeper, no permission)."""
+    """The quorum as the first answering broker of `host:port,…` tells it; None if none does, or it has none (ZooKeeper,
+    no permission)."""
     return ask(bootstrap, _request(), _parse, timeout)
 
 

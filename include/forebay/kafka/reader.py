@@ -1,7 +1,9 @@
-"""Reconcile's reading: exact offset ranges of a topic, read again as any read_committed consumer sees them, and counted.
+"""Reconcile's reading: exact offset ranges of a topic, read again as any read_committed consumer sees them, and
+counted.
 
-Between the first and the last offset of a range there may be transaction markers (never delivered), others' records and aborted ones (never
-delivered either). With the header `ce_id` ours are known one by one; without headers only a count is known, and a surplus is reported as foreign.
+Between the first and the last offset of a range there may be transaction markers (never delivered), others' records and
+aborted ones (never delivered either). With the header `ce_id` ours are known one by one; without headers only a count
+is known, and a surplus is reported as foreign.
 """
 
 from __future__ import annotations
@@ -36,7 +38,8 @@ _SETTINGS = {
     "fetch.max.bytes": 64 << 20,
     "queued.max.messages.kbytes": 64 << 10,  # bounds what is fetched ahead of us, in KiB
     "fetch.wait.max.ms": 100,
-    "fetch.queue.backoff.ms": 5,  # default 1000: each time those KiB are full, it would look again a second later, long after they are empty
+    # default 1000: each time those KiB are full, it would look again a second later, long after they are empty
+    "fetch.queue.backoff.ms": 5,
 }
 
 _partition, _offset, _headers, _error = (methodcaller(name) for name in ("partition", "offset", "headers", "error"))
@@ -46,8 +49,9 @@ _partition, _offset, _headers, _error = (methodcaller(name) for name in ("partit
 class RangeCount:
     """What one range holds: `found` records of ours and `foreign` ones between them.
 
-    `rows` (int64) are the row numbers of ours in the order of their offsets, as their `ce_id` says; None where ids were not asked for. Then
-    `found` is never more than the range's count, and where `foreign` is not 0 nothing shows which records are ours.
+    `rows` (int64) are the row numbers of ours in the order of their offsets, as their `ce_id` says; None where ids were
+    not asked for. Then `found` is never more than the range's count, and where `foreign` is not 0 nothing shows which
+    records are ours.
     """
 
     range: OffsetRange
@@ -96,12 +100,13 @@ class _Cursor:
 class RangeReader:
     """One consumer that reads ranges, for as many calls of `count` as there are; a context manager.
 
-    It assigns partitions itself, joins no group and commits nothing. Memory: at most 64 MiB of fetched records and 8 bytes per row number of
-    one call. Not for several threads.
+    It assigns partitions itself, joins no group and commits nothing. Memory: at most 64 MiB of fetched records and 8
+    bytes per row number of one call. Not for several threads.
     """
 
     def __init__(self, config: client.Config, patience: float = PATIENCE) -> None:
-        """`patience`: seconds without any news from the brokers (or of an open transaction's end) before `count` raises."""
+        """`patience`: seconds without any news from the brokers (or of an open transaction's end) before `count`
+        raises."""
         self._config = config
         self._patience = patience
         self._errors = client.ClientErrors()
@@ -117,14 +122,18 @@ class RangeReader:
     def close(self) -> None:
         self._consumer.close()
 
-    def count(self, ranges: Sequence[OffsetRange], ids: str | None = None, *, left: bool = False) -> tuple[RangeCount, ...]:
+    def count(
+        self, ranges: Sequence[OffsetRange], ids: str | None = None, *, left: bool = False
+    ) -> tuple[RangeCount, ...]:
         """What the ranges hold, in their order. They are those of one file, so they never overlap within a partition.
 
-        `ids` is what the `ce_id` of the file's records begins with (`{fp16}:{generation}:`); None counts without headers. A range whose
-        offsets are not known (`first` < 0) counts nothing. Of ranges that have expired, `left` counts what is left.
+        `ids` is what the `ce_id` of the file's records begins with (`{fp16}:{generation}:`); None counts without
+        headers. A range whose offsets are not known (`first` < 0) counts nothing. Of ranges that have expired, `left`
+        counts what is left.
 
-        Raises `ReconcileError` when a range has expired (without `left`), reaches beyond the log's end or overlaps another; `TopicMissingError`;
-        `RetryableError` when an open transaction, or a silent broker, held reading up for longer than `patience`.
+        Raises `ReconcileError` when a range has expired (without `left`), reaches beyond the log's end or overlaps
+        another; `TopicMissingError`; `RetryableError` when an open transaction, or a silent broker, held reading up for
+        longer than `patience`.
         """
         counts: dict[OffsetRange, RangeCount] = {}
         known = [r for r in ranges if r.first >= 0 and r.last >= r.first]
@@ -143,20 +152,25 @@ class RangeReader:
             cursor.low = lows[partition]
             if lows[partition] > first and not left:
                 raise ReconcileError(
-                    f"re-reading `{topic}` partition {partition}: offsets {first} to {min(last, lows[partition] - 1)} have expired, not been "
-                    f"lost: the topic now begins at {lows[partition]} (its retention is over; reconcile sooner, or raise retention.ms or "
+                    f"re-reading `{topic}` partition {partition}: offsets {first} to {min(last, lows[partition] - 1)} "
+                    "have expired, not been "
+                    f"lost: the topic now begins at {lows[partition]} (its retention is over; reconcile sooner, "
+                    "or raise retention.ms or "
                     "retention.bytes)",
                     **where,
                 )
             if highs[partition] <= last:
                 raise ReconcileError(
-                    f"re-reading `{topic}` partition {partition}: the ledger names offset {last}, the topic ends before {highs[partition]} "
-                    "(the topic was created anew, or its log was cut by an unclean election: publish the file again as a new generation)",
+                    f"re-reading `{topic}` partition {partition}: the ledger names offset {last}, "
+                    f"the topic ends before {highs[partition]} "
+                    "(the topic was created anew, or its log was cut by an unclean election: "
+                    "publish the file again as a new generation)",
                     **where,
                 )
 
     def _watermarks(self, topic: str, partitions: dict[int, _Cursor], earliest: bool) -> dict[int, int]:
-        """The log's start or end. Not the consumer's own question: that one ends at the first open transaction, whoever's it is."""
+        """The log's start or end. Not the consumer's own question: that one ends at the first open transaction,
+        whoever's it is."""
         from confluent_kafka import KafkaError, TopicPartition
 
         asked = [TopicPartition(topic, partition) for partition in partitions]
@@ -169,7 +183,9 @@ class RangeReader:
 
         pending = dict(cursors)
         with client.translate(f"re-reading `{topic}`", self._errors, topic=topic):
-            self._consumer.list_topics(topic, _CONNECTING)  # else librdkafka learns the leaders at its next tick, up to a second later
+            self._consumer.list_topics(
+                topic, _CONNECTING
+            )  # else librdkafka learns the leaders at its next tick, up to a second later
         self._consumer.assign([TopicPartition(topic, p, max(c.low, c.ranges[0].first)) for p, c in cursors.items()])
         heard = time.monotonic()
         try:
@@ -188,14 +204,16 @@ class RangeReader:
         last = cursor.ranges[-1].last
         cause = f", last cause: {self._errors.cause.text}" if self._errors.cause else ""
         return RetryableError(
-            f"re-reading `{topic}` partition {partition}: offset {last} could not be read within {self._patience:g} s{cause} (another "
+            f"re-reading `{topic}` partition {partition}: offset {last} could not be read within {self._patience:g} "
+            f"s{cause} (another "
             "producer's open transaction holds readers back, or a broker is down; reconcile again)",
             topic=topic,
             partition=partition,
         )
 
     def _take(self, topic: str, messages: list[Message], pending: dict[int, _Cursor], ids: bytes | None) -> bool:
-        """Count messages into the cursors; cursors that are through leave `pending`. False when nothing of it was news."""
+        """Count messages into the cursors; cursors that are through leave `pending`. False when nothing of it was
+        news."""
         news = False
         for partition, run in groupby(messages, _partition):
             cursor = pending.get(partition)
@@ -255,7 +273,8 @@ def count_ranges(
 
 @contextmanager
 def _missing_named(topic: str) -> Iterator[None]:
-    """librdkafka's `list_offsets` says `_NOENT` ("no leaders found") of a topic, or a partition, that does not exist."""
+    """librdkafka's `list_offsets` says `_NOENT` ("no leaders found") of a topic, or a partition, that does not
+    exist."""
     from confluent_kafka import KafkaError, KafkaException
 
     try:
@@ -264,7 +283,8 @@ def _missing_named(topic: str) -> Iterator[None]:
         if error.args[0].code() != KafkaError._NOENT:
             raise
         raise TopicMissingError(
-            f"re-reading `{topic}`: the topic, or a partition that the ledger names, does not exist (it was deleted, or this is another "
+            f"re-reading `{topic}`: the topic, or a partition that the ledger names, does not exist (it was deleted, "
+            "or this is another "
             "cluster)",
             topic=topic,
         ) from None
@@ -276,7 +296,8 @@ def _cursors(ranges: list[OffsetRange]) -> dict[int, _Cursor]:
         cursor = cursors.setdefault(at.partition, _Cursor([]))
         if cursor.ranges and cursor.ranges[-1].last >= at.first:
             raise ReconcileError(
-                f"re-reading `{at.topic}` partition {at.partition}: two ranges of one file overlap at offset {at.first} (the ledger does "
+                f"re-reading `{at.topic}` partition {at.partition}: two ranges of one file overlap at offset "
+                f"{at.first} (the ledger does "
                 "not fit the topic; rebuild nothing from it before it is understood)",
                 topic=at.topic,
                 partition=at.partition,

@@ -1,4 +1,5 @@
-"""The topics of a pipeline: do they exist, and do they fit? What is missing is created only where the pipeline says so."""
+"""The topics of a pipeline: do they exist, and do they fit? What is missing is created only where the pipeline says
+so."""
 
 from __future__ import annotations
 
@@ -39,7 +40,13 @@ def wanted(pipeline: Pipeline) -> tuple[Topic, Topic, Topic]:
     durable = {name: value for name, value in config.items() if name == "min.insync.replicas"}
     return (
         Topic(section.name, section.partitions, section.replication, config, "data"),
-        Topic(pipeline.ledger_topic, pipeline.publish.ledger_partitions, section.replication, LEDGER_CONFIG | durable, "ledger"),
+        Topic(
+            pipeline.ledger_topic,
+            pipeline.publish.ledger_partitions,
+            section.replication,
+            LEDGER_CONFIG | durable,
+            "ledger",
+        ),
         Topic(pipeline.quarantine_topic, None, section.replication, kept(pipeline) | durable, "quarantine"),
     )
 
@@ -58,8 +65,8 @@ def _text(value: Any) -> str:
 def ensure(config: client.Config, pipeline: Pipeline) -> None:
     """Check the pipeline's topics, creating missing ones under `topic.manage: create`; with `off` nobody looks.
 
-    Raises `TopicMissingError`, `PreflightError` for another partition count, `LedgerError` for a ledger that is not purely compacted or can
-    expire, `BrokerUnavailableError`, `NotAuthorizedError`.
+    Raises `TopicMissingError`, `PreflightError` for another partition count, `LedgerError` for a ledger that is not
+    purely compacted or can expire, `BrokerUnavailableError`, `NotAuthorizedError`.
     """
     if pipeline.topic.manage == "off":
         return
@@ -80,7 +87,8 @@ def ensure(config: client.Config, pipeline: Pipeline) -> None:
 
 
 def asking(config: client.Config, errors: client.ClientErrors | None = None) -> Asker:
-    """One who asks about topics: patient with brokers that are changing places, and not for long with those that nobody hears of."""
+    """One who asks about topics: patient with brokers that are changing places, and not for long with those that nobody
+    hears of."""
     return Asker(config, errors, patience=TIMEOUT)
 
 
@@ -101,9 +109,15 @@ def _create(asker: Asker, topic: Topic, manage: str) -> None:
         )
     new = NewTopic(topic.name, topic.partitions or 1, topic.replication, config=topic.config)
     try:
-        asker.ask(lambda admin, within: admin.create_topics([new], request_timeout=within, operation_timeout=within)[topic.name])
+        asker.ask(
+            lambda admin, within: admin.create_topics([new], request_timeout=within, operation_timeout=within)[
+                topic.name
+            ]
+        )
     except KafkaException as error:
-        if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # another run was faster, or we ourselves, whose answer was lost
+        if (
+            error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS
+        ):  # another run was faster, or we ourselves, whose answer was lost
             raise
 
 
@@ -117,8 +131,10 @@ def _wait_until_known(asker: Asker, topics: tuple[Topic, ...], timeout: float = 
 def _other_count(topic: Topic, found: int) -> Exception:
     if topic.purpose == "ledger":
         return LedgerError(
-            f"checking topics: ledger `{topic.name}` has {found} partitions, `publish.ledger_partitions` says {topic.partitions} "
-            "(set it back: with another count a file's records are looked for in the wrong place, and it is published twice)",
+            f"checking topics: ledger `{topic.name}` has {found} partitions, `publish.ledger_partitions` says "
+            f"{topic.partitions} "
+            "(set it back: with another count a file's records are looked for in the wrong place, "
+            "and it is published twice)",
             topic=topic.name,
         )
     return PreflightError(
@@ -143,7 +159,8 @@ def settings_of(config: client.Config, topic: str) -> dict[str, str]:
 
 
 def compacted(config: client.Config, topic: str) -> bool:
-    """Whether a topic forgets older records of a key (`cleanup.policy` has `compact`). Not known without the right to see settings: then False."""
+    """Whether a topic forgets older records of a key (`cleanup.policy` has `compact`). Not known without the right to
+    see settings: then False."""
     try:
         return "compact" in (settings_of(config, topic).get("cleanup.policy") or "")
     except NotAuthorizedError:
@@ -171,14 +188,18 @@ def _check_ledger(asker: Asker, topic: str) -> None:
 
 
 def _check_quarantine(asker: Asker, pipeline: Pipeline) -> None:
-    """Say where rows set aside are kept for less time than the pipeline says. Nobody is stopped by it, nor where settings may not be seen."""
+    """Say where rows set aside are kept for less time than the pipeline says. Nobody is stopped by it, nor where
+    settings may not be seen."""
     with contextlib.suppress(NotAuthorizedError):
         if short := too_short(pipeline, settings(asker, pipeline.quarantine_topic)):
-            events.emit(events.QUARANTINE_SHORT, level=30, topic=pipeline.quarantine_topic, message=f"{short[0]} ({short[1]})")
+            events.emit(
+                events.QUARANTINE_SHORT, level=30, topic=pipeline.quarantine_topic, message=f"{short[0]} ({short[1]})"
+            )
 
 
 def too_short(pipeline: Pipeline, found: dict[str, str]) -> tuple[str, str] | None:
-    """What is wrong with how long a quarantine topic of these settings keeps its records, and the way out; None when it is long enough."""
+    """What is wrong with how long a quarantine topic of these settings keeps its records, and the way out; None when it
+    is long enough."""
     name, wanted = pipeline.quarantine_topic, int(kept(pipeline)["retention.ms"])
     way_out = f"alter it to `retention.ms={wanted}`, or say in `topic.quarantine_retention` what it has"
     has = int(found.get("retention.ms") or -1)
@@ -191,13 +212,16 @@ def too_short(pipeline: Pipeline, found: dict[str, str]) -> tuple[str, str] | No
 
 
 def max_message_bytes(config: client.Config, topic: str) -> int:
-    """The largest record batch the topic takes, in bytes (`max.message.bytes`); a record with key, headers and framing must fit into it."""
+    """The largest record batch the topic takes, in bytes (`max.message.bytes`); a record with key, headers and framing
+    must fit into it."""
     return int(settings_of(config, topic).get("max.message.bytes") or DEFAULT_MAX_MESSAGE_BYTES)
 
 
 def framing(key_bytes: int, value_bytes: int, header_bytes: int = 0, headers: int = 0) -> int:
-    """An upper bound, in bytes, of a record batch that holds one record: 61 of batch header, 36 of record fields, 10 of lengths for each header.
+    """An upper bound, in bytes, of a record batch that holds one record: 61 of batch header, 36 of record fields, 10 of
+    lengths for each header.
 
-    `header_bytes` counts names and values. What is above `max_message_bytes` would abort its whole chunk: such rows are quarantined before.
+    `header_bytes` counts names and values. What is above `max_message_bytes` would abort its whole chunk: such rows are
+    quarantined before.
     """
     return 61 + 36 + key_bytes + value_bytes + header_bytes + 10 * headers

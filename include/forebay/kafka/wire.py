@@ -1,4 +1,5 @@
-"""Kafka's own protocol, for the few questions that librdkafka has no call for. It speaks plaintext only, without TLS or SASL."""
+"""Kafka's own protocol, for the few questions that librdkafka has no call for. It speaks plaintext only, without TLS or
+SASL."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ _LARGEST_ANSWER = 1 << 20
 
 
 def ask(bootstrap: str, request: bytes, parse: Callable[[Answer], T], timeout: float) -> T | None:
-    """What the first broker of `host:port,…` that answers says; None if none does in plaintext. `timeout` is in seconds, for each broker."""
+    """What the first broker of `host:port,…` that answers says; None if none does in plaintext. `timeout` is in
+    seconds, for each broker."""
     for address in bootstrap.split(","):
         host, _, port = address.strip().rpartition(":")
         try:

@@ -1,4 +1,5 @@
-"""Sending lineage: to a file of ours by default, or by any transport OpenLineage knows. A sink that is down never fails a run."""
+"""Sending lineage: to a file of ours by default, or by any transport OpenLineage knows. A sink that is down never fails
+a run."""
 
 from __future__ import annotations
 
@@ -25,8 +26,8 @@ def send(events: list[RunEvent], file: Path, transport: dict[str, Any] | None = 
     """Append the events to `file` (JSON lines), and to the configured transport if there is one.
 
     `transport` is an OpenLineage transport configuration; without it the client's own environment (`OPENLINEAGE_URL`,
-    `OPENLINEAGE__TRANSPORT__…`) is used if set. Events that could not be sent wait in `unsent.jsonl` beside `file` and go first next
-    time. Returns whether all were sent.
+    `OPENLINEAGE__TRANSPORT__…`) is used if set. Events that could not be sent wait in `unsent.jsonl` beside `file` and
+    go first next time. Returns whether all were sent.
     """
     lines = [_line(event) for event in events]
     _append(file, lines)
@@ -74,13 +75,15 @@ def _deliver(client: OpenLineageClient, lines: list[str], waiting: Path) -> bool
 
 
 def _youngest(lines: list[str]) -> list[str]:
-    """The last of them, `MOST` bytes at most: a sink that never comes back must not fill the disk. All are in the file beside."""
+    """The last of them, `MOST` bytes at most: a sink that never comes back must not fill the disk. All are in the file
+    beside."""
     size, kept = 0, list[str]()
     for line in reversed(lines):
         size += len(line.encode()) + 1
         if size > MOST:
             _log.warning(
-                "sending lineage: the oldest %s events that wait are given up, they are in the file of events", len(lines) - len(kept)
+                "sending lineage: the oldest %s events that wait are given up, they are in the file of events",
+                len(lines) - len(kept),
             )
             break
         kept.append(line)

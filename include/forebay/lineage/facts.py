@@ -1,4 +1,5 @@
-"""What lineage tells of a run: plain values, taken from the ledger's receipts after commit, never from counters of an attempt."""
+"""What lineage tells of a run: plain values, taken from the ledger's receipts after commit, never from counters of an
+attempt."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""OpenLineage events of a run: START when it begins, COMPLETE or FAIL with inputs, quality assertions and offset ranges when it ends.
+"""OpenLineage events of a run: START when it begins, COMPLETE or FAIL with inputs, quality assertions and offset ranges
+when it ends.
 
-Facets and names follow the OpenLineage spec 2-0-2 (naming: https://openlineage.io/docs/spec/naming): a local file is `file` and its path,
-an S3 object `s3://bucket` and its key, a topic `kafka://host:port` and its name. Offset ranges use `outputCondition` of type `partition`,
-whose `dimensions` the spec leaves free.
+Facets and names follow the OpenLineage spec 2-0-2 (naming: https://openlineage.io/docs/spec/naming): a local file is
+`file` and its path, an S3 object `s3://bucket` and its key, a topic `kafka://host:port` and its name. Offset ranges use
+`outputCondition` of type `partition`, whose `dimensions` the spec leaves free.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ def start(facts: RunFacts) -> RunEvent:
 
 def end(facts: RunFacts) -> RunEvent:
     """The run has ended: COMPLETE, or FAIL with its error (which names no secret: forebay's errors hold none)."""
-    return _event(facts, "FAIL" if facts.error else "COMPLETE", datetime.now(UTC), inputs=_inputs(facts), outputs=_outputs(facts))
+    return _event(
+        facts, "FAIL" if facts.error else "COMPLETE", datetime.now(UTC), inputs=_inputs(facts), outputs=_outputs(facts)
+    )
 
 
 def _event(facts: RunFacts, state: str, at: datetime, inputs: Any = (), outputs: Any = ()) -> RunEvent:
@@ -62,12 +65,20 @@ def _job(facts: RunFacts) -> Job:
 
 
 def _run_facets(facts: RunFacts) -> dict[str, Any]:
-    from openlineage.client.facet_v2 import error_message_run, nominal_time_run, processing_engine_run, tags_run, test_run
+    from openlineage.client.facet_v2 import (
+        error_message_run,
+        nominal_time_run,
+        processing_engine_run,
+        tags_run,
+        test_run,
+    )
 
     who = {k: v for k, v in facts.identity.to_json().items() if v is not None and k != "lineage_run"}
     tags = [tags_run.TagsRunFacetFields(key=f"forebay.{k}", value=str(v), source="FOREBAY") for k, v in who.items()]
     facets: dict[str, Any] = {
-        "nominalTime": nominal_time_run.NominalTimeRunFacet(facts.window.start.isoformat(), facts.window.end.isoformat()),
+        "nominalTime": nominal_time_run.NominalTimeRunFacet(
+            facts.window.start.isoformat(), facts.window.end.isoformat()
+        ),
         "processing_engine": processing_engine_run.ProcessingEngineRunFacet(version=__version__, name="forebay"),
         "tags": tags_run.TagsRunFacet(tags=tags),
     }
@@ -83,7 +94,9 @@ def _execution(result: RuleResult) -> Any:
     from openlineage.client.facet_v2 import test_run
 
     status = "pass" if result.success else "fail"
-    return test_run.TestExecution(name=result.title, status=status, severity=_severity(result), type=result.kind, expected=result.expected)
+    return test_run.TestExecution(
+        name=result.title, status=status, severity=_severity(result), type=result.kind, expected=result.expected
+    )
 
 
 def _severity(result: RuleResult) -> str:
@@ -126,7 +139,8 @@ def _input_facets(item: FileFacts) -> dict[str, Any]:
 
 
 def _decision(file: FileRun) -> dict[str, Any]:
-    """What a person decided of the file: who, when, why, and the run in which it waited. The gate's own decisions are in the assertions."""
+    """What a person decided of the file: who, when, why, and the run in which it waited. The gate's own decisions are
+    in the assertions."""
     from openlineage.client.facet_v2 import tags_dataset
 
     told = {"follows": file.follows, "replay": file.replay and f"rows {file.replay.rows} from {file.replay.source}"}
@@ -134,7 +148,9 @@ def _decision(file: FileRun) -> dict[str, Any]:
         when = file.decided_at.isoformat() if file.decided_at else None
         told |= {"decision": file.decision and file.decision.value, "decided_by": file.decided_by, "decided_at": when}
         told |= {"decision_reason": file.decision_reason}
-    tags = [tags_dataset.TagsDatasetFacetFields(f"forebay.{key}", value, "FOREBAY") for key, value in told.items() if value]
+    tags = [
+        tags_dataset.TagsDatasetFacetFields(f"forebay.{key}", value, "FOREBAY") for key, value in told.items() if value
+    ]
     return {"tags": tags_dataset.TagsDatasetFacet(tags=tags)} if tags else {}
 
 
@@ -150,7 +166,9 @@ def _input_quality(item: FileFacts) -> dict[str, Any]:
     from openlineage.client.facet_v2 import input_statistics_input_dataset as statistics
 
     facets: dict[str, Any] = {
-        "inputStatistics": statistics.InputStatisticsInputDatasetFacet(rowCount=item.file.rows_in, size=item.file.file.size, fileCount=1)
+        "inputStatistics": statistics.InputStatisticsInputDatasetFacet(
+            rowCount=item.file.rows_in, size=item.file.file.size, fileCount=1
+        )
     }
     if item.verdict and item.verdict.results:
         suite = {"suite": item.verdict.suite or "", "suite_hash": item.verdict.suite_hash}
@@ -204,7 +222,12 @@ def _topic(facts: RunFacts, topic: str, places: list[OffsetRange], schema: dict[
 def _partition(place: OffsetRange) -> Any:
     from openlineage.client.facet_v2 import base_subset_dataset as subset
 
-    dimensions = {"partition": place.partition, "offset_first": place.first, "offset_last": place.last, "rows": place.count}
+    dimensions = {
+        "partition": place.partition,
+        "offset_first": place.first,
+        "offset_last": place.last,
+        "rows": place.count,
+    }
     return subset.Partition(identifier=f"{place.topic}-{place.partition}", dimensions=dimensions)
 
 

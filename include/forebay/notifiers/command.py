@@ -15,13 +15,15 @@ class CommandConfig(Settings):
     """Which program is told."""
 
     command: tuple[str, ...] = Field(min_length=1)
-    """The program and its arguments; no shell reads them. It finds the notice on its standard input, and `FOREBAY_*` and all else in its environment."""
+    """The program and its arguments; no shell reads them. It finds the notice on its standard input, and `FOREBAY_*`
+    and all else in its environment."""
     timeout: float = Field(default=30, gt=0, le=300)
     """After so many seconds it is ended."""
 
 
 class Command(Notifier[CommandConfig]):
-    """Starts a program and hands it the notice as one JSON object on standard input; what it prints is dropped, and exit code 0 is taken for an answer."""
+    """Starts a program and hands it the notice as one JSON object on standard input; what it prints is dropped, and
+    exit code 0 is taken for an answer."""
 
     Config = CommandConfig
 

@@ -40,17 +40,22 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 class Webhook(Notifier[WebhookConfig]):
-    """Sends the notice as a JSON object by HTTP POST; `text` in it is a sentence, which chat services show. Any 2xx is taken for an answer."""
+    """Sends the notice as a JSON object by HTTP POST; `text` in it is a sentence, which chat services show. Any 2xx is
+    taken for an answer."""
 
     Config = WebhookConfig
 
     def tell(self, notice: Notice) -> None:
         url = self.config.url or os.environ.get(self.config.url_from or "", "")
         if not url.startswith(("http://", "https://")):
-            raise RetryableError(f"sending a notice: environment variable `{self.config.url_from}` holds no http address (set it)")
+            raise RetryableError(
+                f"sending a notice: environment variable `{self.config.url_from}` holds no http address (set it)"
+            )
         body = json.dumps(notice.to_json() | {"text": sentence(notice)}, ensure_ascii=False).encode()
         try:
-            request = urllib.request.Request(url, body, {"Content-Type": "application/json", "User-Agent": "forebay"}, method="POST")
+            request = urllib.request.Request(
+                url, body, {"Content-Type": "application/json", "User-Agent": "forebay"}, method="POST"
+            )
             with urllib.request.build_opener(_NoRedirect).open(request, timeout=self.config.timeout):
                 return
         except urllib.error.HTTPError as error:
@@ -68,4 +73,7 @@ def sentence(notice: Notice) -> str:
         "failed": "failed",
     }
     name = notice.uri.rsplit("/", 1)[-1]
-    return f"{notice.pipeline} {notice.day}: {name} {happened.get(notice.event, notice.event)}: {notice.reason} ({notice.way_out})"
+    return (
+        f"{notice.pipeline} {notice.day}: {name} {happened.get(notice.event, notice.event)}: "
+        f"{notice.reason} ({notice.way_out})"
+    )

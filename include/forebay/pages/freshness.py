@@ -1,8 +1,10 @@
 """Which nights a schedule promised, which of them have no run, and which came late.
 
-Watched are schedules with one tick a day, on all or some days of the week (`0 2 * * *`, `30 6 * * 1-5`). A night is promised
+Watched are schedules with one tick a day, on all or some days of the week (`0 2 * * *`, `30 6 * * 1-5`). A night is
+promised
 
-* when it was due after the pipeline's first run (before that, nobody was there to run it), and between the schedule's `start` and `end`; or
+* when it was due after the pipeline's first run (before that, nobody was there to run it), and between the schedule's
+  `start` and `end`; or
 * when it lies in a gap of at most `GAP` days between nights that did run (a hole in a backfill).
 
 It is missing when it has no run `GRACE` after it was due, and late when its first good run ended later than that.
@@ -32,7 +34,9 @@ def watch(cron: str, timezone: str, start: str, end: str | None = None) -> Watch
     days = _weekdays(weekday)
     if not (minute.isdigit() and hour.isdigit() and (day, month) == ("*", "*") and days):
         return None
-    return Watch(days, int(hour), int(minute), timezone, date.fromisoformat(start), date.fromisoformat(end) if end else None)
+    return Watch(
+        days, int(hour), int(minute), timezone, date.fromisoformat(start), date.fromisoformat(end) if end else None
+    )
 
 
 def _weekdays(field: str) -> tuple[int, ...] | None:

@@ -1,7 +1,8 @@
 """HTML from values: the one place where pages are made. Everything is escaped; nothing runs, and nothing is loaded.
 
-Values come from files that partners wrote. Jinja escapes what means something to HTML; what means something to eyes (control characters, reversed
-text) is written out before that. The content security policy allows our own style sheet, by its hash, and nothing else at all.
+Values come from files that partners wrote. Jinja escapes what means something to HTML; what means something to eyes
+(control characters, reversed text) is written out before that. The content security policy allows our own style sheet,
+by its hash, and nothing else at all.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ def night(history: NightHistory, now: datetime) -> str:
 
 
 def visible(value: Any) -> Any:
-    """Text with every character that a page would not show written as its escape: control characters, line ends, reversed writing."""
+    """Text with every character that a page would not show written as its escape: control characters, line ends,
+    reversed writing."""
     if not isinstance(value, str) or hasattr(value, "__html__"):
         return value
     return printable(value)
@@ -76,7 +78,13 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {"percent": percent, "moment": moment, "address": quote, "slug": slug, "figure": figure}
-    made.globals |= {"looks": LOOKS, "State": State, "trouble": TROUBLE, "policy": policy(), "style": Markup(_style())}  # our own file
+    made.globals |= {
+        "looks": LOOKS,
+        "State": State,
+        "trouble": TROUBLE,
+        "policy": policy(),
+        "style": Markup(_style()),
+    }  # our own file
     return made
 
 

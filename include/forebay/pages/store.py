@@ -3,7 +3,8 @@
 index.html                    the project
 PIPELINE/index.html           a pipeline, with summary.json for the index
 PIPELINE/DAY.html             a night
-PIPELINE/rows/KEY.json        first quarantined rows of one file in one run: the work folder may be gone when a page is made again
+PIPELINE/rows/KEY.json        first quarantined rows of one file in one run: the work folder may be gone when a page is
+                              made again
 """
 
 from __future__ import annotations
@@ -57,7 +58,9 @@ class Pages:
         every = completed.summary.nights
         path = self.pipeline(summary.pipeline)
         year_from = every[0].day if every else None
-        kept = dataclasses.replace(summary, nights=summary.nights[-views.COLUMNS :], year=letters(every), year_from=year_from)
+        kept = dataclasses.replace(
+            summary, nights=summary.nights[-views.COLUMNS :], year=letters(every), year_from=year_from
+        )
         _save(path.with_name("summary.json"), kept)
         _write(path, render.pipeline(completed, now))
         self._drop_nights(summary)
@@ -77,7 +80,11 @@ class Pages:
 
     def index_of(self, pipelines: Collection[str] | None, now: datetime) -> str:
         """The project's page as one sees it who may see these pipelines (None: all)."""
-        paths = (path for path in sorted(self.folder.glob("*/summary.json")) if pipelines is None or path.parent.name in pipelines)
+        paths = (
+            path
+            for path in sorted(self.folder.glob("*/summary.json"))
+            if pipelines is None or path.parent.name in pipelines
+        )
         found = [Summary.from_json(json.loads(path.read_text("utf-8"))) for path in paths]
         return render.index(found, now, (self.reports / "data_docs" / "index.html").exists())
 
@@ -98,7 +105,8 @@ class Pages:
         return self.folder / pipeline / "rows" / f"{key}.json"
 
     def expire(self, pipeline: str, days: int, now: datetime) -> int:
-        """Remove what was written more than `days` ago and holds values of rows: kept rows, and Data Docs pages; returns how many files."""
+        """Remove what was written more than `days` ago and holds values of rows: kept rows, and Data Docs pages;
+        returns how many files."""
         places = (self.folder / pipeline / "rows", self.reports / "data_docs" / pipeline)
         before = (now - timedelta(days=days)).timestamp()
         old = [p for place in places for p in place.rglob("*") if p.is_file() and p.stat().st_mtime < before]

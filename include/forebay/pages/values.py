@@ -56,9 +56,11 @@ TROUBLE = (State.FAILED, State.MISSING, State.WAITING, State.REJECTED, State.INC
 
 @dataclass(frozen=True, slots=True)
 class Night(Json):
-    """One day of one pipeline as it stands: the last word on each file, whatever number of runs it took. `late_hours` after it was due.
+    """One day of one pipeline as it stands: the last word on each file, whatever number of runs it took. `late_hours`
+    after it was due.
 
-    `failed_rules`: of severity critical or warning. `replayed`: how many of the quarantined rows were repaired and published since.
+    `failed_rules`: of severity critical or warning. `replayed`: how many of the quarantined rows were repaired and
+    published since.
     """
 
     day: date
@@ -83,9 +85,11 @@ class Night(Json):
 
 @dataclass(frozen=True, slots=True)
 class Summary(Json):
-    """A pipeline as the index page shows it; stored beside the pipeline's page, so that the index need not ask for the others' nights.
+    """A pipeline as the index page shows it; stored beside the pipeline's page, so that the index need not ask for the
+    others' nights.
 
-    `nights` are the last ones; `year` has all of them, a letter a day from `year_from` on (see `letters`), for the map of the year.
+    `nights` are the last ones; `year` has all of them, a letter a day from `year_from` on (see `letters`), for the map
+    of the year.
     """
 
     pipeline: str
@@ -121,7 +125,8 @@ _ORDER = list(State)
 
 @dataclass(frozen=True, slots=True)
 class Watch(Json):
-    """Which nights a schedule promises: those of `weekdays` (0 is Monday), due at `hour`:`minute` of the next of them, in `timezone`, from `start` to `end`."""
+    """Which nights a schedule promises: those of `weekdays` (0 is Monday), due at `hour`:`minute` of the next of them,
+    in `timezone`, from `start` to `end`."""
 
     weekdays: tuple[int, ...]
     hour: int
@@ -170,7 +175,8 @@ class PipelineHistory:
 
 @dataclass(frozen=True, slots=True)
 class QuarantinedRow(Json):
-    """A row set aside, as text. `raw` may be cut; it then ends with `…`. `observed` is what stood in its columns, `causes` every failing rule or reason."""
+    """A row set aside, as text. `raw` may be cut; it then ends with `…`. `observed` is what stood in its columns,
+    `causes` every failing rule or reason."""
 
     row: int
     stage: str
@@ -214,7 +220,8 @@ class Repair:
 
 @dataclass(frozen=True, slots=True)
 class NightFile:
-    """One file of a night: what became of it, the rules it failed, its first quarantined rows (None: `rows_note` says why)."""
+    """One file of a night: what became of it, the rules it failed, its first quarantined rows (None: `rows_note` says
+    why)."""
 
     name: str
     uri: str
@@ -249,7 +256,8 @@ class NightRun:
 
 @dataclass(frozen=True, slots=True)
 class NightHistory:
-    """All of a night's page. `ignored` are files that were seen and not read, with the reason; `more` is how many files are not shown."""
+    """All of a night's page. `ignored` are files that were seen and not read, with the reason; `more` is how many files
+    are not shown."""
 
     pipeline: str
     night: Night

@@ -87,7 +87,9 @@ class IndexView:
         rows = tuple(_index_row(summary, nights, days) for summary, nights in whole.values())
         shown = [night for row in rows for night in row.cells if night]
         fresh = set(days[-FRESH:])
-        found = [(row.summary.pipeline, n) for row in rows for n in row.cells if n and n.day in fresh and n.state in TROUBLE]
+        found = [
+            (row.summary.pipeline, n) for row in rows for n in row.cells if n and n.day in fresh and n.state in TROUBLE
+        ]
         found.sort(key=lambda pair: (-pair[1].day.toordinal(), TROUBLE.index(pair[1].state), pair[0]))
         return cls(rows, days, months(days), Sums.of(shown), tuple(found), year_of(whole))
 
@@ -103,9 +105,14 @@ def with_missing(summary: Summary, now: datetime) -> tuple[Night, ...]:
     if not (summary.watch and summary.first_run):
         return summary.nights
     known = {night.day for night in summary.nights}
-    found = [night.day for night in summary.nights if night.files]  # a look at a day without files says nothing of the nights around it
+    found = [
+        night.day for night in summary.nights if night.files
+    ]  # a look at a day without files says nothing of the nights around it
     gone = [day for day in freshness.missing(summary.watch, found, summary.first_run, now) if day not in known]
-    made = [Night(day, State.MISSING, note=f"due {freshness.due(summary.watch, day):%Y-%m-%d %H:%M %Z}, no run since") for day in gone]
+    made = [
+        Night(day, State.MISSING, note=f"due {freshness.due(summary.watch, day):%Y-%m-%d %H:%M %Z}, no run since")
+        for day in gone
+    ]
     return tuple(sorted([*summary.nights, *made], key=lambda night: night.day))
 
 
@@ -133,8 +140,8 @@ class NightBars(NamedTuple):
 
 
 class RuleRow(NamedTuple):
-    """A rule's line: its sparkline (the failing share of a row rule; of a table rule the numbers that it observed, `span` their least and largest, with strokes
-    where it failed), its last answer, and the last nights' cells."""
+    """A rule's line: its sparkline (the failing share of a row rule; of a table rule the numbers that it observed,
+    `span` their least and largest, with strokes where it failed), its last answer, and the last nights' cells."""
 
     trend: RuleTrend
     path: str

@@ -1,4 +1,5 @@
-"""The map of a year: pipelines by months, in each cell a strip with a stroke a night, as high as the night was bad, and what to look at as counts."""
+"""The map of a year: pipelines by months, in each cell a strip with a stroke a night, as high as the night was bad, and
+what to look at as counts."""
 
 from __future__ import annotations
 
@@ -46,7 +47,8 @@ class Year(NamedTuple):
 def year_of(pipelines: Mapping[str, tuple[Summary, Sequence[Night]]]) -> Year | None:
     """The map over the last `MONTHS` months, or None while it would say no more than the map of nights."""
     found = {
-        name: states(summary.year, summary.year_from) | {n.day: n.state for n in nights} for name, (summary, nights) in pipelines.items()
+        name: states(summary.year, summary.year_from) | {n.day: n.state for n in nights}
+        for name, (summary, nights) in pipelines.items()
     }
     days = sorted({day for one in found.values() for day in one})
     if not days or (days[-1] - days[0]).days < SHORTEST:

@@ -18,7 +18,8 @@ class Murmur2Config(Settings):
 
 
 class Murmur2(Partitioner[Murmur2Config]):
-    """The Java client's default for records with a key (BuiltInPartitioner.partitionForKey), so joins with Java's topics meet."""
+    """The Java client's default for records with a key (BuiltInPartitioner.partitionForKey), so joins with Java's
+    topics meet."""
 
     Config: ClassVar[type[Settings]] = Murmur2Config
 
@@ -68,12 +69,15 @@ def _finish(h: Any, word: Any, rest: Any) -> Any:
 
 
 def _buffers(keys: pa.BinaryArray) -> tuple[Any, Any, Any]:
-    """Where each key starts, its length, and the bytes as a little-endian uint32 at every position (overlapping, not aligned)."""
+    """Where each key starts, its length, and the bytes as a little-endian uint32 at every position (overlapping, not
+    aligned)."""
     import numpy as np
 
     _, offsets, data = keys.buffers()
     ends = (
-        np.frombuffer(offsets, np.int32)[keys.offset : keys.offset + len(keys) + 1].astype(np.int64) if len(keys) else np.zeros(1, np.int64)
+        np.frombuffer(offsets, np.int32)[keys.offset : keys.offset + len(keys) + 1].astype(np.int64)
+        if len(keys)
+        else np.zeros(1, np.int64)
     )
     used = np.frombuffer(data, np.uint8)[ends[0] : ends[-1]] if data is not None and ends[-1] else np.zeros(0, np.uint8)
     padded = np.concatenate([used, np.zeros(4, np.uint8)])

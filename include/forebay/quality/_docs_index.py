@@ -27,7 +27,8 @@ SUMMARY = "index.summary"
 
 
 def build_index(docs: Path, only: str | None = None) -> Path:
-    """Write the index of `docs`; of the pipelines' own ones all, or the one that is named and those that have none. Returns where the index is."""
+    """Write the index of `docs`; of the pipelines' own ones all, or the one that is named and those that have none.
+    Returns where the index is."""
     private(docs)
     with _alone(docs):
         for folder in docs.iterdir():
@@ -53,14 +54,20 @@ def _of_pipeline(folder: Path) -> None:
         return
     found.sort(key=lambda facts: (facts["checked"], facts["page"]), reverse=True)
     write(folder / "index.html", _checks(folder.name, found))
-    write(folder / SUMMARY, json.dumps({"name": folder.name, "count": len(found), "last": found[0]}, ensure_ascii=False))
+    write(
+        folder / SUMMARY, json.dumps({"name": folder.name, "count": len(found), "last": found[0]}, ensure_ascii=False)
+    )
 
 
 def _checks(name: str, found: list[JsonDict]) -> str:
     where = '<a href="../../quality/index.html">Quality history</a> / <a href="../index.html">Data Docs</a>'
     more = f", the last {MOST:,} of them here" if len(found) > MOST else ""
-    table = _table(("Checked (UTC)", "File", "Suite", "Rows", "Result"), (_check(name, facts) for facts in found[:MOST]))
-    return frame(f"Data Docs of {readable(name)}", where, f"{_count(len(found), 'check')}{more}, the latest first", table)
+    table = _table(
+        ("Checked (UTC)", "File", "Suite", "Rows", "Result"), (_check(name, facts) for facts in found[:MOST])
+    )
+    return frame(
+        f"Data Docs of {readable(name)}", where, f"{_count(len(found), 'check')}{more}, the latest first", table
+    )
 
 
 def _check(name: str, facts: JsonDict) -> list[str]:
@@ -83,7 +90,9 @@ def _pipeline(summary: JsonDict) -> list[str]:
 
 def _table(heads: tuple[str, ...], lines: Iterator[list[str]]) -> str:
     body = "\n".join(
-        "<tr>" + "".join(f'<td data-label="{head}">{cell}</td>' for head, cell in zip(heads, cells, strict=True)) + "</tr>"
+        "<tr>"
+        + "".join(f'<td data-label="{head}">{cell}</td>' for head, cell in zip(heads, cells, strict=True))
+        + "</tr>"
         for cells in lines
     )
     head = "".join(f'<th scope="col">{name}</th>' for name in heads)

@@ -43,7 +43,8 @@ def frame(title: str, where: str, told: str, main: str) -> str:
 
 
 def readable(text: str) -> str:
-    """A name as its partner wrote it: without percent-encoding, and with what a page would not show written as its escape."""
+    """A name as its partner wrote it: without percent-encoding, and with what a page would not show written as its
+    escape."""
     return printable(unquote(text))
 
 

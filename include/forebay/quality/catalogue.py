@@ -1,7 +1,8 @@
-"""Great Expectations' expectations as a table, so that a suite can be read and judged without importing Great Expectations.
+"""Great Expectations' expectations as a table, so that a suite can be read and judged without importing Great
+Expectations.
 
-`tests/quality/test_catalogue.py` compares every line with the installed Great Expectations, so an upgrade that adds, drops or changes an
-expectation fails there and not at night.
+`tests/quality/test_catalogue.py` compares every line with the installed Great Expectations, so an upgrade that adds,
+drops or changes an expectation fails there and not at night.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ ROW_KINDS = frozenset({"column", "pair", "multi"})
 COMMON = frozenset({"batch_id", "library_metadata"})
 MAP = ("mostly", "row_condition", "condition_parser")
 
-# kind, type, its own arguments (a star: required). Kinds: column, pair and multi judge each row (and also take MAP's arguments);
-# type is a column map in Great Expectations that SQL engines answer from the schema; table looks at the whole.
+# kind, type, its own arguments (a star: required). Kinds: column, pair and multi judge each row (and also take MAP's
+# arguments); type is a column map in Great Expectations that SQL engines answer from the schema; table looks at the
+# whole.
 _TABLE = """
 column expect_column_value_lengths_to_be_between               column* min_value max_value strict_min strict_max
 column expect_column_value_lengths_to_equal                    column* value*
@@ -75,7 +77,7 @@ table  expect_table_row_count_to_be_between                    min_value max_val
 table  expect_table_row_count_to_equal                         value* row_condition condition_parser
 table  expect_table_row_count_to_equal_other_table             other_table_name* row_condition condition_parser
 table  unexpected_rows_expectation                             unexpected_rows_query*
-"""
+"""  # noqa: E501
 
 REFUSED = {
     "expect_query_results_to_match_comparison": "it asks a second data source, and a file is checked on its own",

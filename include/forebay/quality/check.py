@@ -1,4 +1,5 @@
-"""check: a suite over a whole stage, answered by Great Expectations on embedded DuckDB, with the failing rows of every row rule."""
+"""check: a suite over a whole stage, answered by Great Expectations on embedded DuckDB, with the failing rows of every
+row rule."""
 
 from __future__ import annotations
 
@@ -31,13 +32,18 @@ if TYPE_CHECKING:
     from forebay.quality.engine import ForebayDuckEngine
 
 MEMORY = 448 << 20
-"""What DuckDB may hold, in bytes: the whole check then stays below 600 MB above its imports, however many rows there are."""
+"""What DuckDB may hold, in bytes: the whole check then stays below 600 MB above its imports, however many rows there
+are."""
 NOTHING = "division by zero"
 """What Great Expectations raises where a rule on the whole has no values to look at."""
 SAMPLES = 20
 SHOWN = 5
 TEXT = 200
-RESULT_FORMAT = {"result_format": "SUMMARY", "partial_unexpected_count": SAMPLES, "unexpected_index_column_names": ["__row"]}
+RESULT_FORMAT = {
+    "result_format": "SUMMARY",
+    "partial_unexpected_count": SAMPLES,
+    "unexpected_index_column_names": ["__row"],
+}
 
 _MORE_ROOM = "set FOREBAY_MEMORY, such as 2GiB, or give the home's disk more room"
 
@@ -56,14 +62,17 @@ def check(
     learnt: tuple[RuleResult, ...] = (),
     redact: Collection[str] = (),
 ) -> Verdict:
-    """Judge every row and the whole of a stage; write `failing.parquet` and `result.json` into `into`, and a Data Docs page into `docs`.
+    """Judge every row and the whole of a stage; write `failing.parquet` and `result.json` into `into`, and a Data Docs
+    page into `docs`.
 
-    `learnt` are results of other rules (history_rules.py), which stand behind the suite's in verdict and page. Values of the columns `redact` are in none of these.
+    `learnt` are results of other rules (history_rules.py), which stand behind the suite's in verdict and page. Values
+    of the columns `redact` are in none of these.
 
-    `memory_limit` (bytes) and `threads` bound DuckDB; what does not fit is spilled into `into`. The same stage and suite give the same verdict.
-    Raises `SettingsError` when declared columns are missing or of the wrong type for a rule, `ConfigError` for one that Great Expectations refuses;
-    `CorruptFileError` when inferred columns do not fit, or a rule cannot be answered on this file, naming it; `FatalError` when memory or disk end, or
-    when the failing rows found are not as many as Great Expectations counts.
+    `memory_limit` (bytes) and `threads` bound DuckDB; what does not fit is spilled into `into`. The same stage and
+    suite give the same verdict. Raises `SettingsError` when declared columns are missing or of the wrong type for a
+    rule, `ConfigError` for one that Great Expectations refuses; `CorruptFileError` when inferred columns do not fit, or
+    a rule cannot be answered on this file, naming it; `FatalError` when memory or disk end, or when the failing rows
+    found are not as many as Great Expectations counts.
     """
     _refuse_unfit(stage, suite)
     gx = great_expectations()
@@ -97,8 +106,8 @@ def _documented(verdict: Verdict, result: Any, stage: Stage, docs: Path, run_nam
 
 
 class _Run:
-    """One run of Great Expectations: an ephemeral context, one data source, one validation. A checkpoint around it would only ask four times more whether
-    everything is saved, which is a fifth of a small file's time."""
+    """One run of Great Expectations: an ephemeral context, one data source, one validation. A checkpoint around it
+    would only ask four times more whether everything is saved, which is a fifth of a small file's time."""
 
     def __init__(self, gx: Any, suite: Suite, database: str, redact: frozenset[str]) -> None:
         self.gx = gx
@@ -115,10 +124,14 @@ class _Run:
         gx, context = self.gx, self.context
         asset = self.source.add_table_asset("rows", table_name="rows")
         suite = context.suites.add(
-            gx.ExpectationSuite(name=self.suite.name, expectations=[_built(self.suite, r) for r in self.suite.expectations])
+            gx.ExpectationSuite(
+                name=self.suite.name, expectations=[_built(self.suite, r) for r in self.suite.expectations]
+            )
         )
         batches = asset.add_batch_definition_whole_table("stage")
-        definition = context.validation_definitions.add(gx.ValidationDefinition(name="stage", data=batches, suite=suite))
+        definition = context.validation_definitions.add(
+            gx.ValidationDefinition(name="stage", data=batches, suite=suite)
+        )
         result = definition.run(result_format=RESULT_FORMAT, run_id=gx.RunIdentifier(run_name=run_name))
         order = {expectation.id: place for place, expectation in enumerate(suite.expectations)}
         result.results.sort(key=lambda found: order[found.expectation_config.id])
@@ -128,7 +141,9 @@ class _Run:
         """Write the failing rows, after comparing their number for each rule with Great Expectations' own."""
         places = self._places(result)
         counts = self.engine.masks.counts()
-        compare(self.suite, result, {place: counts[condition] for condition, listed in places.items() for place in listed})
+        compare(
+            self.suite, result, {place: counts[condition] for condition, listed in places.items() for place in listed}
+        )
         path = into / "failing.parquet"
         draft = _failing_draft(into)
         self.engine.masks.write(places, draft)
@@ -146,7 +161,9 @@ class _Run:
         """The id under which the engine keeps the condition of a rule."""
         expectation = result.expectation_config.to_domain_obj()
         name = f"{expectation.map_metric}.unexpected_values"
-        planned = expectation.get_validation_dependencies(self.engine, {"result_format": RESULT_FORMAT}).get_metric_configuration(name)
+        planned = expectation.get_validation_dependencies(
+            self.engine, {"result_format": RESULT_FORMAT}
+        ).get_metric_configuration(name)
         return self.engine.masks.condition_of(planned)
 
     def close(self) -> None:
@@ -165,16 +182,21 @@ def _context(gx: Any) -> Any:
     config = DataContextConfig(store_backend_defaults=defaults, analytics_enabled=False)
     config.progress_bars = {"globally": False}  # type: ignore[assignment]
     context = gx.get_context(mode="ephemeral", project_config=config)
-    context.stores[context.validation_results_store_name] = NoResults(store_backend={"class_name": "InMemoryStoreBackend"})
+    context.stores[context.validation_results_store_name] = NoResults(
+        store_backend={"class_name": "InMemoryStoreBackend"}
+    )
     return context
 
 
 def faults_of(suite: Suite) -> tuple[Fault, ...]:
-    """What Great Expectations itself will not build of a suite that `suite.load` accepts. It is imported for this: some seconds."""
+    """What Great Expectations itself will not build of a suite that `suite.load` accepts. It is imported for this: some
+    seconds."""
     great_expectations()
     with quietly():
         found = ((rule, _refused(rule)) for rule in suite.expectations)
-        return tuple(Fault(str(suite.path), rule.line, f"reading `{rule.type}`: {words}") for rule, words in found if words)
+        return tuple(
+            Fault(str(suite.path), rule.line, f"reading `{rule.type}`: {words}") for rule, words in found if words
+        )
 
 
 def _refused(rule: Rule) -> str | None:
@@ -188,7 +210,10 @@ def _refused(rule: Rule) -> str | None:
 def _built(suite: Suite, rule: Rule) -> Any:
     words = _refused(rule)
     if words:
-        raise ConfigError(f"checking `{suite.path}` line {rule.line}: great expectations refuses `{rule.type}`: {words} (change the rule)")
+        raise ConfigError(
+            f"checking `{suite.path}` line {rule.line}: great expectations refuses `{rule.type}`: "
+            f"{words} (change the rule)"
+        )
     return _expectation(rule)
 
 
@@ -203,14 +228,16 @@ def _expectation(rule: Rule) -> Any:
 
 
 def compare(suite: Suite, result: Any, counts: dict[int, int]) -> None:
-    """Raise `FatalError` unless each row rule has as many failing rows (`counts`, by position) as Great Expectations counted."""
+    """Raise `FatalError` unless each row rule has as many failing rows (`counts`, by position) as Great Expectations
+    counted."""
     for place, rule in enumerate(suite.expectations):
         if not rule.entry.judges_rows:
             continue
         expected, found = int(result.results[place].result.get("unexpected_count") or 0), counts.get(place)
         if found != expected:
             raise FatalError(
-                f"checking `{rule.type}` on {_where(rule)}: {found} failing rows were found, great expectations counts {expected} "
+                f"checking `{rule.type}` on {_where(rule)}: {found} failing rows were found, "
+                f"great expectations counts {expected} "
                 "(this is a fault of forebay: report it with the suite; nothing was published)",
                 rule=rule.type,
                 suite=str(suite.path),
@@ -223,7 +250,8 @@ def _refuse_unfit(stage: Stage, suite: Suite) -> None:
     if faults and stage.inferred:
         words = "; ".join(f"line {fault.line}: {fault.message}" if fault.line else fault.message for fault in faults)
         raise CorruptFileError(
-            f"checking `{suite.path}`: the columns that were inferred do not fit it: {words} (or declare them under `schema`)"
+            f"checking `{suite.path}`: the columns that were inferred do not fit it: "
+            f"{words} (or declare them under `schema`)"
         )
     if faults:
         raise SettingsError(faults)
@@ -252,11 +280,14 @@ def _refuse_raised(suite: Suite, result: Any, redact: Collection[str], stage: St
             found.success, found.result, found.exception_info = False, {}, {"raised_exception": False}
             continue
         kind, way_out = (
-            (FatalError, _MORE_ROOM) if _no_room(words) else (CorruptFileError, "change the rule, the column's type or the file")
+            (FatalError, _MORE_ROOM)
+            if _no_room(words)
+            else (CorruptFileError, "change the rule, the column's type or the file")
         )
         words = redaction.words(words, redact)
         raise kind(
-            f"checking `{suite.path}` line {rule.line}: `{rule.type}` on {_where(rule)} cannot be answered: {words} ({way_out})",
+            f"checking `{suite.path}` line {rule.line}: `{rule.type}` on {_where(rule)} cannot be answered: "
+            f"{words} ({way_out})",
             rule=rule.type,
         )
 
@@ -274,7 +305,9 @@ def _has_values(stage: Stage, rule: Rule) -> bool:
 def _trouble(suite: Suite, error: Exception, redact: Collection[str]) -> FatalError:
     words = redaction.words(_first_line(str(error)), redact)
     way_out = _MORE_ROOM if _no_room(words) else "this is a fault of forebay: report it with the suite"
-    return FatalError(f"checking `{suite.path}`: the failing rows cannot be found: {words} ({way_out})", suite=str(suite.path))
+    return FatalError(
+        f"checking `{suite.path}`: the failing rows cannot be found: {words} ({way_out})", suite=str(suite.path)
+    )
 
 
 def _no_room(words: str) -> bool:
@@ -300,7 +333,8 @@ def _where(rule: Rule) -> str:
 
 @contextmanager
 def _database(stage: Stage, into: Path, memory_limit: int, threads: int) -> Iterator[str]:
-    """The name of an in-memory database that has the stage as the view `rows`. A suite's own SQL reaches nothing else."""
+    """The name of an in-memory database that has the stage as the view `rows`. A suite's own SQL reaches nothing
+    else."""
     import duckdb
 
     from forebay.quality.engine import DATABASES
@@ -322,18 +356,24 @@ def _database(stage: Stage, into: Path, memory_limit: int, threads: int) -> Iter
 
 
 def _failing_draft(into: Path) -> Path:
-    """Where the failing rows are written before they are complete: the only file that the check's database may write."""
+    """Where the failing rows are written before they are complete: the only file that the check's database may
+    write."""
     return into / f".failing-{os.getpid()}.parquet"
 
 
 def _rows(con: duckdb.DuckDBPyConnection, stage: Stage) -> str:
-    """The stage, with NaN as null: that is what it is to Great Expectations' pandas engine, while SQL ranks it above every number."""
+    """The stage, with NaN as null: that is what it is to Great Expectations' pandas engine, while SQL ranks it above
+    every number."""
     source = parquet(stage.rows)
     floats = [quoted(c.name) for c in stage.columns if c.type in {"float32", "float64"}]
     if not floats:
         return f"select * from {source}"
-    found = con.execute(f"select {', '.join(f'bool_or(isnan({name}))' for name in floats)} from {source}").fetchone() or ()
-    replaced = [f"case when not isnan({name}) then {name} end as {name}" for name, has in zip(floats, found, strict=True) if has]
+    found = (
+        con.execute(f"select {', '.join(f'bool_or(isnan({name}))' for name in floats)} from {source}").fetchone() or ()
+    )
+    replaced = [
+        f"case when not isnan({name}) then {name} end as {name}" for name, has in zip(floats, found, strict=True) if has
+    ]
     return f"select * {'replace (' + ', '.join(replaced) + ')' if replaced else ''} from {source}"
 
 

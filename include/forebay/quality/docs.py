@@ -1,8 +1,9 @@
 """Data Docs: Great Expectations' page of one run, readable without a network.
 
-Great Expectations renders the sections; its own page frame is left away, because it loads a dozen style sheets and scripts from five content networks.
-The frame here has one small style sheet in it, no script, and a content security policy that forbids scripts, the network and any other style, so that no
-value of a file can do more than be read. What the sections bring of links that lead nowhere and of styles is taken out.
+Great Expectations renders the sections; its own page frame is left away, because it loads a dozen style sheets and
+scripts from five content networks. The frame here has one small style sheet in it, no script, and a content security
+policy that forbids scripts, the network and any other style, so that no value of a file can do more than be read. What
+the sections bring of links that lead nowhere and of styles is taken out.
 """
 
 from __future__ import annotations
@@ -59,11 +60,12 @@ suite <strong>{{ facts.suite }}</strong>, {{ '{:,}'.format(facts.rows) }} rows r
 </main>
 </body>
 </html>
-"""
+"""  # noqa: E501
 
 
 def write_page(result: Any, verdict: Verdict, stage: Stage, docs: Path, run_name: str) -> Path:
-    """Write the page of one run below `docs`, and beside it the facts that `build_index` lists; the same run overwrites its page."""
+    """Write the page of one run below `docs`, and beside it the facts that `build_index` lists; the same run overwrites
+    its page."""
     place = docs / _folder(run_name) / f"{verdict.suite_hash[:8]}-{stage.fingerprint[:16]}.html"
     private(place.parent)
     facts = _facts(verdict, stage, run_name, place.relative_to(docs).as_posix())
@@ -71,7 +73,9 @@ def write_page(result: Any, verdict: Verdict, stage: Stage, docs: Path, run_name
     rows = _first_rows(verdict.failing) if verdict.failing else {}
     own = verdict.results[: len(result.results)]  # those behind are not Great Expectations'
     found = enumerate(zip(own, result.results, strict=True))
-    failed = [_failure(rule, one.expectation_config.meta, rows.get(at, [])) for at, (rule, one) in found if not rule.success]
+    failed = [
+        _failure(rule, one.expectation_config.meta, rows.get(at, [])) for at, (rule, one) in found if not rule.success
+    ]
     write(place, _render(result, run_name, facts, failed, depth, verdict.results[len(own) :]))
     write(place.with_suffix(".json"), json.dumps(facts, ensure_ascii=False))
     return place
@@ -94,9 +98,17 @@ def _facts(verdict: Verdict, stage: Stage, run_name: str, page: str) -> JsonDict
 
 
 def _failure(rule: RuleResult, meta: dict[str, Any] | None, rows: list[int]) -> dict[str, str]:
-    told = f"{rule.unexpected:,} of {rule.checked:,} rows" if rule.unexpected is not None else f"observed {rule.observed}"
+    told = (
+        f"{rule.unexpected:,} of {rule.checked:,} rows" if rule.unexpected is not None else f"observed {rule.observed}"
+    )
     why = str((meta or {}).get("notes", ""))
-    return {"severity": rule.severity.value, "title": rule.title, "found": told, "rows": ", ".join(map(str, rows)), "why": why}
+    return {
+        "severity": rule.severity.value,
+        "title": rule.title,
+        "found": told,
+        "rows": ", ".join(map(str, rows)),
+        "why": why,
+    }
 
 
 def _first_rows(failing: Path) -> dict[int, list[int]]:
@@ -119,7 +131,14 @@ def _folder(run_name: str) -> Path:
     )
 
 
-def _render(result: Any, run_name: str, facts: JsonDict, failed: list[dict[str, str]], depth: int, learnt: tuple[RuleResult, ...]) -> str:
+def _render(
+    result: Any,
+    run_name: str,
+    facts: JsonDict,
+    failed: list[dict[str, str]],
+    depth: int,
+    learnt: tuple[RuleResult, ...],
+) -> str:
     from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
     from great_expectations.render.view import DefaultJinjaPageView
     from jinja2 import BaseLoader, ChoiceLoader, DictLoader
@@ -143,14 +162,16 @@ def _render(result: Any, run_name: str, facts: JsonDict, failed: list[dict[str, 
 
 
 def _tidied(page: str) -> str:
-    """A page of veiled texts without the sections' own styles (the policy would refuse them), their links to pages that are not written, and small headings."""
+    """A page of veiled texts without the sections' own styles (the policy would refuse them), their links to pages that
+    are not written, and small headings."""
     page = re.sub(r' style="[^"]*"', "", page)
     page = re.sub(r'<a href="[^"]*/expectations/[^"]*"[^>]*>(.*?)</a>', r"\1", page, flags=re.DOTALL)
     return re.sub(r"(</?h)([56])\b", lambda found: found[1] + {"5": "2", "6": "3"}[found[2]], page)
 
 
-# Great Expectations writes values into its pages without escaping them, and takes `$` for its own templates. So every character that means something to
-# HTML or to it is veiled, in all that comes from a file or a suite, by a hieroglyph (printable, so that `repr` keeps it), and unveiled as an entity in the finished page.
+# Great Expectations writes values into its pages without escaping them, and takes `$` for its own templates. So every
+# character that means something to HTML or to it is veiled, in all that comes from a file or a suite, by a hieroglyph
+# (printable, so that `repr` keeps it), and unveiled as an entity in the finished page.
 _VEILED = "<>&\"'$`{}"
 _FIRST = 0x13000
 _VEIL = {ord(character): chr(_FIRST + place) for place, character in enumerate(_VEILED)}
@@ -170,7 +191,9 @@ def _veiled(result: Any, title: str) -> Any:
     }
     for one in veiled.results:
         config = one.expectation_config
-        config.kwargs = {key: _condition(value) if key == "row_condition" else _veil(value) for key, value in config.kwargs.items()}
+        config.kwargs = {
+            key: _condition(value) if key == "row_condition" else _veil(value) for key, value in config.kwargs.items()
+        }
         config.meta, config.notes = _veil(config.meta), _veil(config.notes)
         one.result = _veil(one.result)
     return veiled

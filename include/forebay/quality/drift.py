@@ -1,8 +1,10 @@
-"""Distribution drift: how far a column's values of one night lie from those of earlier nights, and how far is still usual.
+"""Distribution drift: how far a column's values of one night lie from those of earlier nights, and how far is still
+usual.
 
-A night leaves a *sketch* of a column: of text and bool the counts of its most frequent values, of numbers 101 quantiles. Two distributions are compared over
-the same bins (the categories most frequent in both together; twentieths of the earlier nights' numbers; null, NaN and infinity are a bin of their own) by
-the Jensen-Shannon distance to base 2 (Lin, *Divergence measures based on the Shannon entropy*, IEEE Trans. Inf. Theory 37, 1991; Endres and Schindelin 2003
+A night leaves a *sketch* of a column: of text and bool the counts of its most frequent values, of numbers 101
+quantiles. Two distributions are compared over the same bins (the categories most frequent in both together; twentieths
+of the earlier nights' numbers; null, NaN and infinity are a bin of their own) by the Jensen-Shannon distance to base 2
+(Lin, *Divergence measures based on the Shannon entropy*, IEEE Trans. Inf. Theory 37, 1991; Endres and Schindelin 2003
 for its root being a metric):
 
     D(P, Q) = sqrt(H((P + Q) / 2) - (H(P) + H(Q)) / 2),    0: the same, 1: nothing in common; also where a bin is empty
@@ -39,7 +41,8 @@ _SURELY = 3.0902  # standard deviations: 99.9 %, one-sided
 
 @dataclass(frozen=True, slots=True)
 class Sketch:
-    """One night's values of a column: `rows` in all, `empty` of them null, NaN or infinite; `top` the counts of categories, or `quantiles` of numbers."""
+    """One night's values of a column: `rows` in all, `empty` of them null, NaN or infinite; `top` the counts of
+    categories, or `quantiles` of numbers."""
 
     rows: int
     empty: int
@@ -77,7 +80,8 @@ def _numbers(con: Any, name: str, source: str) -> Sketch:
     shares = [place / QUANTILES for place in range(QUANTILES + 1)]
     value = f"{name}::double"
     rows, filled, found = con.execute(
-        f"select count(*), count(*) filter (isfinite({value})), quantile_disc({value}, {shares}) filter (isfinite({value})) from {source}"
+        f"select count(*), count(*) filter (isfinite({value})), quantile_disc({value}, "
+        f"{shares}) filter (isfinite({value})) from {source}"
     ).fetchone()
     return Sketch(rows, rows - filled, {}, tuple(found or ()))
 
@@ -85,7 +89,8 @@ def _numbers(con: Any, name: str, source: str) -> Sketch:
 def _categories(con: Any, name: str, source: str) -> Sketch:
     rows, filled = con.execute(f"select count(*), count({name}) from {source}").fetchone()
     top = con.execute(
-        f"select left({name}::varchar, {TEXT}) as v, count(*) as n from {source} where {name} is not null group by v order by n desc, v limit {KEPT}"
+        f"select left({name}::varchar, {TEXT}) as v, count(*) as n from {source} where {name} is not null group by v "
+        f"order by n desc, v limit {KEPT}"
     ).fetchall()
     return Sketch(rows, rows - filled, dict(top))
 
@@ -167,15 +172,16 @@ def _over_names(nights: Sequence[Sketch], kept: list[str]) -> list[float]:
 
 
 def usual(nights: Sequence[Sketch]) -> list[float]:
-    """Each earlier night's distance from all the others: what drift this pipeline has anyway. `nights` are two or more."""
+    """Each earlier night's distance from all the others: what drift this pipeline has anyway. `nights` are two or
+    more."""
     return [distance(night, [*nights[:at], *nights[at + 1 :]]) for at, night in enumerate(nights)]
 
 
 def noise(one: Sketch, others: Sequence[Sketch]) -> float:
     """The distance that two samples of this size from one and the same distribution stay below 999 times in 1,000.
 
-    8 ln 2 · D² / (1/n + 1/m) has a chi-squared distribution with bins - 1 degrees of freedom (the divergence's second-order expansion, Menéndez et al. 1997); its
-    quantile is Wilson and Hilferty's.
+    8 ln 2 · D² / (1/n + 1/m) has a chi-squared distribution with bins - 1 degrees of freedom (the divergence's
+    second-order expansion, Menéndez et al. 1997); its quantile is Wilson and Hilferty's.
     """
     p, q, _ = shares(one, others)
     freedom = max(1, sum(1 for a, b in zip(p, q, strict=True) if a + b) - 1)
@@ -188,4 +194,6 @@ def moved(one: Sketch, others: Sequence[Sketch], most: int = 3) -> str:
     """The bins whose share changed most: `B 10.0 % → 45.2 %`."""
     p, q, names = shares(one, others)
     ranked = sorted(zip(p, q, names, strict=True), key=lambda bin_: -abs(bin_[0] - bin_[1]))
-    return ", ".join(f"{name} {before:.1%} → {now:.1%}" for now, before, name in ranked[:most] if abs(now - before) >= 0.0005)
+    return ", ".join(
+        f"{name} {before:.1%} → {now:.1%}" for now, before, name in ranked[:most] if abs(now - before) >= 0.0005
+    )

@@ -1,8 +1,10 @@
-"""DuckDB as a SQL engine of Great Expectations 1.24: a dialect, an execution engine and a data source, by subclassing alone.
+"""DuckDB as a SQL engine of Great Expectations 1.24: a dialect, an execution engine and a data source, by subclassing
+alone.
 
-Great Expectations' engine works for DuckDB with four differences: one connection is kept (it fetches after it closes its connection), there are no
-transactions (DuckDB drops a result on rollback, and refuses everything after a failed query), the columns are read by DESCRIBE (duckdb-engine's catalogue queries break on
-SQLAlchemy 2.1), and the samples of unexpected values come from the row masks (`masks.py`) instead of one more scan per rule.
+Great Expectations' engine works for DuckDB with four differences: one connection is kept (it fetches after it closes
+its connection), there are no transactions (DuckDB drops a result on rollback, and refuses everything after a failed
+query), the columns are read by DESCRIBE (duckdb-engine's catalogue queries break on SQLAlchemy 2.1), and the samples of
+unexpected values come from the row masks (`masks.py`) instead of one more scan per rule.
 
 Importing this module makes `context.data_sources.add_forebay_duckdb(…)` exist. It is imported by `_imports` alone.
 """
@@ -78,7 +80,8 @@ class QuotingPreparer(duckdb_engine.DuckDBIdentifierPreparer):
 
 
 class ForebayDuckDialect(duckdb_engine.Dialect):
-    """duckdb-engine's dialect on databases that are open already, with reflection that works on SQLAlchemy 2.1 and does not show the row number."""
+    """duckdb-engine's dialect on databases that are open already, with reflection that works on SQLAlchemy 2.1 and does
+    not show the row number."""
 
     name = "duckdb"
     supports_statement_cache = False
@@ -88,7 +91,8 @@ class ForebayDuckDialect(duckdb_engine.Dialect):
         return duckdb_engine.ConnectionWrapper(DATABASES[database].cursor())
 
     def do_begin(self, *_: Any) -> None:
-        """Nothing is written that could be taken back: each statement stands alone, and a failed one leaves nothing behind."""
+        """Nothing is written that could be taken back: each statement stands alone, and a failed one leaves nothing
+        behind."""
 
     def do_commit(self, *_: Any) -> None:
         """See `do_begin`."""
@@ -98,7 +102,9 @@ class ForebayDuckDialect(duckdb_engine.Dialect):
 
     def get_columns(self, connection: Any, table_name: str, schema: str | None = None, **_: Any) -> list[Any]:
         rows = connection.exec_driver_sql(f"DESCRIBE {quoted(str(table_name))}").fetchall()
-        return [{"name": r[0], "type": sql_type(str(r[1])), "nullable": True, "default": None} for r in rows if r[0] != ROW]
+        return [
+            {"name": r[0], "type": sql_type(str(r[1])), "nullable": True, "default": None} for r in rows if r[0] != ROW
+        ]
 
     def get_pk_constraint(self, connection: Any, table_name: str, schema: str | None = None, **_: Any) -> Any:
         return {"constrained_columns": [], "name": None}
@@ -121,7 +127,8 @@ registry.register("forebayduck", __name__, "ForebayDuckDialect")
 
 
 class ForebayDuckEngine(SqlAlchemyExecutionEngine):
-    """Great Expectations' SQL engine on one DuckDB connection, with a mask of every row rule's failing rows in `masks`."""
+    """Great Expectations' SQL engine on one DuckDB connection, with a mask of every row rule's failing rows in
+    `masks`."""
 
     trouble: Exception | None = None
     """What went wrong outside a single rule's metrics."""
@@ -140,11 +147,16 @@ class ForebayDuckEngine(SqlAlchemyExecutionEngine):
         return self.__dict__.setdefault("_forebay_masks", Masks(self))
 
     def resolve_metrics(
-        self, metrics_to_resolve: Iterable[Any], metrics: dict[Any, Any] | None = None, runtime_configuration: dict[str, Any] | None = None
+        self,
+        metrics_to_resolve: Iterable[Any],
+        metrics: dict[Any, Any] | None = None,
+        runtime_configuration: dict[str, Any] | None = None,
     ) -> dict[Any, Any]:
         """As Great Expectations does, but samples of unexpected values and rows are taken from the masks."""
         wanted = tuple(metrics_to_resolve)
-        samples = [m for m in wanted if m.metric_name.endswith(_SAMPLES) and "unexpected_condition" in m.metric_dependencies]
+        samples = [
+            m for m in wanted if m.metric_name.endswith(_SAMPLES) and "unexpected_condition" in m.metric_dependencies
+        ]
         queries = {m.id: None for m in wanted if m.metric_name.endswith(_QUERY)}
         rest = [m for m in wanted if m.id not in queries and m not in samples]
         resolved = super().resolve_metrics(rest, metrics, runtime_configuration)
@@ -155,7 +167,8 @@ class ForebayDuckEngine(SqlAlchemyExecutionEngine):
             raise
 
     def _comparison_condition_to_filter_clause(self, condition: Any) -> Any:
-        """As on pandas, a null differs from every value: `kind != "B"` and `kind not in […]` keep rows without a kind."""
+        """As on pandas, a null differs from every value: `kind != "B"` and `kind not in […]` keep rows without a
+        kind."""
         column: Any = sa.column(condition.column.name)
         if condition.operator == Operator.NOT_EQUAL:
             return column.is_distinct_from(sa.literal(condition.parameter))
@@ -178,8 +191,8 @@ class ForebayDuckDatasource(SQLDatasource):
 
 
 class NoResults(ValidationResultsStore):
-    """Where a checkpoint would keep its results: nowhere. `check` writes them; and Great Expectations' own way to JSON fails on the numpy
-    booleans that some of its expectations answer with."""
+    """Where a checkpoint would keep its results: nowhere. `check` writes them; and Great Expectations' own way to JSON
+    fails on the numpy booleans that some of its expectations answer with."""
 
     def serialize(self, value: Any) -> str:
         return "{}"

@@ -1,4 +1,5 @@
-"""Rules that learn: one number of a file, or a column's distribution, and the bounds that earlier nights set for it. Pure, but for reading the stage."""
+"""Rules that learn: one number of a file, or a column's distribution, and the bounds that earlier nights set for it.
+Pure, but for reading the stage."""
 
 from __future__ import annotations
 
@@ -20,14 +21,19 @@ LEAST_SIGMA = 0.01
 
 
 def measure(stage: Stage, metric: str, column: str | None) -> float | None:
-    """The number of a stage: `row_count` (all rows of the file), else of the readable rows' column: `null_share` (0 to 1), `distinct_count` (nulls do
-    not count), `mean` (nulls and NaN left out). None where there is nothing to measure, or the file has no such column of a fitting type."""
+    """The number of a stage: `row_count` (all rows of the file), else of the readable rows' column: `null_share` (0 to
+    1), `distinct_count` (nulls do not count), `mean` (nulls and NaN left out). None where there is nothing to measure,
+    or the file has no such column of a fitting type."""
     import duckdb
 
     if metric == "row_count":
         return stage.rows_in
     kind = next((c.type for c in stage.columns if c.name == column), None)
-    if kind is None or not stage.rows_read or (metric == "mean" and not kind.startswith(("int", "uint", "float", "decimal"))):
+    if (
+        kind is None
+        or not stage.rows_read
+        or (metric == "mean" and not kind.startswith(("int", "uint", "float", "decimal")))
+    ):
         return None
     name = '"' + str(column).replace('"', '""') + '"'
     finite = f"filter (where isfinite({name}::double))"
@@ -47,8 +53,11 @@ def same_name(name: str) -> str:
     return re.sub(r"[0-9]+", "#", name)
 
 
-def samples(found: Iterable[dict[str, Any]], name: str, nights: int, read: Callable[[Any], Any] = float) -> dict[str, list[Any]]:
-    """The values of the last nights by day, of files named like `name`. `found` (ds, name, observed) has the latest day, and of one file the last word, first."""
+def samples(
+    found: Iterable[dict[str, Any]], name: str, nights: int, read: Callable[[Any], Any] = float
+) -> dict[str, list[Any]]:
+    """The values of the last nights by day, of files named like `name`. `found` (ds, name, observed) has the latest
+    day, and of one file the last word, first."""
     days: dict[str, list[Any]] = {}
     seen: set[tuple[str, str]] = set()
     for row in found:
@@ -82,7 +91,8 @@ def judge(
     days: dict[str, list[float]],
     min_nights: int,
 ) -> RuleResult:
-    """The verdict on `observed`. With fewer nights than `min_nights`, or nothing observed, there is none: the rule passes and says so."""
+    """The verdict on `observed`. With fewer nights than `min_nights`, or nothing observed, there is none: the rule
+    passes and says so."""
     told: dict[str, Any] = {"tolerance": tolerance, "nights": len(days)}
     success = True
     if observed is None:
@@ -109,8 +119,9 @@ def judge_drift(
 ) -> RuleResult:
     """The verdict on a column's distribution, and its sketch for later nights.
 
-    Observed is the distance from all earlier nights together. It fails above the most that these nights' own distances from one another allow, if that is more
-    than chance (`drift.noise`) and `drift.LEAST`. With fewer nights than `min_nights`, or no rows, there is no verdict: the rule passes and says so.
+    Observed is the distance from all earlier nights together. It fails above the most that these nights' own distances
+    from one another allow, if that is more than chance (`drift.noise`) and `drift.LEAST`. With fewer nights than
+    `min_nights`, or no rows, there is no verdict: the rule passes and says so.
     """
     told: dict[str, Any] = {"tolerance": tolerance, "nights": len(days)}
     observed, success = None, True

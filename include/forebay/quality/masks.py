@@ -1,8 +1,10 @@
-"""Which rows failed which rule: bit masks computed from Great Expectations' own conditions, one scan for all rules of a wave.
+"""Which rows failed which rule: bit masks computed from Great Expectations' own conditions, one scan for all rules of a
+wave.
 
-Great Expectations resolves its metrics in waves. When the first samples of unexpected values are asked for, the conditions of all rules of
-that wave are known: they are evaluated in one scan into a table of (row, bit words) that holds the failing rows alone. Samples are then looked up by
-row number, and `write` turns the bits into lists of rules. Great Expectations counts for itself, and `check` compares the counts.
+Great Expectations resolves its metrics in waves. When the first samples of unexpected values are asked for, the
+conditions of all rules of that wave are known: they are evaluated in one scan into a table of (row, bit words) that
+holds the failing rows alone. Samples are then looked up by row number, and `write` turns the bits into lists of rules.
+Great Expectations counts for itself, and `check` compares the counts.
 """
 
 from __future__ import annotations
@@ -77,13 +79,22 @@ class Masks:
         lists = [self._lists(table, [rules.get(i, []) for i in ids]) for table, ids in self.tables]
         empty = f"select null::bigint as {ROW}, null::integer[] as rules where false"
         union = " union all ".join(lists) or empty
-        merged = f"select {ROW}, list_sort(flatten(list(rules))) as rules from ({union}) group by {ROW}" if len(lists) > 1 else union
+        merged = (
+            f"select {ROW}, list_sort(flatten(list(rules))) as rules from ({union}) group by {ROW}"
+            if len(lists) > 1
+            else union
+        )
         self._execute(
-            f"copy (select {ROW}::bigint as {ROW}, rules::integer[] as rules from ({merged}) order by {ROW}) to '{_literal(path)}' (format parquet, use_tmp_file false)"
+            f"copy (select {ROW}::bigint as {ROW}, rules::integer[] as rules from ({merged}) order by {ROW}) to "
+            f"'{_literal(path)}' (format parquet, use_tmp_file false)"
         )
 
     def _lists(self, table: str, positions: list[list[int]]) -> str:
-        parts = [f"case when {_is_set(bit)} then {rules}::integer[] else []::integer[] end" for bit, rules in enumerate(positions) if rules]
+        parts = [
+            f"case when {_is_set(bit)} then {rules}::integer[] else []::integer[] end"
+            for bit, rules in enumerate(positions)
+            if rules
+        ]
         lists = f"list_sort(flatten([{', '.join(parts)}]))" if parts else "[]::integer[]"
         return f"select {ROW}, {lists} as rules from {table}"
 
@@ -99,7 +110,9 @@ class Masks:
         words = [_word(fails[start : start + WORD]).label(f"w{start // WORD}") for start in range(0, len(fails), WORD)]
         inner = sa.select(ROWS.c[ROW], *words).select_from(ROWS).subquery("found")
         failing = sa.or_(*(inner.c[word.name] != 0 for word in words))
-        compiled = sa.select(inner).where(failing).compile(self.engine.engine, compile_kwargs={"render_postcompile": True})
+        compiled = (
+            sa.select(inner).where(failing).compile(self.engine.engine, compile_kwargs={"render_postcompile": True})
+        )
         table = f"failing_{len(self.tables)}"
         parameters = tuple(compiled.params[name] for name in compiled.positiontup or ())
         self._execute(f"create temp table {table} as {compiled}", parameters)
@@ -120,7 +133,9 @@ class Masks:
         within = [] if row_condition is None else [self.engine.condition_to_filter_clause(row_condition)]
         return [*within, *_not_ignored(kwargs)]
 
-    def _sample(self, metric: Any, condition: Any, resolved: dict[Any, Any], found: dict[Any, list[Any]]) -> list[dict[str, Any]]:
+    def _sample(
+        self, metric: Any, condition: Any, resolved: dict[Any, Any], found: dict[Any, list[Any]]
+    ) -> list[dict[str, Any]]:
         if condition not in found:
             most = metric.metric_value_kwargs["result_format"]["partial_unexpected_count"]
             found[condition] = self._rows(condition, _columns(resolved[condition][2]), most)
@@ -136,7 +151,10 @@ class Masks:
         listed = ", ".join(map(str, rows))
         result = self._execute(f"select {ROW}, {chosen} from {VIEW} where {ROW} in ({listed}) order by {ROW}")
         names = [ROW, *dict.fromkeys(columns)]
-        return [{name: self._shown(name, value) for name, value in zip(names, row, strict=True)} for row in result.fetchall()]
+        return [
+            {name: self._shown(name, value) for name, value in zip(names, row, strict=True)}
+            for row in result.fetchall()
+        ]
 
     def _shown(self, name: str, value: Any) -> Any:
         return MARK if name in self.redact and value is not None else _short(value)
@@ -151,14 +169,17 @@ def _key(metric: Any) -> str:
     aside = ("batch_id", "result_format")
     arguments = {**metric.metric_domain_kwargs, **metric.metric_value_kwargs}
     kept = {key: value for key, value in arguments.items() if value is not None and key not in aside}
-    return json.dumps([metric.metric_name, kept], sort_keys=True, default=lambda v: v.dict() if hasattr(v, "dict") else repr(v))
+    return json.dumps(
+        [metric.metric_name, kept], sort_keys=True, default=lambda v: v.dict() if hasattr(v, "dict") else repr(v)
+    )
 
 
 def _word(fails: list[Any]) -> Any:
     import sqlalchemy as sa
 
     bits = [
-        sa.case((fail, sa.literal_column(f"{1 << bit}::bigint")), else_=sa.literal_column("0::bigint")) for bit, fail in enumerate(fails)
+        sa.case((fail, sa.literal_column(f"{1 << bit}::bigint")), else_=sa.literal_column("0::bigint"))
+        for bit, fail in enumerate(fails)
     ]
     total: Any = bits[0]
     for bit in bits[1:]:

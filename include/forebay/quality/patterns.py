@@ -1,10 +1,11 @@
 """What compiled code may decide about a text in Python's stead.
 
-Great Expectations' regular expressions and time formats are Python's (`re`, `datetime.strptime`); DuckDB's are RE2's and its own. They differ
-on `$` before a newline, on Unicode classes, on look-ahead, on padding and blanks in times, and more. So neither a pattern nor a format is
-handed over as it is. Python's own parse of the pattern is written anew for RE2 over printable ASCII, the domain on which both surely agree:
-a text that RE2 then accepts is accepted by Python, and a text of printable ASCII that RE2 refuses is refused by Python. Every other text, and
-every pattern that cannot be written anew, is Python's to judge (`udf.py`).
+Great Expectations' regular expressions and time formats are Python's (`re`, `datetime.strptime`); DuckDB's are RE2's
+and its own. They differ on `$` before a newline, on Unicode classes, on look-ahead, on padding and blanks in times, and
+more. So neither a pattern nor a format is handed over as it is. Python's own parse of the pattern is written anew for
+RE2 over printable ASCII, the domain on which both surely agree: a text that RE2 then accepts is accepted by Python, and
+a text of printable ASCII that RE2 refuses is refused by Python. Every other text, and every pattern that cannot be
+written anew, is Python's to judge (`udf.py`).
 """
 
 from __future__ import annotations
@@ -31,7 +32,13 @@ _NEGATED = {
     sre.CATEGORY_NOT_SPACE: sre.CATEGORY_SPACE,
     sre.CATEGORY_NOT_WORD: sre.CATEGORY_WORD,
 }
-_ANCHORS = {sre.AT_BEGINNING: r"\A", sre.AT_BEGINNING_STRING: r"\A", sre.AT_END: r"\z", sre.AT_END_STRING: r"\z", sre.AT_BOUNDARY: r"\b"}
+_ANCHORS = {
+    sre.AT_BEGINNING: r"\A",
+    sre.AT_BEGINNING_STRING: r"\A",
+    sre.AT_END: r"\z",
+    sre.AT_END_STRING: r"\z",
+    sre.AT_BOUNDARY: r"\b",
+}
 
 
 class _Unsure(Exception):
@@ -40,7 +47,8 @@ class _Unsure(Exception):
 
 @cache
 def accepting(pattern: str) -> str | None:
-    """RE2 that matches exactly those texts of printable ASCII in which `re.search(pattern, text)` finds something; None: ask Python.
+    """RE2 that matches exactly those texts of printable ASCII in which `re.search(pattern, text)` finds something;
+    None: ask Python.
 
     Raises `re.error` when Python itself does not understand the pattern.
     """
@@ -106,7 +114,9 @@ def _members(items: list[tuple[Any, Any]], flags: int) -> frozenset[int]:
         if op is sre.LITERAL:
             found |= _folded({argument}, flags)
         elif op is sre.RANGE:
-            found |= _folded(set(range(argument[0], argument[1] + 1)) if argument[1] < 0x80 else _beyond(argument, flags), flags)
+            found |= _folded(
+                set(range(argument[0], argument[1] + 1)) if argument[1] < 0x80 else _beyond(argument, flags), flags
+            )
         elif op is sre.CATEGORY:
             found |= _category(argument)
         else:
@@ -151,7 +161,8 @@ def _class(codes: frozenset[int]) -> str:
     return "[" + "".join(ranges) + "]"
 
 
-# Strictly padded times in the proleptic Gregorian calendar: Python and DuckDB agree on all of them that DuckDB can parse at all.
+# Strictly padded times in the proleptic Gregorian calendar: Python and DuckDB agree on all of them that DuckDB can
+# parse at all.
 _TIME_PARTS = {
     "Y": "[1-9][0-9]{3}",
     "m": "(?:0[1-9]|1[0-2])",
@@ -168,14 +179,19 @@ _DAY_OF_ANY_MONTH = "(?:0[1-9]|1[0-9]|2[0-8])"
 
 @cache
 def accepting_time(time_format: str, *, surely: bool = False) -> str | None:
-    """RE2 for times in that format which Python accepts if DuckDB's `strptime` parses them (the 30th of February is its to see); else None.
+    """RE2 for times in that format which Python accepts if DuckDB's `strptime` parses them (the 30th of February is its
+    to see); else None.
 
     With `surely`, for times up to the 28th of a month, which Python accepts anyhow.
     """
     known_parts = _TIME_PARTS | ({"d": _DAY_OF_ANY_MONTH} if surely else {})
     parts = re.findall(r"%.|[^%]+|%$", time_format, re.DOTALL)
     names = [part[1:] for part in parts if part.startswith("%")]
-    known = set(names) <= _TIME_PARTS.keys() and len(names) == len(set(names)) and len({"Y", "m", "d"} & set(names)) in {0, 3}
+    known = (
+        set(names) <= _TIME_PARTS.keys()
+        and len(names) == len(set(names))
+        and len({"Y", "m", "d"} & set(names)) in {0, 3}
+    )
     plain = all(ord(c) in PRINTABLE for c in time_format)
     if not (known and plain):
         return None

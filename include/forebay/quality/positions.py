@@ -8,7 +8,8 @@ _BLANK = " \t\r\n"
 
 
 def lines_of(text: str, key: str) -> list[int]:
-    """1-based lines on which the elements of the list under the top-level `key` begin. `text` is valid JSON, an object with that list."""
+    """1-based lines on which the elements of the list under the top-level `key` begin. `text` is valid JSON, an object
+    with that list."""
     decoder = json.JSONDecoder()
     at = _skip(text, 0) + 1
     while True:

@@ -1,4 +1,5 @@
-"""A suite proposed from a sample: what held in every row of it, as rules for a person to review. Nothing in it is more than an observation."""
+"""A suite proposed from a sample: what held in every row of it, as rules for a person to review. Nothing in it is more
+than an observation."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ ENOUGH_ROWS = 20
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What a sample shows of one column. `least` and `most` are numbers (of texts: their lengths), None for other types; `values` a small set of texts."""
+    """What a sample shows of one column. `least` and `most` are numbers (of texts: their lengths), None for other
+    types; `values` a small set of texts."""
 
     column: Column
     rows: int
@@ -52,10 +54,18 @@ def _profile(con: duckdb.DuckDBPyConnection, column: Column) -> Profile:
     measure = f"{name}::double" if number else f"length({name})::double" if column.type == "string" else "null::double"
     finite = f"filter (where isfinite({measure}))" if number else ""
     rows, filled, distinct, least, most = con.execute(
-        f"select count(*), count({name}), count(distinct {name}), min({measure}) {finite}, max({measure}) {finite} from rows"
+        f"select count(*), count({name}), count(distinct {name}), min({measure}) {finite}, "
+        f"max({measure}) {finite} from rows"
     ).fetchall()[0]
-    few = column.type == "string" and 0 < distinct <= FEW_VALUES and filled >= distinct * PER_VALUE and filled >= ENOUGH_ROWS
-    values = con.execute(f"select distinct {name} from rows where {name} is not null order by 1").fetchall() if few else []
+    few = (
+        column.type == "string"
+        and 0 < distinct <= FEW_VALUES
+        and filled >= distinct * PER_VALUE
+        and filled >= ENOUGH_ROWS
+    )
+    values = (
+        con.execute(f"select distinct {name} from rows where {name} is not null order by 1").fetchall() if few else []
+    )
     return Profile(column, rows, rows - filled, distinct, least, most, tuple(value for (value,) in values))
 
 
@@ -67,16 +77,29 @@ def _is_number(column: Column) -> bool:
     return column.type.startswith(("int", "uint", "float", "decimal"))
 
 
-def suite(name: str, stage: Stage, key: Sequence[str], source: str, redact: Sequence[str] = (), *, whole: bool = True) -> JsonDict:
-    """Great Expectations' suite JSON for a stage. `key` are the record's key columns; `source` names the sample in `meta`; of the columns `redact` no rule
-    shows what values they have. Of a sample that is not the `whole` file nothing is said of how many rows a file has.
+def suite(
+    name: str, stage: Stage, key: Sequence[str], source: str, redact: Sequence[str] = (), *, whole: bool = True
+) -> JsonDict:
+    """Great Expectations' suite JSON for a stage. `key` are the record's key columns; `source` names the sample in
+    `meta`; of the columns `redact` no rule shows what values they have. Of a sample that is not the `whole` file
+    nothing is said of how many rows a file has.
 
-    Severities: critical (failing rows are set aside) only for what the record needs, its key; all else warns until a person has reviewed it.
+    Severities: critical (failing rows are set aside) only for what the record needs, its key; all else warns until a
+    person has reviewed it.
     """
     seen = [_without_values(profile) if profile.column.name in redact else profile for profile in profiles(stage)]
-    rules = [*(_table(stage) if whole else ()), *(rule for profile in seen for rule in _column(profile, profile.column.name in key))]
+    rules = [
+        *(_table(stage) if whole else ()),
+        *(rule for profile in seen for rule in _column(profile, profile.column.name in key)),
+    ]
     part = "the whole file" if whole else "its beginning"
-    meta = {"proposed_from": source, "sample": part, "rows": stage.rows_read, "unreadable": stage.rows_rejected, "reviewed": False}
+    meta = {
+        "proposed_from": source,
+        "sample": part,
+        "rows": stage.rows_read,
+        "unreadable": stage.rows_rejected,
+        "reviewed": False,
+    }
     return {"name": name, "expectations": rules, "meta": meta}
 
 
@@ -96,8 +119,15 @@ def _column(profile: Profile, is_key: bool) -> Iterator[JsonDict]:
     if profile.filled < ENOUGH_ROWS:
         return
     name, warn = profile.column.name, Severity.WARNING
-    if profile.distinct == profile.filled and (profile.column.type == "string" or profile.column.type.startswith(("int", "uint"))):
-        yield _rule("expect_column_values_to_be_unique", warn, f"all {profile.filled:,} values of the sample differ", column=name)
+    if profile.distinct == profile.filled and (
+        profile.column.type == "string" or profile.column.type.startswith(("int", "uint"))
+    ):
+        yield _rule(
+            "expect_column_values_to_be_unique",
+            warn,
+            f"all {profile.filled:,} values of the sample differ",
+            column=name,
+        )
     if profile.values:
         few = f"these {len(profile.values)} values" if len(profile.values) > 1 else "this one value"
         why = f"the sample has only {few}"
@@ -113,7 +143,9 @@ def _column(profile: Profile, is_key: bool) -> Iterator[JsonDict]:
 def _nulls(profile: Profile, is_key: bool) -> Iterator[JsonDict]:
     name, kind = profile.column.name, "expect_column_values_to_not_be_null"
     if is_key:
-        yield _rule(kind, Severity.CRITICAL, "it is part of the record's key: without it a row cannot be published", column=name)
+        yield _rule(
+            kind, Severity.CRITICAL, "it is part of the record's key: without it a row cannot be published", column=name
+        )
     elif profile.rows and not profile.nulls:
         yield _rule(kind, Severity.WARNING, f"none of the {profile.rows:,} rows of the sample lacks it", column=name)
     elif profile.filled * 10 >= profile.rows * 9 and profile.rows:

@@ -1,10 +1,11 @@
 """Row conditions for the DuckDB engine, with the meaning that Great Expectations' pandas engine gives them.
 
-Great Expectations has SQL for most conditions; it is used as it is. Here are those it has no DuckDB branch for (patterns, LIKE, times, JSON, order),
-those whose SQL answers otherwise than pandas where values are null, and uniqueness, which a DuckDB join answers faster than a window.
+Great Expectations has SQL for most conditions; it is used as it is. Here are those it has no DuckDB branch for
+(patterns, LIKE, times, JSON, order), those whose SQL answers otherwise than pandas where values are null, and
+uniqueness, which a DuckDB join answers faster than a window.
 
-Providers are registered under the engine's class name, so these only add, as long as each names the same arguments as Great Expectations' own:
-others would replace its for every engine (a test compares them).
+Providers are registered under the engine's class name, so these only add, as long as each names the same arguments as
+Great Expectations' own: others would replace its for every engine (a test compares them).
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ Arguments = dict[str, Any]
 DOMAIN = ("batch_id", "table", "row_condition", "condition_parser", "ignore_row_if")
 
 
-def _on_column(name: str, keys: tuple[str, ...], condition: Callable[[Any, Arguments], Clause], **defaults: Any) -> None:
+def _on_column(
+    name: str, keys: tuple[str, ...], condition: Callable[[Any, Arguments], Clause], **defaults: Any
+) -> None:
     class Provider(ColumnMapMetricProvider):
         condition_metric_name = name
         condition_value_keys = keys
@@ -126,16 +129,21 @@ def _strftime(column: Clause, arguments: Arguments) -> Clause:
     if accepting is None or surely is None:
         return python
     parsed = sa.func.try_strptime(column, sa.literal(wanted)).is_not(None)
-    return sa.case((_matches(column, surely), sa.true()), (sa.and_(_matches(column, accepting), parsed), sa.true()), else_=python)
+    return sa.case(
+        (_matches(column, surely), sa.true()), (sa.and_(_matches(column, accepting), parsed), sa.true()), else_=python
+    )
 
 
 def _dear(name: str, keys: tuple[str, ...], condition: Callable[[Any, Arguments], Clause], **defaults: Any) -> None:
-    """A condition that costs so much that it is evaluated once, into a table of failing rows, and not for count and mask apart."""
+    """A condition that costs so much that it is evaluated once, into a table of failing rows, and not for count and
+    mask apart."""
 
     def once(column: Any, arguments: Arguments) -> Clause:
         engine: ForebayDuckEngine = arguments["_execution_engine"]
         failing: Any = (
-            sa.select(sa.column(ROW)).select_from(_within(arguments)).where(column.is_not(None), sa.not_(condition(column, arguments)))
+            sa.select(sa.column(ROW))
+            .select_from(_within(arguments))
+            .where(column.is_not(None), sa.not_(condition(column, arguments)))
         )
         return _not_in(engine.masks.aside(*_compiled(failing, engine)))
 
@@ -149,7 +157,10 @@ def _regexes(column: Clause, patterns_listed: list[str], match_on: str | None) -
 _dear("column_values.match_regex", ("regex",), lambda c, a: _regex(c, a["regex"]))
 _dear("column_values.not_match_regex", ("regex",), lambda c, a: sa.not_(_regex(c, a["regex"])))
 _dear(
-    "column_values.match_regex_list", ("regex_list", "match_on"), lambda c, a: _regexes(c, a["regex_list"], a["match_on"]), match_on="any"
+    "column_values.match_regex_list",
+    ("regex_list", "match_on"),
+    lambda c, a: _regexes(c, a["regex_list"], a["match_on"]),
+    match_on="any",
 )
 _dear("column_values.not_match_regex_list", ("regex_list",), lambda c, a: sa.not_(_regexes(c, a["regex_list"], "any")))
 _dear("column_values.match_strftime_format", ("strftime_format",), _strftime)
@@ -164,7 +175,11 @@ def _likes(column: Clause, arguments: Arguments) -> list[Clause]:
 
 
 _on_column("column_values.match_like_pattern", ("like_pattern", "escape"), lambda c, a: _like(c, a["like_pattern"], a))
-_on_column("column_values.not_match_like_pattern", ("like_pattern", "escape"), lambda c, a: sa.not_(_like(c, a["like_pattern"], a)))
+_on_column(
+    "column_values.not_match_like_pattern",
+    ("like_pattern", "escape"),
+    lambda c, a: sa.not_(_like(c, a["like_pattern"], a)),
+)
 _on_column(
     "column_values.match_like_pattern_list",
     ("like_pattern_list", "match_on", "escape"),
@@ -240,7 +255,7 @@ _on_column("column_values.between", ("min_value", "max_value", "strict_min", "st
 _on_column("column_values.in_set", ("value_set",), _in_set)
 _on_column("column_values.not_in_set", ("value_set",), _not_in_set)
 
-# ---------------------------------------------------------------- several columns: a comparison with a null is false, not unknown
+# ---- several columns: a comparison with a null is false, not unknown
 
 
 def _known(clause: Clause) -> Clause:
@@ -255,7 +270,9 @@ def _pair_in_set(a: Any, b: Any, arguments: Arguments) -> Clause:
     pairs = arguments.get("value_pairs_set")
     if pairs is None:
         return sa.true()
-    return _known(sa.or_(sa.false(), *(sa.and_(a.is_not_distinct_from(x), b.is_not_distinct_from(y)) for x, y in pairs)))
+    return _known(
+        sa.or_(sa.false(), *(sa.and_(a.is_not_distinct_from(x), b.is_not_distinct_from(y)) for x, y in pairs))
+    )
 
 
 def _sums_to(columns: list[Any], arguments: Arguments) -> Clause:
@@ -269,7 +286,7 @@ _on_pair("column_pair_values.a_greater_than_b", ("or_equal",), _greater)
 _on_pair("column_pair_values.in_set", ("value_pairs_set",), _pair_in_set)
 _on_columns("multicolumn_sum.equal", ("sum_total",), _sums_to)
 
-# ---------------------------------------------------------------- rules about a row among others: their failing rows are set aside first
+# ---- rules about a row among others: their failing rows are set aside first
 
 
 def _domain(arguments: Arguments, engine: ForebayDuckEngine) -> tuple[str, tuple[Any, ...]]:
@@ -279,7 +296,8 @@ def _domain(arguments: Arguments, engine: ForebayDuckEngine) -> tuple[str, tuple
 
 
 def _twins(names: list[str], arguments: Arguments, engine: ForebayDuckEngine) -> sa.TableClause:
-    """The rows whose key is there more than once. Nulls equal each other in a key of several columns, as in pandas; a null alone is no key."""
+    """The rows whose key is there more than once. Nulls equal each other in a key of several columns, as in pandas; a
+    null alone is no key."""
     domain, parameters = _domain(arguments, engine)
     keys = ", ".join(map(quoted, names))
     same = " and ".join(f"r.{quoted(n)} is not distinct from d.{quoted(n)}" for n in names)
@@ -300,13 +318,16 @@ def _ordered(column: Any, arguments: Arguments, wrong: str) -> Clause:
 
 
 class CompoundUnique(MulticolumnMapMetricProvider):
-    """Keys of several columns. Great Expectations' short form for several columns does not hand over the engine, so this is the long one."""
+    """Keys of several columns. Great Expectations' short form for several columns does not hand over the engine, so
+    this is the long one."""
 
     condition_metric_name = "compound_columns.unique"
     condition_domain_keys = (*DOMAIN, "column_list")
 
     @metric_partial(
-        engine=ForebayDuckEngine, partial_fn_type=MetricPartialFunctionTypes.MAP_CONDITION_FN, domain_type=MetricDomainTypes.MULTICOLUMN
+        engine=ForebayDuckEngine,
+        partial_fn_type=MetricPartialFunctionTypes.MAP_CONDITION_FN,
+        domain_type=MetricDomainTypes.MULTICOLUMN,
     )
     def _duckdb(
         cls,
@@ -316,10 +337,16 @@ class CompoundUnique(MulticolumnMapMetricProvider):
         metrics: Arguments,
         runtime_configuration: Arguments,
     ) -> tuple[Clause, Arguments, Arguments]:
-        table, compute, accessor = execution_engine.get_compute_domain(metric_domain_kwargs, domain_type=MetricDomainTypes.MULTICOLUMN)
+        table, compute, accessor = execution_engine.get_compute_domain(
+            metric_domain_kwargs, domain_type=MetricDomainTypes.MULTICOLUMN
+        )
         names = [str(name) for name in accessor["column_list"]]
         twins = _twins(names, {"_table": table}, execution_engine)
-        return ROWS.c[ROW].in_(sa.select(twins.c[ROW])), compute, accessor  # its queries have no FROM but what the condition brings
+        return (
+            ROWS.c[ROW].in_(sa.select(twins.c[ROW])),
+            compute,
+            accessor,
+        )  # its queries have no FROM but what the condition brings
 
 
 _on_column("column_values.unique", (), lambda c, a: _not_in(_twins([c.name], a, a["_execution_engine"])))
@@ -330,7 +357,8 @@ _on_column("column_values.decreasing", ("strictly",), lambda c, a: _ordered(c, a
 
 
 class OutlierStatistics(ColumnAggregateMetricProvider):
-    """Quartiles, or mean and deviation: Great Expectations knows no quartiles of DuckDB's, and casts to what DuckDB takes for 32-bit floats."""
+    """Quartiles, or mean and deviation: Great Expectations knows no quartiles of DuckDB's, and casts to what DuckDB
+    takes for 32-bit floats."""
 
     metric_name = "column.outlier_statistics"
     value_keys = ("method",)
@@ -344,7 +372,9 @@ class OutlierStatistics(ColumnAggregateMetricProvider):
         metrics: Arguments,
         runtime_configuration: Arguments,
     ) -> statistics.OutlierStatistics:
-        table, _, accessor = execution_engine.get_compute_domain(metric_domain_kwargs, domain_type=MetricDomainTypes.COLUMN)
+        table, _, accessor = execution_engine.get_compute_domain(
+            metric_domain_kwargs, domain_type=MetricDomainTypes.COLUMN
+        )
         method = metric_value_kwargs["method"]
         statistics.validate_method(method)
         number = sa.cast(sa.column(accessor["column"]), sa.DOUBLE)

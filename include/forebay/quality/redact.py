@@ -1,4 +1,5 @@
-"""Values that may not be shown: what a rule observed of the columns of `quality.redact`, taken out before anything is written or said."""
+"""Values that may not be shown: what a rule observed of the columns of `quality.redact`, taken out before anything is
+written or said."""
 
 from __future__ import annotations
 
@@ -33,7 +34,8 @@ def hides(rule: Rule, redacted: Collection[str]) -> bool:
 
 
 def result(rule: Rule, found: dict[str, Any], redacted: Collection[str]) -> dict[str, Any]:
-    """Great Expectations' result without the values of redacted columns. Samples of row rules come without them already (`masks.py`)."""
+    """Great Expectations' result without the values of redacted columns. Samples of row rules come without them already
+    (`masks.py`)."""
     if rule.entry.judges_rows or not hides(rule, redacted):
         return found
     kept: dict[str, Any] = {key: value for key, value in found.items() if isinstance(value, int | float | None)}
@@ -43,6 +45,7 @@ def result(rule: Rule, found: dict[str, Any], redacted: Collection[str]) -> dict
 
 
 def words(message: str, redacted: Collection[str]) -> str:
-    """A foreign error's message; with redacted columns, up to its first quote: DuckDB quotes values, which may have quotes in them."""
+    """A foreign error's message; with redacted columns, up to its first quote: DuckDB quotes values, which may have
+    quotes in them."""
     found = re.search("['\"]", message) if redacted else None
     return f"{message[: found.start()]}{MARK}" if found else message

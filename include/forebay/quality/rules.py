@@ -48,7 +48,8 @@ SQL_TYPES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One expectation as it is written: its arguments, how bad a failure is, why it is there, and its line in the file."""
+    """One expectation as it is written: its arguments, how bad a failure is, why it is there, and its line in the
+    file."""
 
     type: str
     kwargs: dict[str, Any]
@@ -111,16 +112,21 @@ def _value_fault(name: str, value: Any) -> str | None:
     if name == "json_schema":
         return _schema_fault(value)
     if name == "condition_parser" and value in {"pandas", "spark"}:
-        return f"is `{value}`, which only that engine reads (write `row_condition` as Great Expectations' typed condition)"
+        return (
+            f"is `{value}`, which only that engine reads (write `row_condition` as Great Expectations' typed condition)"
+        )
     if name == "row_condition":
         return _condition_fault(value)
-    if name in {"value_set", "column_list", "regex_list", "like_pattern_list", "type_list"} and not isinstance(value, list | None):
+    if name in {"value_set", "column_list", "regex_list", "like_pattern_list", "type_list"} and not isinstance(
+        value, list | None
+    ):
         return "is no list"
     return None
 
 
 def _query_fault(query: Any) -> str | None:
-    """What makes a suite's own SQL more than a question. SQL that DuckDB cannot read at all is told by the trial, with its words."""
+    """What makes a suite's own SQL more than a question. SQL that DuckDB cannot read at all is told by the trial, with
+    its words."""
     import duckdb
 
     if not isinstance(query, str):
@@ -239,7 +245,11 @@ def _type_fault(rule: Rule, kind: str) -> str | None:
 
 
 def _type_name_fault(rule: Rule) -> str | None:
-    named = rule.kwargs.get("type_list") or [rule.kwargs["type_"]] if "type_" in rule.kwargs or "type_list" in rule.kwargs else []
+    named = (
+        rule.kwargs.get("type_list") or [rule.kwargs["type_"]]
+        if "type_" in rule.kwargs or "type_list" in rule.kwargs
+        else []
+    )
     for name in named:
         if str(name).split("(")[0].upper() not in SQL_TYPES:
             return f"and `{name}` is no type of this engine ({meant(str(name).upper(), SQL_TYPES)})"

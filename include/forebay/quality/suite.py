@@ -21,7 +21,8 @@ _RULE_KEYS = frozenset({"type", "kwargs", "severity", "meta", "id", "notes", "de
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """All expectations of one file; `hash` is the sha256 of the file's meaning: key order and blanks do not change it."""
+    """All expectations of one file; `hash` is the sha256 of the file's meaning: key order and blanks do not change
+    it."""
 
     name: str
     path: Path
@@ -32,16 +33,21 @@ class Suite:
 def load(path: Path) -> Suite:
     """The suite of a file.
 
-    Raises `SettingsError` with every fault that can be seen without the columns: no JSON, unknown keys, types, severities or arguments, missing
-    arguments, patterns that are none, expectations that this engine cannot answer. `ConfigError` when the file is not there.
+    Raises `SettingsError` with every fault that can be seen without the columns: no JSON, unknown keys, types,
+    severities or arguments, missing arguments, patterns that are none, expectations that this engine cannot answer.
+    `ConfigError` when the file is not there.
     """
     try:
         text = path.read_text(encoding="utf-8")
         data = json.loads(text)
     except FileNotFoundError as error:
-        raise ConfigError(f"reading suite `{path}`: there is no such file (write it, or name another in `quality.suite`)") from error
+        raise ConfigError(
+            f"reading suite `{path}`: there is no such file (write it, or name another in `quality.suite`)"
+        ) from error
     except (ValueError, UnicodeDecodeError) as error:
-        raise SettingsError((Fault(str(path), getattr(error, "lineno", None), f"reading the suite: it is not JSON: {error}"),)) from error
+        raise SettingsError(
+            (Fault(str(path), getattr(error, "lineno", None), f"reading the suite: it is not JSON: {error}"),)
+        ) from error
     faults = tuple(_shape_faults(path, data))
     if faults:
         raise SettingsError(faults)
@@ -55,9 +61,14 @@ def load(path: Path) -> Suite:
 
 
 def check(suite: Suite, columns: tuple[Column, ...]) -> tuple[Fault, ...]:
-    """What does not fit between a suite and the columns of its pipeline: unknown columns, and arguments that cannot judge their type."""
+    """What does not fit between a suite and the columns of its pipeline: unknown columns, and arguments that cannot
+    judge their type."""
     known = {column.name: column.type for column in columns}
-    return tuple(Fault(str(suite.path), rule.line, text) for rule in suite.expectations for text in rules.column_faults(rule, known))
+    return tuple(
+        Fault(str(suite.path), rule.line, text)
+        for rule in suite.expectations
+        for text in rules.column_faults(rule, known)
+    )
 
 
 def _hash(data: dict[str, Any]) -> str:
@@ -67,13 +78,22 @@ def _hash(data: dict[str, Any]) -> str:
 
 def _shape_faults(path: Path, data: Any) -> list[Fault]:
     if not isinstance(data, dict) or not isinstance(data.get("expectations"), list):
-        words = "reading the suite: it is no JSON object with a list `expectations` (write Great Expectations' suite JSON)"
+        words = (
+            "reading the suite: it is no JSON object with a list `expectations` (write Great Expectations' suite JSON)"
+        )
         return [Fault(str(path), 1, words)]
     unknown = [key for key in data if key not in _SUITE_KEYS]
-    faults = [Fault(str(path), 1, f"reading the suite: unknown key `{key}` ({rules.meant(key, _SUITE_KEYS)})") for key in unknown]
+    faults = [
+        Fault(str(path), 1, f"reading the suite: unknown key `{key}` ({rules.meant(key, _SUITE_KEYS)})")
+        for key in unknown
+    ]
     if data.get("suite_parameters"):
         faults.append(
-            Fault(str(path), 1, "reading the suite: `suite_parameters` need values at run time (write the values into the rules)")
+            Fault(
+                str(path),
+                1,
+                "reading the suite: `suite_parameters` need values at run time (write the values into the rules)",
+            )
         )
     return faults
 
@@ -81,12 +101,16 @@ def _shape_faults(path: Path, data: Any) -> list[Fault]:
 def _rule(path: Path, item: Any, line: int) -> tuple[Rule | None, list[Fault]]:
     if not isinstance(item, dict) or not isinstance(item.get("kwargs", {}), dict):
         return None, [Fault(str(path), line, "reading a rule: it is no JSON object with `type` and `kwargs`")]
-    texts = [f"reading a rule: unknown key `{key}` ({rules.meant(key, _RULE_KEYS)})" for key in item if key not in _RULE_KEYS]
+    texts = [
+        f"reading a rule: unknown key `{key}` ({rules.meant(key, _RULE_KEYS)})" for key in item if key not in _RULE_KEYS
+    ]
     kind, severity = item.get("type"), item.get("severity", Severity.CRITICAL.value)
     if kind not in entries():
         texts.append(f"reading a rule: there is no expectation `{kind}` ({rules.meant(str(kind), entries())})")
     if severity not in set(Severity):
-        texts.append(f"reading `{kind}`: there is no severity `{severity}` ({rules.meant(str(severity), list(Severity))})")
+        texts.append(
+            f"reading `{kind}`: there is no severity `{severity}` ({rules.meant(str(severity), list(Severity))})"
+        )
     if texts:
         return None, [Fault(str(path), line, text) for text in texts]
     rule = Rule(str(kind), item.get("kwargs", {}), Severity(severity), _notes(item), dict(item.get("meta") or {}), line)

@@ -1,4 +1,5 @@
-"""A suite tried by day on two made-up rows, so that a rule which cannot be answered (a query's slip, a bound of another type) is told before the night."""
+"""A suite tried by day on two made-up rows, so that a rule which cannot be answered (a query's slip, a bound of another
+type) is told before the night."""
 
 from __future__ import annotations
 
@@ -22,24 +23,32 @@ def faults(suite: Suite, columns: tuple[Column, ...]) -> tuple[Fault, ...]:
     with tempfile.TemporaryDirectory(prefix="forebay-trial-") as folder:
         raised = _raised(made(columns, Path(folder)), suite, Path(folder))
     return tuple(
-        Fault(str(suite.path), rule.line, f"reading `{rule.type}`: it cannot be answered: {words} (change the rule or the column's type)")
+        Fault(
+            str(suite.path),
+            rule.line,
+            f"reading `{rule.type}`: it cannot be answered: {words} (change the rule or the column's type)",
+        )
         for rule, words in zip(suite.expectations, raised, strict=True)
         if words
     )
 
 
 def _raised(stage: Stage, suite: Suite, folder: Path) -> list[str | None]:
-    """Why each rule cannot be answered. What several rules are asked together is asked of each alone when it fails, so that the rule is known."""
+    """Why each rule cannot be answered. What several rules are asked together is asked of each alone when it fails, so
+    that the rule is known."""
     try:
         return check.raised_by(great_expectations(), stage, suite, folder)
     except ConfigError as error:
         if len(suite.expectations) == 1:
             return [error.message]
-    return [words for rule in suite.expectations for words in _raised(stage, replace(suite, expectations=(rule,)), folder)]
+    return [
+        words for rule in suite.expectations for words in _raised(stage, replace(suite, expectations=(rule,)), folder)
+    ]
 
 
 def made(columns: tuple[Column, ...], folder: Path) -> Stage:
-    """A stage of these columns with two rows that differ: constants of rules are only compared where there is something to compare with."""
+    """A stage of these columns with two rows that differ: constants of rules are only compared where there is something
+    to compare with."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -1,6 +1,8 @@
-"""Python's own answer for the values that compiled code may not judge: vectorised functions for DuckDB, one call per chunk of rows.
+"""Python's own answer for the values that compiled code may not judge: vectorised functions for DuckDB, one call per
+chunk of rows.
 
-A value is judged by exactly what Great Expectations' pandas engine runs: `re.search`, `datetime.strptime`, `json.loads`, `dateutil`, `jsonschema`.
+A value is judged by exactly what Great Expectations' pandas engine runs: `re.search`, `datetime.strptime`,
+`json.loads`, `dateutil`, `jsonschema`.
 """
 
 from __future__ import annotations
@@ -63,7 +65,9 @@ def _parses(parse: Callable[[str], Any]) -> Judge:
     def judge(text: str) -> bool:
         try:
             parse(text)
-        except Exception:  # whatever a text does to its reader (JSON nested too deeply: RecursionError), it stops one row and no file
+        except (
+            Exception
+        ):  # whatever a text does to its reader (JSON nested too deeply: RecursionError), it stops one row and no file
             return False
         return True
 
@@ -83,7 +87,8 @@ JUDGES: dict[str, Callable[[str], Judge]] = {
 def registered(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
     """Within it, each judge is a function `NAME(text, argument)` of the connection's database; a null text gives null.
 
-    They are taken away at the end: DuckDB keeps a Python function, and with it the connection, alive as long as it knows it.
+    They are taken away at the end: DuckDB keeps a Python function, and with it the connection, alive as long as it
+    knows it.
     """
     from duckdb.func import FunctionNullHandling, PythonUDFType
 

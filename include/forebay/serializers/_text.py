@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 def text(identifier: str, arrow: pa.DataType) -> str:
     """A VARCHAR expression of the value's text; null for null.
 
-    Integers, decimals (with the digits of their scale) and booleans as JSON writes them; floats as the shortest text that reads back the
-    same; dates, times and timestamps in ISO 8601 with as many digits of a second as are not zero; timestamps with a zone in UTC with `Z`;
-    binary in base64. Raises `CorruptFileError` for a type that a stage cannot have.
+    Integers, decimals (with the digits of their scale) and booleans as JSON writes them; floats as the shortest text
+    that reads back the same; dates, times and timestamps in ISO 8601 with as many digits of a second as are not zero;
+    timestamps with a zone in UTC with `Z`; binary in base64. Raises `CorruptFileError` for a type that a stage cannot
+    have.
     """
     import pyarrow.types as t
 
@@ -23,13 +24,25 @@ def text(identifier: str, arrow: pa.DataType) -> str:
     if t.is_string(arrow) or t.is_large_string(arrow) or t.is_string_view(arrow):
         return identifier
     if t.is_decimal(arrow) and arrow.precision == arrow.scale:
-        return f"replace({plain}, '.', '0.')"  # DuckDB leaves out the zero of 0.05 when no digit may stand before the point
+        # DuckDB leaves out the zero of 0.05 when no digit may stand before the point
+        return f"replace({plain}, '.', '0.')"
     if t.is_timestamp(arrow) and arrow.tz:
-        return f"(replace(make_timestamp(epoch_us({identifier}))::varchar, ' ', 'T') || 'Z')"  # free of the session's zone
+        return (
+            f"(replace(make_timestamp(epoch_us({identifier}))::varchar, ' ', 'T') || 'Z')"  # free of the session's zone
+        )
     if t.is_timestamp(arrow):
         return f"replace({plain}, ' ', 'T')"
     if t.is_binary(arrow) or t.is_large_binary(arrow) or t.is_binary_view(arrow) or t.is_fixed_size_binary(arrow):
         return f"base64({identifier})"
-    if t.is_boolean(arrow) or t.is_integer(arrow) or t.is_decimal(arrow) or t.is_floating(arrow) or t.is_date(arrow) or t.is_time(arrow):
+    if (
+        t.is_boolean(arrow)
+        or t.is_integer(arrow)
+        or t.is_decimal(arrow)
+        or t.is_floating(arrow)
+        or t.is_date(arrow)
+        or t.is_time(arrow)
+    ):
         return plain
-    raise CorruptFileError(f"writing a column of type `{arrow}`: it has no text form (declare a type of the pipeline reference)")
+    raise CorruptFileError(
+        f"writing a column of type `{arrow}`: it has no text form (declare a type of the pipeline reference)"
+    )

@@ -32,15 +32,18 @@ class JsonConfig(Settings):
     """How values become JSON where JSON, or its readers, cannot hold them as they are."""
 
     nan: _Nan = "quarantine"
-    """NaN and infinity, which JSON has no number for: set the row aside, write null, or write `"NaN"`, `"Infinity"`, `"-Infinity"`."""
+    """NaN and infinity, which JSON has no number for: set the row aside, write null, or write `"NaN"`, `"Infinity"`,
+    `"-Infinity"`."""
     decimals: Literal["number", "string"] = "number"
-    """Decimals as numbers (`1.10`, every digit of the scale), or as strings, for readers that make floats of numbers."""
+    """Decimals as numbers (`1.10`, every digit of the scale), or as strings, for readers that make floats of
+    numbers."""
     big_integers: Literal["number", "string"] = "number"
     """Columns of 64-bit integers as numbers or as strings; JavaScript cannot tell integers beyond 2^53 apart."""
 
 
 class Json(Serializer[JsonConfig]):
-    """RFC 8259 objects: keys in column order, null for null, strings for dates, times, timestamps and (base64) binary. Never NaN."""
+    """RFC 8259 objects: keys in column order, null for null, strings for dates, times, timestamps and (base64) binary.
+    Never NaN."""
 
     Config: ClassVar[type[Settings]] = JsonConfig
     content_type: ClassVar[str] = "application/json"
@@ -52,7 +55,9 @@ class Json(Serializer[JsonConfig]):
         table = rows.select([column.name for column in self.columns])
         if table.num_columns > TOGETHER:
             return self._encode_wide(table)
-        identifiers = [f"c{n}" for n in range(table.num_columns)]  # so that `a` and `A`, quotes and NUL are no matter to DuckDB
+        identifiers = [
+            f"c{n}" for n in range(table.num_columns)
+        ]  # so that `a` and `A`, quotes and NUL are no matter to DuckDB
         sql = self.sql(table.schema, identifiers)
         with duckdb.connect(config=OFFLINE) as con:
             con.register("rows", table.rename_columns(identifiers))
@@ -90,14 +95,20 @@ class Json(Serializer[JsonConfig]):
         with duckdb.connect(config=OFFLINE) as con:
             for arrow, places in alike.items():
                 names = [self.columns[n].name for n in places]
-                con.register("long", pa.table({"c0": pa.chunked_array([k for name in names for k in table[name].chunks], arrow)}))
+                con.register(
+                    "long", pa.table({"c0": pa.chunked_array([k for name in names for k in table[name].chunks], arrow)})
+                )
                 text, _ = self._member("c0", arrow, never_null=False)
                 told = self._faults("", "c0", arrow)
                 bad = told[0][0] if told else "false"
-                found = con.sql(f"select ({text})::varchar as text, coalesce({bad}, false) as bad from long").to_arrow_table()
+                found = con.sql(
+                    f"select ({text})::varchar as text, coalesce({bad}, false) as bad from long"
+                ).to_arrow_table()
                 texts = found["text"].cast(pa.string()).combine_chunks()
                 members |= {n: texts.slice(k * len(table), len(table)) for k, n in enumerate(places)}
-                faults |= {places[k]: self._told(con, names[k], table[names[k]]) for k in _any(found["bad"], len(table))}
+                faults |= {
+                    places[k]: self._told(con, names[k], table[names[k]]) for k in _any(found["bad"], len(table))
+                }
         return [members[n] for n in range(len(self.columns))], [faults[n] for n in sorted(faults)]
 
     def _told(self, con: duckdb.DuckDBPyConnection, name: str, values: pa.ChunkedArray) -> pa.StringArray:
@@ -110,17 +121,21 @@ class Json(Serializer[JsonConfig]):
         return found["reason"].cast(pa.string()).combine_chunks()
 
     def sql(self, schema: pa.Schema, identifiers: Sequence[str]) -> SqlEncoding:
-        """The object and the reason as expressions; see `Serializer.sql`. `concat` of texts is faster than `to_json` of a struct."""
+        """The object and the reason as expressions; see `Serializer.sql`. `concat` of texts is faster than `to_json` of
+        a struct."""
         value = self.object(schema, identifiers)
         faults = [fault for column in self._placed(schema, identifiers) for fault in self._faults(*column[:3])]
         if not faults:
             return SqlEncoding(value, "null::varchar")
         bad = " or ".join(condition for condition, _ in faults)
         reasons = ", ".join(f"case when {condition} then {reason} end" for condition, reason in faults)
-        return SqlEncoding(f"case when {bad} then null else {value} end", f"case when {bad} then concat_ws('; ', {reasons}) end")
+        return SqlEncoding(
+            f"case when {bad} then null else {value} end", f"case when {bad} then concat_ws('; ', {reasons}) end"
+        )
 
     def object(self, schema: pa.Schema, identifiers: Sequence[str]) -> str:
-        """The object alone, refusing nothing: to show rows that are set aside (`nan: quarantine` shows null, years beyond ISO 8601 stay as they are)."""
+        """The object alone, refusing nothing: to show rows that are set aside (`nan: quarantine` shows null, years
+        beyond ISO 8601 stay as they are)."""
         return _joined(self._members(schema, identifiers), "{", "}")
 
     def _members(self, schema: pa.Schema, identifiers: Sequence[str]) -> list[tuple[str, str, str]]:
@@ -128,12 +143,14 @@ class Json(Serializer[JsonConfig]):
         return [(name, *self._member(identifier, arrow, never_null)) for name, identifier, arrow, never_null in placed]
 
     def _placed(self, schema: pa.Schema, identifiers: Sequence[str]) -> list[tuple[str, str, pa.DataType, bool]]:
-        """Name, identifier and type of each column, and whether it holds no nulls: then none are looked for, at a quarter of the cost."""
+        """Name, identifier and type of each column, and whether it holds no nulls: then none are looked for, at a
+        quarter of the cost."""
         places = [(column.name, schema.get_field_index(column.name)) for column in self.columns]
         return [(name, identifiers[at], schema.field(at).type, not schema.field(at).nullable) for name, at in places]
 
     def _member(self, identifier: str, arrow: pa.DataType, never_null: bool) -> tuple[str, str]:
-        """The JSON text of one column's value, and what stands before and behind it in any case (a quote or nothing)."""
+        """The JSON text of one column's value, and what stands before and behind it in any case (a quote or
+        nothing)."""
         import pyarrow.types as t
 
         plain = text(identifier, arrow)
@@ -141,7 +158,9 @@ class Json(Serializer[JsonConfig]):
             return (f"to_json({identifier})" if never_null else f"coalesce(to_json({identifier})::varchar, 'null')"), ""
         if t.is_floating(arrow):
             return f"coalesce({self._float(identifier, plain)}, 'null')", ""
-        bare = t.is_boolean(arrow) or (t.is_decimal(arrow) and self.config.decimals == "number") or self._is_number(arrow)
+        bare = (
+            t.is_boolean(arrow) or (t.is_decimal(arrow) and self.config.decimals == "number") or self._is_number(arrow)
+        )
         if never_null:
             return plain, "" if bare else '"'
         return (f"coalesce({plain}, 'null')" if bare else f"""coalesce('"' || {plain} || '"', 'null')"""), ""
@@ -166,12 +185,18 @@ class Json(Serializer[JsonConfig]):
             why = "has no JSON number (set `nan: null` or `nan: string`, and readers get that instead)"
             return [(f"not isfinite({identifier})", _reason(name, f"{identifier}::varchar", why))]
         if t.is_date(arrow) or t.is_timestamp(arrow):
-            return [(_outside(identifier, arrow), _reason(name, f"{identifier}::varchar", "is outside the years 1 to 9999 of ISO 8601"))]
+            return [
+                (
+                    _outside(identifier, arrow),
+                    _reason(name, f"{identifier}::varchar", "is outside the years 1 to 9999 of ISO 8601"),
+                )
+            ]
         return []
 
 
 def _joined(members: list[tuple[str, str, str]], start: str, end: str) -> str:
-    """An expression for `"name":member,…` between `start` and `end`, of name, member and the quote around it. Names are escaped by Python, which leaves no control character in the SQL."""
+    """An expression for `"name":member,…` between `start` and `end`, of name, member and the quote around it. Names are
+    escaped by Python, which leaves no control character in the SQL."""
     parts, before = [], start
     for name, member, quote in members:
         parts += [literal(f"{before}{json.dumps(name, ensure_ascii=False)}:{quote}"), member]

@@ -45,7 +45,8 @@ class Writer:
         except OSError as error:
             found = (error.strerror or "write failed").lower()
             raise RetryableError(
-                f"copying `{self._uri}` into `{self._path.parent}`: {found} (free space there, or let FOREBAY_HOME name another disk)",
+                f"copying `{self._uri}` into `{self._path.parent}`: {found} (free space there, "
+                "or let FOREBAY_HOME name another disk)",
                 uri=self._uri,
             ) from error
 

@@ -1,8 +1,9 @@
 """Path patterns that local folders and object stores share.
 
-`*` any characters of one name, `?` one, `[abc]` `[a-z]` `[!a]` one of a set, `**` as a whole component any number of folders. Names that begin
-with `.` or `_` (Hadoop's and Spark's convention for hidden files and markers such as `_SUCCESS`) match only a component that begins so itself.
-A literal `*`, `?` or `[` is written `[*]`, `[?]`, `[[]`. Matching is case-sensitive.
+`*` any characters of one name, `?` one, `[abc]` `[a-z]` `[!a]` one of a set, `**` as a whole component any number of
+folders. Names that begin with `.` or `_` (Hadoop's and Spark's convention for hidden files and markers such as
+`_SUCCESS`) match only a component that begins so itself. A literal `*`, `?` or `[` is written `[*]`, `[?]`, `[[]`.
+Matching is case-sensitive.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ def literal_prefix(pattern: str) -> str:
 
 
 def split(pattern: str) -> tuple[str, tuple[str, ...]]:
-    """The fixed folder in front, and the components after it, of which the first is the first with a wildcard (or the file's name)."""
+    """The fixed folder in front, and the components after it, of which the first is the first with a wildcard (or the
+    file's name)."""
     parts = pattern.split("/")
     fixed = next((i for i, part in enumerate(parts) if is_wild(part)), len(parts) - 1)
     return "/".join(parts[:fixed]) or ("/" if pattern.startswith("/") else ""), tuple(parts[fixed:])

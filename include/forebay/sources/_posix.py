@@ -1,4 +1,5 @@
-"""Files of a local disk that others may touch at any time: opened without following links, moved and deleted only as the version that was seen."""
+"""Files of a local disk that others may touch at any time: opened without following links, moved and deleted only as
+the version that was seen."""
 
 from __future__ import annotations
 
@@ -33,12 +34,15 @@ def is_version(found: os.stat_result, file: SourceFile) -> bool:
 def require_version(found: os.stat_result, file: SourceFile, doing: str) -> None:
     """Raise `FileChangedError` if that is not the listed version."""
     if not is_version(found, file):
-        raise changed(file, doing, f"size or time of change is not what was listed ({found.st_size} bytes now, {file.size} then)")
+        raise changed(
+            file, doing, f"size or time of change is not what was listed ({found.st_size} bytes now, {file.size} then)"
+        )
 
 
 def changed(file: SourceFile, doing: str, found: str) -> FileChangedError:
     return FileChangedError(
-        f"{doing} `{file.uri}`: {found} (run again; set `ready_when: {{quiet_for: 60s}}` if it is still being written)", uri=file.uri
+        f"{doing} `{file.uri}`: {found} (run again; set `ready_when: {{quiet_for: 60s}}` if it is still being written)",
+        uri=file.uri,
     )
 
 
@@ -61,7 +65,8 @@ def errors(uri: str, doing: str) -> Iterator[None]:
 
 
 def open_regular(path: Path) -> int:
-    """A descriptor for reading, opened folder by folder without following a link, so that a swapped link cannot lead elsewhere."""
+    """A descriptor for reading, opened folder by folder without following a link, so that a swapped link cannot lead
+    elsewhere."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
     folder = os.open("/", flags | os.O_DIRECTORY)
     try:
@@ -83,7 +88,8 @@ def lstat(path: Path) -> os.stat_result | None:
 
 
 def unlink_version(path: Path, file: SourceFile) -> None:
-    """Delete the listed version, never a newer one: it is first set aside under a name of its own, looked at, and put back if it is another.
+    """Delete the listed version, never a newer one: it is first set aside under a name of its own, looked at, and put
+    back if it is another.
 
     Idempotent: nothing there is done, and what an interrupted attempt set aside is deleted.
     """
@@ -115,7 +121,8 @@ def move_version(path: Path, folder: Path, file: SourceFile) -> Path:
     found = lstat(path)
     if found is None:
         raise FileChangedError(
-            f"moving `{file.uri}` to `{folder}`: it is at neither place (look who else takes files from there)", uri=file.uri
+            f"moving `{file.uri}` to `{folder}`: it is at neither place (look who else takes files from there)",
+            uri=file.uri,
         )
     require_version(found, file, "moving")
     folder.mkdir(parents=True, exist_ok=True)
@@ -129,7 +136,8 @@ def move_version(path: Path, folder: Path, file: SourceFile) -> Path:
 
 
 def _finish(path: Path, target: Path, file: SourceFile) -> Path:
-    """Delete the source, unless what lies there by now is a later delivery. The other name is on disk by then, whatever power cut comes."""
+    """Delete the source, unless what lies there by now is a later delivery. The other name is on disk by then, whatever
+    power cut comes."""
     files.on_disk(target.parent)
     found = lstat(path)
     if found is None or is_version(found, file):
@@ -140,7 +148,8 @@ def _finish(path: Path, target: Path, file: SourceFile) -> Path:
 def _moved_before(path: Path, folder: Path, file: SourceFile) -> Path | None:
     """Where an earlier attempt put this version: same size and time of change, to the nanosecond (copies keep it).
 
-    Size and time do not prove the same bytes: as long as the source is there, the bytes are compared before it may be deleted.
+    Size and time do not prove the same bytes: as long as the source is there, the bytes are compared before it may be
+    deleted.
     """
     changed_at = (file.version or "").partition("-")[2]
     source = lstat(path)
@@ -201,7 +210,8 @@ def _place(part: Path, folder: Path, name: str) -> Path:
 
 
 def _link(part: Path, target: Path) -> None:
-    """Rename without ever replacing: a hard link and an unlink. Where the file system has no links, a look and a rename."""
+    """Rename without ever replacing: a hard link and an unlink. Where the file system has no links, a look and a
+    rename."""
     try:
         os.link(part, target, follow_symlinks=False)
     except OSError as error:

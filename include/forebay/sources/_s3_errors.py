@@ -16,7 +16,9 @@ from forebay.errors import (
 )
 
 _TRY_AGAIN = "trying again may help"
-_CHECK_LOGIN = "check the connection's keys, and that its principal may list, read and, to archive or delete, write there"
+_CHECK_LOGIN = (
+    "check the connection's keys, and that its principal may list, read and, to archive or delete, write there"
+)
 
 _DENIED = {
     "AccessDenied",
@@ -58,7 +60,12 @@ def s3_errors(uri: str, doing: str) -> Iterator[None]:
         raise
     except boto.ClientError as error:
         raise of_response(error.response, uri, doing) from error
-    except (boto.NoCredentialsError, boto.CredentialRetrievalError, boto.PartialCredentialsError, boto.TokenRetrievalError) as error:
+    except (
+        boto.NoCredentialsError,
+        boto.CredentialRetrievalError,
+        boto.PartialCredentialsError,
+        boto.TokenRetrievalError,
+    ) as error:
         raise NotAuthorizedError(
             f"{doing} `{uri}`: {_first(error)} (name a `connection`, or set AWS_ACCESS_KEY_ID and its secret)", uri=uri
         ) from error
@@ -84,7 +91,9 @@ def of_response(response: Any, uri: str, doing: str) -> ForebayError:
     if status in {404, 412, 409}:
         found = "it is gone" if status == 404 else "another version lies there by now"
         return FileChangedError(f"{start}: {found} (run again: it is listed anew)", uri=uri, code=code)
-    return FatalError(f"{start}: the store says `{code}`, HTTP {status} (look it up in the store's documentation)", uri=uri, code=code)
+    return FatalError(
+        f"{start}: the store says `{code}`, HTTP {status} (look it up in the store's documentation)", uri=uri, code=code
+    )
 
 
 def _first(error: Exception) -> str:

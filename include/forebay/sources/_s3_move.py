@@ -22,7 +22,8 @@ _KEPT = ("CacheControl", "ContentDisposition", "ContentEncoding", "ContentLangua
 
 
 def delete(client: Any, file: SourceFile) -> None:
-    """Delete the listed version; gone is done. In a bucket with versions this writes a delete marker: the bytes can still be brought back."""
+    """Delete the listed version; gone is done. In a bucket with versions this writes a delete marker: the bytes can
+    still be brought back."""
     if require_same(client, file, "deleting") is None:
         return
     bucket, key = _uri.to_object(file.uri)
@@ -32,7 +33,8 @@ def delete(client: Any, file: SourceFile) -> None:
 
 
 def move(client: Any, file: SourceFile, folder: str, *, one_copy: int = ONE_COPY) -> str:
-    """Copy the listed version into `folder` (`bucket/prefix/`), look at the copy, delete the original, return the new uri. Idempotent."""
+    """Copy the listed version into `folder` (`bucket/prefix/`), look at the copy, delete the original, return the new
+    uri. Idempotent."""
     bucket, _, prefix = folder.removeprefix("s3://").partition("/")
     source_key = _uri.to_object(file.uri)[1]
     if (bucket, prefix) == (_uri.to_object(file.uri)[0], source_key.rpartition("/")[0] + "/"):
@@ -61,7 +63,9 @@ def _copy_to_free_name(client: Any, file: SourceFile, bucket: str, prefix: str, 
     source = require_same(client, file, "moving")
     if source is None:
         raise FileChangedError(
-            f"moving `{file.uri}` to `{bucket}/{prefix}`: it is at neither place (look who else takes files from there)", uri=file.uri
+            f"moving `{file.uri}` to `{bucket}/{prefix}`: it is at neither place (look who else takes files "
+            "from there)",
+            uri=file.uri,
         )
     for key in _names(file, prefix):
         if head(client, bucket, key) is None and _copy(client, file, source, bucket, key, one_copy):
@@ -85,7 +89,9 @@ def _copy(client: Any, file: SourceFile, source: Any, bucket: str, key: str, one
             return True
         try:
             _if_understood(
-                client.copy_object, {"Bucket": bucket, "Key": key, "CopySource": origin, **settings, **guard}, {"IfNoneMatch": "*"}
+                client.copy_object,
+                {"Bucket": bucket, "Key": key, "CopySource": origin, **settings, **guard},
+                {"IfNoneMatch": "*"},
             )
         except client.exceptions.ClientError as error:
             if error.response["ResponseMetadata"]["HTTPStatusCode"] == 412 and head(client, bucket, key) is not None:
@@ -94,7 +100,9 @@ def _copy(client: Any, file: SourceFile, source: Any, bucket: str, key: str, one
     return True
 
 
-def _copy_in_parts(client: Any, origin: dict[str, str], bucket: str, key: str, settings: dict[str, Any], one_copy: int) -> None:
+def _copy_in_parts(
+    client: Any, origin: dict[str, str], bucket: str, key: str, settings: dict[str, Any], one_copy: int
+) -> None:
     from boto3.s3.transfer import TransferConfig
 
     sizes = TransferConfig(multipart_threshold=one_copy, multipart_chunksize=min(one_copy, 256 * 1024**2))
@@ -114,12 +122,17 @@ def _if_understood(call: Any, arguments: dict[str, Any], condition: dict[str, st
 
 
 def _require_copied(client: Any, file: SourceFile, source: Any, bucket: str, key: str) -> None:
-    """The copy is of the listed version, and the original still is: else the copy (ours) is removed and nothing was moved.
+    """The copy is of the listed version, and the original still is: else the copy (ours) is removed and nothing was
+    moved.
 
     Not every store heeds the copy's own condition, so size, mark and, where it means something, ETag are compared.
     """
     copy = head(client, bucket, key)
-    etags = copy is not None and tells_md5(file.etag, source, file.uri) and tells_md5(etag_of(copy), copy, _uri.of_object(bucket, key))
+    etags = (
+        copy is not None
+        and tells_md5(file.etag, source, file.uri)
+        and tells_md5(etag_of(copy), copy, _uri.of_object(bucket, key))
+    )
     same = copy is not None and _is_copy(copy, file) and (not etags or etag_of(copy) == file.etag)
     try:
         still = require_same(client, file, "moving")
@@ -130,7 +143,9 @@ def _require_copied(client: Any, file: SourceFile, source: Any, bucket: str, key
     if copy is not None and copy.get("Metadata", {}).get(MARK) == mark(file):
         with s3_errors(_uri.of_object(bucket, key), "removing a half-made copy"):
             client.delete_object(Bucket=bucket, Key=key)
-    raise FileChangedError(f"moving `{file.uri}`: it changed while it was copied (run again; nothing was moved)", uri=file.uri)
+    raise FileChangedError(
+        f"moving `{file.uri}`: it changed while it was copied (run again; nothing was moved)", uri=file.uri
+    )
 
 
 def _is_copy(found: Any, file: SourceFile) -> bool:
@@ -175,5 +190,7 @@ def require_same(client: Any, file: SourceFile, doing: str) -> Any | None:
     """HEAD of the listed version; None if nothing lies there. Raises `FileChangedError` if another version does."""
     found = head(client, *_uri.to_object(file.uri))
     if found is not None and file.etag and etag_of(found) != file.etag:
-        raise FileChangedError(f"{doing} `{file.uri}`: another version lies there by now (run again: it is listed anew)", uri=file.uri)
+        raise FileChangedError(
+            f"{doing} `{file.uri}`: another version lies there by now (run again: it is listed anew)", uri=file.uri
+        )
     return found

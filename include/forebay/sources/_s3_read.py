@@ -45,12 +45,19 @@ class Read:
 
 
 def read(
-    client: Any, file: SourceFile, sink: Sink, *, attempts: int, check_md5: bool = True, pause: Callable[[float], None] = time.sleep
+    client: Any,
+    file: SourceFile,
+    sink: Sink,
+    *,
+    attempts: int,
+    check_md5: bool = True,
+    pause: Callable[[float], None] = time.sleep,
 ) -> Read:
     """Read the listed version into `sink`. A broken body is read again from its start, at most `attempts` times in all.
 
-    Every request says `If-Match`, and every answer must name the listed ETag, so two versions never mix. Raises `FileChangedError`,
-    `NotAuthorizedError`, `SourceUnavailableError` (it kept breaking), `CorruptFileError` (the right length but not the ETag's MD5).
+    Every request says `If-Match`, and every answer must name the listed ETag, so two versions never mix. Raises
+    `FileChangedError`, `NotAuthorizedError`, `SourceUnavailableError` (it kept breaking), `CorruptFileError` (the right
+    length but not the ETag's MD5).
     """
     for attempt in range(1, attempts + 1):
         answer = _ask(client, file)
@@ -87,7 +94,8 @@ def _drain(answer: Any, file: SourceFile, sink: Sink, check_md5: bool) -> Read:
         )
     if check_md5 and tells_md5(file.etag, answer, file.uri) and md5.hexdigest() != file.etag:
         raise CorruptFileError(
-            f"reading `{file.uri}`: the bytes' MD5 is `{md5.hexdigest()}`, the ETag says `{file.etag}` (look for a broken proxy or disk; if the "
+            f"reading `{file.uri}`: the bytes' MD5 is `{md5.hexdigest()}`, the ETag says `{file.etag}` (look for a "
+            "broken proxy or disk; if the "
             "store's ETags are no MD5, set `etag_is_md5: false`, at the cost of this check)",
             uri=file.uri,
         )
@@ -105,7 +113,8 @@ def _require_listed(answer: Any, file: SourceFile) -> None:
     etag = etag_of(answer)
     if file.etag and etag != file.etag:
         raise FileChangedError(
-            f"reading `{file.uri}`: the store answers version `{etag}`, `{file.etag}` was listed (run again)", uri=file.uri
+            f"reading `{file.uri}`: the store answers version `{etag}`, `{file.etag}` was listed (run again)",
+            uri=file.uri,
         )
 
 
@@ -115,8 +124,8 @@ def etag_of(answer: Any) -> str | None:
 
 
 def tells_md5(etag: str | None, answer: Any, uri: str) -> bool:
-    """Whether the ETag is the MD5 of the bytes: uploaded in one piece, not encrypted by KMS or the client's key, no directory bucket
-    (AWS S3 documentation, "Object", ETag)."""
+    """Whether the ETag is the MD5 of the bytes: uploaded in one piece, not encrypted by KMS or the client's key, no
+    directory bucket (AWS S3 documentation, "Object", ETag)."""
     if not etag or not _MD5.fullmatch(etag) or answer.get("SSECustomerAlgorithm"):
         return False
     return answer.get("ServerSideEncryption") in {None, "AES256"} and not _uri.to_object(uri)[0].endswith("--x-s3")

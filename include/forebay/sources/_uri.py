@@ -1,7 +1,8 @@
 """Canonical URIs: `file:///abs/path`, `s3://bucket/key`, the same for the same file, without secrets.
 
-Percent rule: RFC 3986 unreserved characters, sub-delims, `:`, `@` and `/` stand as they are; every other byte of the name (UTF-8; locally the file
-system's bytes, so that any name survives) is `%XX`. `+` is a plus, never a space; a `%` in a name is `%25`.
+Percent rule: RFC 3986 unreserved characters, sub-delims, `:`, `@` and `/` stand as they are; every other byte of the
+name (UTF-8; locally the file system's bytes, so that any name survives) is `%XX`. `+` is a plus, never a space; a `%`
+in a name is `%25`.
 """
 
 from __future__ import annotations

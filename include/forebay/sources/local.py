@@ -25,7 +25,8 @@ class LocalConfig(Settings):
 
 
 class Local(Source[LocalConfig]):
-    """A drop folder. Only regular files count: links, FIFOs, sockets and devices below the pattern's fixed folder are passed over.
+    """A drop folder. Only regular files count: links, FIFOs, sockets and devices below the pattern's fixed folder are
+    passed over.
 
     The fixed folder itself is the operator's word: links on the way to it are followed, and uris name the real place.
     """
@@ -38,20 +39,26 @@ class Local(Source[LocalConfig]):
         fixed, parts = _pattern.split(pattern.removeprefix("file://"))
         root = Path(os.path.realpath(self.project / fixed))
         with _posix.errors(_uri.of_path(root), "listing"):
-            found = [file for entry in _walk(root, parts) if entry.is_file(follow_symlinks=False) and (file := _seen(entry))]
+            found = [
+                file for entry in _walk(root, parts) if entry.is_file(follow_symlinks=False) and (file := _seen(entry))
+            ]
         yield from sorted(found, key=lambda file: file.uri)
 
     def passed_over(self, pattern: str) -> Iterator[tuple[str, str]]:
         fixed, parts = _pattern.split(pattern.removeprefix("file://"))
         root = Path(os.path.realpath(self.project / fixed))
         with _posix.errors(_uri.of_path(root), "listing"):
-            found = [(_uri.of_path(entry.path), what) for entry in _walk(root, parts) if (what := _no_file(entry, parts))]
+            found = [
+                (_uri.of_path(entry.path), what) for entry in _walk(root, parts) if (what := _no_file(entry, parts))
+            ]
         yield from sorted(found)
 
     def matches(self, uri: str, pattern: str) -> bool:
         fixed, parts = _pattern.split(pattern.removeprefix("file://"))
         root, path = Path(os.path.realpath(self.project / fixed)), _uri.to_path(uri)
-        below = path.is_relative_to(root) and _pattern.compiled("/".join(parts)).fullmatch(path.relative_to(root).as_posix())
+        below = path.is_relative_to(root) and _pattern.compiled("/".join(parts)).fullmatch(
+            path.relative_to(root).as_posix()
+        )
         return uri.startswith("file://") and bool(below)
 
     def fetch(self, file: SourceFile, into: Path) -> Snapshot:
@@ -85,7 +92,8 @@ def _seen(entry: os.DirEntry[str]) -> SourceFile | None:
 
 
 def _no_file(entry: os.DirEntry[str], parts: tuple[str, ...]) -> str | None:
-    """What the entry is instead of a file. A pattern that ends with `*` means files, and is no word about the folders beside them."""
+    """What the entry is instead of a file. A pattern that ends with `*` means files, and is no word about the folders
+    beside them."""
     if entry.is_file(follow_symlinks=False):
         return None
     if entry.is_symlink():
@@ -99,7 +107,12 @@ def _no_file(entry: os.DirEntry[str], parts: tuple[str, ...]) -> str | None:
     return next((words for is_so, words in _KINDS if is_so(mode)), "no file")
 
 
-_KINDS = ((stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"), (stat.S_ISBLK, "a device"), (stat.S_ISCHR, "a device"))
+_KINDS = (
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISCHR, "a device"),
+)
 
 
 def _walk(root: Path, parts: tuple[str, ...]) -> Iterator[os.DirEntry[str]]:
@@ -121,7 +134,9 @@ def _may_hold(names: tuple[str, ...], parts: tuple[str, ...]) -> bool:
     steps = parts.index("**") if "**" in parts else len(parts) - 1
     if len(names) <= steps:
         return _pattern.compiled(parts[len(names) - 1]).fullmatch(names[-1]) is not None
-    return "**" in parts and (not names[-1].startswith((".", "_")) or any(part[:1] in {".", "_"} for part in parts[steps:]))
+    return "**" in parts and (
+        not names[-1].startswith((".", "_")) or any(part[:1] in {".", "_"} for part in parts[steps:])
+    )
 
 
 def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
@@ -134,9 +149,11 @@ def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
 
 
 def _read(file: SourceFile, write: Callable[[memoryview], None]) -> str:
-    """Hand every block of the listed version to `write` and return the sha256; the version is looked at before and after.
+    """Hand every block of the listed version to `write` and return the sha256; the version is looked at before and
+    after.
 
-    One buffer serves all blocks (a new one for each costs more than hashing them), so `write` must be done with it when it returns.
+    One buffer serves all blocks (a new one for each costs more than hashing them), so `write` must be done with it when
+    it returns.
     """
     digest, path, count = hashlib.sha256(), _uri.to_path(file.uri), 0
     block = memoryview(bytearray(BLOCK))
@@ -148,7 +165,9 @@ def _read(file: SourceFile, write: Callable[[memoryview], None]) -> str:
             count += size
             if count > file.size:
                 break
-        _posix.require_version(path.lstat(), file, "reading")  # by name, and by inode: so what the descriptor reads is unchanged too
+        _posix.require_version(
+            path.lstat(), file, "reading"
+        )  # by name, and by inode: so what the descriptor reads is unchanged too
         if count != file.size:
             raise _posix.changed(file, "reading", f"{count} bytes could be read, {file.size} were listed")
     return digest.hexdigest()

@@ -30,7 +30,8 @@ class S3Config(Settings):
     region: str | None = None
     """The bucket's region, if the connection names none or another."""
     addressing: Literal["auto", "path", "virtual"] = "auto"
-    """Whether the bucket's name stands in the path or in the host's name. `auto`: path for an own endpoint, host for Amazon's."""
+    """Whether the bucket's name stands in the path or in the host's name. `auto`: path for an own endpoint, host for
+    Amazon's."""
     attempts: int = Field(default=5, ge=1, le=20)
     """How often a request, or the reading of a body, is tried in all."""
     timeout: Duration = Field(default="60s", validate_default=True)
@@ -51,7 +52,9 @@ class S3(Source[S3Config]):
         matches = _pattern.compiled(key).fullmatch
         uri = _uri.of_object(bucket, _pattern.literal_prefix(key))
         with s3_errors(uri, "listing"):
-            found = {item["Key"]: item for item in self._items(bucket, _pattern.literal_prefix(key)) if matches(item["Key"])}
+            found = {
+                item["Key"]: item for item in self._items(bucket, _pattern.literal_prefix(key)) if matches(item["Key"])
+            }
         yield from sorted((_source_file(bucket, item) for item in found.values()), key=lambda file: file.uri)
 
     def matches(self, uri: str, pattern: str) -> bool:
@@ -91,7 +94,9 @@ class S3(Source[S3Config]):
     def _split(self, pattern: str) -> tuple[str, str]:
         bucket, _, key = pattern.removeprefix("s3://").partition("/")
         if not bucket or _pattern.is_wild(bucket):
-            raise ConfigError(f"reading path `{pattern}`: it must begin with a bucket's name (write `bucket/folder/*.csv`)")
+            raise ConfigError(
+                f"reading path `{pattern}`: it must begin with a bucket's name (write `bucket/folder/*.csv`)"
+            )
         return bucket, key
 
     @property
@@ -121,7 +126,8 @@ class S3(Source[S3Config]):
 
 
 def _session() -> Any:
-    """A session that reads the environment anew, with the service descriptions (0.3 s of JSON) read once in a process."""
+    """A session that reads the environment anew, with the service descriptions (0.3 s of JSON) read once in a
+    process."""
     import boto3
     import botocore.session
 
@@ -142,4 +148,6 @@ def _seconds(duration: timedelta) -> float:
 
 
 def _source_file(bucket: str, item: Any) -> SourceFile:
-    return SourceFile(_uri.of_object(bucket, item["Key"]), item["Size"], item["LastModified"].timestamp(), etag=_s3_read.etag_of(item))
+    return SourceFile(
+        _uri.of_object(bucket, item["Key"]), item["Size"], item["LastModified"].timestamp(), etag=_s3_read.etag_of(item)
+    )

@@ -1,7 +1,8 @@
 """A child process for work that may crash, run for ever or eat the machine: one call after another, each within bounds.
 
-The child is forked where that is safe (this process has one thread), else a new interpreter. It dies with its parent, is the first that the kernel's
-OOM killer takes, and hears no signal that is meant for the parent. Linux tells how much memory it has; elsewhere only time and disk are bounded.
+The child is forked where that is safe (this process has one thread), else a new interpreter. It dies with its parent,
+is the first that the kernel's OOM killer takes, and hears no signal that is meant for the parent. Linux tells how much
+memory it has; elsewhere only time and disk are bounded.
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ _log = logging.getLogger("forebay")
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What one call may use: bytes of memory; seconds of processor time (on the clock `PATIENCE` times as many, for a busy machine), and one more for each
-    MiB of `size` and of what lies in `folder`; bytes in `folder`."""
+    """What one call may use: bytes of memory; seconds of processor time (on the clock `PATIENCE` times as many, for a
+    busy machine), and one more for each MiB of `size` and of what lies in `folder`; bytes in `folder`."""
 
     memory: int
     seconds: float
@@ -53,7 +54,8 @@ class Bounds:
 
 
 class DiedError(Exception):
-    """The child ended before it answered: `limit` names the bound that it broke (`memory`, `time`, `disk`), else `signal` what killed it, or None (it left)."""
+    """The child ended before it answered: `limit` names the bound that it broke (`memory`, `time`, `disk`), else
+    `signal` what killed it, or None (it left)."""
 
     def __init__(self, limit: str | None, number: int | None = None) -> None:
         self.limit, self.signal = limit, signal.Signals(number).name if number else None
@@ -102,7 +104,9 @@ class Child:
         except BaseException:
             self.close()
             raise
-        if (self._memory() or 0) > KEPT or isinstance(value, MemoryError):  # what was in its way is in that of the next call, too
+        if (self._memory() or 0) > KEPT or isinstance(
+            value, MemoryError
+        ):  # what was in its way is in that of the next call, too
             self.close()
         if kind == "raised":
             raise value
@@ -164,7 +168,8 @@ class Child:
         return DiedError(limit, number if limit is None else None)
 
     def _kill(self, *, wait_first: bool = False) -> int | None:
-        """End it, and say the signal that it died of. `wait_first`: its end of the connection is closed, so it is ending by itself."""
+        """End it, and say the signal that it died of. `wait_first`: its end of the connection is closed, so it is
+        ending by itself."""
         assert self._pid is not None and self._connection is not None
         pid, self._pid = self._pid, None
         self._connection.close()
@@ -203,7 +208,10 @@ class Child:
     def _spawned(self, its: socket.socket) -> int:
         assert self._said is not None
         main = threading.current_thread() is threading.main_thread()
-        code = f"import sys; sys.path[:] = {sys.path!r}; from forebay.support.child import spawned; spawned({os.getpid()}, {main})"
+        code = (
+            f"import sys; sys.path[:] = {sys.path!r}; from forebay.support.child import spawned; "
+            f"spawned({os.getpid()}, {main})"
+        )
         actions = [
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
@@ -235,7 +243,8 @@ def _serve(connection: Connection, parent: int, main: bool) -> None:
 
 
 def _become_a_child(parent: int, main: bool) -> None:
-    """Signals are for the parent; its end is this process's end (the kernel sees to that, where the thread that started it is one that stays)."""
+    """Signals are for the parent; its end is this process's end (the kernel sees to that, where the thread that started
+    it is one that stays)."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)
     signal.set_wakeup_fd(-1)
@@ -256,7 +265,8 @@ def _end_with(parent: int) -> None:
 
 
 def _answered(function: Callable[..., Any], args: tuple[Any, ...], memory: int) -> tuple[str, Any]:
-    """The answer to one call. An allocation far beyond `memory`, which no look from outside would be in time for, fails in here."""
+    """The answer to one call. An allocation far beyond `memory`, which no look from outside would be in time for, fails
+    in here."""
     hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
     wall = 2 * memory + KEPT
     resource.setrlimit(resource.RLIMIT_DATA, (wall if hard == resource.RLIM_INFINITY else min(wall, hard), hard))
@@ -299,7 +309,11 @@ def _bytes_in(folder: Path) -> int:
     total = 0
     for entry in _entries(folder):
         with contextlib.suppress(OSError):  # it may be gone by now
-            total += _bytes_in(Path(entry.path)) if entry.is_dir(follow_symlinks=False) else entry.stat(follow_symlinks=False).st_size
+            total += (
+                _bytes_in(Path(entry.path))
+                if entry.is_dir(follow_symlinks=False)
+                else entry.stat(follow_symlinks=False).st_size
+            )
     return total
 
 

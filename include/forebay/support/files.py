@@ -1,4 +1,5 @@
-"""Files that are trusted because they are there: whole on disk before they get their name, and the name on disk too, whatever power cut comes."""
+"""Files that are trusted because they are there: whole on disk before they get their name, and the name on disk too,
+whatever power cut comes."""
 
 from __future__ import annotations
 
@@ -9,8 +10,8 @@ from pathlib import Path
 def put(draft: Path, path: Path) -> Path:
     """Give a finished draft its name, in the same folder or another of the same file system; returns `path`.
 
-    After a power cut there is the whole file, the one before, or none. A rename alone promises that for a killed process only: the name may reach
-    the disk before the bytes do.
+    After a power cut there is the whole file, the one before, or none. A rename alone promises that for a killed
+    process only: the name may reach the disk before the bytes do.
     """
     on_disk(draft)
     draft.replace(path)

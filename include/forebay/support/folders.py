@@ -11,7 +11,8 @@ OTHERS = 0o077
 
 
 def private(folder: Path) -> Path:
-    """The folder, there and returned. It and what is missing above it are made for their owner alone; one that is there stays as it is."""
+    """The folder, there and returned. It and what is missing above it are made for their owner alone; one that is there
+    stays as it is."""
     if not folder.is_dir():
         if not folder.parent.is_dir():
             private(folder.parent)
@@ -20,7 +21,8 @@ def private(folder: Path) -> Path:
 
 
 def size_of(path: Path) -> int:
-    """Bytes of a file, or of all files of a folder; what vanishes meanwhile counts as nothing, and links are not followed."""
+    """Bytes of a file, or of all files of a folder; what vanishes meanwhile counts as nothing, and links are not
+    followed."""
     total = 0
     for one in (path, *path.rglob("*")):
         with contextlib.suppress(FileNotFoundError):

@@ -12,8 +12,9 @@ OFFLINE: dict[str, bool | str | float | list[str]] = {
     "python_enable_replacements": False,
     "async_threads": 0,
 }
-"""DuckDB's settings for every connection of ours: nothing is fetched, no extension is loaded, no name in SQL means a Python variable, and no thread writes a
-file beside its query: when a `COPY` to Parquet fails, DuckDB 2.0.0 waits for that thread, which waits for it (one in some fifty on a busy machine, for ever)."""
+"""DuckDB's settings for every connection of ours: nothing is fetched, no extension is loaded, no name in SQL means a
+Python variable, and no thread writes a file beside its query: when a `COPY` to Parquet fails, DuckDB 2.0.0 waits for
+that thread, which waits for it (one in some fifty on a busy machine, for ever)."""
 
 
 def quoted(name: str) -> str:
@@ -34,17 +35,19 @@ def literals(values: Iterable[str]) -> str:
 def parquet(path: Path | str, **options: str) -> str:
     """The table function that reads exactly this Parquet file, with these DuckDB options besides.
 
-    A path means nothing but a place: a folder `id=7` above it is no column (DuckDB's `hive_partitioning` is on by default and replaces the
-    file's own column `id`), and `*`, `?` and `[` in a folder's name are no pattern.
+    A path means nothing but a place: a folder `id=7` above it is no column (DuckDB's `hive_partitioning` is on by
+    default and replaces the file's own column `id`), and `*`, `?` and `[` in a folder's name are no pattern.
     """
     more = "".join(f", {name} = {value}" for name, value in options.items())
     return f"read_parquet({literal(as_pattern(path))}, hive_partitioning = false{more})"
 
 
 def fenced(paths: Iterable[Path]) -> str:
-    """Statements after which a connection reads and writes these files (and spills) and no other, whatever SQL comes, and cannot be told otherwise.
+    """Statements after which a connection reads and writes these files (and spills) and no other, whatever SQL comes,
+    and cannot be told otherwise.
 
-    Foreign SQL may run behind it. `copy … to` needs `use_tmp_file false` there: DuckDB would write beside a file that is there already.
+    Foreign SQL may run behind it. `copy … to` needs `use_tmp_file false` there: DuckDB would write beside a file that
+    is there already.
     """
     allowed = literals(name for path in paths for name in sorted({str(path), as_pattern(path)}))
     return f"set allowed_paths = [{allowed}]; set enable_external_access = false; set lock_configuration = true"

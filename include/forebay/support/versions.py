@@ -1,4 +1,5 @@
-"""The versions of what turns bytes into values. A stage, or half a file of records, made by others is not gone on with."""
+"""The versions of what turns bytes into values. A stage, or half a file of records, made by others is not gone on
+with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Text that a file brought, as it may stand in a sentence: on one line, without control characters, and not longer than a person reads."""
+"""Text that a file brought, as it may stand in a sentence: on one line, without control characters, and not longer than
+a person reads."""
 
 from __future__ import annotations
 
@@ -11,12 +12,14 @@ MESSAGE = 2_000
 
 
 def shown(text: str, most: int = SHOWN) -> str:
-    """The text, cut, and with escapes for what cannot be printed: no database, terminal or page takes a NUL for a letter."""
+    """The text, cut, and with escapes for what cannot be printed: no database, terminal or page takes a NUL for a
+    letter."""
     return printable(text[:most] + ("…" if len(text) > most else ""))
 
 
 def printable(text: str) -> str:
-    """The text with every character that a terminal or a page would not show written as its escape: control characters, line ends, reversed writing."""
+    """The text with every character that a terminal or a page would not show written as its escape: control characters,
+    line ends, reversed writing."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

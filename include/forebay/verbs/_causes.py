@@ -12,7 +12,8 @@ _SAID = ("column", "column_A", "column_B", "column_list", "column_set")  # the r
 def causes(rule: str, reason: str) -> tuple[str, ...]:
     """Every failing rule of a row with what it asks for, and every other reason, each by itself.
 
-    `rule` and `reason` are those of the list, where rules are joined by `; ` and followed by their settings as JSON; what is not so made stays whole.
+    `rule` and `reason` are those of the list, where rules are joined by `; ` and followed by their settings as JSON;
+    what is not so made stays whole.
     """
     found, rest = [], reason
     for title in titles(rule):

@@ -10,7 +10,8 @@ from forebay.verbs.context import Context
 
 
 def compare_with_history(ctx: Context, file: FileRun, stage: Stage) -> tuple[RuleResult, ...]:
-    """What the rules of `quality.history` say. Only days before the file's own count, so that running a night again, or an earlier one, asks the same past."""
+    """What the rules of `quality.history` say. Only days before the file's own count, so that running a night again, or
+    an earlier one, asks the same past."""
     return tuple(_result(ctx, file, stage, rule) for rule in ctx.pipeline.quality.history.rules)
 
 
@@ -29,4 +30,6 @@ def _result(ctx: Context, file: FileRun, stage: Stage, rule: HistoryRule) -> Rul
         found = queries.measured(url, name, day, history_rules.PREFIX + rule.metric, rule.column or "")
     days = history_rules.samples(found, file.file.name, history.nights)
     observed = history_rules.measure(stage, rule.metric, rule.column)
-    return history_rules.judge(rule.metric, rule.column, rule.tolerance, rule.severity, observed, days, history.min_nights)
+    return history_rules.judge(
+        rule.metric, rule.column, rule.tolerance, rule.severity, observed, days, history.min_nights
+    )

@@ -1,4 +1,5 @@
-"""`quality.notify`: people are told of a file that needs a look. Whatever goes wrong here is logged, and the run stays what it is."""
+"""`quality.notify`: people are told of a file that needs a look. Whatever goes wrong here is logged, and the run stays
+what it is."""
 
 from __future__ import annotations
 
@@ -64,8 +65,17 @@ def _tell(section: NotifySection, told: Notice) -> None:
         plugin = registry.find("notifiers", section.type)
         notifier: Notifier[Any] = plugin(plugin.Config(**section.options))
         notifier.tell(told)
-    except Exception as error:  # a notifier's own fault stops no file; foreign errors may hold an address in their words
+    except (
+        Exception
+    ) as error:  # a notifier's own fault stops no file; foreign errors may hold an address in their words
         words = error.message if isinstance(error, ForebayError) else type(error).__name__
-        events.emit(events.NOTICE_FAILED, level=logging.WARNING, pipeline=told.pipeline, notifier=section.type, uri=told.uri, error=words)
+        events.emit(
+            events.NOTICE_FAILED,
+            level=logging.WARNING,
+            pipeline=told.pipeline,
+            notifier=section.type,
+            uri=told.uri,
+            error=words,
+        )
     else:
         events.emit(events.NOTICE_SENT, pipeline=told.pipeline, notifier=section.type, uri=told.uri, about=told.event)

@@ -19,7 +19,8 @@ _INDEX = re.compile(r"__index_level_[0-9]+__")
 
 
 def pinned(ctx: Context, fingerprint: str) -> Columns | None:
-    """The columns that a file without a declared schema is held against; None if they are declared, or to be inferred from this file."""
+    """The columns that a file without a declared schema is held against; None if they are declared, or to be inferred
+    from this file."""
     if columns_declared(ctx) is not None:
         return None
     if ctx.pins and fingerprint not in ctx.pins["begun"]:
@@ -36,7 +37,8 @@ def pinned(ctx: Context, fingerprint: str) -> Columns | None:
 
 
 def _expected(columns: Columns) -> Columns:
-    """Those that a later file must have: pandas writes its index, or does not, by how a frame was filtered (`__index_level_0__` …)."""
+    """Those that a later file must have: pandas writes its index, or does not, by how a frame was filtered
+    (`__index_level_0__` …)."""
     return tuple(column for column in columns if not _INDEX.fullmatch(column.name))
 
 

@@ -1,4 +1,5 @@
-"""Unpacking and reading a file in a child process with limits: a file that crashes, starves or holds up its reader fails alone."""
+"""Unpacking and reading a file in a child process with limits: a file that crashes, starves or holds up its reader
+fails alone."""
 
 from __future__ import annotations
 
@@ -37,8 +38,9 @@ def ready() -> None:
 
 
 def read(job: Job) -> Stage:
-    """The stage of a file, written into the job's folder by the child. Raises what unpacking and reading raise; `CorruptFileError`, naming the limit and the
-    way out, when the file breaks one or kills its reader; `OutOfResourcesError` when the machine itself killed it."""
+    """The stage of a file, written into the job's folder by the child. Raises what unpacking and reading raise;
+    `CorruptFileError`, naming the limit and the way out, when the file breaks one or kills its reader;
+    `OutOfResourcesError` when the machine itself killed it."""
     limits, uri = job.limits, job.snapshot.file.uri
     bounds = Bounds(_memory(limits), limits.time.total_seconds(), limits.disk, job.writer.folder, job.snapshot.size)
     try:
@@ -55,7 +57,9 @@ def _read(job: Job) -> Stage:
     plain = job.writer.folder / "plain"
     limits = job.limits
     try:
-        source = unpack(job.snapshot.path, job.snapshot.file.name, job.compression, plain, limits.unpacked, limits.ratio)
+        source = unpack(
+            job.snapshot.path, job.snapshot.file.name, job.compression, plain, limits.unpacked, limits.ratio
+        )
         found: Stage = plugin(plugin.Config(**job.format.options)).read(job.snapshot, source, job.columns, job.writer)
     finally:
         plain.unlink(missing_ok=True)
@@ -66,21 +70,30 @@ def _told(died: DiedError, uri: str, bounds: Bounds) -> ForebayError:
     start = f"reading `{uri}`:"
     match died.limit, died.signal:
         case "memory", _:
-            words = f"it needs more than {bounds.memory // _MIB:,} MiB of memory (raise `limits.memory`, or deliver it in parts)"
+            words = (
+                f"it needs more than {bounds.memory // _MIB:,} MiB of memory (raise `limits.memory`, "
+                "or deliver it in parts)"
+            )
         case "time", _:
             words = (
-                f"it takes more than {bounds.seconds:g} s of processor time and one for each MiB of it (raise `limits.time`, or look at what it holds:"
+                f"it takes more than {bounds.seconds:g} s of processor time and one for each MiB of it (raise "
+                "`limits.time`, or look at what it holds:"
                 " such a file may hold up its reader for ever)"
             )
         case "disk", _:
-            words = f"it takes more than {bounds.disk // _MIB:,} MiB of disk while it is read (raise `limits.disk`, or deliver it in parts)"
+            words = (
+                f"it takes more than {bounds.disk // _MIB:,} MiB of disk while it is read (raise `limits.disk`, "
+                "or deliver it in parts)"
+            )
         case _, "SIGKILL":
             return OutOfResourcesError(
-                f"{start} its reader was killed, as a machine without memory does (give it more, and run again)", uri=uri
+                f"{start} its reader was killed, as a machine without memory does (give it more, and run again)",
+                uri=uri,
             )
         case _:
             words = (
-                f"its reader died of {died.signal or 'an exit of its own'} (ask for it again; if it dies again, report it with the file)"
+                f"its reader died of {died.signal or 'an exit of its own'} (ask for it again; if it dies again, "
+                "report it with the file)"
             )
     return CorruptFileError(f"{start} {words}", uri=uri)
 

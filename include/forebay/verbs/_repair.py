@@ -1,9 +1,10 @@
 """Quarantined rows as a table that people edit, and the edited table read back.
 
-One line a row: the pipeline's columns as text, and five columns of ours. `__fp`, `__generation` and `__row` say which row of which content it is;
-`__reason` why it was set aside; `__form` how its cells are written: `file`, as the file wrote them (read by the format's own rules for columns), or
-`typed`, as forebay writes values (ISO dates, a decimal point); `__raw` is the text that the row came from. A cell that is empty is null, `""` an empty text.
-A quote stands before cells that a spreadsheet would take for a formula; reading back takes it away again.
+One line a row: the pipeline's columns as text, and five columns of ours. `__fp`, `__generation` and `__row` say which
+row of which content it is; `__reason` why it was set aside; `__form` how its cells are written: `file`, as the file
+wrote them (read by the format's own rules for columns), or `typed`, as forebay writes values (ISO dates, a decimal
+point); `__raw` is the text that the row came from. A cell that is empty is null, `""` an empty text. A quote stands
+before cells that a spreadsheet would take for a formula; reading back takes it away again.
 """
 
 from __future__ import annotations
@@ -44,17 +45,25 @@ def exported(ctx: Context, file: FileRun, work: Work, listed: Path) -> pa.Table:
 
     stage = work.stage()
     if stage is None:
-        raise ConfigError(f"exporting rows of `{file.file.uri}`: its stage is not on this machine (export them without --repair)")
+        raise ConfigError(
+            f"exporting rows of `{file.file.uri}`: its stage is not on this machine (export them without --repair)"
+        )
     names = [column.name for column in stage.columns]
     staged = StagedRows(stage, ctx.pipeline.record)
-    forms = f"case when q.stage in ('decode', 'parse', 'schema') and {ctx.pipeline.format.type == 'csv'} then '{FILE}' else '{TYPED}' end"
+    forms = (
+        f"case when q.stage in ('decode', 'parse', 'schema') and {ctx.pipeline.format.type == 'csv'} then '{FILE}' "
+        f"else '{TYPED}' end"
+    )
     with duckdb.connect(config=OFFLINE) as con:
         con.execute("set threads = 1")
         con.register("cells", _file_cells(ctx, file, work, listed, names))
-        cells = ", ".join(f"coalesce(c.c{n}, {text(f't.{staged.identifier(name)}', staged.type(name))})" for n, name in enumerate(names))
+        cells = ", ".join(
+            f"coalesce(c.c{n}, {text(f't.{staged.identifier(name)}', staged.type(name))})"
+            for n, name in enumerate(names)
+        )
         found: pa.Table = con.sql(
             f"""select {cells}, $fp, $generation, q.__row::varchar, q.reason, {forms}, coalesce(try(decode(raw)), raw::varchar)
-            from {parquet(listed)} q left join cells c using (__row) left join {staged.source} on t.{staged.row} = q.__row order by q.__row""",
+            from {parquet(listed)} q left join cells c using (__row) left join {staged.source} on t.{staged.row} = q.__row order by q.__row""",  # noqa: E501
             params={"fp": file.fingerprint, "generation": str(file.generation)},
         ).to_arrow_table()
     columns = [found.column(n).cast(pa.string()) for n in range(found.num_columns)]
@@ -69,16 +78,21 @@ def _harmless(table: pa.Table, names: list[str]) -> pa.Table:
         column = table[name]
         quoted = pc.replace_substring_regex(column, _FORMULA, r"'\1")
         number = pc.match_substring_regex(column, r"^-?[0-9]+(\.[0-9]+)?$")
-        table = table.set_column(table.schema.get_field_index(name), name, pc.if_else(pc.fill_null(number, True), column, quoted))
+        table = table.set_column(
+            table.schema.get_field_index(name), name, pc.if_else(pc.fill_null(number, True), column, quoted)
+        )
     return table
 
 
 def _file_cells(ctx: Context, file: FileRun, work: Work, listed: Path, names: list[str]) -> pa.Table:
-    """`__row` and the cells (`c0`, `c1` …) of rows that could not be read, split by the format's own rules; rows that cannot even be split are not in it."""
+    """`__row` and the cells (`c0`, `c1` …) of rows that could not be read, split by the format's own rules; rows that
+    cannot even be split are not in it."""
     import pyarrow as pa
 
     kind = ctx.pipeline.format.type
-    empty = pa.table({"__row": pa.array([], pa.int64()), **{f"c{n}": pa.array([], pa.string()) for n in range(len(names))}})
+    empty = pa.table(
+        {"__row": pa.array([], pa.int64()), **{f"c{n}": pa.array([], pa.string()) for n in range(len(names))}}
+    )
     if kind.startswith("json"):
         return json_cells(listed, names) or empty
     if kind != "csv" or not work.snapshot.exists():
@@ -94,7 +108,8 @@ def _file_cells(ctx: Context, file: FileRun, work: Work, listed: Path, names: li
 
 
 def _unread(listed: Path) -> list[tuple[int, str]]:
-    """Number and text of the rows that could not be read; there are few, or the file as a whole would have been held back."""
+    """Number and text of the rows that could not be read; there are few, or the file as a whole would have been held
+    back."""
     import duckdb
 
     with duckdb.connect(config=OFFLINE) as con:
@@ -140,7 +155,8 @@ def _header(ctx: Context, file: FileRun, work: Work, config: Any, names: list[st
 
 
 def _write_raw(listed: Path, draft: Path, header: list[str], config: Any) -> bool:
-    """The raw texts as a file of their own, each with its row number before it; those with an open quote would swallow others and are left out."""
+    """The raw texts as a file of their own, each with its row number before it; those with an open quote would swallow
+    others and are left out."""
     quote = config.quote or ""
     with draft.open("w", encoding="utf-8", newline="") as out:
         writer = csv.writer(out, delimiter=config.delimiter, quotechar=config.quote or '"', lineterminator="\n")
@@ -186,7 +202,8 @@ class Origin:
 def edited(path: Path) -> dict[Origin, pa.Table]:
     """The rows of an edited file by their origin, each table (all text) sorted by `__row`, which is an int64.
 
-    Raises `ConfigError` naming the file and what is wrong: not a repair file, a row number that is none, the same row twice.
+    Raises `ConfigError` naming the file and what is wrong: not a repair file, a row number that is none, the same row
+    twice.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -196,7 +213,8 @@ def edited(path: Path) -> dict[Origin, pa.Table]:
         wrong = table.filter(pc.invert(pc.fill_null(pc.match_substring_regex(table[name], "^[0-9]{1,15}$"), False)))
         if len(wrong):
             raise ConfigError(
-                f"reading `{path}`: `{wrong[name][0].as_py()}` in `{name}` is no number (the columns that begin with `__` stay)"
+                f"reading `{path}`: `{wrong[name][0].as_py()}` in `{name}` is no number (the columns that begin with "
+                "`__` stay)"
             )
         table = table.set_column(table.schema.get_field_index(name), name, table[name].cast(pa.int64()))
     pairs = table.group_by(["__fp", "__generation"]).aggregate([]).to_pylist()
@@ -213,7 +231,10 @@ def _of(table: pa.Table, origin: Origin, path: Path) -> pa.Table:
     counts = rows.group_by("__row").aggregate([([], "count_all")])
     twice = counts.filter(pc.greater(counts["count_all"], 1))
     if len(twice):
-        raise ConfigError(f"reading `{path}`: row {twice['__row'][0].as_py()} of `{origin.fingerprint[:16]}` is there twice (leave one)")
+        raise ConfigError(
+            f"reading `{path}`: row {twice['__row'][0].as_py()} of `{origin.fingerprint[:16]}` is there twice "
+            "(leave one)"
+        )
     return rows
 
 
@@ -229,50 +250,73 @@ def _read(path: Path) -> pa.Table:
         delimiter = next((sign for sign in ",;\t" if "__fp" in next(csv.reader([head], delimiter=sign), [])), None)
         if delimiter is None:
             raise ConfigError(
-                f"reading `{path}`: it has no column `__fp` (write it with: forebay quarantine export PIPELINE --to FILE --repair)"
+                f"reading `{path}`: it has no column `__fp` (write it with: forebay quarantine export PIPELINE --to "
+                "FILE --repair)"
             )
         names = next(csv.reader([head], delimiter=delimiter))
     missing = [name for name in (*IDS, "__form") if name not in names]
     if missing or len(set(names)) < len(names):
         what = f"column `{missing[0]}` is missing" if missing else "a column is there twice"
-        raise ConfigError(f"reading `{path}`: {what} (write it with: forebay quarantine export PIPELINE --to FILE --repair)")
+        raise ConfigError(
+            f"reading `{path}`: {what} (write it with: forebay quarantine export PIPELINE --to FILE --repair)"
+        )
     convert = pc.ConvertOptions(
-        column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, quoted_strings_can_be_null=False, null_values=[""]
+        column_types=dict.fromkeys(names, pa.string()),
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,
+        null_values=[""],
     )
     try:
-        table = pc.read_csv(path, parse_options=pc.ParseOptions(delimiter=delimiter, newlines_in_values=True), convert_options=convert)
+        table = pc.read_csv(
+            path, parse_options=pc.ParseOptions(delimiter=delimiter, newlines_in_values=True), convert_options=convert
+        )
     except pa.ArrowInvalid as error:
         raise ConfigError(f"reading `{path}`: {error} (every line needs as many cells as the first)") from error
     return table
 
 
-def typed(ctx: Context, rows: pa.Table, columns: tuple[Column, ...], path: Path, folder: Path) -> tuple[pa.Table, pa.Table]:
-    """Edited rows of one origin by the pipeline's own rules: the typed rows (`columns` and `__row`), and those that cannot be read (as in a stage's rejects)."""
+def typed(
+    ctx: Context, rows: pa.Table, columns: tuple[Column, ...], path: Path, folder: Path
+) -> tuple[pa.Table, pa.Table]:
+    """Edited rows of one origin by the pipeline's own rules: the typed rows (`columns` and `__row`), and those that
+    cannot be read (as in a stage's rejects)."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     missing = [column.name for column in columns if column.name not in rows.column_names]
     if missing:
-        raise ConfigError(f"reading `{path}`: column `{missing[0]}` is missing (every column of the pipeline stays, empty cells are null)")
+        raise ConfigError(
+            f"reading `{path}`: column `{missing[0]}` is missing (every column of the pipeline stays, "
+            "empty cells are null)"
+        )
     unknown = rows.filter(pc.invert(pc.fill_null(pc.is_in(rows["__form"], pa.array([FILE, TYPED])), False)))
     if len(unknown):
-        raise ConfigError(f"reading `{path}`: `__form` of row {unknown['__row'][0].as_py()} is neither `{FILE}` nor `{TYPED}`")
+        raise ConfigError(
+            f"reading `{path}`: `__form` of row {unknown['__row'][0].as_py()} is neither `{FILE}` nor `{TYPED}`"
+        )
     good, bad = [], []
     for form in (FILE, TYPED):
         part = rows.filter(pc.equal(rows["__form"], form))
         if len(part):
-            stage = read_csv(_settings(ctx, form, columns), _canonical(part, columns, folder / f"{form}.csv"), columns, folder / form)
+            stage = read_csv(
+                _settings(ctx, form, columns), _canonical(part, columns, folder / f"{form}.csv"), columns, folder / form
+            )
             good.append(_numbered(stage.rows, part, stage.rows_in))
             bad.append(_numbered(stage.rejects, part, stage.rows_in))
     return pa.concat_tables(good).sort_by("__row"), pa.concat_tables(bad).sort_by("__row")
 
 
 def _settings(ctx: Context, form: str, columns: tuple[Column, ...]) -> Any:
-    """Of the file that `_canonical` writes; what the pipeline says of values holds for cells that are written as in its files."""
+    """Of the file that `_canonical` writes; what the pipeline says of values holds for cells that are written as in its
+    files."""
     config = registry.find("formats", "csv").Config
     section = ctx.pipeline.format
     if form == FILE and section.type == "csv":
-        kept = {name: section.options[name] for name in ("null_values", "quoted_nulls", "trim", "columns") if name in section.options}
+        kept = {
+            name: section.options[name]
+            for name in ("null_values", "quoted_nulls", "trim", "columns")
+            if name in section.options
+        }
         return config(**kept)
     floats = {column.name: {"allow_nan": True} for column in columns if column.type.startswith("float")}
     return config(columns=floats)
@@ -285,7 +329,9 @@ def _canonical(rows: pa.Table, columns: tuple[Column, ...], path: Path) -> Path:
     import pyarrow.csv as writing
 
     cells = [pc.replace_substring_regex(rows[column.name], _QUOTED, r"\1") for column in columns]
-    table = pa.table([pa.array(range(len(rows)), pa.int64()), *cells], names=[POSITION, *(column.name for column in columns)])
+    table = pa.table(
+        [pa.array(range(len(rows)), pa.int64()), *cells], names=[POSITION, *(column.name for column in columns)]
+    )
     writing.write_csv(table, path)
     return path
 
@@ -300,7 +346,9 @@ def _numbered(parquet: Path, rows: pa.Table, rows_in: int) -> pa.Table:
     table = pq.read_table(parquet)
     numbers = pc.take(rows["__row"].combine_chunks(), pc.subtract(table["__row"], 1))
     table = table.set_column(table.schema.get_field_index("__row"), "__row", numbers)
-    return table.cast(pa.schema([field.with_nullable(True) for field in table.schema]))  # forms differ in what they say of nulls
+    return table.cast(
+        pa.schema([field.with_nullable(True) for field in table.schema])
+    )  # forms differ in what they say of nulls
 
 
 # ---------------------------------------------------------------- row numbers as the ledger has them

@@ -1,4 +1,5 @@
-"""Repaired rows under the suite: beside the rows of their file that were published, so that rules about rows among others mean what they meant."""
+"""Repaired rows under the suite: beside the rows of their file that were published, so that rules about rows among
+others mean what they meant."""
 
 from __future__ import annotations
 
@@ -17,11 +18,15 @@ if TYPE_CHECKING:
     import duckdb
 
 
-def judged(ctx: Context, stage: Stage, origin: Stage | None, aside: Path | None, folder: Path) -> tuple[Verdict | None, str | None]:
-    """What the suite's row rules say of the rows of `stage`; None without a suite. Table rules judged the file when it came, and are not asked.
+def judged(
+    ctx: Context, stage: Stage, origin: Stage | None, aside: Path | None, folder: Path
+) -> tuple[Verdict | None, str | None]:
+    """What the suite's row rules say of the rows of `stage`; None without a suite. Table rules judged the file when it
+    came, and are not asked.
 
-    `origin` is the stage that the rows were set aside from, `aside` the list of those rows: the others were published, and are looked at beside
-    the repaired ones. Without it the repaired rows are judged among themselves, and the second value says so.
+    `origin` is the stage that the rows were set aside from, `aside` the list of those rows: the others were published,
+    and are looked at beside the repaired ones. Without it the repaired rows are judged among themselves, and the second
+    value says so.
     """
     suite = _row_rules(ctx)
     if suite is None or not suite.expectations or not stage.rows_read:
@@ -30,11 +35,14 @@ def judged(ctx: Context, stage: Stage, origin: Stage | None, aside: Path | None,
 
     whole = _beside(stage, origin, aside, folder) if origin and aside and origin.columns == stage.columns else None
     hidden = ctx.pipeline.quality.redact
-    verdict = check(whole or stage, suite, folder / "verdict", run_name=f"{ctx.pipeline.pipeline}/replay", redact=hidden)
+    verdict = check(
+        whole or stage, suite, folder / "verdict", run_name=f"{ctx.pipeline.pipeline}/replay", redact=hidden
+    )
     note = (
         None
         if whole
-        else "the published rows of the file are not on this machine: rules about rows among others saw the repaired rows only"
+        else "the published rows of the file are not on this machine: rules about rows among others saw the "
+        "repaired rows only"
     )
     return _only(verdict, stage, folder), note
 
@@ -56,7 +64,7 @@ def _beside(stage: Stage, origin: Stage, aside: Path, folder: Path) -> Stage:
         con.execute("set threads = 2")
         con.execute(
             f"""copy (select * from {parquet(origin.rows)} where {ROW} not in (select {ROW} from {parquet(aside)})
-            union all by name select * from {parquet(stage.rows)} order by {ROW}) to {literal(str(path))} (format parquet)"""
+            union all by name select * from {parquet(stage.rows)} order by {ROW}) to {literal(str(path))} (format parquet)"""  # noqa: E501
         )
         count = _count(con, path)
     return replace(stage, rows=path, rows_in=count, rows_rejected=0)

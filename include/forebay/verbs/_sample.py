@@ -24,7 +24,8 @@ class Sample:
 def head(path: Path, format_type: str, config: Any, compression: str, into: Path, most: int = BYTES) -> Sample:
     """The first records of a file, `most` bytes of them at most, written below `into` if the file is cut or packed.
 
-    A text is cut behind the last line end that is not within quotes; a Parquet file after whole groups of rows. Raises `CorruptFileError`.
+    A text is cut behind the last line end that is not within quotes; a Parquet file after whole groups of rows. Raises
+    `CorruptFileError`.
     """
     if format_type == "parquet":
         return _parquet(unpack(path, path.name, compression, into / "plain"), into / "head.parquet", most)
@@ -39,7 +40,8 @@ def head(path: Path, format_type: str, config: Any, compression: str, into: Path
 
 
 def _whole_records(data: bytes, encoding: str, quote: str | None) -> bytes:
-    """The bytes up to the last line end outside quotes; all of them if there is none. Where those are ASCII, Latin 1 reads every encoding, damaged bytes too."""
+    """The bytes up to the last line end outside quotes; all of them if there is none. Where those are ASCII, Latin 1
+    reads every encoding, damaged bytes too."""
     text = data.decode(encoding, "ignore")
     quotes = text.count(quote) if quote else 0
     end = len(text)

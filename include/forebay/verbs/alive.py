@@ -1,7 +1,9 @@
-"""Which runs are at work: each holds a lock for as long as its process lives, and the kernel lets go of it however that ends.
+"""Which runs are at work: each holds a lock for as long as its process lives, and the kernel lets go of it however that
+ends.
 
-So a run that was killed does not stay `running`: the next command that looks tells it as `interrupted`. Airflow's runs hold none: their tasks live in many
-processes, and the state of the DAG run is Airflow's to tell. Nor can a lock of another machine be judged, whose home this one shares.
+So a run that was killed does not stay `running`: the next command that looks tells it as `interrupted`. Airflow's runs
+hold none: their tasks live in many processes, and the state of the DAG run is Airflow's to tell. Nor can a lock of
+another machine be judged, whose home this one shares.
 """
 
 from __future__ import annotations
@@ -36,7 +38,13 @@ def alive(project: Project, run: RunReport) -> Iterator[None]:
             yield
         except BaseException as error:
             with suppress(ForebayError):  # the first error is raised
-                projection.end_run(project.index, run.pipeline, run.run_id, "interrupted", f"it was cut short by {type(error).__name__}")
+                projection.end_run(
+                    project.index,
+                    run.pipeline,
+                    run.run_id,
+                    "interrupted",
+                    f"it was cut short by {type(error).__name__}",
+                )
             raise
         finally:
             path.unlink(missing_ok=True)
@@ -52,7 +60,8 @@ def tell_interrupted(project: Project) -> None:
 
 
 def _left(path: Path) -> dict[str, str] | None:
-    """What the lock says of its run, if nobody holds it; None for a run that is at work, about to say who it is, or ending just now."""
+    """What the lock says of its run, if nobody holds it; None for a run that is at work, about to say who it is, or
+    ending just now."""
     try:
         with path.open() as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

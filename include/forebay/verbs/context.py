@@ -29,12 +29,15 @@ class Context:
     starts: bool = False
 
     @classmethod
-    def of(cls, pipeline: Pipeline, project: Project, connections: Connections | None = None, *, starts: bool = False) -> Context:
+    def of(
+        cls, pipeline: Pipeline, project: Project, connections: Connections | None = None, *, starts: bool = False
+    ) -> Context:
         return cls(pipeline, project, connections or EnvironmentConnections(), starts)
 
     @cached_property
     def kafka(self) -> dict[str, Any]:
-        """librdkafka settings of the pipeline's cluster; when nothing is configured, of the embedded broker, which is started where that is allowed.
+        """librdkafka settings of the pipeline's cluster; when nothing is configured, of the embedded broker, which is
+        started where that is allowed.
 
         Raises `BrokerUnavailableError` where it does not run and may not be started.
         """
@@ -52,11 +55,16 @@ class Context:
         from forebay.kafka.ledger.guard import LedgerHome
 
         given = self.connections.kafka(self.pipeline.publish.connection)
-        return LedgerHome.of(self.project.home, str(given.get("bootstrap.servers") or "") if given is not None else None, self.project.root)
+        return LedgerHome.of(
+            self.project.home,
+            str(given.get("bootstrap.servers") or "") if given is not None else None,
+            self.project.root,
+        )
 
     @cached_property
     def cluster_id(self) -> str:
-        """The cluster's id. Raises `BrokerUnavailableError` or `NotAuthorizedError`, with the true cause, within seconds."""
+        """The cluster's id. Raises `BrokerUnavailableError` or `NotAuthorizedError`, with the true cause, within
+        seconds."""
         from forebay.kafka import client
 
         return client.connect_check(self.kafka)
@@ -70,11 +78,14 @@ class Context:
 
     @cached_property
     def pins(self) -> dict[str, Any]:
-        """What `_pins` knows of the ledger once columns are pinned: `columns`, and `begun`, the schema of each file that is half published."""
+        """What `_pins` knows of the ledger once columns are pinned: `columns`, and `begun`, the schema of each file
+        that is half published."""
         return {}
 
     @cached_property
     def source(self) -> Source[Any]:
         section = self.pipeline.source
         plugin = registry.find("sources", section.type)
-        return plugin(plugin.Config(connection=section.connection, **section.options), self.connections, self.project.root)
+        return plugin(
+            plugin.Config(connection=section.connection, **section.options), self.connections, self.project.root
+        )

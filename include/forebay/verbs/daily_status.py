@@ -1,7 +1,7 @@
 """A pipeline's nights and rules over time, from the index's rows: pure functions.
 
-A night is judged by the last word on each of its files, whichever run said it; a later run that merely finds a file published says nothing new.
-A replay is no file of the night: its rows are counted with the file that they come from.
+A night is judged by the last word on each of its files, whichever run said it; a later run that merely finds a file
+published says nothing new. A replay is no file of the night: its rows are counted with the file that they come from.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ def last_words(files: Iterable[Row]) -> dict[str, list[Row]]:
 
 
 def replays(files: Iterable[Row]) -> dict[tuple[str, str], list[Row]]:
-    """The replays of each content, by its uri and `fingerprint[:16]`: with those digits a replay's own fingerprint begins."""
+    """The replays of each content, by its uri and `fingerprint[:16]`: with those digits a replay's own fingerprint
+    begins."""
     found: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in files:
         if is_replay(row["uri"]) and row["published"]:
@@ -51,7 +52,8 @@ def _replayed(file: Row, repaired: dict[tuple[str, str], list[Row]]) -> int:
 
 
 def nights(runs: list[Row], files: list[Row], rules: list[Row], watched: Watch | None, now: datetime) -> list[Night]:
-    """The days that have a run other than a replay, oldest first. Rows as `queries.night_runs`, `night_files` and `night_rules` give them."""
+    """The days that have a run other than a replay, oldest first. Rows as `queries.night_runs`, `night_files` and
+    `night_rules` give them."""
     words = last_words(files)
     failed = _failed_rules(words, rules)
     first_run = datetime.fromisoformat(runs[0]["started"]) if runs else now
@@ -72,7 +74,10 @@ def nights(runs: list[Row], files: list[Row], rules: list[Row], watched: Watch |
 def _night(day: date, runs: list[Row], files: list[Row], failed_rules: int, now: datetime) -> Night:
     seen = [file for file in files if file["fate"] != Fate.IGNORED.value]
     state, note = judged(runs[-1], seen, failed_rules, now)
-    sums = {name: sum(file[name] for file in seen) for name in ("rows_in", "published", "quarantined", "rejected", "replayed")}
+    sums = {
+        name: sum(file[name] for file in seen)
+        for name in ("rows_in", "published", "quarantined", "rejected", "replayed")
+    }
     ended = max((datetime.fromisoformat(run["ended"]) for run in runs if run["ended"]), default=None)
     return Night(day, state, files=len(seen), failed_rules=failed_rules, ended=ended, note=note, **sums)
 
@@ -84,7 +89,11 @@ def judged(run: Row, files: list[Row], failed_rules: int, now: datetime) -> tupl
         if now - began < ABANDONED:
             return State.RUNNING, f"run {run['run_id']} began {began:%Y-%m-%d %H:%M}"
         return State.FAILED, f"run {run['run_id']} began {began:%Y-%m-%d %H:%M} and never ended"
-    for status, state in ((Status.FAILED, State.FAILED), (Status.WAITING, State.WAITING), (Status.REJECTED, State.REJECTED)):
+    for status, state in (
+        (Status.FAILED, State.FAILED),
+        (Status.WAITING, State.WAITING),
+        (Status.REJECTED, State.REJECTED),
+    ):
         told = [file["error"] or file["reason"] for file in files if file["status"] == status.value]
         if told:
             return state, _first(told)
@@ -141,7 +150,8 @@ def _failed_rules(words: dict[str, list[Row]], rules: Iterable[Row]) -> dict[str
 
 
 def trends(files: list[Row], rules: list[Row]) -> list[RuleTrend]:
-    """Every rule over the nights, in the order of the newest suite; a rule is known by name, columns, severity and its place among its equals."""
+    """Every rule over the nights, in the order of the newest suite; a rule is known by name, columns, severity and its
+    place among its equals."""
     answers: dict[tuple[str, str, str, str, int], dict[date, list[Row]]] = defaultdict(lambda: defaultdict(list))
     newest: dict[tuple[str, str, str, str, int], tuple[str, int]] = {}
     twins: dict[tuple[Any, ...], int] = defaultdict(int)
@@ -153,7 +163,10 @@ def trends(files: list[Row], rules: list[Row]) -> list[RuleTrend]:
         answers[key][date.fromisoformat(rule["ds"])].append(rule)
         newest[key] = max(newest.get(key, ("", 0)), (rule["ds"], -rule["position"]))
     order = sorted(answers, key=lambda key: newest[key], reverse=True)
-    return [RuleTrend(k[0], k[1], Severity(k[2]), k[3], {day: _over(told) for day, told in answers[k].items()}) for k in order]
+    return [
+        RuleTrend(k[0], k[1], Severity(k[2]), k[3], {day: _over(told) for day, told in answers[k].items()})
+        for k in order
+    ]
 
 
 def _over(told: list[Row]) -> RuleNight:

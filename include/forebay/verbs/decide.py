@@ -1,4 +1,5 @@
-"""decide: a person's answer for files that wait, and the rest of their way in a run of its own, where there is no Airflow to ask."""
+"""decide: a person's answer for files that wait, and the rest of their way in a run of its own, where there is no
+Airflow to ask."""
 
 from __future__ import annotations
 
@@ -24,7 +25,18 @@ from forebay.verbs.resume import receipts_of
 from forebay.verbs.run import Step, prepare, walk
 from forebay.verbs.settle import settle
 
-__all__ = ["TRIGGER", "before", "carried_out", "decide", "given", "new_run_id", "not_settled_otherwise", "take", "told_of", "waiting"]
+__all__ = [
+    "TRIGGER",
+    "before",
+    "carried_out",
+    "decide",
+    "given",
+    "new_run_id",
+    "not_settled_otherwise",
+    "take",
+    "told_of",
+    "waiting",
+]
 
 TRIGGER = "decision"
 
@@ -45,12 +57,14 @@ def before(project: Project, file: FileRun) -> Answer | None:
 
 
 def decide(ctx: Context, files: Sequence[FileRun], steward: Answer, name: str | None = None) -> list[RunReport]:
-    """Take the answer for files of `waiting` and go on with publish, reconcile, settle and report: one run a day, linked to the first (`follows`).
+    """Take the answer for files of `waiting` and go on with publish, reconcile, settle and report: one run a day,
+    linked to the first (`follows`).
 
-    A file whose bytes, or whose pipeline or suite, are no longer those that were inspected is FAILED with the reason, and goes on waiting;
-    so is one that another answer came before, or that another run has published meanwhile. Repeating a decision that was cut short completes it.
-    Raises `FatalError` when none waits because the last answer (to files of that `name`) was another's; `ConfigError` when there is no file or
-    no reason; errors that concern the run as a whole are reported and raised.
+    A file whose bytes, or whose pipeline or suite, are no longer those that were inspected is FAILED with the reason,
+    and goes on waiting; so is one that another answer came before, or that another run has published meanwhile.
+    Repeating a decision that was cut short completes it. Raises `FatalError` when none waits because the last answer
+    (to files of that `name`) was another's; `ConfigError` when there is no file or no reason; errors that concern the
+    run as a whole are reported and raised.
     """
     if not files:
         raise _nothing_waits(ctx, name)
@@ -70,7 +84,8 @@ def _nothing_waits(ctx: Context, name: str | None) -> ForebayError:
 
 
 def carried_out(ctx: Context, file: FileRun) -> FileRun | None:
-    """A decided file, PUBLISHED, if the ledger has all of it: the same was answered elsewhere, and done there. Neither source nor stage is asked for, which may be gone."""
+    """A decided file, PUBLISHED, if the ledger has all of it: the same was answered elsewhere, and done there. Neither
+    source nor stage is asked for, which may be gone."""
     if file.status is not Status.INSPECTED:
         return None
     receipts = receipts_of(ctx, file.fingerprint or "", file.generation)
@@ -117,19 +132,22 @@ def _whole_way(ctx: Context, file: FileRun, identity: Identity, steward: Answer)
 
 
 def _still_the_same(ctx: Context, file: FileRun) -> FileRun:
-    """What the person saw is what is decided: the same bytes, read and checked by the same settings. Raises `FileChangedError`."""
+    """What the person saw is what is decided: the same bytes, read and checked by the same settings. Raises
+    `FileChangedError`."""
     name = file.file.uri
     try:
         fetch(ctx, file)
     except FileChangedError as error:
         raise FileChangedError(
-            f"deciding for `{name}`: it is no longer the file that was inspected: {error.message} (run its day again)", uri=name
+            f"deciding for `{name}`: it is no longer the file that was inspected: {error.message} (run its day again)",
+            uri=name,
         ) from error
     work = work_of(ctx, file.fingerprint or "", file.pins)
     verdict = work.verdict()
     if work.stage() is None or (judges(ctx) and verdict is None):
         raise FileChangedError(
-            f"deciding for `{name}`: the pipeline or its suite has changed since it was inspected, or this machine has no copy of the result"
+            f"deciding for `{name}`: the pipeline or its suite has changed since it was inspected, "
+            "or this machine has no copy of the result"
             f" (run its day again: forebay run {file.pipeline} --date {file.window.day})",
             uri=name,
         )

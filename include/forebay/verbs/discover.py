@@ -40,16 +40,20 @@ def discover(
     now: Clock = time.time,
     keep_going: bool = False,
 ) -> Plan:
-    """List the source, hold it against the completeness contract and the ledger, and give every file seen a fate with its reason.
+    """List the source, hold it against the completeness contract and the ledger, and give every file seen a fate with
+    its reason.
 
-    Files come sorted by uri. Those to be published have status `DISCOVERED` (fate `NEW` or `CHANGED`); all others are `SKIPPED` or
-    `REJECTED` already. Bytes are read only where the ledger, or another file of the window, leaves a doubt: same name or same size.
-    `published` is what the ledger holds (default: it is asked), `now` the clock for `quiet_for`, in seconds since the epoch.
-    A file that the source does not give out is FAILED, and all others get their fates. Raises what the source and the ledger raise of the whole, and,
-    without `keep_going`, what may succeed later for a single file.
+    Files come sorted by uri. Those to be published have status `DISCOVERED` (fate `NEW` or `CHANGED`); all others are
+    `SKIPPED` or `REJECTED` already. Bytes are read only where the ledger, or another file of the window, leaves a
+    doubt: same name or same size. `published` is what the ledger holds (default: it is asked), `now` the clock for
+    `quiet_for`, in seconds since the epoch. A file that the source does not give out is FAILED, and all others get
+    their fates. Raises what the source and the ledger raise of the whole, and, without `keep_going`, what may succeed
+    later for a single file.
     """
     look = _look(ctx, window)
-    seen: list[FileRun] = [_run(ctx, window, run_id, file, FateDecision(Fate.IGNORED, "the marker")) for file in look.markers]
+    seen: list[FileRun] = [
+        _run(ctx, window, run_id, file, FateDecision(Fate.IGNORED, "the marker")) for file in look.markers
+    ]
     with open_ledger(ctx) if published is None else nullcontext(published) as entries:
         known = Known(entries)
         contract = Contract.of(ctx, look, known, now())
@@ -57,12 +61,23 @@ def discover(
         first: dict[str, str] = {}
         for file in look.files:
             try:
-                sight = _sight(ctx, file, contract, known, twins=sizes[file.size] > 1, first=first, request=generation, run_id=run_id)
+                sight = _sight(
+                    ctx,
+                    file,
+                    contract,
+                    known,
+                    twins=sizes[file.size] > 1,
+                    first=first,
+                    request=generation,
+                    run_id=run_id,
+                )
                 seen.append(_run(ctx, window, run_id, file, sight))
             except Exception as error:
                 if isinstance(error, RetryableError) and not keep_going:
                     raise
-                unknown = _run(ctx, window, run_id, file, FateDecision(Fate.INCOMPLETE, "its bytes could not be looked at"))
+                unknown = _run(
+                    ctx, window, run_id, file, FateDecision(Fate.INCOMPLETE, "its bytes could not be looked at")
+                )
                 seen.append(failed(unknown, error))
         if published is None and generation is None:
             seen = _still_there(ctx, entries, seen)
@@ -70,15 +85,19 @@ def discover(
     files = tuple(sorted(seen, key=lambda run: run.file.uri))
     for run in files:
         events.emit(events.FILE_SEEN, uri=run.file.uri, fate=run.fate.value, reason=run.reason)
-    ready = contract.waits_for is None and not any(run.fate is Fate.INCOMPLETE and run.status is not Status.FAILED for run in files)
+    ready = contract.waits_for is None and not any(
+        run.fate is Fate.INCOMPLETE and run.status is not Status.FAILED for run in files
+    )
     note = "; ".join(filter(None, [_note(look, contract, window), _passed_over(ctx, look)]))
     return Plan(run_id, ctx.pipeline.pipeline, window, files, note or None, ready)
 
 
 def _still_there(ctx: Context, ledger: Published, seen: list[FileRun]) -> list[FileRun]:
-    """The files; FAILED is each of which the ledger says that it is published, at offsets that its topic does not reach: the topic was made anew since.
+    """The files; FAILED is each of which the ledger says that it is published, at offsets that its topic does not
+    reach: the topic was made anew since.
 
-    To call it published would leave its rows out in silence, and to go on with one that is begun would publish the rest alone.
+    To call it published would leave its rows out in silence, and to go on with one that is begun would publish the rest
+    alone.
     """
     from forebay.kafka import ends
 
@@ -99,12 +118,17 @@ def _places(ledger: Published, run: FileRun) -> tuple[OffsetRange, ...]:
 
 
 def _gone(run: FileRun, topic: str, short: dict[int, int], places: tuple[OffsetRange, ...]) -> FileRun:
-    lost = [one for one in places if one.topic == topic and one.complete and one.last >= short.get(one.partition, one.last + 1)]
+    lost = [
+        one
+        for one in places
+        if one.topic == topic and one.complete and one.last >= short.get(one.partition, one.last + 1)
+    ]
     if not lost:
         return run
     last = max(lost, key=lambda one: one.last)
     error = ReconcileError(
-        f"discovering `{run.file.uri}`: the ledger has records of it at `{topic}` partition {last.partition} up to offset {last.last}, and the topic"
+        f"discovering `{run.file.uri}`: the ledger has records of it at `{topic}` partition {last.partition} up to "
+        f"offset {last.last}, and the topic"
         f" ends at {short[last.partition]}: it was made anew, or cut by an unclean election (publish it again:"
         f" `--generation new --reason …`; `forebay ledger verify {run.pipeline}` names all such files)",
         uri=run.file.uri,
@@ -124,8 +148,9 @@ def _index_left(ctx: Context, known: Published, seen: list[FileRun]) -> None:
 def open_ledger(ctx: Context) -> Iterator[Published]:
     """What is committed by now, waiting a moment for a commit whose markers are still being written.
 
-    A transaction that a killed process left open is not waited for: what it hides is at worst looked at again, and publishing asks the
-    ledger itself, behind its barrier. Raises what reading it raises, and `PreflightError` when it is another project's.
+    A transaction that a killed process left open is not waited for: what it hides is at worst looked at again, and
+    publishing asks the ledger itself, behind its barrier. Raises what reading it raises, and `PreflightError` when it
+    is another project's.
     """
     from forebay.kafka.ledger import owner
     from forebay.kafka.ledger import reader as ledger_reader
@@ -203,7 +228,9 @@ def _lacks(source: Source[Any], ready_when: ReadyWhen, look: _Look, known: Known
         return f"the marker `{look.marker}` is not there yet"
     if ready_when.expect is None and look.files:
         return None
-    gone = {uri for uri in known.ledger.uris() if source.matches(uri, look.pattern)}  # published, and archived or deleted since
+    gone = {
+        uri for uri in known.ledger.uris() if source.matches(uri, look.pattern)
+    }  # published, and archived or deleted since
     count = len(gone | {file.uri for file in look.files})
     if ready_when.expect is None:
         return None if count else f"nothing matches `{look.pattern}`"
@@ -238,7 +265,9 @@ def _sight(
         return sight
     earlier = first.setdefault(sight.fingerprint, file.uri)
     if earlier != file.uri:
-        return FateDecision(Fate.DUPLICATE, f"the same bytes as `{earlier}` of this window", sight.fingerprint, duplicate_of=earlier)
+        return FateDecision(
+            Fate.DUPLICATE, f"the same bytes as `{earlier}` of this window", sight.fingerprint, duplicate_of=earlier
+        )
     return sight
 
 
@@ -303,7 +332,8 @@ def found_again(plan: Plan) -> tuple[FileRun, ...]:
 def group(plan: Plan, max_bytes: int, max_files: int = 500) -> list[tuple[FileRun, ...]]:
     """The files to do, in order, cut into work units of at most `max_bytes` (compressed, as listed) and `max_files`.
 
-    A file that is larger by itself is a unit of its own; many small ones share one, so that no Airflow task is spent on a tiny file.
+    A file that is larger by itself is a unit of its own; many small ones share one, so that no Airflow task is spent on
+    a tiny file.
     """
     return [tuple(unit) for unit in _units(filter(to_do, plan.files), max_bytes, max_files)]
 

@@ -35,7 +35,13 @@ def _room(home: Path) -> Finding:
     if free >= LITTLE:
         return Finding(Level.OK, "disk", what)
     level = Level.FAIL if free < NOTHING else Level.WARN
-    return Finding(level, "disk", what, "each file is copied and staged there before it is published", "make room, or set FOREBAY_HOME")
+    return Finding(
+        level,
+        "disk",
+        what,
+        "each file is copied and staged there before it is published",
+        "make room, or set FOREBAY_HOME",
+    )
 
 
 def _use(home: Path) -> tuple[Finding, ...]:
@@ -43,12 +49,21 @@ def _use(home: Path) -> tuple[Finding, ...]:
     if not home.is_dir():
         return ()
     sizes = {folder.name: size_of(folder) for folder in home.iterdir() if folder.is_dir() and not folder.is_symlink()}
-    parts = [f"{name} {size / 1024**2:,.1f} MiB" for name, size in sorted(sizes.items(), key=lambda pair: -pair[1]) if size]
-    return (Finding(Level.OK, "disk use", f"{sum(sizes.values()) / 1024**2:,.1f} MiB in `{home}`: {', '.join(parts) or 'nothing yet'}"),)
+    parts = [
+        f"{name} {size / 1024**2:,.1f} MiB" for name, size in sorted(sizes.items(), key=lambda pair: -pair[1]) if size
+    ]
+    return (
+        Finding(
+            Level.OK,
+            "disk use",
+            f"{sum(sizes.values()) / 1024**2:,.1f} MiB in `{home}`: {', '.join(parts) or 'nothing yet'}",
+        ),
+    )
 
 
 def _owner(home: Path) -> tuple[Finding, ...]:
-    """Stages, lists and reports hold what partners wrote. forebay makes its folders for their owner alone; a home that was there before stays as it is."""
+    """Stages, lists and reports hold what partners wrote. forebay makes its folders for their owner alone; a home that
+    was there before stays as it is."""
     if not home.is_dir():
         return ()
     mode = home.stat().st_mode & 0o777

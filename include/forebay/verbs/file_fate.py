@@ -1,8 +1,8 @@
 """What the ledger says of one listed file.
 
-A name has a history: contents that were published from it, in their order, and contents that were begun and not finished. What lies there now is held
-against the latest of them. The same as the latest is published already, or is gone on with; anything else is a correction, also a content that the
-name had before: consumers have seen others since.
+A name has a history: contents that were published from it, in their order, and contents that were begun and not
+finished. What lies there now is held against the latest of them. The same as the latest is published already, or is
+gone on with; anything else is a correction, also a content that the name had before: consumers have seen others since.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ class Entry(Protocol):
 
 
 class Published(Protocol):
-    """What is asked of a ledger (`LedgerView`, `SnapshotView`): its completion records by name, by content and by size."""
+    """What is asked of a ledger (`LedgerView`, `SnapshotView`): its completion records by name, by content and by
+    size."""
 
     def by_uri(self, uri: str) -> Sequence[Any]:
         """Complete files published from `uri`."""
@@ -149,7 +150,8 @@ def _by_time(entries: Iterable[Entry]) -> list[Entry]:
 
 @dataclass(frozen=True)
 class _History:
-    """What the ledger knows of one name, and of one content. `begun` are contents of the name, begun since its latest complete one."""
+    """What the ledger knows of one name, and of one content. `begun` are contents of the name, begun since its latest
+    complete one."""
 
     uri: str
     fingerprint: str
@@ -163,7 +165,9 @@ class _History:
         earlier = known.by_uri(file.uri)
         latest = earlier[-1] if earlier else None
         begun = tuple(one for one in known.begun(file.uri) if latest is None or one.attempted > latest.attempted)
-        return cls(file.uri, fingerprint, latest, begun, known.by_fingerprint(fingerprint), known.ledger.started(fingerprint))
+        return cls(
+            file.uri, fingerprint, latest, begun, known.by_fingerprint(fingerprint), known.ledger.started(fingerprint)
+        )
 
     @property
     def open(self) -> Begun | None:
@@ -178,7 +182,8 @@ class _History:
 
     @property
     def supersedes(self) -> str | None:
-        """The content that this one comes instead of: what consumers saw last of the name; None for the same content."""
+        """The content that this one comes instead of: what consumers saw last of the name; None for the same
+        content."""
         seen = [self.latest.fingerprint] if self.latest else []
         seen += [one.fingerprint for one in self.left]
         others = [one for one in seen if one != self.fingerprint]
@@ -199,9 +204,16 @@ class _History:
 
 
 def fate_of(
-    source: Source[Any], file: SourceFile, known: Known, *, hash_it: bool, request: GenerationRequest | None, run_id: str
+    source: Source[Any],
+    file: SourceFile,
+    known: Known,
+    *,
+    hash_it: bool,
+    request: GenerationRequest | None,
+    run_id: str,
 ) -> FateDecision:
-    """The fate of a complete file. Its bytes are read if the ledger knows its name or its size, or if `hash_it`; else it is surely new.
+    """The fate of a complete file. Its bytes are read if the ledger knows its name or its size, or if `hash_it`; else
+    it is surely new.
 
     Raises `FileChangedError` if it changes meanwhile, and whatever else reading raises.
     """
@@ -231,48 +243,66 @@ def _correction(has: _History, request: GenerationRequest | None) -> FateDecisio
     if has.latest and has.latest.fingerprint != has.fingerprint:
         told.insert(0, f"other bytes of this name (`{has.latest.fingerprint[:16]}`) {_when(has.latest)}")
     if has.next > 1:
-        told.append(f"{'going on with' if has.open else 'these bytes are in the ledger already: they become'} generation {has.next}")
+        told.append(
+            f"{'going on with' if has.open else 'these bytes are in the ledger already: they become'} generation "
+            f"{has.next}"
+        )
     if request:
         told.append(request.reason)
     first = has.elsewhere
     return FateDecision(
-        Fate.CHANGED, "; ".join(told), has.fingerprint, has.next, has.supersedes, first.file.uri if first else None, left=has.left
+        Fate.CHANGED,
+        "; ".join(told),
+        has.fingerprint,
+        has.next,
+        has.supersedes,
+        first.file.uri if first else None,
+        left=has.left,
     )
 
 
 def _left(one: Begun) -> str:
     places = [f"`{p.topic}` partition {p.partition} offsets {p.first} to {p.last}" for p in one.outputs]
     return (
-        f"other bytes of this name (`{one.fingerprint[:16]}`) were begun by run `{one.run_id}` and not finished, and their rows "
+        f"other bytes of this name (`{one.fingerprint[:16]}`) were begun by run `{one.run_id}` and not finished, "
+        "and their rows "
         f"{one.first_row} to {one.last_row} stay visible ({some(places, 3, what=' ranges')})"
     )
 
 
 def _published(has: _History, request: GenerationRequest | None, run_id: str) -> FateDecision:
-    """The bytes are what the ledger has last under this name: nothing to do, unless a person asked for a new generation or one was left unfinished."""
+    """The bytes are what the ledger has last under this name: nothing to do, unless a person asked for a new generation
+    or one was left unfinished."""
     last = max(has.twins, key=lambda entry: entry.generation)
     sight = FateDecision(Fate.PUBLISHED, f"the same bytes {_when(last)}", has.fingerprint, last.generation)
     open_one = max(has.started, default=0)
     if open_one > last.generation:
         reason = request.reason if request else "an earlier run left it unfinished"
-        return replace(sight, fate=Fate.NEW, generation=open_one, reason=f"going on with generation {open_one}: {reason}")
+        return replace(
+            sight, fate=Fate.NEW, generation=open_one, reason=f"going on with generation {open_one}: {reason}"
+        )
     if request is None or last.identity.run_id == run_id:
         return sight
     return _anew(replace(sight, generation=has.next), request)
 
 
 def _new(has: _History, request: GenerationRequest | None) -> FateDecision:
-    """Nothing is complete under this name. What is begun of these bytes, under whatever name, is gone on with, or left as it is for a new generation."""
+    """Nothing is complete under this name. What is begun of these bytes, under whatever name, is gone on with, or left
+    as it is for a new generation."""
     first, begun = has.elsewhere, max(has.started, default=0)
     if request and first:
         return _anew(FateDecision(Fate.NEW, "", has.fingerprint, has.next, duplicate_of=first.file.uri), request)
     if request and begun == 1:
         return _anew(FateDecision(Fate.NEW, "", has.fingerprint, 2, left=has.begun), request)
-    return FateDecision(Fate.NEW, "an earlier run left it unfinished" if begun else "never seen before", has.fingerprint, max(begun, 1))
+    return FateDecision(
+        Fate.NEW, "an earlier run left it unfinished" if begun else "never seen before", has.fingerprint, max(begun, 1)
+    )
 
 
 def _anew(sight: FateDecision, request: GenerationRequest) -> FateDecision:
-    left = "".join(f"; generation {one.generation}, begun by run `{one.run_id}`, stays visible in part" for one in sight.left)
+    left = "".join(
+        f"; generation {one.generation}, begun by run `{one.run_id}`, stays visible in part" for one in sight.left
+    )
     copy = f", though the same bytes are published as `{sight.duplicate_of}`" if sight.duplicate_of else ""
     reason = f"published anew as generation {sight.generation}{copy}: {request.reason}{left}"
     return replace(sight, fate=Fate.NEW, reason=reason)
@@ -284,7 +314,8 @@ def _since(has: _History) -> str:
     if has.latest is None:
         return left
     stays = (
-        f"; what this name had before (`{has.latest.fingerprint[:16]}`) stays published (`--generation new` publishes these bytes instead)"
+        f"; what this name had before (`{has.latest.fingerprint[:16]}`) stays published (`--generation new` publishes "
+        "these bytes instead)"
     )
     return stays + left
 

@@ -27,8 +27,9 @@ _NAMED = 20  # columns that are named in words
 def gate(pipeline: Pipeline, file: FileRun, stage: Stage, verdict: Verdict | None, quarantined: int) -> FileRun:
     """The file with a decision and its reason; `quarantined` is how many of its rows would be set aside.
 
-    A file is held back when a failed table rule, the share or count of quarantined rows (by default more than half, and always all of them), a rule's own limit or a drifted schema says so: then a person is asked
-    (`WAITING`), or, with `steward.on: never`, it is rejected. All other files are published, without the rows set aside.
+    A file is held back when a failed table rule, the share or count of quarantined rows (by default more than half, and
+    always all of them), a rule's own limit or a drifted schema says so: then a person is asked (`WAITING`), or, with
+    `steward.on: never`, it is rejected. All other files are published, without the rows set aside.
     """
     held = [
         *_table_rules(pipeline.quality.block_when, verdict),
@@ -54,9 +55,13 @@ def answer(file: FileRun, decision: Decision, who: str, reason: str, at: datetim
     if file.decision is not Decision.ASK:
         raise ConfigError(f"answering for `{name}`: it waits for nobody (its decision is `{file.decision}`)", uri=name)
     if decision is Decision.ASK:
-        raise ConfigError(f"answering for `{name}`: `{decision}` is no answer (publish, publish all or reject)", uri=name)
+        raise ConfigError(
+            f"answering for `{name}`: `{decision}` is no answer (publish, publish all or reject)", uri=name
+        )
     if not who.strip() or not reason.strip():
-        raise ConfigError(f"answering for `{name}`: who decides, and why, is part of the record (give a name and a reason)", uri=name)
+        raise ConfigError(
+            f"answering for `{name}`: who decides, and why, is part of the record (give a name and a reason)", uri=name
+        )
     asked = file.but(decided_at=at)
     if decision is Decision.REJECT:
         return _rejected(asked, who, reason)
@@ -66,7 +71,9 @@ def answer(file: FileRun, decision: Decision, who: str, reason: str, at: datetim
 def _rejected(file: FileRun, who: str, words: str) -> FileRun:
     """All of its rows are rejected, and none is quarantined on its own account."""
     counts = {"rejected": file.rows_in, "quarantined": 0, "published": 0}
-    return file.but(decision=Decision.REJECT, decided_by=who, decision_reason=words, reason=words, status=Status.REJECTED, **counts)
+    return file.but(
+        decision=Decision.REJECT, decided_by=who, decision_reason=words, reason=words, status=Status.REJECTED, **counts
+    )
 
 
 def _table_rules(block_when: BlockWhen, verdict: Verdict | None) -> Iterator[str]:
@@ -84,31 +91,44 @@ def _observation(result: RuleResult) -> str:
 
 
 def _set_aside(block_when: BlockWhen, rows_in: int, quarantined: int) -> Iterator[str]:
-    """What the budget says of the rows set aside; without one, more than half of them; whatever it says, all of them, unless it allows just that."""
+    """What the budget says of the rows set aside; without one, more than half of them; whatever it says, all of them,
+    unless it allows just that."""
     over = list(_budget(block_when, rows_in, quarantined))
     if block_when.quarantined_over is None and quarantined >= FEW and quarantined > HALF * rows_in:
         over += _budget(Budget(quarantined_over=HALF), rows_in, quarantined)
     if not over and 0 < rows_in == quarantined and block_when.quarantined_over != 1:
-        over.append(f"all of its {rows_in} rows would be quarantined (`block_when: {{quarantined_over: 100%}}` lets such a file pass)")
+        over.append(
+            f"all of its {rows_in} rows would be quarantined (`block_when: {{quarantined_over: "
+            f"100%}}` lets such a file pass)"
+        )
     yield from over
 
 
 def _budget(budget: Budget, rows_in: int, quarantined: int) -> Iterator[str]:
     limit, count = budget.quarantined_over, budget.quarantined_count
     if limit is not None and quarantined > limit * rows_in:
-        yield f"{quarantined} of {rows_in} rows would be quarantined: {_percent(quarantined / rows_in)}, the limit is {_percent(limit)}"
+        yield (
+            f"{quarantined} of {rows_in} rows would be quarantined: {_percent(quarantined / rows_in)}, "
+            f"the limit is {_percent(limit)}"
+        )
     if count is not None and quarantined > count:
         yield f"{quarantined} of {rows_in} rows would be quarantined, the limit is {count}"
 
 
 def _rule_limits(budget: Budget, rows_in: int, verdict: Verdict | None) -> Iterator[str]:
-    """Row rules that fail on more rows than their own limit, by type or column, allows; the first that is exceeded is told."""
+    """Row rules that fail on more rows than their own limit, by type or column, allows; the first that is exceeded is
+    told."""
     for result in verdict.results if verdict else ():
         limits = [budget.rules[name] for name in (result.rule, *result.columns) if name in budget.rules]
-        over = next((limit for limit in limits if result.kind == "row" and _over(result.unexpected or 0, rows_in, limit)), None)
+        over = next(
+            (limit for limit in limits if result.kind == "row" and _over(result.unexpected or 0, rows_in, limit)), None
+        )
         if over is not None:
             told = f"{over} rows" if isinstance(over, int) else _percent(over)
-            yield f"{result.severity} rule {result.title} fails on {result.unexpected} of {rows_in} rows, its limit is {told}"
+            yield (
+                f"{result.severity} rule {result.title} fails on {result.unexpected} of {rows_in} rows, "
+                f"its limit is {told}"
+            )
 
 
 def _over(count: int, rows_in: int, limit: float) -> bool:
@@ -135,7 +155,11 @@ def on_drift(pipeline: Pipeline) -> OnDrift:
 def _drift(pipeline: Pipeline, drift: Drift) -> Iterator[str]:
     """The kinds of drift that the pipeline does not let pass."""
     policy, declared = on_drift(pipeline), bool(pipeline.schema_ and pipeline.schema_.columns)
-    way_out = "" if declared else " (pinned by what was published before: to go on with other columns, declare them under `schema.columns`)"
+    way_out = (
+        ""
+        if declared
+        else " (pinned by what was published before: to go on with other columns, declare them under `schema.columns`)"
+    )
     blocking = [words for kind, words in drift_words(drift).items() if getattr(policy, kind) == "block"]
     yield from (f"the schema drifted: {words}{way_out}" for words in blocking)
 

@@ -1,8 +1,9 @@
-"""What a file's text may do in an error's words: with `quality.redact`, nothing. Every error of one file passes here before anybody is told.
+"""What a file's text may do in an error's words: with `quality.redact`, nothing. Every error of one file passes here
+before anybody is told.
 
-A message of forebay's has what it quotes in backticks or quotes. Of those, the words of the pipeline itself stay (columns, settings, the file's
-address); from the first other one on, all that is quoted is taken out, since a value may have quotes in it, too. What a vendor's error says is
-taken out whole.
+A message of forebay's has what it quotes in backticks or quotes. Of those, the words of the pipeline itself stay
+(columns, settings, the file's address); from the first other one on, all that is quoted is taken out, since a value may
+have quotes in it, too. What a vendor's error says is taken out whole.
 """
 
 from __future__ import annotations
@@ -33,15 +34,33 @@ def shown(pipeline: Pipeline) -> frozenset[str] | None:
     if not quality.redact:
         return None
     declared = (pipeline.schema_.columns if pipeline.schema_ else None) or {}
-    names = {*quality.redact, *pipeline.record.key, *declared, *declared.values(), pipeline.record.timestamp or "", pipeline.topic.name}
+    names = {
+        *quality.redact,
+        *pipeline.record.key,
+        *declared,
+        *declared.values(),
+        pipeline.record.timestamp or "",
+        pipeline.topic.name,
+    }
     return frozenset(
-        {*names, *NAMES, *_WAYS_OUT, "schema", "schema.columns", "quality.redact", "record.key", "record.timestamp", quality.suite or ""}
+        {
+            *names,
+            *NAMES,
+            *_WAYS_OUT,
+            "schema",
+            "schema.columns",
+            "quality.redact",
+            "record.key",
+            "record.timestamp",
+            quality.suite or "",
+        }
         - {""}
     )
 
 
 def without_values(error: ForebayError, known: Collection[str] | None) -> ForebayError:
-    """The error with nothing in its words that a file may have brought, and with no other error behind it (a log would show that one's)."""
+    """The error with nothing in its words that a file may have brought, and with no other error behind it (a log would
+    show that one's)."""
     if known is None or not (isinstance(error, CorruptFileError | ConfigError) or type(error) is FatalError):
         return error
     known = {*known, *(str(error.where[key]) for key in ("uri", "topic", "path") if key in error.where)}
@@ -74,7 +93,8 @@ def _is_known(value: Any, known: Collection[str]) -> bool:
 
 
 def without_names(stage: Stage, pipeline: Pipeline) -> Stage:
-    """The stage, whose drift does not tell the names of columns that the pipeline does not know: a value may stand in a header."""
+    """The stage, whose drift does not tell the names of columns that the pipeline does not know: a value may stand in a
+    header."""
     if shown(pipeline) is None:
         return stage
     return replace(stage, drift=replace(stage.drift, added=tuple(MARK for _ in stage.drift.added)))
@@ -82,7 +102,8 @@ def without_names(stage: Stage, pipeline: Pipeline) -> Stage:
 
 @contextmanager
 def hiding(pipeline: Pipeline) -> Iterator[None]:
-    """Within it, what is raised says nothing that a redacted value could be part of. For files that are read for a person, outside a run."""
+    """Within it, what is raised says nothing that a redacted value could be part of. For files that are read for a
+    person, outside a run."""
     try:
         yield
     except ForebayError as error:

@@ -47,9 +47,11 @@ RAW = 500
 
 
 def write(ctx: Context, days: Iterable[date] | None = None, now: datetime | None = None) -> list[Path]:
-    """Write the pages of these days (default: of all that are kept), of the pipeline and of the project; returns where they are, the index first.
+    """Write the pages of these days (default: of all that are kept), of the pipeline and of the project; returns where
+    they are, the index first.
 
-    For given days the quarantined rows are taken from the work folder as it is now; else what was kept when the night ran has precedence.
+    For given days the quarantined rows are taken from the work folder as it is now; else what was kept when the night
+    ran has precedence.
     """
     made = _History(ctx, now or datetime.now(UTC), fresh=days is not None)
     return made.write(set(days) if days is not None else None)
@@ -103,10 +105,15 @@ class _History:
             from forebay.quality.docs import build_index
 
             build_index(self.ctx.project.reports / "data_docs", self.name)
-        return [self.pages.write_index(self.now), pipeline, *(self.pages.night(self.name, night.day) for night in wanted)]
+        return [
+            self.pages.write_index(self.now),
+            pipeline,
+            *(self.pages.night(self.name, night.day) for night in wanted),
+        ]
 
     def collect(self, days: set[date] | None) -> PipelineHistory:
-        """The pipeline's history; nights have a page that are young enough, and either have one or are to be written."""
+        """The pipeline's history; nights have a page that are young enough, and either have one or are to be
+        written."""
         p = self.ctx.pipeline
         watched = _watched(p.schedule) if p.schedule else None
         found = daily_status.nights(self.runs, self.files, self.rules, watched, self.now)
@@ -123,7 +130,10 @@ class _History:
             watch=watched,
         )
         return PipelineHistory(
-            summary, p.description, tuple(daily_status.trends(self.files, self.rules)), "" if watched else _unwatched(p.schedule)
+            summary,
+            p.description,
+            tuple(daily_status.trends(self.files, self.rules)),
+            "" if watched else _unwatched(p.schedule),
         )
 
     def _has_page(self, night: Night, days: set[date] | None) -> bool:
@@ -170,7 +180,9 @@ class _History:
     def _file(self, file: FileRun, rows: RowList | None, note: str) -> NightFile:
         replays = self._replays(file)
         said = self.rules_by_file.get((file.run_id, file.file.uri), [])
-        failed = tuple(FailedRule(_title(one), Severity(one["severity"]), _found(one)) for one in said if not one["success"])
+        failed = tuple(
+            FailedRule(_title(one), Severity(one["severity"]), _found(one)) for one in said if not one["success"]
+        )
         return NightFile(
             name=_readable(file.file),
             uri=file.file.uri,
@@ -192,7 +204,8 @@ class _History:
         )
 
     def _rows_of(self, file: FileRun, left: int) -> tuple[RowList | None, str]:
-        """The first rows that a file set aside (or would have, if it was refused), and a word if they are not to be had."""
+        """The first rows that a file set aside (or would have, if it was refused), and a word if they are not to be
+        had."""
         if not file.fingerprint or not (file.quarantined or file.rejected or file.status is Status.WAITING):
             return None, ""
         kept = self._kept(file)
@@ -230,7 +243,9 @@ def _marked(rows: RowList | None, done: set[int]) -> RowList | None:
     """The rows with those marked that were replayed."""
     if rows is None or not done:
         return rows
-    return dataclasses.replace(rows, rows=tuple(dataclasses.replace(row, replayed=row.row in done) for row in rows.rows))
+    return dataclasses.replace(
+        rows, rows=tuple(dataclasses.replace(row, replayed=row.row in done) for row in rows.rows)
+    )
 
 
 def _repair(file: FileRun) -> Repair:
@@ -272,7 +287,9 @@ def _trouble_first(file: FileRun) -> tuple[int, int, str]:
 
 
 def _run(run: dict[str, Any]) -> NightRun:
-    return NightRun(run["run_id"], run["status"], run["trigger"], _second(run["started"]), _second(run["ended"]), run["note"] or "")
+    return NightRun(
+        run["run_id"], run["status"], run["trigger"], _second(run["started"]), _second(run["ended"]), run["note"] or ""
+    )
 
 
 def _second(moment: str | None) -> str:

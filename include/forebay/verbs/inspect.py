@@ -42,8 +42,9 @@ from forebay.verbs.timestamp_limits import latest
 def inspect(ctx: Context, file: FileRun) -> FileRun:
     """The file with its fingerprint, its row counts and the gate's decision.
 
-    A file that cannot be read as what the pipeline says, that changed while it was read, or that holds what nobody foresaw is FAILED with the
-    error's words, stays where it is, and does not stop the others. Raises what ends the run (`isolation.py`), and what may succeed later.
+    A file that cannot be read as what the pipeline says, that changed while it was read, or that holds what nobody
+    foresaw is FAILED with the error's words, stays where it is, and does not stop the others. Raises what ends the run
+    (`isolation.py`), and what may succeed later.
     """
     with in_use(ctx.project, ctx.pipeline.pipeline):  # until the index says that it is under way
         try:
@@ -66,12 +67,19 @@ def _inspect(ctx: Context, file: FileRun) -> FileRun:
         work = work_of(ctx, snapshot.fingerprint, name_of(pins))
         stage = work.stage() or _stage(ctx, snapshot, work, pins)
     verdict = _verdict(ctx, file, stage, suite, work) if judges(ctx) else None
-    aside = quarantine(ctx, stage, verdict, Decision.PUBLISH, work, topics.max_message_bytes(ctx.kafka, ctx.pipeline.topic.name))
+    aside = quarantine(
+        ctx, stage, verdict, Decision.PUBLISH, work, topics.max_message_bytes(ctx.kafka, ctx.pipeline.topic.name)
+    )
     quarantined = _lines(aside)
     docs = verdict.docs if verdict else None
     told = (*stage.notes, *drift_words(stage.drift).values())
     known = file.but(
-        fingerprint=snapshot.fingerprint, work=work.folder, rows_in=stage.rows_in, quarantined=quarantined, docs=docs, notes=told
+        fingerprint=snapshot.fingerprint,
+        work=work.folder,
+        rows_in=stage.rows_in,
+        quarantined=quarantined,
+        docs=docs,
+        notes=told,
     ).but(pins=name_of(pins))
     decided = gate(ctx.pipeline, known.but(status=Status.INSPECTED), stage, verdict, quarantined)
     if verdict:
@@ -88,13 +96,17 @@ def _inspect(ctx: Context, file: FileRun) -> FileRun:
 
 
 def as_pinned(ctx: Context, file: FileRun) -> FileRun:
-    """The file as it is now: inspected anew if other columns were pinned since. Then what the gate holds back waits for a person, as it does at first."""
+    """The file as it is now: inspected anew if other columns were pinned since. Then what the gate holds back waits for
+    a person, as it does at first."""
     if name_of(pinned(ctx, file.fingerprint or "")) == file.pins:
         return file
     again = _inspect(ctx, file)
     if again.decision is Decision.PUBLISH and file.decided_by != GATE:
         again = again.but(
-            decision=file.decision, decided_by=file.decided_by, decision_reason=file.decision_reason, decided_at=file.decided_at
+            decision=file.decision,
+            decided_by=file.decided_by,
+            decision_reason=file.decision_reason,
+            decided_at=file.decided_at,
         )
     projection.project_file(ctx.project.index, again)
     return again
@@ -108,7 +120,8 @@ def fetch(ctx: Context, file: FileRun) -> Snapshot:
         snapshot = ctx.source.fetch(file.file, draft)
         if file.fingerprint and snapshot.fingerprint != file.fingerprint:
             raise FileChangedError(
-                f"fetching `{file.file.uri}`: its bytes are not those that were discovered (run again: the new content gets its own fate)",
+                f"fetching `{file.file.uri}`: its bytes are not those that were discovered (run again: "
+                "the new content gets its own fate)",
                 uri=file.file.uri,
             )
         place = work_of(ctx, snapshot.fingerprint, file.pins).snapshot
@@ -143,7 +156,8 @@ def work_of(ctx: Context, fingerprint: str, pins: str) -> Work:
 
 
 def work_left(ctx: Context, fingerprint: str) -> Work:
-    """The work folder of a content as it was left under the pipeline's present settings, whatever was pinned then; the ledger is not asked."""
+    """The work folder of a content as it was left under the pipeline's present settings, whatever was pinned then; the
+    ledger is not asked."""
     plain = work_of(ctx, fingerprint, "")
     for path in sorted(plain.folder.glob("*/stage/stage.json")):
         stage = Stage.from_json(json.loads(path.read_text("utf-8")))
@@ -164,32 +178,50 @@ def load(ctx: Context, file: FileRun) -> tuple[Work, Stage, Verdict | None]:
     Raises `FileChangedError` when the source no longer holds the bytes that were inspected.
     """
     if not file.fingerprint:
-        raise FatalError(f"publishing `{file.file.uri}`: it was never inspected (run the whole way of the file)", uri=file.file.uri)
+        raise FatalError(
+            f"publishing `{file.file.uri}`: it was never inspected (run the whole way of the file)", uri=file.file.uri
+        )
     work = work_of(ctx, file.fingerprint, file.pins)
     stage, verdict = work.stage(), work.verdict()
     if stage is None or (judges(ctx) and verdict is None) or not work.quarantine(Decision.PUBLISH).exists():
         _inspect(ctx, file)
         stage, verdict = work.stage(), work.verdict()
     if stage is None:
-        raise FatalError(f"publishing `{file.file.uri}`: its stage is missing in `{work.base}` (run inspect again)", uri=file.file.uri)
+        raise FatalError(
+            f"publishing `{file.file.uri}`: its stage is missing in `{work.base}` (run inspect again)",
+            uri=file.file.uri,
+        )
     return work, stage, verdict
 
 
 def quarantine(ctx: Context, stage: Stage, verdict: Verdict | None, decision: Decision, work: Work, limit: int) -> Path:
-    """The list of rows set aside under that decision, made if it is not there for the topic as it is. `limit`: its largest record, in bytes."""
+    """The list of rows set aside under that decision, made if it is not there for the topic as it is. `limit`: its
+    largest record, in bytes."""
     path, made_for = work.quarantine(decision), _decides(ctx, limit)
     if not is_made_for(path, made_for):
         draft = path.with_name(f".{path.name}.{os.getpid()}")
-        compose_quarantine(stage, verdict, ctx.pipeline, decision, draft, max_message_bytes=limit, latest=latest(ctx), made_for=made_for)
+        compose_quarantine(
+            stage,
+            verdict,
+            ctx.pipeline,
+            decision,
+            draft,
+            max_message_bytes=limit,
+            latest=latest(ctx),
+            made_for=made_for,
+        )
         files.put(draft, path)
     return path
 
 
 def _decides(ctx: Context, limit: int) -> str:
-    """What decides which rows are set aside beside the work's settings: the topic, and the times that its records get."""
+    """What decides which rows are set aside beside the work's settings: the topic, and the times that its records
+    get."""
     column = ctx.pipeline.record.timestamp
     about = ("message.timestamp.type", "message.timestamp.after.max.ms") if column else ()
-    return digest({"limit": limit, "timestamp": column, "topic": {name: ctx.topic_settings.get(name) for name in about}})
+    return digest(
+        {"limit": limit, "timestamp": column, "topic": {name: ctx.topic_settings.get(name) for name in about}}
+    )
 
 
 def _lines(path: Path) -> int:
@@ -227,23 +259,31 @@ def _stage(ctx: Context, snapshot: Snapshot, work: Work, pins: tuple[Column, ...
         rows=final.rows_in,
         rejected=final.rows_rejected,
         columns=len(final.columns),
-        inferred=[f"{column.name} {column.type}" for column in final.columns] if final.inferred and not ctx.pipeline.quality.redact else [],
+        inferred=[f"{column.name} {column.type}" for column in final.columns]
+        if final.inferred and not ctx.pipeline.quality.redact
+        else [],
         notes=[*final.notes, *drift_words(final.drift).values()],
     )
     return final
 
 
 def _misfits(stage: Stage, hide: bool) -> Iterator[str]:
-    """How many values of each column are not of the type that the others have; `hide`: without its name, which the file brought."""
+    """How many values of each column are not of the type that the others have; `hide`: without its name, which the file
+    brought."""
     import pyarrow.parquet as pq
 
     counts: Counter[str] = Counter()
     with pq.ParquetFile(stage.rejects) as rejects:
         for batch in rejects.iter_batches(columns=["columns"]):
-            counts.update({one["values"]: one["counts"] for one in batch.column(0).flatten().value_counts().to_pylist()})
+            counts.update(
+                {one["values"]: one["counts"] for one in batch.column(0).flatten().value_counts().to_pylist()}
+            )
     types = {column.name: column.type for column in stage.columns}
     for name, count in counts.items():
-        yield f"{'a column' if hide else f'column `{name}`'}: {count} values are not {types.get(name)}, their rows are set aside"
+        yield (
+            f"{'a column' if hide else f'column `{name}`'}: {count} values are not {types.get(name)}, "
+            "their rows are set aside"
+        )
 
 
 def _refuse_without_key(ctx: Context, stage: Stage, snapshot: Snapshot) -> None:
@@ -251,17 +291,21 @@ def _refuse_without_key(ctx: Context, stage: Stage, snapshot: Snapshot) -> None:
     missing = [f"`{name}`" for name in ctx.pipeline.record.key if name in stage.drift.missing]
     if missing:
         uri = snapshot.file.uri
-        raise CorruptFileError(f"reading `{uri}`: it lacks {', '.join(missing)} of `record.key` (ask for it again with its key)", uri=uri)
+        raise CorruptFileError(
+            f"reading `{uri}`: it lacks {', '.join(missing)} of `record.key` (ask for it again with its key)", uri=uri
+        )
 
 
 def refuse_unplaced(ctx: Context, stage: Stage, snapshot: Snapshot) -> None:
-    """Raise `CorruptFileError` if the columns are inferred and a redacted one is not among them: where its values lie nobody knows, and the names of the
-    file's columns may be values themselves."""
+    """Raise `CorruptFileError` if the columns are inferred and a redacted one is not among them: where its values lie
+    nobody knows, and the names of the file's columns may be values themselves."""
     there, uri = {column.name for column in stage.columns}, snapshot.file.uri
     unplaced = [f"`{name}`" for name in ctx.pipeline.quality.redact if stage.inferred and name not in there]
     if unplaced:
         way_out = "declare the columns under `schema`, or ask for it again with a header"
-        raise CorruptFileError(f"reading `{uri}`: it lacks {', '.join(unplaced)} of `quality.redact` ({way_out})", uri=uri)
+        raise CorruptFileError(
+            f"reading `{uri}`: it lacks {', '.join(unplaced)} of `quality.redact` ({way_out})", uri=uri
+        )
 
 
 def _move(stage: Stage, draft: Path, to: Path) -> Stage:

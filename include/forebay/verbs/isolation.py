@@ -1,7 +1,8 @@
 """Where an error ends: with the file that was worked on, or with the run.
 
-Whatever a file holds is the file's matter, also what nobody thought of: it fails with its reason, and the others go on. Only what would fail
-every file alike ends the run: a broker, an index or a ledger that cannot be used, a login, a topic, a project or a pipeline that must change.
+Whatever a file holds is the file's matter, also what nobody thought of: it fails with its reason, and the others go on.
+Only what would fail every file alike ends the run: a broker, an index or a ledger that cannot be used, a login, a
+topic, a project or a pipeline that must change.
 """
 
 from __future__ import annotations
@@ -47,10 +48,12 @@ _log = logging.getLogger("forebay")
 
 
 def own(error: Exception, file: FileRun, *, known: Collection[str] | None = None) -> ForebayError:
-    """The error as this file's own: a `RetryableError` where trying again may help. Raises the error itself if it is the run's.
+    """The error as this file's own: a `RetryableError` where trying again may help. Raises the error itself if it is
+    the run's.
 
-    An error that nobody foresaw is told by its type and words; where it came from is in the log. Where there are redacted columns, `known` are the words that
-    may be quoted (`hidden.shown`), and no other text of the file is in the error.
+    An error that nobody foresaw is told by its type and words; where it came from is in the log. Where there are
+    redacted columns, `known` are the words that may be quoted (`hidden.shown`), and no other text of the file is in the
+    error.
     """
     if isinstance(error, ForebayError):
         if _of_the_run(error):
@@ -58,14 +61,22 @@ def own(error: Exception, file: FileRun, *, known: Collection[str] | None = None
         return without_values(error, known)
     uri, what = file.file.uri, _told(error, known is not None)
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _NO_ROOM):
-        return OutOfResourcesError(f"working on `{uri}`: {what} (make room for it, or raise what limits it, and try again)", uri=uri)
-    places = [*traceback.format_tb(error.__traceback__), *getattr(error, "__notes__", ())]  # a child's places come as a note
+        return OutOfResourcesError(
+            f"working on `{uri}`: {what} (make room for it, or raise what limits it, and try again)", uri=uri
+        )
+    places = [
+        *traceback.format_tb(error.__traceback__),
+        *getattr(error, "__notes__", ()),
+    ]  # a child's places come as a note
     _log.error("working on `%s`: %s\n%s", uri, what, "".join(places))
-    return FatalError(f"working on `{uri}`: {what} (not foreseen: report it with the log, which FOREBAY_LOG=ERROR shows)", uri=uri)
+    return FatalError(
+        f"working on `{uri}`: {what} (not foreseen: report it with the log, which FOREBAY_LOG=ERROR shows)", uri=uri
+    )
 
 
 def failed(file: FileRun, error: Exception, *, known: Collection[str] | None = None) -> FileRun:
-    """The file FAILED by that error (`again` where trying again may help), as events tell it. Raises the error if it is the run's."""
+    """The file FAILED by that error (`again` where trying again may help), as events tell it. Raises the error if it is
+    the run's."""
     told = own(error, file, known=known)
     words = shown(told.message, MESSAGE)
     events.emit(events.FILE_FAILED, level=logging.ERROR, uri=file.file.uri, error=words)

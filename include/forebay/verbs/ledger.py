@@ -55,7 +55,8 @@ def accept(ctx: Context, reason: str) -> str | None:
 
 
 def take(ctx: Context, who: str, reason: str) -> str | None:
-    """Go on with a ledger that another project, or this one before a change, wrote last; returns its topic then, None when it is ours already."""
+    """Go on with a ledger that another project, or this one before a change, wrote last; returns its topic then, None
+    when it is ours already."""
     found = owner.take(ctx.kafka, ctx.pipeline, ctx.keep, who, reason)
     return found.topic if found else None
 
@@ -66,7 +67,8 @@ def opened(ctx: Context) -> AbstractContextManager[View]:
 
 
 def unfinished(view: View) -> Iterator[dict[str, Any]]:
-    """Contents of which chunks are committed without the completion record: a publish was cut short, a retry goes on with it."""
+    """Contents of which chunks are committed without the completion record: a publish was cut short, a retry goes on
+    with it."""
     for chunks in view.unfinished():
         one = next(iter(chunks.values()))
         yield {
@@ -101,7 +103,9 @@ def _prove(reading: reader.RangeReader, view: View, entry: FileEntry, compacted:
     short = next((count for count in missing if not count.expired and not compacted(count.range.topic)), None)
     problem = None
     if short:
-        where = f"`{short.range.topic}` partition {short.range.partition} offsets {short.range.first} to {short.range.last}"
+        where = (
+            f"`{short.range.topic}` partition {short.range.partition} offsets {short.range.first} to {short.range.last}"
+        )
         problem = f"{where}: {short.found} records, the ledger says {short.range.count}"
     elif sum(r.rows_in for r in receipts) != entry.rows_in:
         problem = f"its chunks count {sum(r.rows_in for r in receipts)} rows, its completion record {entry.rows_in}"

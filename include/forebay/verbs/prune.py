@@ -5,9 +5,10 @@
     verdict, lists of rows set aside   go with the reports, after `FOREBAY_REPORT_DAYS`.
     drafts, spool          what a killed process left goes a day after it was last written to.
 
-A content that waits, failed or is under way is never touched, nor one of which the index says nothing. A work folder is emptied behind the pipeline's lock,
-which `inspect` shares: what is being read stays. A stage without `stage.json` is none, and that goes first: prune may be killed anywhere.
-"""
+A content that waits, failed or is under way is never touched, nor one of which the index says nothing. A work folder is
+emptied behind the pipeline's lock, which `inspect` shares: what is being read stays. A stage without `stage.json` is
+none, and that goes first: prune may be killed anywhere.
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -29,13 +30,25 @@ from forebay.verbs.context import Context
 
 DAY = 86_400
 LEFT_AFTER = DAY
-"""Seconds after which a draft that nobody has written to is taken for a dead process's. No process id is asked: the home may be shared by containers."""
-_DRAFTS = (".stage-*", ".spill-*", ".failing-*", ".quarantine-*", ".verdict*", ".stage.json*", ".result*", "plain", "scratch")
+"""Seconds after which a draft that nobody has written to is taken for a dead process's. No process id is asked: the
+home may be shared by containers."""
+_DRAFTS = (
+    ".stage-*",
+    ".spill-*",
+    ".failing-*",
+    ".quarantine-*",
+    ".verdict*",
+    ".stage.json*",
+    ".result*",
+    "plain",
+    "scratch",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Pruned(Json):
-    """What was removed of one pipeline, or would be: how many contents and bytes of each kind. `in_use`: contents left because somebody is at work."""
+    """What was removed of one pipeline, or would be: how many contents and bytes of each kind. `in_use`: contents left
+    because somebody is at work."""
 
     pipeline: str
     stages: int = 0
@@ -62,7 +75,12 @@ def prune_quietly(ctx: Context) -> None:
     try:
         done = prune(ctx)
     except Exception as error:
-        events.emit(events.PRUNE_FAILED, level=logging.WARNING, pipeline=ctx.pipeline.pipeline, error=f"{type(error).__name__}: {error}")
+        events.emit(
+            events.PRUNE_FAILED,
+            level=logging.WARNING,
+            pipeline=ctx.pipeline.pipeline,
+            error=f"{type(error).__name__}: {error}",
+        )
     else:
         if done.freed:
             removed = {"contents": done.stages + done.expired, "leftovers": done.leftovers}
@@ -71,7 +89,8 @@ def prune_quietly(ctx: Context) -> None:
 
 @contextlib.contextmanager
 def in_use(project: Project, pipeline: str) -> Iterator[None]:
-    """Within it no work folder of the pipeline is emptied, by no process of any machine that shares the home's file system."""
+    """Within it no work folder of the pipeline is emptied, by no process of any machine that shares the home's file
+    system."""
     with (private(project.home / "work" / pipeline) / ".lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_SH)
         yield
@@ -102,7 +121,12 @@ class _Pruning:
             for content in self.folder.glob("??/*"):
                 if content.name in settled:
                     self._content(content, kept=settled[content.name] > 0 or self.traced_by_stage)
-            self._leftovers([*self.folder.glob(".replay-*"), *(path for draft in _DRAFTS for path in self.folder.glob(f"??/*/*/{draft}"))])
+            self._leftovers(
+                [
+                    *self.folder.glob(".replay-*"),
+                    *(path for draft in _DRAFTS for path in self.folder.glob(f"??/*/*/{draft}")),
+                ]
+            )
         if self.project.spool.is_dir():
             self._leftovers(list(self.project.spool.iterdir()))
         return self.found
@@ -124,9 +148,13 @@ class _Pruning:
                 for path in paths:
                     _remove(path)
             if kind == "expired":
-                self.found = replace(self.found, expired=self.found.expired + 1, expired_bytes=self.found.expired_bytes + size)
+                self.found = replace(
+                    self.found, expired=self.found.expired + 1, expired_bytes=self.found.expired_bytes + size
+                )
             else:
-                self.found = replace(self.found, stages=self.found.stages + 1, stage_bytes=self.found.stage_bytes + size)
+                self.found = replace(
+                    self.found, stages=self.found.stages + 1, stage_bytes=self.found.stage_bytes + size
+                )
 
     def _leftovers(self, paths: list[Path]) -> None:
         for path in paths:
@@ -135,7 +163,9 @@ class _Pruning:
             size = size_of(path)
             if not self.dry_run:
                 _remove(path)
-            self.found = replace(self.found, leftovers=self.found.leftovers + 1, leftover_bytes=self.found.leftover_bytes + size)
+            self.found = replace(
+                self.found, leftovers=self.found.leftovers + 1, leftover_bytes=self.found.leftover_bytes + size
+            )
 
     def _age(self, path: Path) -> float:
         """Seconds since anything of it was written."""

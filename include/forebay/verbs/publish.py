@@ -1,4 +1,5 @@
-"""publish: the file's accepted rows become records, the others quarantine records, chunk by chunk in transactions (kafka/publish/protocol.py)."""
+"""publish: the file's accepted rows become records, the others quarantine records, chunk by chunk in transactions
+(kafka/publish/protocol.py)."""
 
 from __future__ import annotations
 
@@ -25,9 +26,11 @@ _FRAMING = 2_000  # bytes of key, headers and framing that a record has beside i
 
 
 def publish(ctx: Context, file: FileRun, identity: Identity) -> FileRun:
-    """The same file, PUBLISHED, with its counts and offset ranges as the ledger has them. Files that are not to be published pass through.
+    """The same file, PUBLISHED, with its counts and offset ranges as the ledger has them. Files that are not to be
+    published pass through.
 
-    Repeating it after any failure is safe. Raises what `publish_file` raises, and `FileChangedError` when stage and source are both gone.
+    Repeating it after any failure is safe. Raises what `publish_file` raises, and `FileChangedError` when stage and
+    source are both gone.
     """
     if file.status is not Status.INSPECTED or file.decision not in _GO:
         return file
@@ -86,19 +89,35 @@ def _completion(file: FileRun, stage: Stage) -> Completion:
     decision = file.decision.value if file.decision else None
     who = (decision, file.decided_by, file.decision_reason)
     columns = {column.name: column.type for column in stage.columns}
-    return Completion(reason, file.supersedes, file.duplicate_of, *who, file.window, decided_at=file.decided_at, columns=columns)
+    return Completion(
+        reason, file.supersedes, file.duplicate_of, *who, file.window, decided_at=file.decided_at, columns=columns
+    )
 
 
 def published(ctx: Context, file: FileRun, receipts: tuple[Receipt, ...]) -> FileRun:
-    """The same file, PUBLISHED, with counts and offset ranges of its receipts, projected. Raises `FatalError` when they do not add up."""
-    counts: dict[str, Any] = {name: sum(getattr(r, name) for r in receipts) for name in ("rows_in", "published", "quarantined")}
+    """The same file, PUBLISHED, with counts and offset ranges of its receipts, projected. Raises `FatalError` when they
+    do not add up."""
+    counts: dict[str, Any] = {
+        name: sum(getattr(r, name) for r in receipts) for name in ("rows_in", "published", "quarantined")
+    }
     outputs, aside = ranges(receipts, "outputs"), ranges(receipts, "quarantine")
-    done = file.but(status=Status.PUBLISHED, rejected=0, outputs=outputs, quarantine=aside, headers=_profile(receipts), **counts)
+    done = file.but(
+        status=Status.PUBLISHED, rejected=0, outputs=outputs, quarantine=aside, headers=_profile(receipts), **counts
+    )
     if counts["rows_in"] != counts["published"] + counts["quarantined"]:
-        raise FatalError(f"publishing `{file.file.uri}`: {counts} do not add up (a defect of forebay: keep the work folder `{file.work}`)")
+        raise FatalError(
+            f"publishing `{file.file.uri}`: {counts} do not add up (a defect of forebay: "
+            f"keep the work folder `{file.work}`)"
+        )
     projection.project_receipts(ctx.project.index, file.pipeline, file.file.uri, file.run_id, receipts)
     projection.project_file(ctx.project.index, done)
-    events.emit(events.FILE_PUBLISHED, uri=file.file.uri, published=done.published, quarantined=done.quarantined, chunks=len(receipts))
+    events.emit(
+        events.FILE_PUBLISHED,
+        uri=file.file.uri,
+        published=done.published,
+        quarantined=done.quarantined,
+        chunks=len(receipts),
+    )
     return done
 
 

@@ -38,7 +38,11 @@ def replays(project: Project, file: FileRun) -> list[FileRun]:
     """The replays of a file's quarantined rows, as the index has them, oldest first."""
     found = queries.files(project.index, file.pipeline, name=REPLAY + file.file.uri, limit=10_000)
     mine = [one for one in found if one.replay and one.file.uri == REPLAY + file.file.uri]
-    same = [one for one in mine if one.replay and (one.replay.fingerprint, one.replay.generation) == (file.fingerprint, file.generation)]
+    same = [
+        one
+        for one in mine
+        if one.replay and (one.replay.fingerprint, one.replay.generation) == (file.fingerprint, file.generation)
+    ]
     return sorted(same, key=lambda one: one.run_id)
 
 
@@ -61,7 +65,8 @@ def listed(ctx: Context, file: FileRun) -> Path:
 
 
 def kept(ctx: Context, file: FileRun) -> Work:
-    """The work that has the list of a file's quarantined rows: under the present settings, or under those that they were set aside by.
+    """The work that has the list of a file's quarantined rows: under the present settings, or under those that they
+    were set aside by.
 
     A list of earlier settings may show what is redacted now: then it is not taken. Raises as `listed`.
     """
@@ -69,8 +74,10 @@ def kept(ctx: Context, file: FileRun) -> Work:
     found = None if ctx.pipeline.quality.redact else work.with_list(decision, file.quarantined)
     if found is None and not work.quarantine(decision).exists():
         raise ConfigError(
-            f"showing quarantined rows of `{file.file.uri}`: their list is not on this machine, or the pipeline has changed since"
-            f" (they are on topic `{ctx.pipeline.quarantine_topic}`, offsets in: forebay trace {shlex.quote(file.file.name)})"
+            f"showing quarantined rows of `{file.file.uri}`: their list is not on this machine, "
+            "or the pipeline has changed since"
+            f" (they are on topic `{ctx.pipeline.quarantine_topic}`, offsets in: "
+            f"forebay trace {shlex.quote(file.file.name)})"
         )
     return found or work
 
@@ -80,14 +87,18 @@ def _decision(file: FileRun) -> Decision:
 
 
 _POINTER = "'/' || replace(replace(c, '~', '~0'), '/', '~1')"
-_READ = f"list_transform(columns, lambda c: c || ': ' || coalesce(left(json_extract(decode(raw), {_POINTER})::varchar, 200), 'null'))"
+_READ = (
+    f"list_transform(columns, lambda c: c || ': ' || coalesce(left(json_extract(decode(raw), {_POINTER})::varchar, "
+    "200), 'null'))"
+)
 _NAMED = r"'(?s)column `(.*?)`: `(.*?)` is not '"  # as formats/_casts.py words it
-_UNREAD = f"""list_transform(list_zip(regexp_extract_all(reason, {_NAMED}, 1), regexp_extract_all(reason, {_NAMED}, 2)), lambda p: p[1] || ': ' || p[2])"""
-_OBSERVED = f"""coalesce(array_to_string(case stage when 'schema' then {_UNREAD} when 'decode' then [] when 'parse' then [] else try({_READ}) end, ', '), '')"""
+_UNREAD = f"""list_transform(list_zip(regexp_extract_all(reason, {_NAMED}, 1), regexp_extract_all(reason, {_NAMED}, 2)), lambda p: p[1] || ': ' || p[2])"""  # noqa: E501
+_OBSERVED = f"""coalesce(array_to_string(case stage when 'schema' then {_UNREAD} when 'decode' then [] when 'parse' then [] else try({_READ}) end, ', '), '')"""  # noqa: E501
 
 
 def _hidden(path: Path, redact: tuple[str, ...]) -> str:
-    """The list, with `raw` as a person may see it: a row's JSON without the values of redacted columns, and nothing of a row that could not be read."""
+    """The list, with `raw` as a person may see it: a row's JSON without the values of redacted columns, and nothing of
+    a row that could not be read."""
     if not redact:
         return parquet(path)
     patch = json.dumps(dict.fromkeys(redact, MARK), ensure_ascii=False).replace("'", "''")
@@ -98,10 +109,12 @@ def _hidden(path: Path, redact: tuple[str, ...]) -> str:
 
 
 def rows(path: Path, limit: int | None = None, first: int = 1, redact: tuple[str, ...] = ()) -> pa.Table:
-    """The rows of a list from row number `first` on, all but `row` text: stage, columns, rule, reason, observed, raw (what is not UTF-8 as `\\xNN`).
+    """The rows of a list from row number `first` on, all but `row` text: stage, columns, rule, reason, observed, raw
+    (what is not UTF-8 as `\\xNN`).
 
-    Values of the columns `redact` are not shown, nor the raw text of rows that could not be read, if there are such columns.
-    `observed` is what stood in the columns that the reason is about (`flight: 0, dest: "x"`): of a row that could be read as JSON, else as it was written.
+    Values of the columns `redact` are not shown, nor the raw text of rows that could not be read, if there are such
+    columns. `observed` is what stood in the columns that the reason is about (`flight: 0, dest: "x"`): of a row that
+    could be read as JSON, else as it was written.
     """
     import duckdb
 
@@ -110,7 +123,7 @@ def rows(path: Path, limit: int | None = None, first: int = 1, redact: tuple[str
         query = con.sql(
             rf"""select __row as row, stage, array_to_string(columns, ', ') as columns, rule, reason, {_OBSERVED} as observed,
             coalesce(try(decode(raw)), raw::varchar) as raw
-            from {_hidden(path, redact)} where __row >= $first order by __row limit $limit""",
+            from {_hidden(path, redact)} where __row >= $first order by __row limit $limit""",  # noqa: E501
             params={"first": first, "limit": 2**62 if limit is None else limit},
         )
         return query.to_arrow_table()
@@ -126,7 +139,8 @@ def count(path: Path) -> int:
 def by_reason(path: Path) -> list[dict[str, Any]]:
     """What set rows aside, the most rows first: `stage`, `why`, `rows`, `first_row`.
 
-    A row that fails several rules counts with each of them. Rows that could not be read are told by their columns, with the first row's reason.
+    A row that fails several rules counts with each of them. Rows that could not be read are told by their columns, with
+    the first row's reason.
     """
     import duckdb
 

@@ -116,5 +116,7 @@ def _told(run: RunReport | None, entry: FileEntry, file: FileRun) -> RunReport:
     """A run lasts from its first file to its last one."""
     at = entry.attempted.astimezone(UTC)
     if run is None:
-        return RunReport(file.run_id, file.pipeline, file.window, "done", started=at, ended=at, trigger="rebuilt from the ledger")
+        return RunReport(
+            file.run_id, file.pipeline, file.window, "done", started=at, ended=at, trigger="rebuilt from the ledger"
+        )
     return replace(run, started=min(run.started, at), ended=max(run.ended or at, at))

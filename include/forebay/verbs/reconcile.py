@@ -1,4 +1,5 @@
-"""reconcile: read the exact offset ranges again under read_committed and compare with the ledger. A mismatch fails the run loudly."""
+"""reconcile: read the exact offset ranges again under read_committed and compare with the ledger. A mismatch fails the
+run loudly."""
 
 from __future__ import annotations
 
@@ -19,12 +20,15 @@ def reconcile(ctx: Context, file: FileRun) -> FileRun:
         return file
     if file.rows_in != file.published + file.quarantined + file.rejected:
         raise ReconcileError(
-            f"reconciling `{file.file.uri}`: {file.rows_in} rows in, but {file.published} published + {file.quarantined} quarantined"
+            f"reconciling `{file.file.uri}`: {file.rows_in} rows in, but {file.published} published + "
+            f"{file.quarantined} quarantined"
             f" + {file.rejected} rejected (this is a defect of forebay: keep the work folder `{file.work}`)"
         )
     prefix = f"{(file.fingerprint or '')[:16]}:{file.generation}:"
     with reader.RangeReader(ctx.kafka) as reading:
-        carried = file.headers or ctx.pipeline.record.headers  # what they were published with, whatever the pipeline says now
+        carried = (
+            file.headers or ctx.pipeline.record.headers
+        )  # what they were published with, whatever the pipeline says now
         data = reading.count(file.outputs, None if carried == "none" else prefix)
         aside = reading.count(file.quarantine, prefix)  # quarantine records carry their ids in every profile
     counts = (*data, *aside)
@@ -57,10 +61,12 @@ def _compacted(ctx: Context, counts: tuple[reader.RangeCount, ...]) -> tuple[rea
 def _compare(file: FileRun, seen: reader.RangeCount) -> None:
     place = seen.range
     if not place.complete:
-        return  # a delivery report came without its offset (rule F16): the range is not known, the ledger record says so
+        # a delivery report came without its offset (rule F16): the range is not known, the ledger record says so
+        return
     if seen.found != place.count:
         raise ReconcileError(
-            f"reconciling `{file.file.uri}`: `{place.topic}` partition {place.partition} offsets {place.first} to {place.last} hold {seen.found}"
+            f"reconciling `{file.file.uri}`: `{place.topic}` partition {place.partition} offsets {place.first} to "
+            f"{place.last} hold {seen.found}"
             f" records of it, the ledger says {place.count} (see: forebay ledger verify {file.pipeline})",
             topic=place.topic,
             partition=place.partition,
@@ -68,7 +74,8 @@ def _compare(file: FileRun, seen: reader.RangeCount) -> None:
 
 
 def _each_row_once(file: FileRun, counts: tuple[reader.RangeCount, ...], *, all_there: bool = True) -> None:
-    """By the ids in the headers: every row of the file is one record or one quarantined record, in file order within a partition."""
+    """By the ids in the headers: every row of the file is one record or one quarantined record, in file order within a
+    partition."""
     import numpy as np
 
     if any(seen.rows is None for seen in counts):
@@ -82,18 +89,26 @@ def _each_row_once(file: FileRun, counts: tuple[reader.RangeCount, ...], *, all_
         wrong = wrong if len(wrong) else rows[found[rows]]
         if len(wrong):
             raise ReconcileError(
-                f"reconciling `{file.file.uri}` row {wrong[0]}: it is twice, out of order or not of this file in `{seen.range.topic}`"
+                f"reconciling `{file.file.uri}` row {wrong[0]}: it is twice, out of order or not of this file in "
+                f"`{seen.range.topic}`"
                 f" partition {seen.range.partition} (see: forebay ledger verify {file.pipeline})",
                 row=int(wrong[0]),
             )
         found[rows] = True
     missing = np.flatnonzero(~found[1:]) + 1
     if len(missing) and all_there:
-        raise ReconcileError(f"reconciling `{file.file.uri}` row {missing[0]} and {len(missing) - 1} more: no record of it is visible")
+        raise ReconcileError(
+            f"reconciling `{file.file.uri}` row {missing[0]} and {len(missing) - 1} more: no record of it is visible"
+        )
 
 
 def _sums(file: FileRun) -> None:
-    for what, said, places in (("published", file.published, file.outputs), ("quarantined", file.quarantined, file.quarantine)):
+    for what, said, places in (
+        ("published", file.published, file.outputs),
+        ("quarantined", file.quarantined, file.quarantine),
+    ):
         total = sum(place.count for place in places)
         if said != total:
-            raise ReconcileError(f"reconciling `{file.file.uri}`: {said} rows {what}, but its ranges count {total}", uri=file.file.uri)
+            raise ReconcileError(
+                f"reconciling `{file.file.uri}`: {said} rows {what}, but its ranges count {total}", uri=file.file.uri
+            )

@@ -1,12 +1,15 @@
-"""replay: repaired rows of a file's quarantine, published under the same key and partitioner, each at most once, for ever.
+"""replay: repaired rows of a file's quarantine, published under the same key and partitioner, each at most once, for
+ever.
 
-A replay is published as a content of its own (`kafka/publish/protocol.py`: data, ledger record and completion record in one transaction). What makes it
-exactly once *row by row* is the ledger: each completion record names the origin and its rows (`model.Replay`), and
-a row that is named there is never published again, from whatever file. Two replays at once cannot both pass: a replay's fingerprint begins
-with the 16 digits of its origin's, so all replays of one content share one lane and one ledger partition, and the ledger is asked once more behind
-the barrier, when nobody else can commit there any more.
+A replay is published as a content of its own (`kafka/publish/protocol.py`: data, ledger record and completion record in
+one transaction). What makes it exactly once *row by row* is the ledger: each completion record names the origin and its
+rows (`model.Replay`), and a row that is named there is never published again, from whatever file. Two replays at once
+cannot both pass: a replay's fingerprint begins with the 16 digits of its origin's, so all replays of one content share
+one lane and one ledger partition, and the ledger is asked once more behind the barrier, when nobody else can commit
+there any more.
 
-A record of a replay carries `ce_id` = `{fp16}:{generation}+r1:{row}`, the row being that of the origin; `ce_source` is the origin's too.
+A record of a replay carries `ce_id` = `{fp16}:{generation}+r1:{row}`, the row being that of the origin; `ce_source` is
+the origin's too.
 """
 
 from __future__ import annotations
@@ -109,9 +112,11 @@ def run_id_of(at: datetime) -> str:
 
 
 def replay(ctx: Context, path: Path, who: str, reason: str) -> list[Replayed]:
-    """Publish the rows of an edited file that pass now; those of each origin in a run of their own. Rows already replayed are skipped.
+    """Publish the rows of an edited file that pass now; those of each origin in a run of their own. Rows already
+    replayed are skipped.
 
-    Raises `ConfigError` for a file that is none, for rows that were never quarantined, and without a reason; else what publishing raises.
+    Raises `ConfigError` for a file that is none, for rows that were never quarantined, and without a reason; else what
+    publishing raises.
     """
     if not reason.strip():
         raise ConfigError(f"replaying `{path}`: why is part of the record (give --reason)")
@@ -158,7 +163,8 @@ def _one_origin(ctx: Context, origin: Origin, rows: pa.Table, source: _Source, w
     strangers = sorted(set(numbers) - aside)
     if strangers:
         raise ConfigError(
-            f"replaying `{source.path}`: row {strangers[0]} of `{entry.file.uri}` was never quarantined ({len(strangers)} such rows; take them out)"
+            f"replaying `{source.path}`: row {strangers[0]} of `{entry.file.uri}` was never quarantined "
+            f"({len(strangers)} such rows; take them out)"
         )
     left = rows.filter(pc.invert(pc.is_in(rows["__row"], pa.array(sorted(done), pa.int64()))))
     told = Replayed(entry.file.uri, origin.fingerprint, origin.generation, len(rows), 0, len(rows) - len(left), ())
@@ -183,13 +189,17 @@ def _scratch(ctx: Context) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _known(ctx: Context, origin: Origin, path: Path, edited: set[int]) -> tuple[FileEntry, set[int], set[int], str | None]:
-    """The origin's completion record, its quarantined rows, those that were replayed, and, where the broker no longer has the rows, by what they are known."""
+def _known(
+    ctx: Context, origin: Origin, path: Path, edited: set[int]
+) -> tuple[FileEntry, set[int], set[int], str | None]:
+    """The origin's completion record, its quarantined rows, those that were replayed, and, where the broker no longer
+    has the rows, by what they are known."""
     with _ledger(ctx) as view:
         found = [entry for entry in view.by_fingerprint(origin.fingerprint) if entry.generation == origin.generation]
         if not found:
             raise ConfigError(
-                f"replaying `{path}`: generation {origin.generation} of content `{origin.fingerprint[:16]}` was never published by"
+                f"replaying `{path}`: generation {origin.generation} of content `{origin.fingerprint[:16]}` was never "
+                "published by"
                 f" `{ctx.pipeline.pipeline}` (only rows of published files can be replayed)"
             )
         receipts = view.receipts(origin.fingerprint, origin.generation)
@@ -200,11 +210,15 @@ def _known(ctx: Context, origin: Origin, path: Path, edited: set[int]) -> tuple[
         return entry, aside, done, None
     listed = work_left(ctx, entry.fingerprint).with_list(_then(entry), entry.quarantined)
     if listed is not None:
-        known_by = "the quarantine topic no longer has these rows: which were set aside is known from their list on this machine"
+        known_by = (
+            "the quarantine topic no longer has these rows: which were set aside is known from their list on "
+            "this machine"
+        )
         return entry, _listed_rows(listed.quarantine(_then(entry))), done, known_by
     _refuse_too_many(entry, receipts, edited | done, path)
     known_by = (
-        "neither the quarantine topic nor this machine has these rows any more: which they are is known from the edited file alone, within what "
+        "neither the quarantine topic nor this machine has these rows any more: "
+        "which they are is known from the edited file alone, within what "
         "the ledger counts"
     )
     return entry, edited | aside, done, known_by
@@ -214,7 +228,9 @@ def _on_topic(ctx: Context, origin: Origin, receipts: tuple[Receipt, ...]) -> se
     """The rows whose quarantine records are still there."""
     with reader.RangeReader(ctx.kafka) as reading:
         try:
-            counts = reading.count(ranges(receipts, "quarantine"), f"{origin.fingerprint[:16]}:{origin.generation}:", left=True)
+            counts = reading.count(
+                ranges(receipts, "quarantine"), f"{origin.fingerprint[:16]}:{origin.generation}:", left=True
+            )
         except ReconcileError:  # the topic was made anew since
             return set()
     return {int(row) for count in counts if count.rows is not None for row in count.rows}
@@ -239,7 +255,8 @@ def _refuse_too_many(entry: FileEntry, receipts: tuple[Receipt, ...], rows: set[
         left -= inside
         if len(inside) > chunk.quarantined:
             raise ConfigError(
-                f"replaying `{path}`: it names {len(inside)} of the rows {chunk.first_row} to {chunk.last_row} of `{entry.file.uri}`, of which"
+                f"replaying `{path}`: it names {len(inside)} of the rows {chunk.first_row} to {chunk.last_row} of "
+                f"`{entry.file.uri}`, of which"
                 f" {chunk.quarantined} were quarantined (take out those that were published)"
             )
     if left:
@@ -264,7 +281,11 @@ def replayed_rows(view: Any, entry: FileEntry, but: str | None = None) -> set[in
     found: set[int] = set()
     for one in view.by_uri(REPLAY + entry.file.uri):
         told = one.completion.replay
-        if told and (told.fingerprint, told.generation) == (entry.fingerprint, entry.generation) and one.fingerprint != but:
+        if (
+            told
+            and (told.fingerprint, told.generation) == (entry.fingerprint, entry.generation)
+            and one.fingerprint != but
+        ):
             found |= set(numbers_of(told.rows))
     return found
 
@@ -272,8 +293,11 @@ def replayed_rows(view: Any, entry: FileEntry, but: str | None = None) -> set[in
 # ---------------------------------------------------------------- what passes now
 
 
-def _judge(ctx: Context, entry: FileEntry, rows: pa.Table, path: Path, folder: Path) -> tuple[Stage, tuple[Still, ...], str | None]:
-    """The rows that pass as a stage whose `__row` is their place in it (`origin_row` is beside it), and those that do not.
+def _judge(
+    ctx: Context, entry: FileEntry, rows: pa.Table, path: Path, folder: Path
+) -> tuple[Stage, tuple[Still, ...], str | None]:
+    """The rows that pass as a stage whose `__row` is their place in it (`origin_row` is beside it), and those that do
+    not.
 
     The origin's list is known by how many rows it set aside, even when the suite has changed since.
     """
@@ -289,7 +313,8 @@ def _judge(ctx: Context, entry: FileEntry, rows: pa.Table, path: Path, folder: P
     columns = columns_declared(ctx) or told or (origin.columns if origin else None)
     if columns is None:
         raise ConfigError(
-            f"replaying `{path}`: the pipeline declares no columns, and what was inferred of `{entry.file.uri}` is not on this machine (declare `schema.columns`)"
+            f"replaying `{path}`: the pipeline declares no columns, and what was inferred of `{entry.file.uri}` is "
+            "not on this machine (declare `schema.columns`)"
         )
     good, bad = _repair.typed(ctx, rows, columns, path, folder)
     stage = _stage(entry, columns, good, bad, folder / "edited")
@@ -335,7 +360,15 @@ class _Publication:
     """One run: the passed rows of one origin, in units of one transaction each."""
 
     def __init__(
-        self, ctx: Context, entry: FileEntry, stage: Stage, source: _Source, who: str, reason: str, folder: Path, at: datetime
+        self,
+        ctx: Context,
+        entry: FileEntry,
+        stage: Stage,
+        source: _Source,
+        who: str,
+        reason: str,
+        folder: Path,
+        at: datetime,
     ) -> None:
         import pyarrow.parquet as pq
 
@@ -351,7 +384,13 @@ class _Publication:
         """Publish, read again, report; returns how many rows are published."""
         window = self.entry.completion.window or _day_of(self.ctx, self.entry)
         run = RunReport(
-            self.run_id, self.ctx.pipeline.pipeline, window, "running", self.at, trigger="replay", note=f"replay: {self.reason}"
+            self.run_id,
+            self.ctx.pipeline.pipeline,
+            window,
+            "running",
+            self.at,
+            trigger="replay",
+            note=f"replay: {self.reason}",
         )
         with alive(self.ctx.project, run):
             return self._published(run)
@@ -376,7 +415,11 @@ class _Publication:
     def _unit(self, first: int, run: RunReport) -> FileRun:
         rows = self.rows.slice(first, UNIT_ROWS)
         told = Replay(
-            self.entry.fingerprint, self.entry.generation, text_of(rows.to_pylist()), self.source.path.name, self.source.fingerprint
+            self.entry.fingerprint,
+            self.entry.generation,
+            text_of(rows.to_pylist()),
+            self.source.path.name,
+            self.source.fingerprint,
         )
         job = self._job(first, rows, told, run)
         receipts = publish_file(job)
@@ -401,7 +444,9 @@ class _Publication:
         self._reconcile(file, rows)
         projection.project_receipts(self.ctx.project.index, file.pipeline, file.file.uri, self.run_id, receipts)
         projection.project_file(self.ctx.project.index, file)
-        events.emit(events.FILE_PUBLISHED, uri=file.file.uri, published=file.published, quarantined=0, chunks=len(receipts))
+        events.emit(
+            events.FILE_PUBLISHED, uri=file.file.uri, published=file.published, quarantined=0, chunks=len(receipts)
+        )
         return file
 
     def _job(self, first: int, rows: pa.Int64Array, told: Replay, run: RunReport) -> PublishJob:
@@ -419,7 +464,10 @@ class _Publication:
             identity=self.identity,
             headers=self._headers(),
             origin=replace(
-                entry.origin, code_version=__version__, partition_count=ctx.pipeline.topic.partitions, owner=owners.of(ctx.pipeline)
+                entry.origin,
+                code_version=__version__,
+                partition_count=ctx.pipeline.topic.partitions,
+                owner=owners.of(ctx.pipeline),
             ),
             completion=Completion(self.reason, None, None, None, self.who, self.reason, run.window, told, self.at),
             max_message_bytes=topics.max_message_bytes(ctx.kafka, ctx.pipeline.topic.name),
@@ -437,7 +485,9 @@ class _Publication:
 
     def _headers(self) -> Headers:
         entry, record = self.entry, self.ctx.pipeline.record
-        made = Headers.of(record.headers, self.ctx.pipeline.pipeline, entry.file, entry.fingerprint, entry.generation, self.identity)
+        made = Headers.of(
+            record.headers, self.ctx.pipeline.pipeline, entry.file, entry.fingerprint, entry.generation, self.identity
+        )
         return replace(made, row_id=_prefix(entry).encode())
 
     def _still_open(self, fingerprint: str, rows: set[int]) -> None:
@@ -446,7 +496,8 @@ class _Publication:
             done = replayed_rows(view, self.entry, but=fingerprint) & rows
         if done:
             raise _OvertakenError(
-                f"replaying `{self.source.path}`: row {min(done)} was published by another replay meanwhile (try again: it is skipped then)"
+                f"replaying `{self.source.path}`: row {min(done)} was published by another replay meanwhile (try "
+                "again: it is skipped then)"
             )
 
     def _reconcile(self, file: FileRun, rows: pa.Int64Array) -> None:
@@ -458,9 +509,14 @@ class _Publication:
         short = next((c for c in counts if c.range.complete and c.found != c.range.count), None)
         if short and short.missing and topics.compacted(self.ctx.kafka, short.range.topic):
             return  # its records are replaced already by later ones of their keys
-        if short or file.published != file.rows_in or (ids and all(c.range.complete for c in counts) and found != rows.to_pylist()):
+        if (
+            short
+            or file.published != file.rows_in
+            or (ids and all(c.range.complete for c in counts) and found != rows.to_pylist())
+        ):
             raise ReconcileError(
-                f"reconciling the replay of `{self.entry.file.uri}`: {len(rows)} rows were sent, the topic shows {sum(c.found for c in counts)}"
+                f"reconciling the replay of `{self.entry.file.uri}`: {len(rows)} rows were sent, "
+                f"the topic shows {sum(c.found for c in counts)}"
                 f" (see: forebay ledger verify {file.pipeline})"
             )
 

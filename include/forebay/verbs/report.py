@@ -21,7 +21,8 @@ _WORST = (("failed", Status.FAILED), ("blocked", Status.WAITING))
 
 
 def status_of(files: tuple[FileRun, ...]) -> str:
-    """The worst of the files' ends: `failed`, `blocked` (waiting for a person), `rejected` or `done`; where all files are published already it is done."""
+    """The worst of the files' ends: `failed`, `blocked` (waiting for a person), `rejected` or `done`; where all files
+    are published already it is done."""
     ends = {file.status for file in files}
     for name, status in _WORST:
         if status in ends:
@@ -49,7 +50,8 @@ def report(
 ) -> RunReport:
     """The run as it ended: projected into the index, told to lineage, its quality pages indexed.
 
-    `ready`: whether its window was; one that was not is no `done` run, but `not ready`. `interrupted`: a person or the machine ended it.
+    `ready`: whether its window was; one that was not is no `done` run, but `not ready`. `interrupted`: a person or the
+    machine ended it.
     """
     status = ("interrupted" if interrupted else "failed") if error else status_of(run.files)
     if status == "done" and not ready:
@@ -86,7 +88,9 @@ def _facts(ctx: Context, run: RunReport, identity: Identity, error: str | None) 
     p = ctx.pipeline
     cluster = str(ctx.kafka["bootstrap.servers"]).split(",")[0]
     files = tuple(_file_facts(ctx, file) for file in run.files)
-    return RunFacts(p.pipeline, p.owner, run.window, identity, run.started, cluster, p.topic.name, p.quarantine_topic, files, error)
+    return RunFacts(
+        p.pipeline, p.owner, run.window, identity, run.started, cluster, p.topic.name, p.quarantine_topic, files, error
+    )
 
 
 def _file_facts(ctx: Context, file: FileRun) -> FileFacts:

@@ -1,4 +1,5 @@
-"""take up: what an earlier run committed, and died before it proved or settled, is brought to its end by the run that finds it."""
+"""take up: what an earlier run committed, and died before it proved or settled, is brought to its end by the run that
+finds it."""
 
 from __future__ import annotations
 
@@ -16,10 +17,11 @@ if TYPE_CHECKING:
 
 
 def take_up(ctx: Context, file: FileRun) -> FileRun | None:
-    """The earlier run's own file, RECONCILED, for a file that is found already published; None when nothing was left undone.
+    """The earlier run's own file, RECONCILED, for a file that is found already published; None when nothing was left
+    undone.
 
-    Only what the index knows as begun is taken up: a lost index makes nobody read a year of topics again (`forebay ledger verify` does).
-    Raises `ReconcileError` as `reconcile` does.
+    Only what the index knows as begun is taken up: a lost index makes nobody read a year of topics again (`forebay
+    ledger verify` does). Raises `ReconcileError` as `reconcile` does.
     """
     if file.fingerprint is None:
         return None

@@ -1,4 +1,5 @@
-"""run: the whole way of one window without Airflow. The same verbs, called in a row; Airflow's tasks call them one by one."""
+"""run: the whole way of one window without Airflow. The same verbs, called in a row; Airflow's tasks call them one by
+one."""
 
 from __future__ import annotations
 
@@ -45,9 +46,9 @@ def run_window(
 ) -> RunReport:
     """Discover, inspect, gate, publish, reconcile, settle and report one window; returns the run as the index keeps it.
 
-    A file that fails does not stop the others; the run's status is the worst of them, and `not ready` where the window is not complete or has no file.
-    Errors that concern the run as a whole (broker,
-    credentials, topics, index, a source that cannot be listed) are reported and raised.
+    A file that fails does not stop the others; the run's status is the worst of them, and `not ready` where the window
+    is not complete or has no file. Errors that concern the run as a whole (broker, credentials, topics, index, a source
+    that cannot be listed) are reported and raised.
     """
     run = RunReport(run_id or new_run_id(window), ctx.pipeline.pipeline, window, "running", trigger=trigger)
     identity = Identity(run.run_id, lineage_run(run.pipeline, run.run_id))
@@ -84,9 +85,11 @@ def _whole_way(ctx: Context, file: FileRun, identity: Identity, steward: Answer 
 
 
 def walk(ctx: Context, file: FileRun, steps: Iterable[Step]) -> FileRun:
-    """The file after these steps, projected. What is wrong with one file makes it FAILED (`again` where trying again may help), and is not raised.
+    """The file after these steps, projected. What is wrong with one file makes it FAILED (`again` where trying again
+    may help), and is not raised.
 
-    What would fail every file alike is raised: a broker or an index that does not answer, faults of the pipeline (`isolation.py`).
+    What would fail every file alike is raised: a broker or an index that does not answer, faults of the pipeline
+    (`isolation.py`).
     """
     try:
         for step in steps:
@@ -98,7 +101,8 @@ def walk(ctx: Context, file: FileRun, steps: Iterable[Step]) -> FileRun:
 
 
 def _ask(ctx: Context, file: FileRun, steward: Answer | None) -> FileRun:
-    """Without Airflow nobody can be asked while the run waits: the file stays, unless the answer was given with the command."""
+    """Without Airflow nobody can be asked while the run waits: the file stays, unless the answer was given with the
+    command."""
     if file.decision is not Decision.ASK:
         return file
     return take(ctx, file, steward) if steward else file.but(status=Status.WAITING)
@@ -107,7 +111,9 @@ def _ask(ctx: Context, file: FileRun, steward: Answer | None) -> FileRun:
 def _report_failure(ctx: Context, run: RunReport, identity: Identity, error: BaseException) -> None:
     """However a run ends, it does not stay `running`: an error of forebay's, one that nobody foresaw, or Ctrl-C."""
     words = error.message if isinstance(error, ForebayError) else f"the run was cut short by {type(error).__name__}"
-    with contextlib.suppress(ForebayError):  # a broker that cannot be reached cannot name lineage's cluster: the first error is raised
+    with contextlib.suppress(
+        ForebayError
+    ):  # a broker that cannot be reached cannot name lineage's cluster: the first error is raised
         reporting.report(ctx, run, identity, error=words, interrupted=not isinstance(error, Exception))
 
 

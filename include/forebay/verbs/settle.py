@@ -16,9 +16,10 @@ from forebay.verbs.resume import take_up
 def settle(ctx: Context, file: FileRun) -> FileRun:
     """Archive, delete or keep a reconciled file, and say so in `settled`; its status is `DONE` then. Idempotent.
 
-    A file that an earlier run published, and that still lies at its source, is settled too. Where that run ended before it had read its records
-    back, this one does (take_up.py); without such a proof nothing is done that cannot be undone. All others are left as they are. If another
-    version lies there by now, it is left in place: the next discovery gives it its own fate. Raises `SourceUnavailableError`, `NotAuthorizedError`, `ReconcileError`.
+    A file that an earlier run published, and that still lies at its source, is settled too. Where that run ended before
+    it had read its records back, this one does (take_up.py); without such a proof nothing is done that cannot be
+    undone. All others are left as they are. If another version lies there by now, it is left in place: the next
+    discovery gives it its own fate. Raises `SourceUnavailableError`, `NotAuthorizedError`, `ReconcileError`.
     """
     if file.status is not Status.RECONCILED and not _found_again(file):
         return file
@@ -26,7 +27,9 @@ def settle(ctx: Context, file: FileRun) -> FileRun:
         return _of_earlier(ctx, file, settle(ctx, earlier))
     settlement = _settlement(ctx)
     if file.status is not Status.RECONCILED and not settlement.reversible:
-        return file.but(settled="left in place: an earlier run published it, and only the run that proves the records deletes")
+        return file.but(
+            settled="left in place: an earlier run published it, and only the run that proves the records deletes"
+        )
     settled = _settle(ctx, settlement, file)
     events.emit(events.FILE_SETTLED, uri=file.file.uri, settled=settled)
     return file.but(settled=settled, status=Status.DONE if file.status is Status.RECONCILED else file.status)

@@ -28,7 +28,8 @@ from forebay.verbs.inspect import refuse_unplaced
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """What a suite says of a file: each rule's result, and the first failing rows with their values and the positions of the rules they fail."""
+    """What a suite says of a file: each rule's result, and the first failing rows with their values and the positions
+    of the rules they fail."""
 
     suite: str
     rows_in: int
@@ -43,19 +44,24 @@ class Tried:
 
 
 def propose(ctx: Context, path: Path, name: str, most: int = _sample.BYTES) -> JsonDict:
-    """A suite for review, from the first `most` bytes of a file read as the pipeline reads its files. Raises `CorruptFileError`, `ConfigError`."""
+    """A suite for review, from the first `most` bytes of a file read as the pipeline reads its files. Raises
+    `CorruptFileError`, `ConfigError`."""
     from forebay.quality import propose as proposing
 
     with hiding(ctx.pipeline), _staged(ctx, path, most) as (stage, _, whole):
-        return proposing.suite(name, stage, ctx.pipeline.record.key, path.name, ctx.pipeline.quality.redact, whole=whole)
+        return proposing.suite(
+            name, stage, ctx.pipeline.record.key, path.name, ctx.pipeline.quality.redact, whole=whole
+        )
 
 
 def attempt(ctx: Context, path: Path, limit: int = 20) -> Tried:
-    """The pipeline's suite on a file. Raises `ConfigError` when the pipeline has none, and what reading and checking raise."""
+    """The pipeline's suite on a file. Raises `ConfigError` when the pipeline has none, and what reading and checking
+    raise."""
     name = ctx.pipeline.quality.suite
     if not name:
         raise ConfigError(
-            f"trying the suite of `{ctx.pipeline.pipeline}`: it has none (name one in `quality.suite`, or propose one from a file: forebay suite propose FILE --pipeline {ctx.pipeline.pipeline})"
+            f"trying the suite of `{ctx.pipeline.pipeline}`: it has none (name one in `quality.suite`, "
+            f"or propose one from a file: forebay suite propose FILE --pipeline {ctx.pipeline.pipeline})"
         )
     from forebay.quality.check import check
 
@@ -77,13 +83,16 @@ def attempt(ctx: Context, path: Path, limit: int = 20) -> Tried:
 
 @contextmanager
 def _staged(ctx: Context, path: Path, most: int | None = None) -> Iterator[tuple[Stage, Path, bool]]:
-    """A local file, or its first `most` bytes, as a stage in a folder that is gone afterwards; and whether that is all of it."""
+    """A local file, or its first `most` bytes, as a stage in a folder that is gone afterwards; and whether that is all
+    of it."""
     if not path.is_file():
         raise ConfigError(f"reading `{path}`: there is no such file")
     folder = ctx.project.spool / f"suite-{uuid.uuid4().hex}"
     private(folder)
     try:
-        snapshot = Snapshot(SourceFile(path.resolve().as_uri(), path.stat().st_size, 0.0), path, "0" * 64, path.stat().st_size)
+        snapshot = Snapshot(
+            SourceFile(path.resolve().as_uri(), path.stat().st_size, 0.0), path, "0" * 64, path.stat().st_size
+        )
         plugin = registry.find("formats", ctx.pipeline.format.type)
         config, packing = plugin.Config(**ctx.pipeline.format.options), ctx.pipeline.source.compression
         if most is None:
@@ -91,7 +100,9 @@ def _staged(ctx: Context, path: Path, most: int | None = None) -> Iterator[tuple
         else:
             sample = _sample.head(path, ctx.pipeline.format.type, config, packing, folder, most)
         (folder / "stage").mkdir()
-        stage = plugin(config).read(snapshot, sample.path, columns_declared(ctx), StageWriter(folder / "stage", ctx.project.memory))
+        stage = plugin(config).read(
+            snapshot, sample.path, columns_declared(ctx), StageWriter(folder / "stage", ctx.project.memory)
+        )
         refuse_unplaced(ctx, stage, snapshot)
         yield stage, folder, sample.whole
     finally:
@@ -101,7 +112,8 @@ def _staged(ctx: Context, path: Path, most: int | None = None) -> Iterator[tuple
 def _failing(
     stage: Stage, failing: Path | None, failed: list[int], limit: int, redact: tuple[str, ...]
 ) -> tuple[int, tuple[dict[str, Any], ...]]:
-    """How many rows fail a rule, and the first of those that fail one of the rules `failed` (others may be among its `mostly`): `row`, `rules` (positions), `values` (column to text, not of the columns `redact`)."""
+    """How many rows fail a rule, and the first of those that fail one of the rules `failed` (others may be among its
+    `mostly`): `row`, `rules` (positions), `values` (column to text, not of the columns `redact`)."""
     import duckdb
 
     if failing is None:
@@ -117,7 +129,11 @@ def _failing(
             [limit, failed],
         ).fetchall()
     shown = [MARK if name in redact else None for name in names]
-    texts = [[None if value is None else mark or str(value) for value, mark in zip(row[2:], shown, strict=True)] for row in found]
+    texts = [
+        [None if value is None else mark or str(value) for value, mark in zip(row[2:], shown, strict=True)]
+        for row in found
+    ]
     return count, tuple(
-        {"row": row[0], "rules": row[1], "values": dict(zip(names, text, strict=True))} for row, text in zip(found, texts, strict=True)
+        {"row": row[0], "rules": row[1], "values": dict(zip(names, text, strict=True))}
+        for row, text in zip(found, texts, strict=True)
     )

@@ -1,7 +1,9 @@
-"""Record times from the file meet the topic's limits before the first record is sent: afterwards Kafka would delete or refuse the records.
+"""Record times from the file meet the topic's limits before the first record is sent: afterwards Kafka would delete or
+refuse the records.
 
-A row whose time no record can have, or that is further ahead than the topic takes, is set aside (`encoding/quarantine_rows.py`). Times that the topic would delete at
-once are those of a whole delivery, not of a row: that file fails, and says what to set.
+A row whose time no record can have, or that is further ahead than the topic takes, is set aside
+(`encoding/quarantine_rows.py`). Times that the topic would delete at once are those of a whole delivery, not of a row:
+that file fails, and says what to set.
 """
 
 from __future__ import annotations
@@ -18,8 +20,9 @@ _FOR_EVER = 1 << 62
 
 
 def latest(ctx: Context) -> int | None:
-    """The latest time, in milliseconds since the epoch, that the topic takes of a record now: an hour ahead by default (`message.timestamp.after.max.ms`,
-    KIP-937). None when `record.timestamp` is not set, or the topic writes times of its own."""
+    """The latest time, in milliseconds since the epoch, that the topic takes of a record now: an hour ahead by default
+    (`message.timestamp.after.max.ms`, KIP-937). None when `record.timestamp` is not set, or the topic writes times of
+    its own."""
     if ctx.pipeline.record.timestamp is None:
         return None
     found = ctx.topic_settings
@@ -29,10 +32,12 @@ def latest(ctx: Context) -> int | None:
 
 
 def refuse_times(ctx: Context, stage: Stage) -> None:
-    """Nothing, unless `record.timestamp` is set and some row's time is one that the topic does not keep or take any more.
+    """Nothing, unless `record.timestamp` is set and some row's time is one that the topic does not keep or take any
+    more.
 
-    A record older than `retention.ms` is deleted within minutes, by its own time and not by its age in the log; one that is further behind than
-    `message.timestamp.before.max.ms` fails its whole chunk (KIP-937). Raises `CorruptFileError` with the time that was found and the way out.
+    A record older than `retention.ms` is deleted within minutes, by its own time and not by its age in the log; one
+    that is further behind than `message.timestamp.before.max.ms` fails its whole chunk (KIP-937). Raises
+    `CorruptFileError` with the time that was found and the way out.
     """
     column, name = ctx.pipeline.record.timestamp, ctx.pipeline.topic.name
     if column is None:
@@ -45,13 +50,16 @@ def refuse_times(ctx: Context, stage: Stage) -> None:
     where = f"publishing to `{name}`: column `{column}` has {datetime.fromtimestamp(oldest / 1000, UTC).isoformat()}"
     if behind > _limit(found, "retention.ms"):
         raise CorruptFileError(
-            f"{where}, the topic keeps records of the last {_limit(found, 'retention.ms') / 86_400_000:g} days by that time and"
-            " would delete it within minutes (set `topic.config: {retention.ms: -1}` and alter the topic, or leave `record.timestamp` out)",
+            f"{where}, the topic keeps records of the last {_limit(found, 'retention.ms') / 86_400_000:g} days by "
+            "that time and"
+            " would delete it within minutes (set `topic.config: {retention.ms: -1}` and alter the topic, "
+            "or leave `record.timestamp` out)",
             topic=name,
         )
     if behind > _limit(found, key := "message.timestamp.before.max.ms"):
         raise CorruptFileError(
-            f"{where}, the topic refuses it by `{key}={found[key]}` (raise that, or leave `record.timestamp` out)", topic=name
+            f"{where}, the topic refuses it by `{key}={found[key]}` (raise that, or leave `record.timestamp` out)",
+            topic=name,
         )
 
 
@@ -61,8 +69,11 @@ def _limit(found: dict[str, str], key: str) -> int:
 
 
 def _oldest(ctx: Context, stage: Stage) -> int | None:
-    """The oldest time after 1970 of the stage's rows (those before are set aside), in milliseconds since the epoch; None where there is none."""
+    """The oldest time after 1970 of the stage's rows (those before are set aside), in milliseconds since the epoch;
+    None where there is none."""
     rows = StagedRows(stage, ctx.pipeline.record)
     with Limits().connect() as con:
-        found: int | None = con.sql(f"select min({rows.timestamp}) from {rows.source} where {rows.timestamp} > 0").fetchall()[0][0]
+        found: int | None = con.sql(
+            f"select min({rows.timestamp}) from {rows.source} where {rows.timestamp} > 0"
+        ).fetchall()[0][0]
     return found

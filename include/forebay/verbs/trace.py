@@ -22,10 +22,11 @@ from forebay.verbs.replay import MARK
 
 @dataclass(frozen=True, slots=True)
 class RecordTrace(Json):
-    """Where a record came from. `how` says what the row rests on: the record's `ce_id` header, or the plan of its chunk.
+    """Where a record came from. `how` says what the row rests on: the record's `ce_id` header, or the plan of its
+    chunk.
 
-    `row` is None where neither is at hand; then it is one of the rows `first_row` to `last_row`. Key and value are shown without the values of
-    `quality.redact`; of a record whose members are not known by name, the size alone.
+    `row` is None where neither is at hand; then it is one of the rows `first_row` to `last_row`. Key and value are
+    shown without the values of `quality.redact`; of a record whose members are not known by name, the size alone.
     """
 
     topic: str
@@ -47,11 +48,14 @@ class RecordTrace(Json):
     headers: dict[str, str]
     suite: str | None = None
     replay: Replay | None = (
-        None  # set: the row was quarantined, repaired and replayed; `uri`, `fingerprint` and `row` are those of its origin
+        # set: the row was quarantined, repaired and replayed; `uri`, `fingerprint` and `row` are those of its origin
+        None
     )
 
 
-def trace_record(project: Project, contexts: dict[str, Context], topic: str, partition: int, offset: int) -> RecordTrace:
+def trace_record(
+    project: Project, contexts: dict[str, Context], topic: str, partition: int, offset: int
+) -> RecordTrace:
     """The file, row, run and suite of one record. `contexts` are the project's pipelines by name.
 
     Raises `FatalError` when no chunk known to the index covers the offset, or the offset holds no committed record.
@@ -80,7 +84,17 @@ def trace_record(project: Project, contexts: dict[str, Context], topic: str, par
         replay=told,
         **{
             name: source[name]
-            for name in ("kind", "pipeline", "run_id", "uri", "fingerprint", "generation", "chunk", "first_row", "last_row")
+            for name in (
+                "kind",
+                "pipeline",
+                "run_id",
+                "uri",
+                "fingerprint",
+                "generation",
+                "chunk",
+                "first_row",
+                "last_row",
+            )
         },
     )
 
@@ -93,7 +107,8 @@ def _key(data: bytes | None, pipeline: Pipeline) -> str:
 
 
 def _value(data: bytes | None, redact: tuple[str, ...], *, by_name: bool = True) -> str:
-    """Text, without the values of the columns `redact`. `by_name`: it is an object of the pipeline's columns; else nobody knows where a value lies in it."""
+    """Text, without the values of the columns `redact`. `by_name`: it is an object of the pipeline's columns; else
+    nobody knows where a value lies in it."""
     if not (data and redact):
         return _text(data)
     try:
@@ -111,7 +126,8 @@ def _text(data: bytes | None) -> str:
 
 
 def _origin(project: Project, source: dict[str, Any], row: int | None) -> tuple[dict[str, Any], Replay | None]:
-    """Of a repaired row, the file that it comes from; its chunk's own row numbers count the replay's rows and mean nothing there."""
+    """Of a repaired row, the file that it comes from; its chunk's own row numbers count the replay's rows and mean
+    nothing there."""
     if not is_replay(source["uri"]):
         return source, None
     runs = queries.files(project.index, source["pipeline"], source["run_id"], limit=1000)
@@ -124,7 +140,9 @@ def _origin(project: Project, source: dict[str, Any], row: int | None) -> tuple[
     return source | origin | {"first_row": first, "last_row": last}, told
 
 
-def _row(ctx: Context, candidates: list[dict[str, Any]], found: lookup.Found, at: OffsetRange) -> tuple[dict[str, Any], int | None, str]:
+def _row(
+    ctx: Context, candidates: list[dict[str, Any]], found: lookup.Found, at: OffsetRange
+) -> tuple[dict[str, Any], int | None, str]:
     fp16, _, rest = found.headers.get("ce_id", "").partition(":")
     generation, _, row = rest.partition(":")
     for source in candidates:
@@ -139,7 +157,8 @@ def _row(ctx: Context, candidates: list[dict[str, Any]], found: lookup.Found, at
 
 
 def _planned_row(ctx: Context, source: dict[str, Any], found: lookup.Found, at: OffsetRange) -> int | None:
-    """The row by the deterministic plan: of the chunk's records of that partition, the one that is the same to the byte."""
+    """The row by the deterministic plan: of the chunk's records of that partition, the one that is the same to the
+    byte."""
     work = work_left(ctx, source["fingerprint"])
     stage, verdict = work.stage(), work.verdict()
     if stage is None or source["kind"] != "data":
@@ -157,7 +176,8 @@ def _planned_row(ctx: Context, source: dict[str, Any], found: lookup.Found, at: 
 
 
 def _same(ctx: Context, records: Any, source: dict[str, Any], found: lookup.Found, at: OffsetRange) -> int | None:
-    """The row whose record it is. Of several alike it is the n-th of its partition, counted in the topic, if all of the chunk's are still there."""
+    """The row whose record it is. Of several alike it is the n-th of its partition, counted in the topic, if all of the
+    chunk's are still there."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -171,10 +191,13 @@ def _same(ctx: Context, records: Any, source: dict[str, Any], found: lookup.Foun
 
 
 def _before(ctx: Context, source: dict[str, Any], at: OffsetRange) -> int:
-    """How many of the chunk's records come before that one; -1 where some are gone (compacted, expired) or others' lie between."""
+    """How many of the chunk's records come before that one; -1 where some are gone (compacted, expired) or others' lie
+    between."""
     parts = [replace(at, first=source["first"], last=at.first - 1), replace(at, last=source["last"])]
     try:
-        before, behind = reader.count_ranges(ctx.kafka, [replace(part, count=part.last - part.first + 1) for part in parts])
+        before, behind = reader.count_ranges(
+            ctx.kafka, [replace(part, count=part.last - part.first + 1) for part in parts]
+        )
     except ReconcileError:
         return -1
     return before.found if before.found + behind.found == source["count"] else -1
@@ -186,20 +209,26 @@ def _suite(project: Project, source: dict[str, Any]) -> str | None:
 
 
 def trace_file(project: Project, name: str) -> list[tuple[FileRun, list[dict[str, Any]]]]:
-    """Every content that a file (the end of its uri, a path, or the beginning of its sha256) had, newest first, each with its offset ranges.
+    """Every content that a file (the end of its uri, a path, or the beginning of its sha256) had, newest first, each
+    with its offset ranges.
 
     Raises `ConfigError` when the index knows no such file.
     """
     path = Path(name)
     asked = f"file://{path.resolve()}" if path.exists() else name
     found: dict[tuple[str, str, int], FileRun] = {}
-    for file in queries.files(project.index, name=asked, limit=1000) or queries.files(project.index, name=name, limit=1000):
+    for file in queries.files(project.index, name=asked, limit=1000) or queries.files(
+        project.index, name=name, limit=1000
+    ):
         key = (file.pipeline, file.fingerprint or file.file.uri, file.generation)
-        if key not in found or (file.published and not found[key].published):  # the run that published it, not one that met it again
+        if key not in found or (
+            file.published and not found[key].published
+        ):  # the run that published it, not one that met it again
             found[key] = file
     if not found:
         raise ConfigError(
-            f"tracing `{name}`: the index knows no such file (those it knows: forebay files; to bring it up to the ledger: forebay index rebuild)"
+            f"tracing `{name}`: the index knows no such file (those it knows: forebay files; "
+            "to bring it up to the ledger: forebay index rebuild)"
         )
     return [(file, _ranges(project, file)) for file in found.values()]
 

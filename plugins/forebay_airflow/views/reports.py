@@ -1,4 +1,5 @@
-"""Quality reports behind Airflow's login: the pages below the project's reports folder, looked up, never joined from what was asked for."""
+"""Quality reports behind Airflow's login: the pages below the project's reports folder, looked up, never joined from
+what was asked for."""
 
 from __future__ import annotations
 
@@ -9,19 +10,26 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from airflow.api_fastapi.app import get_auth_manager  # internal to Airflow 3.3, as the next ones: only here, and tests/dags/test_reports.py
+from airflow.api_fastapi.app import (
+    get_auth_manager,
+)  # internal to Airflow 3.3, as the next ones: only here, and tests/dags/test_reports.py
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
 from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
 from airflow.models.dag import DagModel
 from fastapi import Depends, FastAPI
 from fastapi.responses import FileResponse, HTMLResponse, Response
 
-POLICY = "default-src 'none'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; font-src 'self' data:; frame-ancestors 'self'"
-"""Reports show values that partners wrote, on Airflow's own origin: no script runs in them, and nothing is loaded from elsewhere."""
+POLICY = (
+    "default-src 'none'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; font-src 'self' data:; "
+    "frame-ancestors 'self'"
+)
+"""Reports show values that partners wrote, on Airflow's own origin: no script runs in them, and nothing is loaded from
+elsewhere."""
 
 
 def make_app(folder: Path | None = None) -> FastAPI:
-    """The app. Plugins have no login of their own, so every route asks for the right to read DAG runs. `folder` is for tests."""
+    """The app. Plugins have no login of their own, so every route asks for the right to read DAG runs. `folder` is for
+    tests."""
     login = Depends(requires_access_dag("GET", DagAccessEntity.RUN))
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, dependencies=[login])
 
@@ -36,7 +44,8 @@ def make_app(folder: Path | None = None) -> FastAPI:
 
     @app.get("/reports/{kind}/{dag_id}/{page:path}")
     def of_pipeline(kind: str, dag_id: str, page: str) -> Response:
-        """Pages of one pipeline: its name is its DAG's id, so that Airflow asks for the right to read that DAG's runs."""
+        """Pages of one pipeline: its name is its DAG's id, so that Airflow asks for the right to read that DAG's
+        runs."""
         found = _find(_folder(folder), f"{kind}/{dag_id}/{page}")
         return _guarded(HTMLResponse(_NOTHING, 404) if found is None else FileResponse(found))
 
@@ -51,7 +60,9 @@ def make_app(folder: Path | None = None) -> FastAPI:
 def _may_read(pipeline: str, user: Any) -> bool:
     """Whether Airflow lets the user read runs of the pipeline's DAG."""
     details = DagDetails(id=pipeline, team_name=DagModel.get_team_name(pipeline))
-    return get_auth_manager().is_authorized_dag(method="GET", access_entity=DagAccessEntity.RUN, details=details, user=user)
+    return get_auth_manager().is_authorized_dag(
+        method="GET", access_entity=DagAccessEntity.RUN, details=details, user=user
+    )
 
 
 def _index(folder: Path, kind: str, may_read: Callable[[str], bool]) -> Response:
@@ -76,7 +87,8 @@ def _page_of_some(folder: Path, kind: str, pipelines: set[str]) -> str:
 
 
 _NOTHING = (
-    '<!doctype html><meta charset="utf-8"><title>No report</title><p>No run has left such a report, or it was kept for long enough.</p>'
+    '<!doctype html><meta charset="utf-8"><title>No report</title><p>No run has left such a report, '
+    "or it was kept for long enough.</p>"
 )
 
 
@@ -89,7 +101,8 @@ def _folder(given: Path | None) -> Path:
 
 
 def _find(folder: Path, page: str) -> Path | None:
-    """The file of that relative path: each part is looked up in its folder's listing; a link that leads out of the reports is no report."""
+    """The file of that relative path: each part is looked up in its folder's listing; a link that leads out of the
+    reports is no report."""
     root = place = folder.resolve()
     for part in page.split("/"):
         found = next((entry for entry in place.iterdir() if entry.name == part), None) if place.is_dir() else None
@@ -105,9 +118,12 @@ _TITLES = {"quality": "Quality history: pipelines and nights", "data_docs": "Dat
 def _listing(folder: Path) -> str:
     """The indexes of each kind of report, the history first."""
     kinds = sorted(
-        (path.parent.name for path in folder.glob("*/index.html")), key=lambda kind: (kind not in _TITLES, kind != "quality", kind)
+        (path.parent.name for path in folder.glob("*/index.html")),
+        key=lambda kind: (kind not in _TITLES, kind != "quality", kind),
     )
-    items = "".join(f'<li><a href="{quote(kind)}/index.html">{html.escape(_TITLES.get(kind, kind))}</a></li>' for kind in kinds)
+    items = "".join(
+        f'<li><a href="{quote(kind)}/index.html">{html.escape(_TITLES.get(kind, kind))}</a></li>' for kind in kinds
+    )
     body = f"<ul>{items}</ul>" if items else "<p>No run has left a quality report yet.</p>"
     return f'<!doctype html><meta charset="utf-8"><title>Quality reports</title><h1>Quality reports</h1>{body}'
 

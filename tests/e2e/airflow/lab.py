@@ -1,6 +1,8 @@
-"""A real Airflow and a real Kafka that trials share: pipelines of birds, nights of files whose rows are known, and the judgement of what consumers saw.
+"""A real Airflow and a real Kafka that trials share: pipelines of birds, nights of files whose rows are known, and the
+judgement of what consumers saw.
 
-What must arrive follows from the rows' numbers alone; the checker and its readers (tests/chaos) share no code with forebay.
+What must arrive follows from the rows' numbers alone; the checker and its readers (tests/chaos) share no code with
+forebay.
 """
 
 from __future__ import annotations
@@ -48,7 +50,9 @@ publish: {transaction_timeout: 5s, chunk: {rows: 200}}
 """
 SUITE = {
     "name": "birds",
-    "expectations": [{"type": "expect_column_values_to_not_be_null", "kwargs": {"column": "name"}, "severity": "critical"}],
+    "expectations": [
+        {"type": "expect_column_values_to_not_be_null", "kwargs": {"column": "name"}, "severity": "critical"}
+    ],
 }
 
 
@@ -68,7 +72,13 @@ class Lab:
         command = [sys.executable, "-m", "forebay.cli", *words, "--json"]
         environment = {**self.airflow.environ(), "FOREBAY_CACHE": str(CACHE)}
         return subprocess.Popen(
-            command, cwd=self.project, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
+            command,
+            cwd=self.project,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            text=True,
         )
 
 
@@ -78,7 +88,10 @@ def write_pipeline(project: Path, name: str, *changes: tuple[str, str]) -> None:
     for old, new in changes:
         assert old in text, old
         text = text.replace(old, new)
-    for path, content in ((f"pipelines/{name}.yaml", text.replace("NAME", name)), ("expectations/birds.json", json.dumps(SUITE))):
+    for path, content in (
+        (f"pipelines/{name}.yaml", text.replace("NAME", name)),
+        ("expectations/birds.json", json.dumps(SUITE)),
+    ):
         place = project / "include" / path
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(content, "utf-8")
@@ -86,7 +99,8 @@ def write_pipeline(project: Path, name: str, *changes: tuple[str, str]) -> None:
 
 @dataclass
 class Trial:
-    """One pipeline with its topics, a consumer that reads along from the beginning, and what must come of each file that was dropped."""
+    """One pipeline with its topics, a consumer that reads along from the beginning, and what must come of each file
+    that was dropped."""
 
     lab: Lab
     name: str
@@ -119,7 +133,9 @@ class Trial:
             aside=frozenset(range(nth, rows + 1, nth)),
             key=lambda row: b'{"airport":"%s","id":%d}' % (airport.encode(), row),
             partition=None,
-            value_ok=lambda row, value: json.loads(value) == {"id": row, "day": f"{day}", "airport": airport, "name": f"bird {row}"},
+            value_ok=lambda row, value: (
+                json.loads(value) == {"id": row, "day": f"{day}", "airport": airport, "name": f"bird {row}"}
+            ),
         )
         self.wanted.append(want)
         return want
@@ -168,13 +184,18 @@ class Trial:
     def failures(self, run: str) -> str:
         """Logs of what failed, for an assertion's message."""
         failed = [ti for ti in self.airflow.task_instances(self.name, run) if ti["state"] == "failed"]
-        return "\n\n".join(f"{_title(ti)}\n{self.log(run, ti['task_id'], ti['map_index'], ti['try_number'])[-3000:]}" for ti in failed)
+        return "\n\n".join(
+            f"{_title(ti)}\n{self.log(run, ti['task_id'], ti['map_index'], ti['try_number'])[-3000:]}" for ti in failed
+        )
 
     # ---- what comes out
 
     def anomalies(self, complete: bool = True) -> list[Anomaly]:
-        """What consumers saw that they must not have seen, live and at the end. `complete` False: some files may be there in part, in whole chunks."""
-        found = [] if self.watcher.settled(30) else [Anomaly("stuck", "I9", f"transactions are open: {self.watcher.lag()}")]
+        """What consumers saw that they must not have seen, live and at the end. `complete` False: some files may be
+        there in part, in whole chunks."""
+        found = (
+            [] if self.watcher.settled(30) else [Anomaly("stuck", "I9", f"transactions are open: {self.watcher.lag()}")]
+        )
         if not self.watcher.catch_up():
             found.append(Anomaly("stuck", "I9", "the live consumer did not come to the end"))
         live, final = list(self.watcher.records), read(self.lab.kafka.config, self.topics)

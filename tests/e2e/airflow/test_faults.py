@@ -1,7 +1,8 @@
-"""Layer 3 of the proof: harm done to a real Airflow while it publishes. Consumers must see each row once, and people a state they understand.
+"""Layer 3 of the proof: harm done to a real Airflow while it publishes. Consumers must see each row once, and people a
+state they understand.
 
-Most of a trial's time is waiting, so the trials of the selected tests run side by side, each with a pipeline of its own; each test looks at its
-trial's outcome. Where a scheduler is killed, or backfills are made, nothing else runs.
+Most of a trial's time is waiting, so the trials of the selected tests run side by side, each with a pipeline of its
+own; each test looks at its trial's outcome. Where a scheduler is killed, or backfills are made, nothing else runs.
 """
 
 from __future__ import annotations
@@ -133,12 +134,17 @@ def zombie(trial: Trial) -> Outcome:
     finally:
         task.resume(), supervisor.resume()
     died = gone(task, 60)
-    return Outcome(state, trial.anomalies(), {"both": both, "died": died, "tries": trial.tries(run), "failures": trial.failures(run)})
+    return Outcome(
+        state,
+        trial.anomalies(),
+        {"both": both, "died": died, "tries": trial.tries(run), "failures": trial.failures(run)},
+    )
 
 
 @pytest.mark.long
 def test_a_first_try_that_wakes_after_its_second_has_published_changes_nothing(outcome: Outcome) -> None:
-    """It held its lane's lock and an open transaction; the second try waits for as long as a transaction may take, then fences it."""
+    """It held its lane's lock and an open transaction; the second try waits for as long as a transaction may take, then
+    fences it."""
     assert outcome.facts["both"]
     assert outcome.state == "success", outcome.facts
     assert outcome.anomalies == []
@@ -160,7 +166,11 @@ def heartbeat_lost(trial: Trial) -> Outcome:
     finally:
         supervisor.resume()
     died = gone(task, 60)
-    return Outcome(state, trial.anomalies(), {"both": both, "died": died, "tries": trial.tries(run), "failures": trial.failures(run)})
+    return Outcome(
+        state,
+        trial.anomalies(),
+        {"both": both, "died": died, "tries": trial.tries(run), "failures": trial.failures(run)},
+    )
 
 
 def test_a_publish_whose_supervisor_fell_silent_is_not_published_again(outcome: Outcome) -> None:
@@ -253,7 +263,11 @@ def two_backfills(trial: Trial) -> Outcome:
     runs = trial.backfill(NIGHT, last)
     refused = ""
     try:
-        trial.airflow.ask("POST", "backfills", {"dag_id": trial.name, "from_date": f"{NIGHT}T00:00:00Z", "to_date": f"{last}T23:59:59Z"})
+        trial.airflow.ask(
+            "POST",
+            "backfills",
+            {"dag_id": trial.name, "from_date": f"{NIGHT}T00:00:00Z", "to_date": f"{last}T23:59:59Z"},
+        )
     except AirflowError as error:
         refused = str(error)
     first, before = trial.ended(runs), trial.visible()
@@ -263,12 +277,22 @@ def two_backfills(trial: Trial) -> Outcome:
     return Outcome(
         state,
         trial.anomalies(),
-        {"first": first, "refused": refused, "runs": runs, "again": again, "before": before, "after": trial.visible(), "files": files},
+        {
+            "first": first,
+            "refused": refused,
+            "runs": runs,
+            "again": again,
+            "before": before,
+            "after": trial.visible(),
+            "files": files,
+        },
     )
 
 
 @pytest.mark.parametrize("trial", ["two-backfills"], indirect=True)
-def test_of_two_backfills_of_the_same_nights_one_is_refused_and_later_publishes_nothing(trials: Any, trial: Trial) -> None:
+def test_of_two_backfills_of_the_same_nights_one_is_refused_and_later_publishes_nothing(
+    trials: Any, trial: Trial
+) -> None:
     _wait(trials)
     outcome = two_backfills(trial)
     facts = outcome.facts
@@ -312,7 +336,8 @@ def _scheduled(trial: Trial) -> str | None:
 
 @pytest.mark.parametrize("trial", ["schedule"], indirect=True)
 def test_a_schedule_beside_a_backfill_and_a_run_by_hand_of_the_same_night(trials: Any, trial: Trial) -> None:
-    """Airflow leaves out of the backfill what runs already; the command of somebody who does not know of Airflow is safe too."""
+    """Airflow leaves out of the backfill what runs already; the command of somebody who does not know of Airflow is
+    safe too."""
     _wait(trials)
     outcome = schedule(trial)
     assert outcome.facts["beside"] == []
@@ -341,7 +366,9 @@ def test_a_scheduler_that_is_killed_and_started_again_ends_the_run(trials: Any, 
 
 @pytest.mark.long
 @pytest.mark.parametrize("trial", ["machine-killed"], indirect=True)
-def test_a_scheduler_that_is_killed_with_all_of_its_tasks_ends_the_run_when_it_is_back(trials: Any, trial: Trial) -> None:
+def test_a_scheduler_that_is_killed_with_all_of_its_tasks_ends_the_run_when_it_is_back(
+    trials: Any, trial: Trial
+) -> None:
     """As when its container or machine goes: executor, supervisors and tasks at once."""
     _wait(trials)
     trial.night()

@@ -81,15 +81,26 @@ def expected(nights: range, airports: tuple[str, ...] = AIRPORTS) -> set[tuple[s
     return {(day, airport, i) for day in days for airport in airports for i in range(ROWS)}
 
 
-def test_a_backfill_of_three_nights_publishes_every_row_once(airflow: Airflow, kafka: Cluster, three_nights: list[str]) -> None:
+def test_a_backfill_of_three_nights_publishes_every_row_once(
+    airflow: Airflow, kafka: Cluster, three_nights: list[str]
+) -> None:
     assert len(three_nights) == 3
     assert [run.startswith("backfill__2013-01-0") for run in three_nights] == [True] * 3
     found = {key: count for key, count in seen(kafka).items() if key[0] <= "2013-01-03"}
     assert set(found) == expected(range(3))
     assert set(found.values()) == {1}
     assert states(airflow, three_nights[0]) == {
-        "discover": "success", "inspect[0]": "success", "gate": "success", "steward": "skipped", "decide": "skipped", "select": "success",
-        "publish[0]": "success", "reconcile": "success", "settle": "success", "report": "success"}  # fmt: skip
+        "discover": "success",
+        "inspect[0]": "success",
+        "gate": "success",
+        "steward": "skipped",
+        "decide": "skipped",
+        "select": "success",
+        "publish[0]": "success",
+        "reconcile": "success",
+        "settle": "success",
+        "report": "success",
+    }
 
 
 def test_a_schedule_that_has_ended_starts_nothing_by_itself(airflow: Airflow, three_nights: list[str]) -> None:
@@ -105,7 +116,8 @@ def test_the_window_is_the_local_night(airflow: Airflow, three_nights: list[str]
 
 @pytest.mark.parametrize("trial", ["by-hand"], indirect=True)
 def test_a_run_by_hand_is_of_the_night_that_is_its_date_and_a_backfill_leaves_no_night_out(trial: Trial) -> None:
-    """Around the day on which the clocks go forward. At the schedule's own moment of the night a later backfill of missing runs leaves the night to the run by hand."""
+    """Around the day on which the clocks go forward. At the schedule's own moment of the night a later backfill of
+    missing runs leaves the night to the run by hand."""
     new_york, change = ZoneInfo("America/New_York"), date(2013, 3, 10)
     days = [change + timedelta(days=n) for n in (-1, 0, 1)]
     for day in days:
@@ -136,7 +148,9 @@ def test_the_same_night_again_publishes_nothing(airflow: Airflow, kafka: Cluster
     found = states(airflow, runs[0])
     assert found["reconcile"] == "skipped", found
     assert "success" not in {state for task, state in found.items() if task.startswith("publish")}, found
-    assert {f["fate"] for f in airflow.xcom("birds", runs[0], "settle") if f["file"]["uri"].endswith(".csv")} == {"already published"}
+    assert {f["fate"] for f in airflow.xcom("birds", runs[0], "settle") if f["file"]["uri"].endswith(".csv")} == {
+        "already published"
+    }
 
 
 def test_a_file_that_cannot_be_read_fails_the_run_and_costs_the_others_nothing(
@@ -149,12 +163,19 @@ def test_a_file_that_cannot_be_read_fails_the_run_and_costs_the_others_nothing(
     assert airflow.wait("birds", [run]) == {run: "failed"}
     found = states(airflow, run)
     assert (found["inspect[0]"], found["publish[0]"], found["reconcile"], found["settle"], found["report"]) == (
-        "failed", "success", "success", "failed", "success")  # fmt: skip
+        "failed",
+        "success",
+        "success",
+        "failed",
+        "success",
+    )
     assert {key[1] for key in seen(kafka) if key[0] == night.isoformat()} == {"JFK"}
     assert "LGA.csv" in airflow.xcom("birds", run, "settle", "error")
 
 
-def test_a_window_that_is_not_complete_is_no_green_run(airflow: Airflow, kafka: Cluster, project: Path, three_nights: list[str]) -> None:
+def test_a_window_that_is_not_complete_is_no_green_run(
+    airflow: Airflow, kafka: Cluster, project: Path, three_nights: list[str]
+) -> None:
     night = FIRST + timedelta(days=6)
     drop(project, night, "JFK", ready=False)
     (run,) = airflow.backfill("birds", night, night)

@@ -22,7 +22,11 @@ from tests.e2e.airflow.lab import NIGHT, Lab, Trial, until
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [pytest.mark.airflow, pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(600)]
-ANSWERS = {"Publish passing rows": "known names are missing", "Publish all rows": "names come later", "Reject": "wrong night"}
+ANSWERS = {
+    "Publish passing rows": "known names are missing",
+    "Publish all rows": "names come later",
+    "Reject": "wrong night",
+}
 NIGHTS = {option: NIGHT + timedelta(days=number) for number, option in enumerate(ANSWERS)}
 ROWS = 150
 
@@ -48,13 +52,19 @@ def trial(lab: Lab) -> Iterator[Trial]:
 
 @pytest.fixture(scope="module")
 def asked(trial: Trial) -> dict[str, str]:
-    """Three nights, each with a clean file and one that is held back; their runs by the answer that each will get, when all wait."""
+    """Three nights, each with a clean file and one that is held back; their runs by the answer that each will get, when
+    all wait."""
     for day in NIGHTS.values():
         trial.drop("EWR", ROWS, day, nth=5)
         trial.drop("JFK", ROWS, day)
     runs = dict(zip(NIGHTS, trial.backfill(NIGHT, max(NIGHTS.values())), strict=True))
-    until(lambda: {q["task_instance"]["dag_run_id"] for q in trial.airflow.asked(trial.name)} == set(runs.values()), "not all runs asked")
-    time.sleep(3)  # an answer in the first second of waiting is not taken (apache/airflow): a person is never that quick
+    until(
+        lambda: {q["task_instance"]["dag_run_id"] for q in trial.airflow.asked(trial.name)} == set(runs.values()),
+        "not all runs asked",
+    )
+    time.sleep(
+        3
+    )  # an answer in the first second of waiting is not taken (apache/airflow): a person is never that quick
     return runs
 
 
@@ -150,14 +160,20 @@ def test_where_an_answer_is_expected_and_until_when(asked: dict[str, str], trial
     assert found.keys() == set(asked.values())
     for run, file in found.items():
         assert file["answer_at"] == told(trial, run, "waiting")["link"]
-        assert timedelta(0) < datetime.fromisoformat(file["until"]) - datetime.fromisoformat(file["since"]) < timedelta(hours=2)
+        assert (
+            timedelta(0)
+            < datetime.fromisoformat(file["until"]) - datetime.fromisoformat(file["since"])
+            < timedelta(hours=2)
+        )
         assert file["default"] == "reject"
 
 
 def put(trial: Trial, user: str, run: str, option: str, params: dict[str, Any]) -> None:
     """An answer by the API, as a bot gives it: no form looks at it."""
     url = trial.airflow.url
-    token = http("POST", f"{url}/auth/token", {"username": user, "password": passwords(trial.airflow)[user]})["access_token"]
+    token = http("POST", f"{url}/auth/token", {"username": user, "password": passwords(trial.airflow)[user]})[
+        "access_token"
+    ]
     path = f"{url}/api/v2/dags/{trial.name}/dagRuns/{quote(run)}/taskInstances/steward/-1/hitlDetails"
     http("PATCH", path, {"chosen_options": [option], "params_input": params}, token)
 
@@ -176,7 +192,9 @@ def test_each_answer_goes_the_rest_of_the_way(answered: dict[str, str], asked: d
     rejected, _ = by_option(trial, "Reject")
     day = NIGHTS["Publish all rows"]
     everything = dataclasses.replace(
-        all_rows, aside=frozenset(), value_ok=lambda row, value: json.loads(value)["id"] == row and json.loads(value)["day"] == f"{day}"
+        all_rows,
+        aside=frozenset(),
+        value_ok=lambda row, value: json.loads(value)["id"] == row and json.loads(value)["day"] == f"{day}",
     )
     trial.wanted = [everything if want is all_rows else want for want in trial.wanted if want is not rejected]
     assert trial.anomalies() == []
@@ -194,7 +212,11 @@ def test_who_when_and_why_are_kept_in_index_lineage_and_ledger(
     answered: dict[str, str], asked: dict[str, str], trial: Trial, option: str
 ) -> None:
     run, began = asked[option], datetime.now(UTC) - timedelta(hours=1)
-    (indexed,) = [f for f in said(trial, "files", trial.name)["files"] if f["run_id"] == run and f["file"]["uri"].endswith("EWR.csv")]
+    (indexed,) = [
+        f
+        for f in said(trial, "files", trial.name)["files"]
+        if f["run_id"] == run and f["file"]["uri"].endswith("EWR.csv")
+    ]
     counts = tuple(indexed[name] for name in ("decision", "published", "quarantined", "rejected", "status"))
     assert counts == EXPECTED[option]
     assert (indexed["decided_by"], indexed["decision_reason"]) == ("ann", ANSWERS[option])
@@ -223,8 +245,15 @@ def said(trial: Trial, *words: str) -> dict[str, Any]:
 
 def lineage(trial: Trial, run: str) -> dict[str, dict[str, str]]:
     """Tags of each input file in the run's last OpenLineage event, by file name."""
-    events = [json.loads(line) for line in (trial.lab.project / ".forebay/lineage/events.jsonl").read_text("utf-8").splitlines()]
-    of_run = [e for e in events if any(t["value"] == run for t in e["run"]["facets"]["tags"]["tags"]) and e["job"]["name"] == trial.name]
+    events = [
+        json.loads(line)
+        for line in (trial.lab.project / ".forebay/lineage/events.jsonl").read_text("utf-8").splitlines()
+    ]
+    of_run = [
+        e
+        for e in events
+        if any(t["value"] == run for t in e["run"]["facets"]["tags"]["tags"]) and e["job"]["name"] == trial.name
+    ]
     return {
         Path(data["name"]).name: {tag["key"]: tag["value"] for tag in data["facets"].get("tags", {}).get("tags", [])}
         for data in of_run[-1]["inputs"]
@@ -244,7 +273,8 @@ def test_the_notifier_tells_what_is_asked_and_where(asked: dict[str, str], trial
 def test_what_is_published_cannot_be_rejected_when_the_question_is_asked_again(
     answered: dict[str, str], asked: dict[str, str], trial: Trial
 ) -> None:
-    """Somebody clears the steward's task and answers otherwise: consumers have seen the rows. The same answer goes through, and repeats nothing."""
+    """Somebody clears the steward's task and answers otherwise: consumers have seen the rows. The same answer goes
+    through, and repeats nothing."""
     run, before = asked["Publish passing rows"], trial.visible()
     for option, state in (("Reject", "failed"), ("Publish passing rows", "success")):
         trial.airflow.clear_task(trial.name, run, "steward")
@@ -284,8 +314,11 @@ def test_when_nobody_answers_in_time_the_default_holds_and_says_so(waiting: tupl
 
 
 @pytest.mark.parametrize("waiting", ["hasty"], indirect=True)
-def test_an_answer_without_a_reason_is_asked_again_and_one_too_early_is_never_lost_in_silence(waiting: tuple[Trial, str]) -> None:
-    """By the API, where no form is in between. The second answer comes at once, which Airflow 3.3.2 may not be able to take: then it asks a third time."""
+def test_an_answer_without_a_reason_is_asked_again_and_one_too_early_is_never_lost_in_silence(
+    waiting: tuple[Trial, str],
+) -> None:
+    """By the API, where no form is in between. The second answer comes at once, which Airflow 3.3.2 may not be able to
+    take: then it asks a third time."""
     trial, run = waiting
     question(trial, run)
     time.sleep(3)
@@ -307,7 +340,9 @@ def test_an_answer_without_a_reason_is_asked_again_and_one_too_early_is_never_lo
 
 
 def question(trial: Trial, run: str) -> dict[str, Any]:
-    found: list[dict[str, Any]] = until(lambda: trial.airflow.asked(trial.name, run), "the steward was never asked", pause=0.05)
+    found: list[dict[str, Any]] = until(
+        lambda: trial.airflow.asked(trial.name, run), "the steward was never asked", pause=0.05
+    )
     return found[0]
 
 
@@ -315,7 +350,9 @@ def question(trial: Trial, run: str) -> dict[str, Any]:
 def test_a_run_that_failed_is_told_too(waiting: tuple[Trial, str]) -> None:
     trial, run = waiting
     question(trial, run)
-    until(lambda: trial.tasks(run)["steward"] == "awaiting_input", "the steward never waited")  # marked before, its state is overwritten
+    until(
+        lambda: trial.tasks(run)["steward"] == "awaiting_input", "the steward never waited"
+    )  # marked before, its state is overwritten
     trial.airflow.mark(trial.name, run, "steward", "failed")
     assert trial.ended([run]) == "failed"
     call = told(trial, run, "failed")
@@ -326,7 +363,8 @@ def test_a_run_that_failed_is_told_too(waiting: tuple[Trial, str]) -> None:
 
 @pytest.mark.parametrize("waiting", ["contested"], indirect=True)
 def test_what_was_rejected_with_the_command_is_not_published_in_airflow(waiting: tuple[Trial, str]) -> None:
-    """Once 275 rows went out that a person had rejected. The second answer is refused and hears whose the first one was; the same one ends the run well."""
+    """Once 275 rows went out that a person had rejected. The second answer is refused and hears whose the first one
+    was; the same one ends the run well."""
     trial, run = waiting
     question(trial, run)
     rejected = trial.lab.forebay("decide", trial.name, "--reject", "--reason", "wrong night")

@@ -1,6 +1,8 @@
-"""One block of a CSV file whose quotes or line ends are not all as they should be: where its records begin and end, and which are rows.
+"""One block of a CSV file whose quotes or line ends are not all as they should be: where its records begin and end, and
+which are rows.
 
-It begins where a record does. Whole lines are told apart with numpy; only records with a quote in an odd place are read byte by byte.
+It begins where a record does. Whole lines are told apart with numpy; only records with a quote in an odd place are read
+byte by byte.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ from forebay.formats._lines import Ints
 
 @dataclass(slots=True)
 class Records:
-    """Records of one block: places in its bytes; `octets` as in `Found`; `fault`, and the column or the number of columns that it is about.
+    """Records of one block: places in its bytes; `octets` as in `Found`; `fault`, and the column or the number of
+    columns that it is about.
 
     `next` is where the following record may begin at the earliest.
     """
@@ -38,7 +41,8 @@ class Records:
 
 @dataclass
 class Block:
-    """One block: its lines, what each would be as the first of a record and within a quoted field, and so its records."""
+    """One block: its lines, what each would be as the first of a record and within a quoted field, and so its
+    records."""
 
     dialect: Dialect
     width: int
@@ -79,9 +83,12 @@ class Block:
             self.stops = bounds - ((bounds > self.starts) & (data[np.maximum(bounds, 1) - 1] == CR))
 
     def _quotes(self) -> None:
-        """`odd_first` and `odd_within`: lines that must be read byte by byte; `opens`: lines that leave a quote open; `holds`: lines with quotes."""
+        """`odd_first` and `odd_within`: lines that must be read byte by byte; `opens`: lines that leave a quote open;
+        `holds`: lines with quotes."""
         lines, quote, escape = len(self.starts), self.dialect.quote, self.dialect.escape
-        self.quotes = np.flatnonzero(self.data == quote[0]) if quote is not None and quote in self.text else np.empty(0, np.int64)
+        self.quotes = (
+            np.flatnonzero(self.data == quote[0]) if quote is not None and quote in self.text else np.empty(0, np.int64)
+        )
         q, d = self.quotes, self.dialect.delimiter
         self.odd_first, self.odd_within = np.zeros(lines, bool), np.zeros(lines, bool)
         self.count, self.pairs_first, self.pairs_within = (np.zeros(lines, np.int64) for _ in range(3))
@@ -96,9 +103,13 @@ class Block:
             even = (np.arange(len(q)) - first) % 2 == 0
             near = np.diff(q) == 1 if self.dialect.doubled else np.zeros(len(q) - 1, bool)
             after, ahead = np.append(False, near), np.append(near, False)
-            begins = (q == self.starts[line]) | (is_at(self.data, q - len(d), d) & (q - len(d) >= self.starts[line])) | after
+            begins = (
+                (q == self.starts[line]) | (is_at(self.data, q - len(d), d) & (q - len(d) >= self.starts[line])) | after
+            )
             closes = (q + 1 == self.stops[line]) | is_at(self.data, q + 1, d) | ahead
-            begins_last = (q == self.starts[line]) | (is_at(self.data, q - len(d), d) & (q - len(d) >= self.starts[line])) | after
+            begins_last = (
+                (q == self.starts[line]) | (is_at(self.data, q - len(d), d) & (q - len(d) >= self.starts[line])) | after
+            )
             self.odd_first[line[~np.where(even, begins, closes)]] = True
             self.odd_within[line[~np.where(even, closes, begins_last)]] = True
             self.count = np.bincount(line, minlength=lines)
@@ -134,7 +145,8 @@ class Block:
         self.within = np.diff(at) - self.first
 
     def _other_ends(self) -> None:
-        """How many line ends of the other kind each line has outside quotes, as the first line of a record and within a quoted field."""
+        """How many line ends of the other kind each line has outside quotes, as the first line of a record and within a
+        quoted field."""
         other = CR if self.dialect.end == LF else LF
         self.other_first = self.other_within = np.zeros(len(self.starts), np.int64)
         if other not in self.text:
@@ -157,7 +169,8 @@ class Block:
         self.single = Odd(dialect, self.data, *places, self.quotes, self.delimiters, self.most).read(lines)
 
     def _walk(self) -> tuple[list[tuple[int, int]], list[tuple[int, Record]], int, int]:
-        """Records of several lines (first and last), records read byte by byte, how many bytes were used, and how many lines."""
+        """Records of several lines (first and last), records read byte by byte, how many bytes were used, and how many
+        lines."""
         several: list[tuple[int, int]] = []
         special: list[tuple[int, Record]] = []
         unsettled = self.odd_first | self.opens
@@ -269,7 +282,8 @@ class Block:
         return Records(*columns)
 
     def _edit(self, record: Record) -> None:
-        """What of a record read byte by byte is written otherwise: escapes, blanks outside quotes, delimiters of several bytes."""
+        """What of a record read byte by byte is written otherwise: escapes, blanks outside quotes, delimiters of
+        several bytes."""
         edits = self.edits
         for place, value in record.edits:
             edits.append((place, value))
@@ -291,7 +305,11 @@ class Block:
             going = np.arange(len(over))
             while len(going):
                 at = records.stops[over[going]] - (run[going] + 1) * size
-                going = going[is_at(self.data, at, delimiter) & (at >= records.starts[over[going]]) & (run[going] < surplus[going])]
+                going = going[
+                    is_at(self.data, at, delimiter)
+                    & (at >= records.starts[over[going]])
+                    & (run[going] < surplus[going])
+                ]
                 run[going] += 1
             fits = (run == surplus) & ~self._escaped(records.stops[over] - surplus * size)
             plain = over[fits]
@@ -333,10 +351,13 @@ class Block:
                     records.fault[n] = Fault.UTF8
 
     def _fill(self, records: Records) -> None:
-        """A byte that the file does not hold for `""`: DuckDB takes it for an empty line where there is one column. Where it is null, it is that line."""
+        """A byte that the file does not hold for `""`: DuckDB takes it for an empty line where there is one column.
+        Where it is null, it is that line."""
         dialect, edits = self.dialect, self.edits
         quote = dialect.quote or b""
-        for n in np.flatnonzero((records.fault == Fault.NONE) & (records.octets == 0) & (records.stops > records.starts)).tolist():
+        for n in np.flatnonzero(
+            (records.fault == Fault.NONE) & (records.octets == 0) & (records.stops > records.starts)
+        ).tolist():
             start, stop = int(records.starts[n]), int(records.stops[n])
             held = self.text[start:stop].strip(dialect.blanks) if dialect.blanks else self.text[start:stop]
             if held != quote * 2:

@@ -2,20 +2,25 @@
 
 RFC 4180, and where it is silent:
 
-- A field whose first byte is the quote (blanks before it do not count) is quoted. It ends at the next quote that is not doubled (or escaped).
-  Behind that only blanks may stand before the delimiter or the line end; blanks outside quotes are no data.
+- A field whose first byte is the quote (blanks before it do not count) is quoted. It ends at the next quote that is not
+  doubled (or escaped). Behind that only blanks may stand before the delimiter or the line end; blanks outside quotes
+  are no data.
 - In any other field quotes are data: `1,5" pipe` has the value `5" pipe`, and `1,5"x,y"` has three fields.
-- Delimiters too many at the end of a record, with nothing between and behind them, make no fields: `1,,2,` has three. Any other field too many,
-  or one too few, sets the record aside.
-- A line ends with LF or CR LF, wherever no quote is open; with CR in a file that has it outside quotes from the first line on (`csv_line_end`). The other of the two in a field
-  without quotes sets its record aside, as nobody can tell whether it is data. Within quotes they are data, byte for byte.
+- Delimiters too many at the end of a record, with nothing between and behind them, make no fields: `1,,2,` has three.
+  Any other field too many, or one too few, sets the record aside.
+- A line ends with LF or CR LF, wherever no quote is open; with CR in a file that has it outside quotes from the first
+  line on (`csv_line_end`). The other of the two in a field without quotes sets its record aside, as nobody can tell
+  whether it is data. Within quotes they are data, byte for byte.
 - Text behind a closing quote sets the record aside; it goes on to the next delimiter and is read to its end.
-- A quote is never closed if no quote of the following lines, as far as a record may be long, closes it properly: the next one that is not doubled has
-  text behind it. Then its first line is the record, and the next line is a record of its own.
-- What belongs to a broken record is not taken for a row: if the next quote of the lines behind the one where the fault is cannot open a field, and closes one properly or
-  stands in the very next line, or no line before it has as many columns as the file, then the record goes on to there.
-- An escape makes the next byte data, one and no more: CR of CR LF is data then, and LF ends the line. Before a letter or a digit it means different things to different writers (`\\n`), so that sets the record aside,
-  unless the whole field is a null word (`\\N`). With quotes, it is one within quotes only; without, everywhere, line ends included.
+- A quote is never closed if no quote of the following lines, as far as a record may be long, closes it properly: the
+  next one that is not doubled has text behind it. Then its first line is the record, and the next line is a record of
+  its own.
+- What belongs to a broken record is not taken for a row: if the next quote of the lines behind the one where the fault
+  is cannot open a field, and closes one properly or stands in the very next line, or no line before it has as many
+  columns as the file, then the record goes on to there.
+- An escape makes the next byte data, one and no more: CR of CR LF is data then, and LF ends the line. Before a letter
+  or a digit it means different things to different writers (`\\n`), so that sets the record aside, unless the whole
+  field is a null word (`\\N`). With quotes, it is one within quotes only; without, everywhere, line ends included.
 """
 
 from __future__ import annotations
@@ -46,8 +51,8 @@ class Fault(IntEnum):
 class Record:
     """One record: `stop` is where its text ends, `next` where the next line begins.
 
-    `fields` are the spans of its fields, quotes included; `values` how many bytes of text each holds; `edits` which bytes of it must be changed
-    for a reader that knows quotes and delimiters only (null: left out).
+    `fields` are the spans of its fields, quotes included; `values` how many bytes of text each holds; `edits` which
+    bytes of it must be changed for a reader that knows quotes and delimiters only (null: left out).
     """
 
     stop: int
@@ -61,7 +66,8 @@ class Record:
 
 @dataclass(frozen=True)
 class Dialect:
-    """Delimiter, quote, escape (null: the quote itself, doubled) and the last byte of a line end; all bytes of one file."""
+    """Delimiter, quote, escape (null: the quote itself, doubled) and the last byte of a line end; all bytes of one
+    file."""
 
     delimiter: bytes
     quote: bytes | None
@@ -70,8 +76,8 @@ class Dialect:
     null_words: frozenset[bytes] = frozenset()
     quoted_nulls: bool = False
     stand_ins: bytes = b""
-    """Bytes that the file does not hold: for a delimiter, LF, CR and an escape that an escape made data, for an empty field, for the delimiter of a copy, and for
-    null words that no other reader takes (`foreign`)."""
+    """Bytes that the file does not hold: for a delimiter, LF, CR and an escape that an escape made data, for an empty
+    field, for the delimiter of a copy, and for null words that no other reader takes (`foreign`)."""
 
     @property
     def doubled(self) -> bool:
@@ -120,7 +126,8 @@ class Dialect:
     # ------------------------------------------------------------ lines
 
     def line_stop(self, data: bytes, at: int, final: bool) -> tuple[int, int] | None:
-        """Where the text of the line that holds `at` stops, and where the next line begins; None if the data ends before, and not the file."""
+        """Where the text of the line that holds `at` stops, and where the next line begins; None if the data ends
+        before, and not the file."""
         found = data.find(self.end, at)
         if found < 0:
             return (self._without_return(data, at, len(data)), len(data)) if final else None
@@ -145,7 +152,9 @@ class Dialect:
 
     def plain(self, record: bytes) -> bool:
         """Whether nothing in a record makes a delimiter data."""
-        return all(sign is None or sign not in record for sign in (self.quote, self.escape)) and not self.self_overlapping
+        return (
+            all(sign is None or sign not in record for sign in (self.quote, self.escape)) and not self.self_overlapping
+        )
 
     def is_null(self, data: bytes, span: tuple[int, int]) -> bool:
         """Whether a field is a null word."""
@@ -155,7 +164,8 @@ class Dialect:
         return held in self.null_words
 
     def record(self, data: bytes, at: int, most: int, final: bool, width: int | None = None) -> Record | None:
-        """The record that begins at `at`, of at most `most` bytes; None if more of the file is needed to tell (`final`: there is no more).
+        """The record that begins at `at`, of at most `most` bytes; None if more of the file is needed to tell (`final`:
+        there is no more).
 
         `width` is the file's number of columns, as far as known. Columns too few or too many are no fault here.
         """
@@ -237,7 +247,8 @@ class _Walk:
         return stop if found < 0 else found
 
     def _field(self, at: int, line: tuple[int, int]) -> int | None:
-        """Read one field; where its delimiter or line end stands (None: more is needed; -1: the record is its first line)."""
+        """Read one field; where its delimiter or line end stands (None: more is needed; -1: the record is its first
+        line)."""
         dialect, data = self.dialect, self.data
         start = at
         while start < line[0] and data[start : start + 1] == dialect.blanks:
@@ -254,7 +265,8 @@ class _Walk:
         return behind
 
     def _blank(self, start: int, stop: int) -> None:
-        """Blanks outside quotes are left out for the reader: before a quote DuckDB takes one for none, and two for data."""
+        """Blanks outside quotes are left out for the reader: before a quote DuckDB takes one for none, and two for
+        data."""
         self.found.edits += [(place, None) for place in range(start, stop)]
 
     def _null(self, start: int, stop: int) -> None:
@@ -271,7 +283,9 @@ class _Walk:
         dialect, data = self.dialect, self.data
         closing = dialect._closing.match(data, start + 1, self.limit)
         cut = closing is not None and closing.end() == self.limit
-        if closing is None or (cut and (not self.told or (dialect.doubled and data.startswith(dialect.quote or b"", self.limit)))):
+        if closing is None or (
+            cut and (not self.told or (dialect.doubled and data.startswith(dialect.quote or b"", self.limit)))
+        ):
             if not self.told:
                 return None
             self._blame(Fault.UNCLOSED)
@@ -297,7 +311,9 @@ class _Walk:
 
     def _hidden(self, at: int) -> bool:
         """Whether what stands there may go on behind the data: a line end of two bytes, or a delimiter of several."""
-        return (at >= self.limit and not self.told) or (not self.final and at + max(2, len(self.dialect.delimiter)) > len(self.data))
+        return (at >= self.limit and not self.told) or (
+            not self.final and at + max(2, len(self.dialect.delimiter)) > len(self.data)
+        )
 
     def _line_ends(self, at: int) -> bool:
         if self.data[at] == self.dialect.end:

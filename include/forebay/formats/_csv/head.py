@@ -36,10 +36,11 @@ _OTHER = {
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What stands before the first record: it begins at byte `begin`. `names` is None without a header, () if the file ends before it.
+    """What stands before the first record: it begins at byte `begin`. `names` is None without a header, () if the file
+    ends before it.
 
-    `dialect` is the settings', but for what the file says itself (`sep=;`, and how its lines end). `skip` empty lines come before a header of one line
-    and nothing else does, so that a reader of headers can find it; -1: it cannot.
+    `dialect` is the settings', but for what the file says itself (`sep=;`, and how its lines end). `skip` empty lines
+    come before a header of one line and nothing else does, so that a reader of headers can find it; -1: it cannot.
     """
 
     names: tuple[str, ...] | None
@@ -62,7 +63,9 @@ def head(path: Path, config: CsvSettings, uri: str) -> Head:
         if found is not None:
             return found
         if length >= _LONGEST:
-            raise CorruptFileError(f"reading the header of `{uri}`: it has more than {length} bytes (check format.quote)", uri=uri)
+            raise CorruptFileError(
+                f"reading the header of `{uri}`: it has more than {length} bytes (check format.quote)", uri=uri
+            )
         length *= 4
 
 
@@ -85,7 +88,9 @@ class _Top:
         dialect, notes = config.dialect(), []
         if excel := _EXCEL.match(data, at):
             dialect, at = replace(dialect, delimiter=excel[1]), excel.end()
-            notes.append(f"the first line names the delimiter (`sep=`): {excel[1].decode('utf-8', 'replace')!r} is taken")
+            notes.append(
+                f"the first line names the delimiter (`sep=`): {excel[1].decode('utf-8', 'replace')!r} is taken"
+            )
         told = self.final or len(data) >= _LONGEST
         end = line_end(data, at, dialect, config.max_record_bytes, told, self.uri)
         if end is None:
@@ -121,11 +126,15 @@ class _Top:
     def _names(self, record: Record, dialect: Dialect) -> tuple[str, ...]:
         doing = f"reading the header of `{self.uri}`"
         if record.fault is not Fault.NONE:
-            raise CorruptFileError(f"{doing}: {FAULTS[record.fault]} (check format.quote and format.encoding)", uri=self.uri)
+            raise CorruptFileError(
+                f"{doing}: {FAULTS[record.fault]} (check format.quote and format.encoding)", uri=self.uri
+            )
         try:
             names = [replace(dialect, null_words=frozenset()).text(self.data, span).decode() for span in record.fields]
         except UnicodeDecodeError as error:
-            raise CorruptFileError(f"{doing}: {error} (check format.quote and format.encoding)", uri=self.uri) from error
+            raise CorruptFileError(
+                f"{doing}: {error} (check format.quote and format.encoding)", uri=self.uri
+            ) from error
         return tuple(name.strip(" \t") for name in names) if self.config.trim else tuple(names)
 
 
@@ -179,5 +188,8 @@ def _packed(path: Path) -> str | None:
             return f"it is {what} (have it delivered as text, plain or packed by gzip or zstd)"
     for mark, name in _PACKED.items():
         if head.startswith(mark):
-            return f"its bytes are packed by {name} (set source.compression: {name}, or let its name end as {name} files do)"
+            return (
+                f"its bytes are packed by {name} (set source.compression: {name}, "
+                f"or let its name end as {name} files do)"
+            )
     return "it is a Parquet file (set format.type: parquet)" if head.startswith(b"PAR1") else None

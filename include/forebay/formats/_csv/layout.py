@@ -35,10 +35,13 @@ class Layout:
     notes: tuple[str, ...] = ()
 
 
-def layout(config: CsvSettings, path: Path, columns: tuple[Column, ...] | None, uri: str, may_lack: bool = False) -> Layout:
+def layout(
+    config: CsvSettings, path: Path, columns: tuple[Column, ...] | None, uri: str, may_lack: bool = False
+) -> Layout:
     """Read the header and match it with the declared columns.
 
-    Raises `CorruptFileError` if the header cannot be read, or lacks a declared column, or has names that cannot be staged.
+    Raises `CorruptFileError` if the header cannot be read, or lacks a declared column, or has names that cannot be
+    staged.
     """
     top = csv_head.head(path, config, uri)
     end = csv_head.footer(path, top.begin, config.footer_lines, top.dialect.end)
@@ -48,13 +51,17 @@ def layout(config: CsvSettings, path: Path, columns: tuple[Column, ...] | None, 
         if columns is not None:
             names = tuple(column.name for column in columns)
         else:
-            names = tuple(f"column{i + 1}" for i in range(csv_head.first_width(path, top.begin, top.dialect, config.max_record_bytes)))
+            names = tuple(
+                f"column{i + 1}"
+                for i in range(csv_head.first_width(path, top.begin, top.dialect, config.max_record_bytes))
+            )
         wanted = tuple((name, i) for i, name in enumerate(names))
     else:
         names = top.names
         if not names:
             raise CorruptFileError(
-                f"reading the header of `{uri}`: the file is empty, it has not even a header (ask for it again)", uri=uri
+                f"reading the header of `{uri}`: the file is empty, it has not even a header (ask for it again)",
+                uri=uri,
             )
         if columns is None:
             _check_all(names, uri)
@@ -66,12 +73,18 @@ def layout(config: CsvSettings, path: Path, columns: tuple[Column, ...] | None, 
 
 
 def _skipped(config: CsvSettings) -> list[str]:
-    counts = {"before the header": config.preamble_lines, "behind the header": config.extra_header_lines, "at the end": config.footer_lines}
+    counts = {
+        "before the header": config.preamble_lines,
+        "behind the header": config.extra_header_lines,
+        "at the end": config.footer_lines,
+    }
     told = [f"{lines} {where}" for where, lines in counts.items() if lines]
     return [f"lines skipped, as the settings say: {', '.join(told)}"] if told else []
 
 
-def _matched(names: Sequence[str], columns: Sequence[Column], uri: str, may_lack: bool) -> tuple[tuple[tuple[str, int], ...], Drift]:
+def _matched(
+    names: Sequence[str], columns: Sequence[Column], uri: str, may_lack: bool
+) -> tuple[tuple[tuple[str, int], ...], Drift]:
     known = set(names)
     missing = tuple(column.name for column in columns if column.name not in known) if may_lack else ()
     present = [column for column in columns if not may_lack or column.name in known]
@@ -94,6 +107,7 @@ def _check_wanted(config: CsvSettings, wanted: Sequence[tuple[str, int]], uri: s
     stray = [name for name in config.columns if name not in names]
     if stray:
         raise CorruptFileError(
-            f"reading `{uri}`: format.columns has rules for `{stray[0]}`, which is no column of it (ask for it again with that column, or take its rules out)",
+            f"reading `{uri}`: format.columns has rules for `{stray[0]}`, which is no column of it (ask for it again "
+            "with that column, or take its rules out)",
             uri=uri,
         )

@@ -1,8 +1,9 @@
 """Which line end a CSV file has: told by the bytes outside quotes alone, as within them line ends are data.
 
-RFC 4180 has the first field that opens with a quote go on to the quote that closes it, with a delimiter, a line end or the end of the file behind. Line ends
-up to there say nothing about the file. Where a quote is broken, as none closes it that way, nobody knows how far it goes: the line ends are counted with
-what may be of it and without, and both must tell the same.
+RFC 4180 has the first field that opens with a quote go on to the quote that closes it, with a delimiter, a line end or
+the end of the file behind. Line ends up to there say nothing about the file. Where a quote is broken, as none closes it
+that way, nobody knows how far it goes: the line ends are counted with what may be of it and without, and both must tell
+the same.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from forebay.formats._csv.dialect import CR, LF, Dialect
 
 @dataclass(slots=True)
 class Ends:
-    """The line ends outside quotes: how many are a CR alone, how many have an LF, and what the first one is (None: there is none).
+    """The line ends outside quotes: how many are a CR alone, how many have an LF, and what the first one is (None:
+    there is none).
 
     `open` says that the data ends within quotes, and the file may close them.
     """
@@ -40,10 +42,11 @@ class Ends:
 
 
 def line_end(data: bytes, at: int, dialect: Dialect, most: int, final: bool, uri: str) -> int | None:
-    """The last byte of the line end of a file that begins with `data`; None if it takes more bytes to tell. Quotes hold at most `most` bytes.
+    """The last byte of the line end of a file that begins with `data`; None if it takes more bytes to tell. Quotes hold
+    at most `most` bytes.
 
-    A few line ends of the other kind cost their own rows. Raises `CorruptFileError` where neither kind is the other's exception: nobody can tell
-    then which of them are data.
+    A few line ends of the other kind cost their own rows. Raises `CorruptFileError` where neither kind is the other's
+    exception: nobody can tell then which of them are data.
     """
     alone = data.count(b"\r", at) > data.count(b"\r\n", at) + data.endswith(b"\r")
     ends = _ends(data, at, dialect, most, final, all_=alone, hides=False)
@@ -56,14 +59,17 @@ def line_end(data: bytes, at: int, dialect: Dialect, most: int, final: bool, uri
     if ends.first is None:
         return LF
     raise CorruptFileError(
-        f"reading `{uri}`: outside quotes {ends.returns} of its lines end with CR alone and {ends.feeds} with LF, so that its line end cannot be told "
-        "(have it delivered with one kind of line end, and text that holds the other in quotes, each of them closed; check format.quote)",
+        f"reading `{uri}`: outside quotes {ends.returns} of its lines end with CR alone and {ends.feeds} with LF, "
+        "so that its line end cannot be told "
+        "(have it delivered with one kind of line end, and text that holds the other in quotes, each of them closed; "
+        "check format.quote)",
         uri=uri,
     )
 
 
 def _ends(data: bytes, at: int, dialect: Dialect, most: int, final: bool, all_: bool, hides: bool) -> Ends:
-    """The line ends outside quotes; the first one only, unless `all_`. A broken quote `hides` those up to the next quote, or none."""
+    """The line ends outside quotes; the first one only, unless `all_`. A broken quote `hides` those up to the next
+    quote, or none."""
     found, blanks = Ends(), dialect.blanks or b"\0"
     quote, escape = dialect.quote, dialect.escape if dialect.quote is None else None
     opening = re.compile(rb"[%b]*+%b" % (re.escape(blanks), re.escape(quote))) if quote else None
@@ -93,7 +99,8 @@ def _ends(data: bytes, at: int, dialect: Dialect, most: int, final: bool, all_: 
 
 
 def _behind(data: bytes, at: int, dialect: Dialect, most: int, final: bool, hides: bool) -> int | None:
-    """Behind the quote that closes the one before `at`; `at` if none does properly and it does not hide; None if the data may go on with one."""
+    """Behind the quote that closes the one before `at`; `at` if none does properly and it does not hide; None if the
+    data may go on with one."""
     limit = min(len(data), at + most)
     closing = dialect._closing.match(data, at, limit)
     told = final or limit < len(data)

@@ -1,6 +1,8 @@
-"""CSV files in which every quote stands where RFC 4180 has it, and all line ends are alike, as nearly all are: their records, found with numpy.
+"""CSV files in which every quote stands where RFC 4180 has it, and all line ends are alike, as nearly all are: their
+records, found with numpy.
 
-Line ends outside quotes are counted, and how much text each record holds if it has as many fields as the file: no parser is asked.
+Line ends outside quotes are counted, and how much text each record holds if it has as many fields as the file: no
+parser is asked.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ from forebay.formats._lines import Ints, Spill
 
 
 def look(part: Part, dialect: Dialect, width: int, most: int, folder: Path, uri: str) -> Found | None:
-    """All records, if each quote opens or closes a field or is doubled, and all line ends are alike; else None: that needs a closer look."""
+    """All records, if each quote opens or closes a field or is doubled, and all line ends are alike; else None: that
+    needs a closer look."""
     if dialect.end != LF:
         return None
     starts, stops, octets = (Spill(folder / f"look_{name}") for name in ("starts", "stops", "octets"))
@@ -104,8 +107,11 @@ def _glance(text: bytes, final: bool, dialect: Dialect, width: int) -> _Glance |
     return _Glance(starts, stops, octets, inner, returns, used)
 
 
-def _octets(data: Ints, quotes: Ints | None, pairs: Ints | None, dialect: Dialect, width: int, starts: Ints, stops: Ints) -> Ints:
-    """How many bytes of text each record holds, if it has as many fields as the file: `pairs` counts the doubled quotes before each."""
+def _octets(
+    data: Ints, quotes: Ints | None, pairs: Ints | None, dialect: Dialect, width: int, starts: Ints, stops: Ints
+) -> Ints:
+    """How many bytes of text each record holds, if it has as many fields as the file: `pairs` counts the doubled quotes
+    before each."""
     octets = stops - starts - (width - 1) * len(dialect.delimiter)
     if quotes is not None and pairs is not None:
         first, last = np.searchsorted(quotes, starts), np.searchsorted(quotes, stops)
@@ -126,7 +132,8 @@ def _nothing() -> _Glance:
 
 
 def _in_place(data: Ints, quotes: Ints, dialect: Dialect) -> bool:
-    """Whether opening quotes (every other one) stand at the start of a field, closing ones at its end, or both side by side."""
+    """Whether opening quotes (every other one) stand at the start of a field, closing ones at its end, or both side by
+    side."""
     if not len(quotes):
         return True
     opening, closing = quotes[::2], quotes[1::2]
@@ -136,7 +143,12 @@ def _in_place(data: Ints, quotes: Ints, dialect: Dialect) -> bool:
     if not (is_at(data, odd - len(dialect.delimiter), dialect.delimiter) | (odd == 0) | (data[odd - 1] == LF)).all():
         return False
     odd = closing[~np.append(doubled[1:], False)] + 1
-    at_end = (odd == len(data)) | is_at(data, odd, b"\n") | is_at(data, odd, b"\r\n") | ((odd == len(data) - 1) & is_at(data, odd, b"\r"))
+    at_end = (
+        (odd == len(data))
+        | is_at(data, odd, b"\n")
+        | is_at(data, odd, b"\r\n")
+        | ((odd == len(data) - 1) & is_at(data, odd, b"\r"))
+    )
     return bool((at_end | is_at(data, odd, dialect.delimiter)).all())
 
 

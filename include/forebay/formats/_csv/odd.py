@@ -1,7 +1,9 @@
-"""Lines with a quote in an odd place, many at a time: what each is if it is the first line of a record, and its only one.
+"""Lines with a quote in an odd place, many at a time: what each is if it is the first line of a record, and its only
+one.
 
-It says what `Dialect.record` says, or nothing: where a record may go on behind its line, or has what few have, that must read it byte by byte.
-Every step takes each line from one field with a quote to the next, so there are as many steps as such fields in a line.
+It says what `Dialect.record` says, or nothing: where a record may go on behind its line, or has what few have, that
+must read it byte by byte. Every step takes each line from one field with a quote to the next, so there are as many
+steps as such fields in a line.
 """
 
 from __future__ import annotations
@@ -19,10 +21,12 @@ _BLANKS = 8
 
 @dataclass
 class Odd:
-    """Lines of a block (from `starts` to `stops`, the next from `behind`) with their quotes and delimiters; they have at most `most` bytes.
+    """Lines of a block (from `starts` to `stops`, the next from `behind`) with their quotes and delimiters; they have
+    at most `most` bytes.
 
-    For each line: whether it is `known` and, if so, its fault, the column that it is about, its number of columns, and how many bytes of it are
-    quotes and such, but no text. `blanks` are places of blanks outside quotes, `stray` says which quotes are data; both hold for known lines only.
+    For each line: whether it is `known` and, if so, its fault, the column that it is about, its number of columns, and
+    how many bytes of it are quotes and such, but no text. `blanks` are places of blanks outside quotes, `stray` says
+    which quotes are data; both hold for known lines only.
     """
 
     dialect: Dialect
@@ -44,7 +48,11 @@ class Odd:
     def __post_init__(self) -> None:
         count = len(self.starts)
         self.known, self.fault = np.zeros(count, bool), np.zeros(count, np.uint8)
-        self.column, self.columns, self.less = np.full(count, -1, np.int64), np.zeros(count, np.int64), np.zeros(count, np.int64)
+        self.column, self.columns, self.less = (
+            np.full(count, -1, np.int64),
+            np.zeros(count, np.int64),
+            np.zeros(count, np.int64),
+        )
         self._blanks: list[Ints] = []
         self._stray = np.zeros(len(self.quotes) + 1, np.int64)
 
@@ -94,7 +102,9 @@ class Odd:
         """On to the next field with a quote, and behind it; the lines that have more, and where they go on."""
         k = np.searchsorted(self.quotes, at)
         has = (
-            (k < len(self.quotes)) & (self.quotes[np.minimum(k, len(self.quotes) - 1)] < self.stops[lines]) if len(self.quotes) else at < 0
+            (k < len(self.quotes)) & (self.quotes[np.minimum(k, len(self.quotes) - 1)] < self.stops[lines])
+            if len(self.quotes)
+            else at < 0
         )
         lines, at, k = lines[has], at[has], k[has]
         if not len(lines):
@@ -180,12 +190,17 @@ class Odd:
         """The first fault of a line counts, and names the column that begins there."""
         first = self.fault[lines] == Fault.NONE
         lines, begin = lines[first], begin[first]
-        all_of_it = np.searchsorted(self.delimiters, self.stops[lines]) - np.searchsorted(self.delimiters, self.starts[lines]) + 1
+        all_of_it = (
+            np.searchsorted(self.delimiters, self.stops[lines])
+            - np.searchsorted(self.delimiters, self.starts[lines])
+            + 1
+        )
         before = np.searchsorted(self.delimiters, begin) - np.searchsorted(self.delimiters, self.starts[lines])
         self.fault[lines], self.column[lines] = fault, before - (all_of_it - self.columns[lines])
 
     def _open(self, lines: Ints, begin: Ints, closing: Ints) -> None:
-        """A quote that nothing in the line closes: with text behind the one that does, it never was. Without, the record has several lines."""
+        """A quote that nothing in the line closes: with text behind the one that does, it never was. Without, the
+        record has several lines."""
         behind = closing + 1
         seen = (behind + 2 <= len(self.data)) & (behind + 1 < self.starts[lines] + self.most)
         here = self.data[np.minimum(behind, len(self.data) - 1)]

@@ -27,9 +27,11 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The records that are rows, in file order: where each begins and ends (line end excluded), and how many bytes of text its fields hold.
+    """The records that are rows, in file order: where each begins and ends (line end excluded), and how many bytes of
+    text its fields hold.
 
-    `gaps` counts empty lines between them, `inner` the line ends within quotes. `returns` says that line ends are CR LF.
+    `gaps` counts empty lines between them, `inner` the line ends within quotes. `returns` says that line ends are CR
+    LF.
     """
 
     starts: Ints
@@ -44,7 +46,8 @@ class Found:
 
 
 def pieces(part: Part, most: int, uri: str) -> Iterator[tuple[bytes, bool, Any]]:
-    """Blocks of a file, with what the last one left over before each; `send` says how much of it was used up (0: it must grow)."""
+    """Blocks of a file, with what the last one left over before each; `send` says how much of it was used up (0: it
+    must grow)."""
     with part.path.open("rb") as file:
         file.seek(part.begin)
         left, data = part.end - part.begin, b""
@@ -57,7 +60,8 @@ def pieces(part: Part, most: int, uri: str) -> Iterator[tuple[bytes, bool, Any]]
                 return
             if not used and len(data) > 4 * most + 4 * BLOCK:
                 raise CorruptFileError(
-                    f"reading `{uri}`: a line has more than {len(data)} bytes (check format.quote, or raise format.max_record_bytes)",
+                    f"reading `{uri}`: a line has more than {len(data)} bytes (check format.quote, "
+                    "or raise format.max_record_bytes)",
                     uri=uri,
                 )
             data = data[used:]
@@ -72,7 +76,11 @@ def _read(file: BinaryIO, size: int) -> bytes:
 
 def marks(data: Ints, what: bytes) -> Ints:
     """Where these bytes begin."""
-    found = np.flatnonzero(data[: len(data) - len(what) + 1] == what[0]) if len(data) >= len(what) else np.empty(0, np.int64)
+    found = (
+        np.flatnonzero(data[: len(data) - len(what) + 1] == what[0])
+        if len(data) >= len(what)
+        else np.empty(0, np.int64)
+    )
     for i, byte in enumerate(what[1:], 1):
         found = found[data[found + i] == byte]
     return found
@@ -81,8 +89,8 @@ def marks(data: Ints, what: bytes) -> Ints:
 def null_octets(
     data: Ints, quotes: Ints, dialect: Dialect, starts: Ints, stops: Ints, foreign: list[tuple[Ints, int]] | None = None
 ) -> Ints | int:
-    """How many bytes of each record are null words: fields that a reader leaves no text of. Those that are `foreign` to other readers are added to that
-    list, with how many bytes each has, quotes included."""
+    """How many bytes of each record are null words: fields that a reader leaves no text of. Those that are `foreign` to
+    other readers are added to that list, with how many bytes each has, quotes included."""
     total: Ints | int = 0
     for word in dialect.null_words:
         for told in (word, dialect.quote + word + dialect.quote) if dialect.quoted_nulls and dialect.quote else (word,):
@@ -90,7 +98,9 @@ def null_octets(
             record = np.searchsorted(starts, places, side="right") - 1
             places, record = places[record >= 0], record[record >= 0]
             first, last = starts[record], stops[record]
-            begins = (places == first) | ((places > first) & is_at(data, places - len(dialect.delimiter), dialect.delimiter))
+            begins = (places == first) | (
+                (places > first) & is_at(data, places - len(dialect.delimiter), dialect.delimiter)
+            )
             behind = places + len(told)
             ends = (behind == last) | ((behind < last) & is_at(data, behind, dialect.delimiter))
             whole = begins & ends

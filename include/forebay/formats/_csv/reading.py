@@ -1,4 +1,5 @@
-"""One CSV file on its way to a stage: read as it is if it is clean, or the clean part of it, and every record and byte accounted for."""
+"""One CSV file on its way to a stage: read as it is if it is clean, or the clean part of it, and every record and byte
+accounted for."""
 
 from __future__ import annotations
 
@@ -72,12 +73,17 @@ class Reading:
     def __post_init__(self) -> None:
         self.dialect = self.layout.dialect
         self.source = self._source(
-            self.layout.part.path, self.dialect.delimiter, self.config.header, max(0, self.layout.skip), self._new_line()
+            self.layout.part.path,
+            self.dialect.delimiter,
+            self.config.header,
+            max(0, self.layout.skip),
+            self._new_line(),
         )
 
     @property
     def wide(self) -> bool:
-        """Whether the file is read by pyarrow and typed kind by kind. Pyarrow does not know an escape that is one within quotes only."""
+        """Whether the file is read by pyarrow and typed kind by kind. Pyarrow does not know an escape that is one
+        within quotes only."""
         width, dialect = len(self.layout.names), self.layout.dialect
         plain = dialect.quote is None or dialect.escape is None
         return plain and width > 1 and max(width, len(self.layout.wanted)) > _staging.WIDE
@@ -87,12 +93,16 @@ class Reading:
         rows, cells, typed = self._as_it_is(types) or self._split(types)
         inferred, drift = types is None, self.layout.drift
         if not inferred:
-            retyped = _staging.retyped(self.connection, typed, cells, self.misfits, lambda names: self._types(names, None))
+            retyped = _staging.retyped(
+                self.connection, typed, cells, self.misfits, lambda names: self._types(names, None)
+            )
             drift = replace(drift, retyped=retyped)
         refused = _staging.Refused(rows.before, rows.rejects)
         notes = [*self.layout.notes, *self.notes, *self._told(rows.found)]
         raw = self._raw(rows.found)
-        return _staging.finish(self.connection, self.into, snapshot, cells, typed, refused, raw, raw_bytes, inferred, notes, drift)
+        return _staging.finish(
+            self.connection, self.into, snapshot, cells, typed, refused, raw, raw_bytes, inferred, notes, drift
+        )
 
     def _told(self, found: Found) -> list[str]:
         notes = [f"empty lines skipped, not counted as rows: {found.gaps}"] if found.gaps else []
@@ -132,8 +142,8 @@ class Reading:
     def _split(self, types: Sequence[Type] | None) -> tuple[Rows, list[_staging.Cell], _staging.Typed]:
         """Our own parting of rows from other records, and the rows read from a copy.
 
-        Raises `CorruptFileError` if the copy is read otherwise than by ourselves: on several threads, on one, and where the part in doubt is read by
-        Python's csv module.
+        Raises `CorruptFileError` if the copy is read otherwise than by ourselves: on several threads, on one, and where
+        the part in doubt is read by Python's csv module.
         """
         import duckdb
         import pyarrow as pa
@@ -166,7 +176,8 @@ class Reading:
     def _refused(self, found: Found, parted: _witness.Parted) -> CorruptFileError:
         at = int(found.starts[parted.place]) + 1 if parted.place < len(found) else self.layout.part.end
         return CorruptFileError(
-            f"reading `{self.uri}`: it has {parted.expected} readable records by its bytes, and {parted.read} by the CSV reader, "
+            f"reading `{self.uri}`: it has {parted.expected} readable records by its bytes, "
+            f"and {parted.read} by the CSV reader, "
             f"which part at byte {at} (nothing of it is published; report this)",
             uri=self.uri,
         )
@@ -177,16 +188,25 @@ class Reading:
         return f"rows {a} to {b} were read by Python's csv module, as two other readings differed there"
 
     def _look(self) -> Found | None:
-        return csv_look.look(self.layout.part, self.dialect, len(self.layout.names), self.config.max_record_bytes, self.folder, self.uri)
+        return csv_look.look(
+            self.layout.part, self.dialect, len(self.layout.names), self.config.max_record_bytes, self.folder, self.uri
+        )
 
     def _parting(self) -> tuple[Rows, Source]:
         """What is a row and what is not, and the copy of the former."""
         part, dialect = self.layout.part, self.dialect
-        if len(dialect.delimiter) > 1 or (dialect.quote is None and dialect.escape) or len(self.layout.names) == 1 or dialect.foreign:
+        if (
+            len(dialect.delimiter) > 1
+            or (dialect.quote is None and dialect.escape)
+            or len(self.layout.names) == 1
+            or dialect.foreign
+        ):
             self.dialect = dialect = replace(dialect, stand_ins=_unused(part, self.uri))
         path = self.folder / "refused.parquet"
         with Rejects(path, self.layout.names, self.config.max_record_bytes, dialect, self.config.encoding) as rejects:
-            splitter = Splitter(part, dialect, len(self.layout.names), self.config.max_record_bytes, self.folder, self.uri, rejects.add)
+            splitter = Splitter(
+                part, dialect, len(self.layout.names), self.config.max_record_bytes, self.folder, self.uri, rejects.add
+            )
             found, before = splitter.split()
         most = self.config.max_unclosed_quotes
         if most is not None and splitter.unclosed > most:
@@ -198,7 +218,9 @@ class Reading:
         if splitter.mixed:
             self.notes.append("line ends are mixed; CR LF outside quotes was read as LF")
         self.longest = _longest(found)
-        return Rows(found, before, splitter.offsets, path), self._source(splitter.path, splitter.separator, False, 0, "\n")
+        return Rows(found, before, splitter.offsets, path), self._source(
+            splitter.path, splitter.separator, False, 0, "\n"
+        )
 
     # ------------------------------------------------------------ DuckDB
 
@@ -217,7 +239,9 @@ class Reading:
         words, width = tuple(word for word in config.null_values if word not in foreign), len(self.layout.names)
         words += (own,) if foreign and own else ()
         most = config.max_record_bytes
-        return Source(path, width, delimiter.decode(), quote, escape, header, skip, new_line, words, config.quoted_nulls, most)
+        return Source(
+            path, width, delimiter.decode(), quote, escape, header, skip, new_line, words, config.quoted_nulls, most
+        )
 
     def _typed(self, types: Sequence[Type] | None) -> tuple[list[_staging.Cell], _staging.Typed]:
         """All rows of the source, typed as declared or as inferred from it."""
@@ -234,8 +258,11 @@ class Reading:
             return _wide.copy(self.connection, batches, cells, [_staging.LINE], self.folder)
         texts = [self._restored(i) for i in range(self.source.width)]
         between = f", {_staging.SEPARATOR_SQL}, "
-        line = f"concat({between.join([*texts, literal('')])})"  # of all columns: DuckDB does not look at those that nobody asks for
-        return _staging.copy(self.connection, _staging.select(cells, self.source.sql(), _staging.Besides(line=line)), self.folder)
+        # of all columns: DuckDB does not look at those that nobody asks for
+        line = f"concat({between.join([*texts, literal('')])})"
+        return _staging.copy(
+            self.connection, _staging.select(cells, self.source.sql(), _staging.Besides(line=line)), self.folder
+        )
 
     def _restored(self, at: int) -> str:
         """SQL: the text of a column, with what stands in for delimiters and the like put back."""
@@ -248,14 +275,22 @@ class Reading:
         """What stands in for other bytes in the copy, and for which."""
         dialect = self.dialect
         pairs = zip(dialect.stand_ins, (dialect.delimiter, b"\n", b"\r", dialect.escape or b"", b""), strict=False)
-        return [(byte, own) for byte, own in pairs if (dialect.quote is None and dialect.escape) or (not own and self.source.width == 1)]
+        return [
+            (byte, own)
+            for byte, own in pairs
+            if (dialect.quote is None and dialect.escape) or (not own and self.source.width == 1)
+        ]
 
     def _columns(self) -> Iterator[list[pa.Array]]:
         """The texts of all columns, some records at a time, where there are many columns."""
         replaced = [(chr(byte), own.decode()) for byte, own in self._replaced()]
         pieces = self.source.pieces() if isinstance(self.source, Third) else [self.source]
         for piece in pieces:
-            held = csv_wide.staged(piece) if isinstance(piece, Path) else csv_wide.columns(piece, self._part(piece), self.longest)
+            held = (
+                csv_wide.staged(piece)
+                if isinstance(piece, Path)
+                else csv_wide.columns(piece, self._part(piece), self.longest)
+            )
             for texts in held:
                 yield csv_wide.restored(texts, replaced)
 
@@ -288,7 +323,8 @@ class Reading:
         def text(held: str) -> str:
             return f"CASE WHEN {bare(held)} IN ({literals(words)}) THEN NULL ELSE {bare(held)} END"
 
-        # DuckDB saw to unquoted words. Quotes make no difference in other columns than strings: there, '' needs no look, as it is no value
+        # DuckDB saw to unquoted words. Quotes make no difference in other columns than strings: there, '' needs no
+        # look, as it is no value
         typed = type_.kind != "string"
         if words and (trimmed or rules.null_values or (typed and set(words) != {""})):
             return _staging.text_cell(name, type_, source, text, rules)
@@ -317,7 +353,9 @@ class Reading:
         if self.wide:
             places = [at for _, at in wanted]
             batches = ([texts[at] for at in places] for texts in self._columns())
-            return _infer.types_of_many(self.connection, batches, [_look_at(cell, "c") for cell in cells], rules, limit, misfits)
+            return _infer.types_of_many(
+                self.connection, batches, [_look_at(cell, "c") for cell in cells], rules, limit, misfits
+            )
         texts = [_look_at(cell, cell.source) for cell in cells]
         return _infer.types(self.connection, texts, rules, self.source.sql(), limit, misfits)
 
@@ -327,12 +365,15 @@ class Reading:
         raw, behind = self._raw(found), _staging.SEPARATOR.encode()
 
         def lines(places: np.ndarray) -> list[list[bytes]]:
-            return [[b"".join(cell + behind for cell in cells) for cells in self._readings(text)] for text in raw(places)]
+            return [
+                [b"".join(cell + behind for cell in cells) for cells in self._readings(text)] for text in raw(places)
+            ]
 
         return _witness.parted(self.connection, typed.path, found.octets, self.source.width, lines)
 
     def _readings(self, text: bytes) -> list[list[bytes]]:
-        """What the fields of a record hold, by Python's csv module or, where that does not have the dialect, by our own policy; by both where they may differ."""
+        """What the fields of a record hold, by Python's csv module or, where that does not have the dialect, by our own
+        policy; by both where they may differ."""
         dialect, theirs = self.dialect, self._by_csv(text)
         quote = dialect.quote or b""
         blanks = b" " + quote in text or quote + b" " in text  # outside quotes they are no data to us alone
@@ -346,7 +387,9 @@ class Reading:
             return None
         delimiter, quote = dialect.delimiter.decode(), self.config.quote
         try:
-            [cells] = csv.reader(io.StringIO(text.decode(), newline=""), delimiter=delimiter, quotechar=quote, strict=True)
+            [cells] = csv.reader(
+                io.StringIO(text.decode(), newline=""), delimiter=delimiter, quotechar=quote, strict=True
+            )
         except (csv.Error, ValueError):
             return None
         return [cell.encode() for cell in cells][: self.source.width]
@@ -393,7 +436,9 @@ def _unused(part: Part, uri: str) -> bytes:
         while block := file.read(csv_parts.BLOCK):
             left = bytearray(byte for byte in left if byte not in block)
     if len(left) < 7:
-        raise CorruptFileError(f"reading `{uri}`: it holds nearly every control character (a file of text has few)", uri=uri)
+        raise CorruptFileError(
+            f"reading `{uri}`: it holds nearly every control character (a file of text has few)", uri=uri
+        )
     return bytes(left[:7])
 
 

@@ -32,7 +32,9 @@ class Rejects:
     def __enter__(self) -> Rejects:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._sink.close()
 
     def add(self, text: bytes, bad: Records, rows: np.ndarray) -> None:
@@ -55,7 +57,9 @@ class Rejects:
 
     def _place_bytes(self, text: bytes, bad: Records) -> None:
         """Find the column in which a record is not UTF-8, or has a line end of another kind."""
-        for n in np.flatnonzero((bad.fault == Fault.UTF8) | ((bad.fault == Fault.LINE_END) & (bad.column < 0))).tolist():
+        for n in np.flatnonzero(
+            (bad.fault == Fault.UTF8) | ((bad.fault == Fault.LINE_END) & (bad.column < 0))
+        ).tolist():
             start, stop = int(bad.starts[n]), int(bad.stops[n])
             if bad.fault[n] == Fault.UTF8 and self._dialect.plain(text[start:stop]):
                 bad.column[n] = self._wrong_before(text[start:stop])
@@ -101,4 +105,6 @@ def _slices(text: bytes, starts: np.ndarray, stops: np.ndarray) -> pa.Array:
     np.add.at(inside, stops, -1)
     kept = np.frombuffer(text, np.uint8)[np.cumsum(inside[:-1]) > 0]
     offsets = np.concatenate(([0], np.cumsum(stops - starts))).astype(np.int32)
-    return pa.Array.from_buffers(pa.binary(), len(starts), [None, pa.py_buffer(offsets.tobytes()), pa.py_buffer(kept.tobytes())])
+    return pa.Array.from_buffers(
+        pa.binary(), len(starts), [None, pa.py_buffer(offsets.tobytes()), pa.py_buffer(kept.tobytes())]
+    )

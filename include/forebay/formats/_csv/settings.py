@@ -16,22 +16,30 @@ _WRITTEN_OUT = re.compile(r"\\t|\\x[0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}")
 
 
 class CsvSettings(Settings):
-    """How the file is written. Row numbers count records: the header and empty lines are none (but where an empty line is the null of a single column)."""
+    """How the file is written. Row numbers count records: the header and empty lines are none (but where an empty line
+    is the null of a single column)."""
 
     delimiter: str = Field(default=",", min_length=1, max_length=4)
-    """What stands between two fields; `'\\t'` is a tab, `'\\x01'` the byte 1. A first line `sep=;` names another. Those too many at the end of a record, with nothing behind them, make no fields."""
+    """What stands between two fields; `'\\t'` is a tab, `'\\x01'` the byte 1. A first line `sep=;` names another. Those
+    too many at the end of a record, with nothing behind them, make no fields."""
     quote: str | None = Field(default='"', min_length=1, max_length=1)
-    """What stands around a field that holds delimiters, quotes or line ends; null: nothing does. Blanks outside the quotes are no data."""
+    """What stands around a field that holds delimiters, quotes or line ends; null: nothing does. Blanks outside the
+    quotes are no data."""
     escape: str | None = Field(default=None, min_length=1, max_length=1)
-    """What makes the byte behind it data: a quote or itself inside quotes; with `quote: null` also a delimiter or a line end, anywhere.
-    Default: the quote itself, doubled. Before a letter or a digit it sets the row aside, unless the field is a null word (`\\N`)."""
+    """What makes the byte behind it data: a quote or itself inside quotes; with `quote: null` also a delimiter or a
+    line end, anywhere. Default: the quote itself, doubled. Before a letter or a digit it sets the row aside, unless the
+    field is a null word (`\\N`)."""
     header: bool = True
-    """Whether the first record names the columns. They are matched by name, in any order. Without it, the schema's order is the file's."""
+    """Whether the first record names the columns. They are matched by name, in any order. Without it, the schema's
+    order is the file's."""
     encoding: Encoding = "utf-8"
-    """A text codec of Python's: `windows-1252`, `latin-1`, `utf-16le`, `shift_jis`, `cp037` … Anything but utf-8 is decoded to a copy first. A byte that it does not
-    have sets its row aside, whose raw text (UTF-8) holds U+DC00 and the byte's value for it, as Python's `surrogateescape` does; or refuses the file where the bytes behind would mean something else (`iso2022_jp`, `utf-7`)."""
+    """A text codec of Python's: `windows-1252`, `latin-1`, `utf-16le`, `shift_jis`, `cp037` … Anything but utf-8 is
+    decoded to a copy first. A byte that it does not have sets its row aside, whose raw text (UTF-8) holds U+DC00 and
+    the byte's value for it, as Python's `surrogateescape` does; or refuses the file where the bytes behind would mean
+    something else (`iso2022_jp`, `utf-7`)."""
     null_values: tuple[str, ...] = ("",)
-    """Fields that mean null. In a string column a quoted one does not: `""` is an empty string there, and `"NA"` is NA."""
+    """Fields that mean null. In a string column a quoted one does not: `""` is an empty string there, and `"NA"` is
+    NA."""
     quoted_nulls: bool = False
     """Whether a quoted field can mean null in a string column, too."""
     trim: bool = False
@@ -39,13 +47,15 @@ class CsvSettings(Settings):
     columns: dict[str, ColumnRules] = {}
     """How single columns are read."""
     preamble_lines: int = Field(default=0, ge=0, le=1000)
-    """How many lines before the header (or the first record) are skipped. They are named in the file's notes by their number only."""
+    """How many lines before the header (or the first record) are skipped. They are named in the file's notes by their
+    number only."""
     extra_header_lines: int = Field(default=0, ge=0, le=1000)
     """How many lines behind the header are skipped, such as units or types."""
     footer_lines: int = Field(default=0, ge=0, le=1000)
     """How many lines at the end are skipped, empty ones not counted."""
     max_unclosed_quotes: int | None = Field(default=None, ge=0)
-    """With more quotes than that which are never closed the file is refused; null: each costs its own row, however many there are."""
+    """With more quotes than that which are never closed the file is refused; null: each costs its own row, however many
+    there are."""
     max_record_bytes: Size = Field(default=2_000_000, ge=1024, le=1 << 28)
     """The longest record."""
 
@@ -81,7 +91,8 @@ class CsvSettings(Settings):
 
     @model_validator(mode="after")
     def _does_something(self) -> CsvSettings:
-        """Settings of quotes where there are none, and of a header where there is none, would be accepted and do nothing."""
+        """Settings of quotes where there are none, and of a header where there is none, would be accepted and do
+        nothing."""
         if self.quote is None and (self.quoted_nulls or self.max_unclosed_quotes is not None):
             which = "quoted_nulls" if self.quoted_nulls else "max_unclosed_quotes"
             raise ValueError(f"{which}: with `quote: null` nothing is quoted (leave it out)")
@@ -94,4 +105,6 @@ class CsvSettings(Settings):
         escape = self.escape if self.escape != self.quote else None
         words = frozenset(word.encode() for word in self.null_values)
         quote, quoted = self.quote.encode() if self.quote else None, self.quoted_nulls
-        return Dialect(self.delimiter.encode(), quote, escape.encode() if escape else None, null_words=words, quoted_nulls=quoted)
+        return Dialect(
+            self.delimiter.encode(), quote, escape.encode() if escape else None, null_words=words, quoted_nulls=quoted
+        )

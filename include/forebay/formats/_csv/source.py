@@ -1,4 +1,5 @@
-"""How DuckDB is told to read CSV. What it reads is held against our own count (`_witness`); it is never asked which records are bad."""
+"""How DuckDB is told to read CSV. What it reads is held against our own count (`_witness`); it is never asked which
+records are bad."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ _SPARE = 1024  # beyond the longest record, so that only we say which one is too
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A CSV file as DuckDB sees it: `width` columns of text, `c0` and so on. `skip` lines come before the header, if there is one."""
+    """A CSV file as DuckDB sees it: `width` columns of text, `c0` and so on. `skip` lines come before the header, if
+    there is one."""
 
     path: Path
     width: int
@@ -29,7 +31,8 @@ class Source:
     parallel: bool = True
 
     def sql(self) -> str:
-        """The table function. Strict, and without `store_rejects`: with either of them alone DuckDB has lost rows in silence."""
+        """The table function. Strict, and without `store_rejects`: with either of them alone DuckDB has lost rows in
+        silence."""
         columns = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(self.width))
         quote, escape = self.quote or "", (self.escape or self.quote or "") if self.quote else ""
         options = {
@@ -49,4 +52,7 @@ class Source:
             "parallel": str(self.parallel).lower(),
             "strict_mode": "true",
         }
-        return f"read_csv({literal(as_pattern(self.path))}, {', '.join(f'{key} = {value}' for key, value in options.items())})"
+        return (
+            f"read_csv({literal(as_pattern(self.path))}, "
+            f"{', '.join(f'{key} = {value}' for key, value in options.items())})"
+        )

@@ -1,7 +1,8 @@
 """Where the records of any CSV file begin and end, found by ourselves: no parser is asked.
 
-`Splitter` parts the records that are rows from those that are not, by the policy of `dialect`, and copies the former. It works on blocks
-(`block`), each of which begins where a record does. Files that are as they should be need no copy (`look`).
+`Splitter` parts the records that are rows from those that are not, by the policy of `dialect`, and copies the former.
+It works on blocks (`block`), each of which begins where a record does. Files that are as they should be need no copy
+(`look`).
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from forebay.formats._lines import Ints, Spill
 
 @dataclass
 class Splitter:
-    """Parts the records of a file. What is needed of the rows goes into files in `folder`, the rows themselves into `folder / "rows"`, with LF for a
-    line end and one byte for a delimiter; records that are no rows go to `refuse`, block by block."""
+    """Parts the records of a file. What is needed of the rows goes into files in `folder`, the rows themselves into
+    `folder / "rows"`, with LF for a line end and one byte for a delimiter; records that are no rows go to `refuse`,
+    block by block."""
 
     part: Part
     dialect: Dialect
@@ -57,7 +59,9 @@ class Splitter:
 
     def split(self) -> tuple[Found, Ints]:
         """The rows, and how many of them stand before each record that is none."""
-        starts, stops, octets, before = (Spill(self.folder / f"split_{name}") for name in ("starts", "stops", "octets", "before"))
+        starts, stops, octets, before = (
+            Spill(self.folder / f"split_{name}") for name in ("starts", "stops", "octets", "before")
+        )
         begins, at = Spill(self.folder / "split_offsets"), self.part.begin
         blocks = pieces(self.part, self.most, self.uri)
         data, final, _ = next(blocks, (b"", True, None))
@@ -81,7 +85,8 @@ class Splitter:
                 data, final, _ = send(blocks, used)
         if at != self.part.end:
             raise CorruptFileError(
-                f"reading `{self.uri}`: of its {self.part.end} bytes {at} could be told apart (report this)", uri=self.uri
+                f"reading `{self.uri}`: of its {self.part.end} bytes {at} could be told apart (report this)",
+                uri=self.uri,
             )
         self.offsets = begins.array()
         found = Found(starts.array(), stops.array(), octets.array(), self.gaps, self.inner)
@@ -93,8 +98,11 @@ class Splitter:
             bad = Records(*(getattr(records, name)[~good] for name in Records.__slots__))
             self.refuse(data, bad, np.flatnonzero(~good) + self.rows + 1)
 
-    def _copied(self, data: bytes, records: Records, good: Ints, edits: list[tuple[Any, int | None]]) -> tuple[bytes, Ints]:
-        """The rows' own bytes, but for line ends, delimiters of several bytes, and what edits say; and where each begins."""
+    def _copied(
+        self, data: bytes, records: Records, good: Ints, edits: list[tuple[Any, int | None]]
+    ) -> tuple[bytes, Ints]:
+        """The rows' own bytes, but for line ends, delimiters of several bytes, and what edits say; and where each
+        begins."""
         text, used = np.frombuffer(data, np.uint8).copy(), len(data)
         self._account(text, records)
         kept = np.zeros(used + 1, np.int32)
@@ -102,7 +110,11 @@ class Splitter:
         np.add.at(kept, records.stops[good], -1)
         mask = np.cumsum(kept[:-1]) > 0
         ends = records.next[good] - 1
-        open_end = (ends < records.stops[good]) | (text[np.minimum(ends, used - 1)] != self.dialect.end) if len(ends) else ends > 0
+        open_end = (
+            (ends < records.stops[good]) | (text[np.minimum(ends, used - 1)] != self.dialect.end)
+            if len(ends)
+            else ends > 0
+        )
         closed = ends[~open_end]
         if self.dialect.end == LF:
             outside = closed[closed > records.stops[good][~open_end]]
@@ -127,4 +139,6 @@ class Splitter:
         covered = np.cumsum(covered[:-1])
         rest = text[covered == 0]
         if (covered > 1).any() or (covered < 0).any() or not ((rest == LF) | (rest == CR)).all():
-            raise CorruptFileError(f"reading `{self.uri}`: its records could not be told apart (report this)", uri=self.uri)
+            raise CorruptFileError(
+                f"reading `{self.uri}`: its records could not be told apart (report this)", uri=self.uri
+            )

@@ -1,4 +1,5 @@
-"""A third reading of a CSV's rows, for where DuckDB's and our own differ: the part in doubt by Python's csv module, what lies around it anew by DuckDB.
+"""A third reading of a CSV's rows, for where DuckDB's and our own differ: the part in doubt by Python's csv module,
+what lies around it anew by DuckDB.
 
 Nothing of the fault is shared then: DuckDB begins and ends elsewhere, and has not seen the part at all.
 """
@@ -23,7 +24,8 @@ MOST = 8
 
 @dataclass
 class Third:
-    """The rows of `source` (the copy of those that are `found`; row n begins at `offsets[n]` of it) in pieces, like a source of its own.
+    """The rows of `source` (the copy of those that are `found`; row n begins at `offsets[n]` of it) in pieces, like a
+    source of its own.
 
     `fields` reads some rows of the file itself, given by their places.
     """

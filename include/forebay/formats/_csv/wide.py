@@ -1,4 +1,5 @@
-"""CSV files of many columns, read by pyarrow: DuckDB's memory grows with a chunk of 2,048 records of all columns, however few the file has.
+"""CSV files of many columns, read by pyarrow: DuckDB's memory grows with a chunk of 2,048 records of all columns,
+however few the file has.
 
 As with DuckDB it only reads what our own reading calls clean, and what it read is held against the bytes (`_witness`).
 """
@@ -24,7 +25,8 @@ BLOCK = 1 << 20
 
 @dataclass
 class _Stretch(io.RawIOBase):
-    """The bytes of a part of a file, with an empty line before them: what follows is then no byte order mark to a reader."""
+    """The bytes of a part of a file, with an empty line before them: what follows is then no byte order mark to a
+    reader."""
 
     part: Part
     _begun: bool = field(default=False, init=False)
@@ -51,7 +53,8 @@ class _Stretch(io.RawIOBase):
 
 
 def columns(source: Source, part: Part, longest: int) -> Iterator[list[pa.Array]]:
-    """The texts of all columns of a part of a CSV file, some records at a time; `longest` is the most bytes that a record has.
+    """The texts of all columns of a part of a CSV file, some records at a time; `longest` is the most bytes that a
+    record has.
 
     Raises `pa.ArrowInvalid` for records that it cannot read.
     """

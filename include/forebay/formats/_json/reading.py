@@ -66,10 +66,13 @@ class Reading:
         drift = self._drift(typed, cells, declared) if types is not None else Drift()
         notes = [*self.notes, *self._notes(split, declared)]
         inferred = types is None
-        return _staging.finish(self.connection, self.into, snapshot, cells, typed, refused, None, raw_bytes, inferred, notes, drift)
+        return _staging.finish(
+            self.connection, self.into, snapshot, cells, typed, refused, None, raw_bytes, inferred, notes, drift
+        )
 
     def _typed(self, cells: Sequence[_staging.Cell]) -> tuple[_staging.Typed, Splitter]:
-        """The typed records, which a second witness holds against the file. If they differ, it is read once more on one thread.
+        """The typed records, which a second witness holds against the file. If they differ, it is read once more on one
+        thread.
 
         Raises `CorruptFileError` if they still do.
         """
@@ -80,8 +83,12 @@ class Reading:
             typed, split = self._read(cells)
             told = json_witness.difference(self.connection, typed, split, cells)
         if told:
-            way_out = "this is a fault of forebay or of its parser: report it with the file; nothing of it was published"
-            raise CorruptFileError(f"reading `{self.uri}`: what was read is not what the file holds: {told} ({way_out})", uri=self.uri)
+            way_out = (
+                "this is a fault of forebay or of its parser: report it with the file; nothing of it was published"
+            )
+            raise CorruptFileError(
+                f"reading `{self.uri}`: what was read is not what the file holds: {told} ({way_out})", uri=self.uri
+            )
         return typed, split
 
     def _read(self, cells: Sequence[_staging.Cell]) -> tuple[_staging.Typed, Splitter]:
@@ -93,7 +100,9 @@ class Reading:
                 return _wide.copy(self.connection, batches, cells, sides, self.folder, lengths), split
         with self._lines() as (lines, split):
             source = json_cells.source(lines, names, texts)
-            return _staging.copy(self.connection, _staging.select(cells, source, json_cells.BESIDES), self.folder), split
+            return _staging.copy(
+                self.connection, _staging.select(cells, source, json_cells.BESIDES), self.folder
+            ), split
 
     @contextmanager
     def _lines(self, connection: duckdb.DuckDBPyConnection | None = None) -> Iterator[tuple[str, Splitter]]:
@@ -133,7 +142,8 @@ class Reading:
         stray = [name for name in (*self.config.columns, *self.config.optional) if name not in names]
         if stray:
             raise CorruptFileError(
-                f"reading `{self.uri}`: format.columns has rules for `{stray[0]}`, which is no column of it (ask for it again with that column, or take its rules out)",
+                f"reading `{self.uri}`: format.columns has rules for `{stray[0]}`, "
+                "which is no column of it (ask for it again with that column, or take its rules out)",
                 uri=self.uri,
             )
 
@@ -158,8 +168,14 @@ class Reading:
         missing = tuple(name for name, lines in zip(empty, found, strict=True) if not lines) if objects else ()
         if missing and not self.tolerance.missing:
             names = ", ".join(f"`{name}`" for name in missing)
-            inferred = self.tolerance.misfits is not None  # then there is no schema to rename them in, nor to be optional of
-            way_out = "set schema.on_drift.missing: warn" if inferred else "rename them in the schema, or name them in format.optional"
+            inferred = (
+                self.tolerance.misfits is not None
+            )  # then there is no schema to rename them in, nor to be optional of
+            way_out = (
+                "set schema.on_drift.missing: warn"
+                if inferred
+                else "rename them in the schema, or name them in format.optional"
+            )
             raise CorruptFileError(f"reading `{self.uri}`: no line has the key {names} ({way_out})", uri=self.uri)
         return missing
 
@@ -187,23 +203,28 @@ class Reading:
             yield f"empty lines skipped, not counted as rows: {split.blank}"
 
     def _inferred(self) -> dict[str, Type]:
-        """A type for every key of the file that has a name: those of the first object in its order, then the others by name."""
+        """A type for every key of the file that has a name: those of the first object in its order, then the others by
+        name."""
         with self._lines() as (lines, _):
             found = f"SELECT keys FROM {json_cells.objects(lines)} LIMIT 1"
             first = self.connection.execute(found).fetchall()
         with self._lines() as (lines, _):
             found = f"SELECT DISTINCT unnest(keys) AS key FROM {json_cells.objects(lines)} ORDER BY 1"
             others = self.connection.execute(found).fetchall()
-        names = list(dict.fromkeys(name for name in (*(first[0][0] if first else ()), *(key for (key,) in others)) if name))
+        names = list(
+            dict.fromkeys(name for name in (*(first[0][0] if first else ()), *(key for (key,) in others)) if name)
+        )
         if not names:
             raise CorruptFileError(
-                f"reading `{self.uri}`: it has no line with a JSON object to infer columns from (declare them)", uri=self.uri
+                f"reading `{self.uri}`: it has no line with a JSON object to infer columns from (declare them)",
+                uri=self.uri,
             )
         kinds = dict(zip(names, self._kinds(names), strict=True))
         nested = [f"`{name}`" for name, kind in kinds.items() if kind == NESTED]
         if nested:
             raise CorruptFileError(
-                f"reading `{self.uri}`: the values of {', '.join(nested)} are objects or lists (declare the columns to be read, without them)",
+                f"reading `{self.uri}`: the values of {', '.join(nested)} are objects or lists (declare the columns "
+                "to be read, without them)",
                 uri=self.uri,
             )
         return kinds
@@ -220,7 +241,8 @@ class Reading:
         return [self._kind(row[i * width : (i + 1) * width]) for i in range(len(names))]
 
     def _kind(self, counts: Sequence[int]) -> Type:
-        """The type of the most general kind of values, or of that kind which all but a few (`Tolerance.misfits`) are of."""
+        """The type of the most general kind of values, or of that kind which all but a few (`Tolerance.misfits`) are
+        of."""
         strings, words, numbers, integers, nested = counts
         if nested and not (strings or words or numbers):
             return NESTED
@@ -242,11 +264,17 @@ def _reader(types: Mapping[str, Type], not_numbers: bool) -> json_wide.Read:
             found = dict(json_text.members(line, not_numbers))
         except json_text.NotJson as error:
             return [str(error), None, *[None] * len(names)]
-        if not not_numbers and (strange := [name for name in found if found[name] in json_text.NOT_NUMBERS and name not in columns]):
+        if not not_numbers and (
+            strange := [name for name in found if found[name] in json_text.NOT_NUMBERS and name not in columns]
+        ):
             return [f"{found[strange[0]]} is no JSON", None, *[None] * len(names)]
         unknown = json.dumps(list(found)) if found.keys() - columns else None
         tokens = (found.get(name) for name in names)
-        return [None, unknown, *(_plain(token) if name in decimals else token for name, token in zip(names, tokens, strict=True))]
+        return [
+            None,
+            unknown,
+            *(_plain(token) if name in decimals else token for name, token in zip(names, tokens, strict=True)),
+        ]
 
     return read
 

@@ -12,8 +12,14 @@ HEAD = 1 << 16
 _BLANK = " \t\r\n"
 _ARRAY = "it is one JSON array (write its elements as lines, with jq 1.7 or later: `jq -c '.[]'`)"
 _SPREAD = "its JSON objects are spread over several lines (write each on one line, with jq 1.7 or later: `jq -c .`)"
-_JOINED = "its JSON objects follow one another without line ends (write each on a line of its own, with jq 1.7 or later: `jq -c .`)"
-_LISTED = "its JSON objects are joined by commas (put them in brackets and write each as a line, with jq 1.7 or later: `jq -c '.[]'`)"
+_JOINED = (
+    "its JSON objects follow one another without line ends (write each on a line of its own, with jq 1.7 or later: "
+    "`jq -c .`)"
+)
+_LISTED = (
+    "its JSON objects are joined by commas (put them in brackets and write each as a line, with jq 1.7 or later: "
+    "`jq -c '.[]'`)"
+)
 
 
 def refuse_other_shapes(path: Path, uri: str) -> None:
@@ -26,7 +32,8 @@ def refuse_other_shapes(path: Path, uri: str) -> None:
 
 
 def _shape(text: str, whole: bool) -> str | None:
-    """How the JSON at the beginning of a file is written, with the way out; None where it is one value a line, or none at all."""
+    """How the JSON at the beginning of a file is written, with the way out; None where it is one value a line, or none
+    at all."""
     text = (text if "\n" in text else text.replace("\r", "\n")).lstrip(_BLANK)
     if text.startswith("["):
         line, _, rest = text.partition("\n")

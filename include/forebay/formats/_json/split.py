@@ -1,7 +1,9 @@
-"""Where the lines of a file lie: the authority on how many there are, which is which, and which of them need a closer look.
+"""Where the lines of a file lie: the authority on how many there are, which is which, and which of them need a closer
+look.
 
-Lines end with LF or CR LF; both are blanks to JSON and stay with their line, so that a block of a file becomes an Arrow array without a copy.
-A file whose beginning has CR and no LF is one of lines that end with CR. Blocks bound the memory, and so does the longest line.
+Lines end with LF or CR LF; both are blanks to JSON and stay with their line, so that a block of a file becomes an Arrow
+array without a copy. A file whose beginning has CR and no LF is one of lines that end with CR. Blocks bound the memory,
+and so does the longest line.
 """
 
 from __future__ import annotations
@@ -22,8 +24,8 @@ if TYPE_CHECKING:
 
 BLOCK = 1 << 22
 CLOSER, CARE, BACKSLASH, ESCAPE = 1, 2, 4, 8
-"""Flags of a line: a closing bracket stands behind a blank or a comma; numbers may be short of digits once they were doubles (16 digits in a row, an
-exponent, or `-0`); it has a backslash; it has a `\\u`."""
+"""Flags of a line: a closing bracket stands behind a blank or a comma; numbers may be short of digits once they were
+doubles (16 digits in a row, an exponent, or `-0`); it has a backslash; it has a `\\u`."""
 _MARK = b"\xef\xbb\xbf"
 _FEED, _RETURN = 10, 13
 _KEPT, _SHORT = 1_000, 1 << 21  # lines that are kept for the second witness, and how long they may be
@@ -36,8 +38,9 @@ Bytes = np.ndarray
 class Splitter:
     """One pass over a file's lines. What it counts is known once the pass is over.
 
-    `rows` lines are not empty, `blank` ones are; `octets` are the bytes of all of them, `handed` those of the lines that are handed on. Lines that are no text (not UTF-8, or longer than `longest`)
-    are not handed on: they are written to `refused`, and `after` says how many others lie before each.
+    `rows` lines are not empty, `blank` ones are; `octets` are the bytes of all of them, `handed` those of the lines
+    that are handed on. Lines that are no text (not UTF-8, or longer than `longest`) are not handed on: they are written
+    to `refused`, and `after` says how many others lie before each.
     """
 
     path: Path
@@ -84,7 +87,9 @@ class Splitter:
         for at in sorted({0, len(batch) - 1, *range(step // 2, len(batch), step)}):
             if batch["octets"][at].as_py() <= _SHORT:
                 self._chosen[batch["row"][at].as_py()] = batch["line"][at].as_py()
-        while len(self._chosen) > _KEPT or (len(self._chosen) > 2 and sum(map(len, self._chosen.values())) > _KEPT_BYTES):
+        while len(self._chosen) > _KEPT or (
+            len(self._chosen) > 2 and sum(map(len, self._chosen.values())) > _KEPT_BYTES
+        ):
             self._chosen = dict(list(self._chosen.items())[::2])
             self._thinned *= 2
 
@@ -105,8 +110,16 @@ class Splitter:
         filled = _contents(text, starts, ends) > 0
         flags, quotes = _flags(text, ends), np.add.reduceat((text == 34).view(np.uint8), starts, dtype=np.uint32)
         rows = self.rows + np.cumsum(filled)
-        lines = pa.Array.from_buffers(pa.binary(), len(ends), [None, pa.py_buffer(ends_buffer(ends)), pa.py_buffer(data)])
-        columns = [lines, pa.array(rows, pa.int64()), pa.array(ends - starts, pa.int64()), pa.array(flags), pa.array(quotes)]
+        lines = pa.Array.from_buffers(
+            pa.binary(), len(ends), [None, pa.py_buffer(ends_buffer(ends)), pa.py_buffer(data)]
+        )
+        columns = [
+            lines,
+            pa.array(rows, pa.int64()),
+            pa.array(ends - starts, pa.int64()),
+            pa.array(flags),
+            pa.array(quotes),
+        ]
         batch = pa.RecordBatch.from_arrays(columns, names=["line", "row", "octets", "flags", "quotes"])
         self.rows, self.blank = self.rows + int(filled.sum()), self.blank + int(len(filled) - filled.sum())
         self.octets += len(data) + cut
@@ -150,14 +163,26 @@ class Splitter:
         try:
             batch["line"].view(pa.string()).validate(full=True)
         except pa.ArrowInvalid:
-            return {i: ("decode", "bytes are not UTF-8") for i, line in enumerate(batch["line"]) if not _is_text(line.as_py())} | long
+            return {
+                i: ("decode", "bytes are not UTF-8")
+                for i, line in enumerate(batch["line"])
+                if not _is_text(line.as_py())
+            } | long
         return long
 
 
 def _schema() -> pa.Schema:
     import pyarrow as pa
 
-    return pa.schema([("line", pa.string()), ("row", pa.int64()), ("octets", pa.int64()), ("flags", pa.uint8()), ("quotes", pa.uint32())])
+    return pa.schema(
+        [
+            ("line", pa.string()),
+            ("row", pa.int64()),
+            ("octets", pa.int64()),
+            ("flags", pa.uint8()),
+            ("quotes", pa.uint32()),
+        ]
+    )
 
 
 def ends_buffer(ends: np.ndarray) -> bytes:
@@ -174,7 +199,8 @@ def _is_text(line: bytes) -> bool:
 
 
 def _whole_lines(of: Splitter) -> Iterator[tuple[bytes, int]]:
-    """Blocks that end where a line does, and 0; or one line that is too long, cut short, and how many bytes of it are left out."""
+    """Blocks that end where a line does, and 0; or one line that is too long, cut short, and how many bytes of it are
+    left out."""
     with of.path.open("rb") as file:
         if file.read(3) != _MARK:
             file.seek(0)

@@ -1,7 +1,8 @@
 """The exact text of a JSON object's members, by a small state machine over RFC 8259's tokens.
 
-DuckDB's parser reads more than JSON (a comma before a closing bracket, `nan`) and passes numbers with a point through a double. Lines of which
-cheap signs do not prove that neither matters come here. A line is never nested too deep: nothing is recursive.
+DuckDB's parser reads more than JSON (a comma before a closing bracket, `nan`) and passes numbers with a point through a
+double. Lines of which cheap signs do not prove that neither matters come here. A line is never nested too deep: nothing
+is recursive.
 """
 
 from __future__ import annotations
@@ -12,9 +13,12 @@ from dataclasses import dataclass
 
 _STRING = r'"[^"\\\x00-\x1f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*)*"'
 _NUMBER = r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?(?![-+.0-9eE])"
-_TOKEN = re.compile(rf"[ \t\n\r]*(?:({_STRING})|({_NUMBER})|(true|false|null)(?![a-zA-Z])|(NaN|-?Infinity)|([{{}}\[\],:]))")
+_TOKEN = re.compile(
+    rf"[ \t\n\r]*(?:({_STRING})|({_NUMBER})|(true|false|null)(?![a-zA-Z])|(NaN|-?Infinity)|([{{}}\[\],:]))"
+)
 _MEMBER = re.compile(
-    rf"[ \t\n\r]*({_STRING})[ \t\n\r]*:[ \t\n\r]*({_STRING}|{_NUMBER}|(?:true|false|null)(?![a-zA-Z]))[ \t\n\r]*([,}}])[ \t\n\r]*"
+    rf"[ \t\n\r]*({_STRING})[ \t\n\r]*:[ \t\n\r]*({_STRING}|{_NUMBER}|(?:true|false|null)(?![a-zA-Z]))[ "
+    rf"\t\n\r]*([,}}])[ \t\n\r]*"
 )
 _BLANK = re.compile(r"[ \t\n\r]*")
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))")
@@ -24,7 +28,8 @@ _OPEN = {"{": "}", "[": "]"}
 
 
 class NotJson(ValueError):
-    """The text is no JSON; the message says what is found, and where (bytes from 1), and holds none of the text. `early`: it only lacks its end."""
+    """The text is no JSON; the message says what is found, and where (bytes from 1), and holds none of the text.
+    `early`: it only lacks its end."""
 
     def __init__(self, words: str, early: bool = False) -> None:
         super().__init__(words)
@@ -33,7 +38,8 @@ class NotJson(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A value at the top of a text: characters `start` to `end`; `members` are an object's decoded keys and its values' own text."""
+    """A value at the top of a text: characters `start` to `end`; `members` are an object's decoded keys and its values'
+    own text."""
 
     start: int
     end: int
@@ -43,7 +49,8 @@ class Value:
 def members(text: str, not_numbers: bool = False) -> tuple[tuple[str, str], ...]:
     """The members of the one object that the text is: decoded keys, each once, and the values' own text.
 
-    With `not_numbers`, NaN, Infinity and -Infinity are values anywhere, else only directly in the object, for their column to judge. Raises `NotJson`.
+    With `not_numbers`, NaN, Infinity and -Infinity are values anywhere, else only directly in the object, for their
+    column to judge. Raises `NotJson`.
     """
     found = _flat(text) or _whole(text, not_numbers)
     if len({name for name, _ in found}) < len(found):
@@ -102,7 +109,8 @@ def value(text: str, at: int, not_numbers: bool = False) -> Value:
 
 
 def _parts(text: str, at: int) -> Iterator[tuple[str, int, int, bool]]:
-    """Each token of one value: its text, where it begins, how deep it lies (brackets lie where their value does), and whether it is a key."""
+    """Each token of one value: its text, where it begins, how deep it lies (brackets lie where their value does), and
+    whether it is a key."""
     stack: list[str] = []
     wants = "value"  # value | first | key | first key | colon | comma
     while True:

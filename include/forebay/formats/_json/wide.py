@@ -1,7 +1,9 @@
-"""JSON objects of many keys: a list of keys and a list of tokens for each line, where `cells` has an expression for each key.
+"""JSON objects of many keys: a list of keys and a list of tokens for each line, where `cells` has an expression for
+each key.
 
-DuckDB extracts them as they stand in the line, in one go. They count if the line is strictly JSON, its keys are distinct and no digits are at stake
-(a number with a point or an exponent went through a double); any other line is read by `text`.
+DuckDB extracts them as they stand in the line, in one go. They count if the line is strictly JSON, its keys are
+distinct and no digits are at stake (a number with a point or an exponent went through a double); any other line is read
+by `text`.
 """
 
 from __future__ import annotations
@@ -21,12 +23,15 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Read = Callable[[str], list[str | None]]
-"""The exact reader of one line: its fault (or null), its keys as JSON if some are unknown, and a token for each column."""
+"""The exact reader of one line: its fault (or null), its keys as JSON if some are unknown, and a token for each
+column."""
 SIDES = (RAW, REST, *json_cells.BESIDES.kept)
 _CELLS = 1 << 20
 
 
-def batches(connection: duckdb.DuckDBPyConnection, lines: str, names: Sequence[str], texts: bool, read: Read) -> Iterator[Batch]:
+def batches(
+    connection: duckdb.DuckDBPyConnection, lines: str, names: Sequence[str], texts: bool, read: Read
+) -> Iterator[Batch]:
     """The lines of the table `lines`, with the tokens of those keys; `texts` as in `json_cells.source`."""
     import pyarrow as pa
 
@@ -37,7 +42,8 @@ def batches(connection: duckdb.DuckDBPyConnection, lines: str, names: Sequence[s
 
 
 def _batch(found: pa.RecordBatch, names: pa.Array, read: Read) -> Batch:
-    """`found` has `line`, `row`, `octets`, and the lists `keys` and `tokens`, null where the line must be read exactly."""
+    """`found` has `line`, `row`, `octets`, and the lists `keys` and `tokens`, null where the line must be read
+    exactly."""
     import pyarrow as pa
 
     rows, width = len(found), len(names)
@@ -53,11 +59,14 @@ def _batch(found: pa.RecordBatch, names: pa.Array, read: Read) -> Batch:
     wrong = dict.fromkeys(range(rows)) | {row: one[0] for row, one in zip(exact.tolist(), told, strict=True)}
     kept = {name: found[column] for name, column in json_cells.BESIDES.kept.items()}
     sides = {RAW: found["line"], REST: pa.array(list(rest.values()), pa.string()), **kept}
-    return Batch([long.slice(n * rows, rows) for n in range(width)], rows, sides, pa.array(list(wrong.values()), pa.string()))
+    return Batch(
+        [long.slice(n * rows, rows) for n in range(width)], rows, sides, pa.array(list(wrong.values()), pa.string())
+    )
 
 
 def _places(keys: pa.ListArray, names: pa.Array) -> tuple[np.ndarray, dict[int, str]]:
-    """Where each column (first axis) of each line (second) has its token among all of them, -1: nowhere; and the keys, as JSON, of lines that have others."""
+    """Where each column (first axis) of each line (second) has its token among all of them, -1: nowhere; and the keys,
+    as JSON, of lines that have others."""
     import pyarrow.compute as pc
 
     rows = np.repeat(np.arange(len(keys)), pc.fill_null(pc.list_value_length(keys), 0).to_numpy(zero_copy_only=False))

@@ -1,8 +1,10 @@
-"""A second witness of JSON lines: what was staged is held against the file's bytes, in ways that do not share the parser.
+"""A second witness of JSON lines: what was staged is held against the file's bytes, in ways that do not share the
+parser.
 
-Each typed record carries the number and the length that the splitter gave its line: the numbers must be those of all lines, in order, each once; the
-strings of each record must be as long in the file that was written as they were when they were read; and the values of some lines, those at the
-limits of blocks among them, are read again by `text` and Python and must be the same.
+Each typed record carries the number and the length that the splitter gave its line: the numbers must be those of all
+lines, in order, each once; the strings of each record must be as long in the file that was written as they were when
+they were read; and the values of some lines, those at the limits of blocks among them, are read again by `text` and
+Python and must be the same.
 """
 
 from __future__ import annotations
@@ -34,7 +36,9 @@ SAMPLED = 200_000
 """How many of their values, about."""
 
 
-def difference(connection: duckdb.DuckDBPyConnection, typed: _staging.Typed, split: Splitter, cells: Sequence[_staging.Cell]) -> str | None:
+def difference(
+    connection: duckdb.DuckDBPyConnection, typed: _staging.Typed, split: Splitter, cells: Sequence[_staging.Cell]
+) -> str | None:
     """The first difference between the typed records and the lines of the file, in words; None: there is none."""
     return _by_place(typed, split) or _by_length(connection, typed, cells) or _by_value(connection, typed, split, cells)
 
@@ -61,14 +65,19 @@ def _by_place(typed: _staging.Typed, split: Splitter) -> str | None:
     return None if octets == split.handed else f"{split.handed} bytes were counted, {octets} were read"
 
 
-def _by_length(connection: duckdb.DuckDBPyConnection, typed: _staging.Typed, cells: Sequence[_staging.Cell]) -> str | None:
+def _by_length(
+    connection: duckdb.DuckDBPyConnection, typed: _staging.Typed, cells: Sequence[_staging.Cell]
+) -> str | None:
     texts = [cell.name for cell in cells if cell.type.kind == "string"]
     if not texts:
         return None
     if len(texts) > _staging.WIDE:
         return _by_length_of_many(typed, texts)
     lengths = " + ".join(f"coalesce(strlen({quoted(name)}), 0)" for name in texts)
-    asked = f"SELECT count(*), min({NUMBER}) FROM {parquet(typed.path)} WHERE {_staging.REASON} IS NULL AND {TEXT} <> {lengths}"
+    asked = (
+        f"SELECT count(*), min({NUMBER}) FROM {parquet(typed.path)} WHERE {_staging.REASON} IS NULL AND {TEXT} "
+        f"<> {lengths}"
+    )
     [(count, first)] = connection.execute(asked).fetchall()
     return f"the strings of {count} lines are not as long as they were; the first is line {first}" if count else None
 
@@ -102,17 +111,23 @@ def _values(
     """Number and values of those records that are rows."""
     if len(names) <= _staging.WIDE:
         asked = f"SELECT {', '.join([NUMBER, *map(quoted, names)])} FROM {parquet(typed.path)}"
-        yield from connection.execute(f"{asked} WHERE {NUMBER} IN ({', '.join(map(str, rows))}) AND {_staging.REASON} IS NULL").fetchall()
+        yield from connection.execute(
+            f"{asked} WHERE {NUMBER} IN ({', '.join(map(str, rows))}) AND {_staging.REASON} IS NULL"
+        ).fetchall()
         return
     import pyarrow as pa
     import pyarrow.compute as pc
 
     for batch in _batches(typed, [NUMBER, *names, _staging.REASON]):
-        found = batch.filter(pc.and_(pc.is_in(batch[NUMBER], pa.array(rows, pa.int64())), batch[_staging.REASON].is_null()))
+        found = batch.filter(
+            pc.and_(pc.is_in(batch[NUMBER], pa.array(rows, pa.int64())), batch[_staging.REASON].is_null())
+        )
         yield from zip(*(column.to_pylist() for column in found.columns[:-1]), strict=True)
 
 
-def _by_value(connection: duckdb.DuckDBPyConnection, typed: _staging.Typed, split: Splitter, cells: Sequence[_staging.Cell]) -> str | None:
+def _by_value(
+    connection: duckdb.DuckDBPyConnection, typed: _staging.Typed, split: Splitter, cells: Sequence[_staging.Cell]
+) -> str | None:
     plain = [cell for cell in cells if cell.type.kind in _SAME]
     chosen = split.sample(max(1, min(SAMPLES, SAMPLED // max(1, len(cells)))))
     if not chosen or not plain:

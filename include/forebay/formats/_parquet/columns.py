@@ -1,4 +1,5 @@
-"""A batch of a Parquet file's rows: each column in its type, the rows that have a value which is none, and what is said of those."""
+"""A batch of a Parquet file's rows: each column in its type, the rows that have a value which is none, and what is said
+of those."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ _TOGETHER = 200  # columns in one statement
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """A batch: `held` as the file has it (dictionaries and extensions undone), `values` in our types, `good` marks rows (None: all are)."""
+    """A batch: `held` as the file has it (dictionaries and extensions undone), `values` in our types, `good` marks rows
+    (None: all are)."""
 
     readings: Sequence[Reading]
     held: list[pa.Array]
@@ -37,7 +39,10 @@ def typed(batch: pa.RecordBatch, readings: Sequence[Reading], connection: duckdb
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    held = [pa.nulls(len(batch)) if r.missing else _undone(batch.column(batch.schema.get_field_index(r.name)), r) for r in readings]
+    held = [
+        pa.nulls(len(batch)) if r.missing else _undone(batch.column(batch.schema.get_field_index(r.name)), r)
+        for r in readings
+    ]
     values = _values(held, readings, connection)
     good = None
     for had, has in zip(held, values, strict=True):
@@ -81,11 +86,17 @@ def _hex(values: pa.Array) -> pa.Array:
     text = np.full((len(values), 36), ord("-"), np.uint8)
     places = [n for n in range(36) if n not in {8, 13, 18, 23}]
     text[:, places[0::2]], text[:, places[1::2]] = digits[octets >> 4], digits[octets & 15]
-    written = pa.Array.from_buffers(pa.binary(36), len(values), [None, pa.py_buffer(text.tobytes())]).cast(pa.binary()).cast(pa.string())
+    written = (
+        pa.Array.from_buffers(pa.binary(36), len(values), [None, pa.py_buffer(text.tobytes())])
+        .cast(pa.binary())
+        .cast(pa.string())
+    )
     return pc.if_else(values.is_valid(), written, pa.scalar(None, pa.string()))
 
 
-def _values(held: Sequence[pa.Array], readings: Sequence[Reading], connection: duckdb.DuckDBPyConnection) -> list[pa.Array]:
+def _values(
+    held: Sequence[pa.Array], readings: Sequence[Reading], connection: duckdb.DuckDBPyConnection
+) -> list[pa.Array]:
     values: list[pa.Array] = []
     texts = []
     for place, (had, reading) in enumerate(zip(held, readings, strict=True)):
@@ -101,7 +112,8 @@ def _values(held: Sequence[pa.Array], readings: Sequence[Reading], connection: d
 
 
 def _written(had: pa.Array, reading: Reading) -> pa.Array | None:
-    """The column as text where its values are found by their text: what is text and declared otherwise, and decimals as floats."""
+    """The column as text where its values are found by their text: what is text and declared otherwise, and decimals as
+    floats."""
     import pyarrow as pa
     import pyarrow.types as t
 
@@ -120,7 +132,9 @@ def _value(had: pa.Array, reading: Reading) -> pa.Array:
     return exact(had, to_arrow(reading.type))
 
 
-def _of_texts(texts: Sequence[tuple[int, pa.Array]], readings: Sequence[Reading], connection: duckdb.DuckDBPyConnection) -> list[pa.Array]:
+def _of_texts(
+    texts: Sequence[tuple[int, pa.Array]], readings: Sequence[Reading], connection: duckdb.DuckDBPyConnection
+) -> list[pa.Array]:
     import pyarrow as pa
 
     written = pa.table([array for _, array in texts], names=[f"t{place}" for place, _ in texts])
@@ -160,7 +174,8 @@ def _decoded(octets: bytes | None, errors: str = "strict") -> str | None:
 
 
 def rejects(batch: Typed, numbers: pa.Array, connection: duckdb.DuckDBPyConnection) -> pa.Table:
-    """The batch's rows that are not good, as the stage's `rejects.parquet` has them. `numbers` are the row numbers of the whole batch."""
+    """The batch's rows that are not good, as the stage's `rejects.parquet` has them. `numbers` are the row numbers of
+    the whole batch."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -175,7 +190,9 @@ def rejects(batch: Typed, numbers: pa.Array, connection: duckdb.DuckDBPyConnecti
     columns = {
         ROW: pc.take(numbers, which),
         "stage": pa.array(["schema"] * len(which)),
-        "columns": pc.split_pattern(pc.binary_join_element_wise(*names, _staging.SEPARATOR, null_handling="skip"), _staging.SEPARATOR),
+        "columns": pc.split_pattern(
+            pc.binary_join_element_wise(*names, _staging.SEPARATOR, null_handling="skip"), _staging.SEPARATOR
+        ),
         "reason": pc.binary_join_element_wise(*reasons, "; ", null_handling="skip"),
         "raw": _raw(held, batch.readings, connection),
     }
@@ -190,7 +207,9 @@ def _presentable(values: pa.Array) -> pa.Array:
     found = values.type
     if t.is_string(found):
         return pa.array([_decoded(octets, "replace") for octets in _octets(values)], pa.string())
-    long = t.is_decimal(found) and (t.is_decimal256(found) or not 0 <= found.scale <= found.precision)  # DuckDB takes none of 256 bits
+    long = t.is_decimal(found) and (
+        t.is_decimal256(found) or not 0 <= found.scale <= found.precision
+    )  # DuckDB takes none of 256 bits
     fine = t.is_time(found) or (t.is_timestamp(found) and found.unit == "ns")
     if t.is_timestamp(found) and not fine:
         return _instants(values)
@@ -201,7 +220,11 @@ def _instants(values: pa.Array) -> pa.Array:
     """Timestamps as text where some are beyond what DuckDB has."""
     import pyarrow as pa
 
-    return values if exact(values, pa.timestamp("us", values.type.tz)).null_count == values.null_count else values.view(pa.int64())
+    return (
+        values
+        if exact(values, pa.timestamp("us", values.type.tz)).null_count == values.null_count
+        else values.view(pa.int64())
+    )
 
 
 def _reason(values: pa.Array, reading: Reading) -> pa.Array:
@@ -238,6 +261,8 @@ def _raw(held: Sequence[pa.Array], readings: Sequence[Reading], connection: duck
     rows = pa.table(list(held), names=[f"c{n}" for n in range(len(held))])
     connection.register("aside", rows)
     fields = ", ".join(f"{quoted(reading.name)} := c{n}" for n, reading in enumerate(readings) if not reading.missing)
-    found = connection.sql(f"SELECT encode(CAST(to_json(struct_pack({fields})) AS VARCHAR)) AS raw FROM aside").to_arrow_table()
+    found = connection.sql(
+        f"SELECT encode(CAST(to_json(struct_pack({fields})) AS VARCHAR)) AS raw FROM aside"
+    ).to_arrow_table()
     connection.unregister("aside")
     return pa.concat_arrays(found["raw"].cast(pa.binary()).chunks)

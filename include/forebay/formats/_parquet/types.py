@@ -1,6 +1,8 @@
-"""What a column of a Parquet file is to forebay, decided by the file's own schema, and as what it may be declared (docs/values.md has the table).
+"""What a column of a Parquet file is to forebay, decided by the file's own schema, and as what it may be declared
+(docs/values.md has the table).
 
-The schema is pyarrow's reading of the footer: Parquet's logical types, and the Arrow schema that Arrow's writers leave beside them.
+The schema is pyarrow's reading of the footer: Parquet's logical types, and the Arrow schema that Arrow's writers leave
+beside them.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ _UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nan
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How one column is read: `found` is its Arrow type in the file, `logical` the Parquet logical type's name, `type` what it becomes."""
+    """How one column is read: `found` is its Arrow type in the file, `logical` the Parquet logical type's name, `type`
+    what it becomes."""
 
     name: str
     found: pa.DataType
@@ -42,7 +45,8 @@ class Reading:
 
 
 def readings(file: pq.ParquetFile, declared: Sequence[Column] | None, may_lack: bool, uri: str) -> list[Reading]:
-    """How each column to be read is read, in the order of the schema. Raises `CorruptFileError`, with the way out, for what cannot be."""
+    """How each column to be read is read, in the order of the schema. Raises `CorruptFileError`, with the way out, for
+    what cannot be."""
     schema = file.schema_arrow
     names = schema.names
     known = set(names)
@@ -54,7 +58,9 @@ def readings(file: pq.ParquetFile, declared: Sequence[Column] | None, may_lack: 
     else:
         found = [_expected(schema, known, column, logical.get(column.name, ("", False)), uri) for column in declared]
     if not [reading for reading in found if not reading.missing]:
-        raise CorruptFileError(f"reading `{uri}`: it has none of the columns to be read (declare columns that it has)", uri=uri)
+        raise CorruptFileError(
+            f"reading `{uri}`: it has none of the columns to be read (declare columns that it has)", uri=uri
+        )
     return found
 
 
@@ -67,7 +73,8 @@ def _expected(schema: pa.Schema, known: Set[str], column: Column, logical: tuple
 
 
 def _check_names(names: Sequence[str], uri: str) -> None:
-    """Raise `CorruptFileError` for names that a stage cannot hold side by side. pandas' `__index_level_0__` is a name like any other."""
+    """Raise `CorruptFileError` for names that a stage cannot hold side by side. pandas' `__index_level_0__` is a name
+    like any other."""
     seen: dict[str, str] = {}
     for name in names:
         other = seen.setdefault(name.lower(), name)
@@ -77,7 +84,9 @@ def _check_names(names: Sequence[str], uri: str) -> None:
         if name.lower() in _RESERVED:
             raise CorruptFileError(f"{at} has a name that is forebay's own ({_WITHOUT})", uri=uri)
         if other != name:
-            raise CorruptFileError(f"{at} and `{other}` differ in case only (declare the columns to be read, with one of them)", uri=uri)
+            raise CorruptFileError(
+                f"{at} and `{other}` differ in case only (declare the columns to be read, with one of them)", uri=uri
+            )
     if len(seen) < len(names):
         twice = next(name for name in names if list(names).count(name) > 1)
         raise CorruptFileError(f"reading `{uri}`: column `{twice}` is there twice ({_WITHOUT})", uri=uri)
@@ -87,7 +96,10 @@ def _logical(schema: pq.ParquetSchema) -> dict[str, tuple[str, bool]]:
     """Name of the logical type of each flat column, and whether it is a time of day in UTC."""
     columns = (schema.column(n) for n in range(len(schema)))
     flat = [column for column in columns if column.max_repetition_level == 0 and column.path == column.name]
-    return {column.name: (_word(column), column.logical_type.type == "TIME" and _in_utc(column.logical_type.to_json())) for column in flat}
+    return {
+        column.name: (_word(column), column.logical_type.type == "TIME" and _in_utc(column.logical_type.to_json()))
+        for column in flat
+    }
 
 
 def _word(column: pq.ColumnSchema) -> str:
@@ -102,7 +114,9 @@ def _undeclared(name: str, found: pa.DataType, logical: tuple[str, bool], uri: s
     type_ = own(found, logical[0])
     if type_ is None:
         raise CorruptFileError(
-            f"reading `{uri}`: column `{name}` is {_said(found, logical[0])} ({_way_out(found, logical[0])})", uri=uri, columns=(name,)
+            f"reading `{uri}`: column `{name}` is {_said(found, logical[0])} ({_way_out(found, logical[0])})",
+            uri=uri,
+            columns=(name,),
         )
     return Reading(name, found, logical[0], type_, _notes(name, found, logical, type_))
 
@@ -112,7 +126,9 @@ def _declared(name: str, found: pa.DataType, logical: tuple[str, bool], wanted: 
     if not readable(found, logical[0], wanted):
         instead = f"declare it `{type_}`, or leave it out of the schema" if type_ else _way_out(found, logical[0])
         raise CorruptFileError(
-            f"reading `{uri}`: column `{name}` is {_said(found, logical[0])}, declared is {wanted} ({instead})", uri=uri, columns=(name,)
+            f"reading `{uri}`: column `{name}` is {_said(found, logical[0])}, declared is {wanted} ({instead})",
+            uri=uri,
+            columns=(name,),
         )
     return Reading(name, found, logical[0], wanted, _notes(name, found, logical, wanted))
 
@@ -171,7 +187,8 @@ def _decimal(precision: int, scale: int) -> Type | None:
 
 
 def readable(found: pa.DataType, logical: str, wanted: Type) -> bool:
-    """Whether a value of the column can be the same value in the type `wanted`. Never from binary fractions to other numbers."""
+    """Whether a value of the column can be the same value in the type `wanted`. Never from binary fractions to other
+    numbers."""
     import pyarrow.types as t
 
     type_, found_plain = own(found, logical), plain(found)
@@ -195,7 +212,9 @@ def readable(found: pa.DataType, logical: str, wanted: Type) -> bool:
 def _is_long(found: pa.DataType) -> bool:
     import pyarrow.types as t
 
-    return bool(t.is_decimal(found)) and (found.precision > DIGITS or found.scale > DIGITS or found.precision - found.scale > DIGITS)
+    return bool(t.is_decimal(found)) and (
+        found.precision > DIGITS or found.scale > DIGITS or found.precision - found.scale > DIGITS
+    )
 
 
 def _said(found: pa.DataType, logical: str) -> str:
@@ -226,9 +245,14 @@ def _notes(name: str, found: pa.DataType, logical: tuple[str, bool], type_: Type
         notes.append(f"column `{name}` is {found}: read as its number of {_UNITS[found_plain.unit]}")
     if _is_long(found_plain) and type_.kind == "decimal":
         notes.append(
-            f"column `{name}` is {found}: rows with more digits than {type_} has are set aside (declared as `string`, its digits are text)"
+            f"column `{name}` is {found}: rows with more digits than {type_} has are set aside (declared as `string`, "
+            "its digits are text)"
         )
-    if isinstance(found, pa.BaseExtensionType) and not is_uuid(found, logical[0]) and not isinstance(found, pa.JsonType):
+    if (
+        isinstance(found, pa.BaseExtensionType)
+        and not is_uuid(found, logical[0])
+        and not isinstance(found, pa.JsonType)
+    ):
         notes.append(f"column `{name}` is {found}: read as its storage, {found.storage_type}")
     if t.is_null(found_plain):
         notes.append(f"column `{name}` has no type and no values")

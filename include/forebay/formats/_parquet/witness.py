@@ -1,9 +1,11 @@
-"""The second witness of a Parquet file's staging: what the file says of itself, and what another reader finds in it, held against the stage.
+"""The second witness of a Parquet file's staging: what the file says of itself, and what another reader finds in it,
+held against the stage.
 
-Pyarrow reads the file and writes the stage. Its footer is one witness: rows, nulls, least and greatest value of every column, stretch by stretch (a
-stretch is one row group or a few small ones). DuckDB is the other: it reads the file by itself and hashes each value with its row's number, as it
-does in the stage; so a row that is missing, doubled, moved or changed is found. It reads small files whole, and of large ones an eighth of
-the columns in every stretch, another eighth in the next: all of it would cost half of the staging once more.
+Pyarrow reads the file and writes the stage. Its footer is one witness: rows, nulls, least and greatest value of every
+column, stretch by stretch (a stretch is one row group or a few small ones). DuckDB is the other: it reads the file by
+itself and hashes each value with its row's number, as it does in the stage; so a row that is missing, doubled, moved or
+changed is found. It reads small files whole, and of large ones an eighth of the columns in every stretch, another
+eighth in the next: all of it would cost half of the staging once more.
 """
 
 from __future__ import annotations
@@ -37,7 +39,8 @@ _AGREED = "deliver it again, or write it anew: pyarrow.parquet.write_table(pyarr
 
 @dataclass(slots=True)
 class Stretch:
-    """Some row groups of the file (`groups`), read after `first` rows, and the row groups of the stage that they became."""
+    """Some row groups of the file (`groups`), read after `first` rows, and the row groups of the stage that they
+    became."""
 
     groups: range
     staged: range
@@ -47,7 +50,8 @@ class Stretch:
 
 
 class Witness:
-    """Compares a file with its stage, `rows` and `rejects`. Raises `CorruptFileError` with both numbers and the place where they part."""
+    """Compares a file with its stage, `rows` and `rejects`. Raises `CorruptFileError` with both numbers and the place
+    where they part."""
 
     def __init__(self, plain_file: Path, rows: Path, rejects: Path, plan: Sequence[Reading], uri: str) -> None:
         import pyarrow.parquet as pq
@@ -71,7 +75,9 @@ class Witness:
         for stretch in stretches:
             where = f"row groups {stretch.groups.start} to {stretch.groups.stop - 1}"
             rows = sum(self.source.row_group(n).num_rows for n in stretch.groups)
-            self._same("rows", rows, sum(self.stage.row_group(n).num_rows for n in stretch.staged) + stretch.aside, where)
+            self._same(
+                "rows", rows, sum(self.stage.row_group(n).num_rows for n in stretch.staged) + stretch.aside, where
+            )
             for at, reading in enumerate(self.plan):
                 if not reading.missing and reading.name in places:
                     self._column(reading, stretch, places[reading.name], at, where)
@@ -96,20 +102,26 @@ class Witness:
 
     def _part(self, what: str, told: Any, found: Any, where: str) -> None:
         raise CorruptFileError(
-            f"reading `{self.uri}`: {what} of {where}: its footer says {told}, read are {found} ({_AGREED})", uri=self.uri
+            f"reading `{self.uri}`: {what} of {where}: its footer says {told}, read are {found} ({_AGREED})",
+            uri=self.uri,
         )
 
     # ------------------------------------------------------------ another reader
 
     def read_again(self, stretches: Sequence[Stretch], fingerprint: str, connection: duckdb.DuckDBPyConnection) -> None:
-        """Each value with its row's number, as DuckDB reads the file, against the stage. What DuckDB cannot read has the footer as its witness alone."""
+        """Each value with its row's number, as DuckDB reads the file, against the stage. What DuckDB cannot read has
+        the footer as its witness alone."""
         import duckdb
 
         try:
             known = connection.execute(f"DESCRIBE SELECT * FROM {parquet(self.file)}").fetchall()
             both = self._both(known)
             for part in _parts(stretches, len(self.plan), self.source.num_rows):
-                chosen = [pair for n, pair in enumerate(both) if part.all or (n + part.number + int(fingerprint[:8], 16)) % SHARE == 0]
+                chosen = [
+                    pair
+                    for n, pair in enumerate(both)
+                    if part.all or (n + part.number + int(fingerprint[:8], 16)) % SHARE == 0
+                ]
                 for start in range(0, len(chosen), _TOGETHER):
                     self._compare(chosen[start : start + _TOGETHER], part, connection)
         except (duckdb.InvalidInputException, duckdb.NotImplementedException, duckdb.BinderException):
@@ -126,36 +138,51 @@ class Witness:
                 continue
             name, sql, *_ = known[places[reading.name]]
             if _alike(sql, reading):
-                found.append(_Both(reading.name, f"try_cast({quoted(name)} AS {to_duckdb(reading.type)})", quoted(reading.name)))
+                found.append(
+                    _Both(reading.name, f"try_cast({quoted(name)} AS {to_duckdb(reading.type)})", quoted(reading.name))
+                )
         return found
 
     def _compare(self, columns: Sequence[_Both], part: _Part, connection: duckdb.DuckDBPyConnection) -> None:
         # hash(n, v) is an XOR of both hashes: without the outer one, rows that change places would cancel out
         hashes = ", ".join(f"bit_xor(hash(hash(n, v{n})))" for n in range(len(columns)))
-        told, found = (connection.execute(f"SELECT count(*), {hashes} FROM {side}").fetchall()[0] for side in self._sides(columns, part))
+        told, found = (
+            connection.execute(f"SELECT count(*), {hashes} FROM {side}").fetchall()[0]
+            for side in self._sides(columns, part)
+        )
         if told[0] != found[0]:
             self._differ("rows", part, f"{told[0]} and {found[0]}")
         for place, column in enumerate(columns, 1):
             if told[place] != found[place]:
                 one, other = self._sides([column], part)
                 both = f"{one} a FULL JOIN {other} b ON a.n = b.n"
-                sql = f"SELECT min(coalesce(a.n, b.n)) FROM {both} WHERE a.v0 IS DISTINCT FROM b.v0 OR a.n IS NULL OR b.n IS NULL"
-                self._differ(f"column `{column.name}`", part, f"first in row {connection.execute(sql).fetchall()[0][0]}")
+                sql = (
+                    f"SELECT min(coalesce(a.n, b.n)) FROM {both} WHERE a.v0 IS DISTINCT FROM b.v0 OR a.n IS NULL OR "
+                    "b.n IS NULL"
+                )
+                self._differ(
+                    f"column `{column.name}`", part, f"first in row {connection.execute(sql).fetchall()[0][0]}"
+                )
 
     def _differ(self, what: str, part: _Part, how: str) -> None:
         raise CorruptFileError(
-            f"reading `{self.uri}`: two readers differ in {what} of rows {part.first + 1} to {part.last}: {how} ({_AGREED})", uri=self.uri
+            f"reading `{self.uri}`: two readers differ in {what} of rows {part.first + 1} to {part.last}: "
+            f"{how} ({_AGREED})",
+            uri=self.uri,
         )
 
     def _sides(self, columns: Sequence[_Both], part: _Part) -> tuple[str, str]:
-        """The part's rows in the file, but for those set aside, and in the stage: columns `v0`, `v1` … and the row's number `n`."""
+        """The part's rows in the file, but for those set aside, and in the stage: columns `v0`, `v1` … and the row's
+        number `n`."""
         held = ", ".join(f"{column.file} AS v{n}" for n, column in enumerate(columns))
         staged = ", ".join(f"{column.stage} AS v{n}" for n, column in enumerate(columns))
         aside = f" AND file_row_number + 1 NOT IN (SELECT {ROW} FROM {parquet(self.rejects)})" if self.aside else ""
         file = parquet(self.file, file_row_number="true")
         return (
-            f"(SELECT {held}, file_row_number + 1 AS n FROM {file} WHERE file_row_number BETWEEN {part.first} AND {part.last - 1}{aside})",
-            f"(SELECT {staged}, {ROW} AS n FROM {parquet(self.rows)} WHERE {ROW} BETWEEN {part.first + 1} AND {part.last})",
+            f"(SELECT {held}, file_row_number + 1 AS n FROM {file} WHERE file_row_number BETWEEN {part.first} AND "
+            f"{part.last - 1}{aside})",
+            f"(SELECT {staged}, {ROW} AS n FROM {parquet(self.rows)} WHERE {ROW} BETWEEN {part.first + 1} AND "
+            f"{part.last})",
         )
 
 
@@ -191,7 +218,8 @@ def _parts(stretches: Sequence[Stretch], columns: int, rows: int) -> Iterator[_P
 
 
 def _alike(sql: str, reading: Reading) -> bool:
-    """Whether DuckDB's type `sql` is the same kind of value as pyarrow's, and the stage's value follows from it by an exact cast."""
+    """Whether DuckDB's type `sql` is the same kind of value as pyarrow's, and the stage's value follows from it by an
+    exact cast."""
     import pyarrow as pa
     import pyarrow.types as t
 
@@ -252,7 +280,8 @@ def _kind(found: pa.DataType) -> str:
 
 
 def _ends(told: Sequence[Any], found: pa.DataType) -> tuple[Any, Any] | None:
-    """Least and greatest value of some column chunks, as numbers or bytes; None if one has nothing to say that can be compared."""
+    """Least and greatest value of some column chunks, as numbers or bytes; None if one has nothing to say that can be
+    compared."""
     known = [one for one in told if one is None or one.num_values]  # a chunk without values has no ends
     if not known or any(one is None or not one.has_min_max for one in known):
         return None
@@ -276,7 +305,8 @@ def _end(raw: Any, found: pa.DataType) -> Any:
 
 
 def _same_end(told: Any, found: Any, exact: bool, least: bool) -> bool:
-    """Whether what was found is what the footer says. Writers may cut the ends of texts: then they are bounds, and shorter than what they bound."""
+    """Whether what was found is what the footer says. Writers may cut the ends of texts: then they are bounds, and
+    shorter than what they bound."""
     bounded = bool(told <= found if least else told >= found)
     if type(told) is bytes and type(found) is bytes:
         return told == found or (bounded and (not exact or _cut(told, found)))

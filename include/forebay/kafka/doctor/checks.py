@@ -1,4 +1,5 @@
-"""Whether the promise can hold on this cluster, for this pipeline: every condition of docs/guarantees, looked at, with the way out where one is not met.
+"""Whether the promise can hold on this cluster, for this pipeline: every condition of docs/guarantees, looked at, with
+the way out where one is not met.
 
 Nothing is created and nothing becomes visible: the rights are tried in a transaction that is aborted.
 """
@@ -21,7 +22,8 @@ __all__ = ["Finding", "Level", "check"]
 
 
 def check(config: client.Config, pipeline: Pipeline, keep: LedgerHome) -> tuple[Finding, ...]:
-    """All findings for one pipeline, in the order of a publication. Raises nothing that the cluster says: that is a finding too."""
+    """All findings for one pipeline, in the order of a publication. Raises nothing that the cluster says: that is a
+    finding too."""
     seen = ClusterFacts(config, pipeline, keep)
     reached = list(_guarded("connection", lambda: _connection(seen)))
     if any(finding.level is Level.FAIL for finding in reached):
@@ -60,9 +62,12 @@ def _brokers(seen: ClusterFacts) -> Iterator[Finding]:
         yield _age(level)
     elif not seen.broker:
         yield Finding(
-            Level.WARN, "broker version", "unknown: behind TLS or SASL it shows only in broker settings, which this principal may not see",
-            "brokers before 3.6.1 do not verify late writes of a fenced publisher", "ask who runs the cluster; or grant DescribeConfigs on it",
-        )  # fmt: skip
+            Level.WARN,
+            "broker version",
+            "unknown: behind TLS or SASL it shows only in broker settings, which this principal may not see",
+            "brokers before 3.6.1 do not verify late writes of a fenced publisher",
+            "ask who runs the cluster; or grant DescribeConfigs on it",
+        )
 
 
 def _age(level: int) -> Finding:
@@ -71,7 +76,9 @@ def _age(level: int) -> Finding:
     if level >= versions.AT_LEAST_3_7:
         return Finding(Level.OK, "broker version", f"{name} or newer")
     if level >= versions.AT_LEAST_3_6:
-        return Finding(Level.WARN, "broker version", f"{name}, which may be 3.6.0", why, "make sure that it is 3.6.1 or newer")
+        return Finding(
+            Level.WARN, "broker version", f"{name}, which may be 3.6.0", why, "make sure that it is 3.6.1 or newer"
+        )
     return Finding(Level.FAIL, "broker version", f"older than 3.6: {name}", why, "upgrade the brokers to 3.9 or newer")
 
 
@@ -81,20 +88,30 @@ def _rules_of_broker(seen: ClusterFacts) -> Iterator[Finding]:
         seen.broker = _broker_settings(seen)
     except NotAuthorizedError:
         yield Finding(
-            Level.WARN, "broker settings", "this principal may not see them", "the limits below stay unknown", "grant DescribeConfigs"
+            Level.WARN,
+            "broker settings",
+            "this principal may not see them",
+            "the limits below stay unknown",
+            "grant DescribeConfigs",
         )
         return
     verified = seen.broker.get("transaction.partition.verification.enable")
     if verified is None:
         yield Finding(
-            Level.FAIL, "late writes", "the brokers do not know `transaction.partition.verification.enable`",
-            "they are older than 3.6: a late write of a fenced publisher can hang the ledger", "upgrade the brokers to 3.6.1 or newer",
-        )  # fmt: skip
+            Level.FAIL,
+            "late writes",
+            "the brokers do not know `transaction.partition.verification.enable`",
+            "they are older than 3.6: a late write of a fenced publisher can hang the ledger",
+            "upgrade the brokers to 3.6.1 or newer",
+        )
     elif verified == "false":
         yield Finding(
-            Level.FAIL, "late writes", "`transaction.partition.verification.enable=false`",
-            "a late write of a fenced publisher can hang the ledger", "set it to true on every broker",
-        )  # fmt: skip
+            Level.FAIL,
+            "late writes",
+            "`transaction.partition.verification.enable=false`",
+            "a late write of a fenced publisher can hang the ledger",
+            "set it to true on every broker",
+        )
     else:
         yield Finding(Level.OK, "late writes", "verified by the brokers")
     yield _timeout(seen)
@@ -115,9 +132,12 @@ def _timeout(seen: ClusterFacts) -> Finding:
     most = int(seen.broker.get("transaction.max.timeout.ms") or 900_000)
     if wanted > most:
         return Finding(
-            Level.FAIL, "transaction timeout", f"`publish.transaction_timeout` is {wanted} ms, the brokers allow {most} ms",
-            "no transaction can begin", "shorten it, or raise `transaction.max.timeout.ms`",
-        )  # fmt: skip
+            Level.FAIL,
+            "transaction timeout",
+            f"`publish.transaction_timeout` is {wanted} ms, the brokers allow {most} ms",
+            "no transaction can begin",
+            "shorten it, or raise `transaction.max.timeout.ms`",
+        )
     return Finding(Level.OK, "transaction timeout", f"{wanted} ms of at most {most} ms")
 
 
@@ -127,6 +147,9 @@ def _state_log(broker: dict[str, str]) -> Iterator[Finding]:
     in_sync = int(broker.get("transaction.state.log.min.isr") or 2)
     if copies < 3 or in_sync < 2:
         yield Finding(
-            Level.WARN, "transaction log", f"`__transaction_state` has replication {copies}, min ISR {in_sync}",
-            "a lost disk may lose the outcome of transactions", "use 3 and 2 (set on the brokers before the first transaction)",
-        )  # fmt: skip
+            Level.WARN,
+            "transaction log",
+            f"`__transaction_state` has replication {copies}, min ISR {in_sync}",
+            "a lost disk may lose the outcome of transactions",
+            "use 3 and 2 (set on the brokers before the first transaction)",
+        )

@@ -17,7 +17,8 @@ CALL = 10.0  # seconds
 
 
 class Level(StrEnum):
-    """How bad a finding is. `WARN`: the promise is weaker than it could be. `FAIL`: publishing is impossible or unsafe."""
+    """How bad a finding is. `WARN`: the promise is weaker than it could be. `FAIL`: publishing is impossible or
+    unsafe."""
 
     OK = "ok"
     WARN = "warn"

@@ -1,4 +1,5 @@
-"""doctor's checks of what a publication does: is it the known ledger, may this principal write and read, is a transaction open on the ledger?"""
+"""doctor's checks of what a publication does: is it the known ledger, may this principal write and read, is a
+transaction open on the ledger?"""
 
 from __future__ import annotations
 
@@ -45,7 +46,8 @@ def ledger(seen: ClusterFacts) -> Iterator[Finding]:
 
 
 def _whose(seen: ClusterFacts, known: str | None) -> None:
-    """Raises `PreflightError` for another project's ledger. One never used from here is read into a copy that does not stay."""
+    """Raises `PreflightError` for another project's ledger. One never used from here is read into a copy that does not
+    stay."""
     with tempfile.TemporaryDirectory() as scratch:
         keep = seen.keep if known else replace(seen.keep, folder=Path(scratch))
         with contextlib.closing(LedgerReader(seen.config, seen.pipeline, keep=keep)) as reader:
@@ -53,7 +55,8 @@ def _whose(seen: ClusterFacts, known: str | None) -> None:
 
 
 def rights(seen: ClusterFacts) -> Iterator[Finding]:
-    """A transaction that writes one record to each topic and is aborted: it asks for every right that publishing needs (F23).
+    """A transaction that writes one record to each topic and is aborted: it asks for every right that publishing needs
+    (F23).
 
     Its transactional.id is a lane's neighbour: a lane's own would fence a publisher at work.
     """
@@ -66,29 +69,39 @@ def rights(seen: ClusterFacts) -> Iterator[Finding]:
         refused = _try(seen, lane, wanted)
     for name, error in refused.items():
         yield Finding(
-            Level.FAIL, "rights", f"writing to `{name}` was refused: {error.str()}",
-            "every transaction would fail", f"grant Write and Describe on `{name}`",
-        )  # fmt: skip
+            Level.FAIL,
+            "rights",
+            f"writing to `{name}` was refused: {error.str()}",
+            "every transaction would fail",
+            f"grant Write and Describe on `{name}`",
+        )
     yield from _may_read(seen)
     if not refused:
-        yield Finding(Level.OK, "rights", f"a transaction as `{lane}` could write to all {len(wanted)} topics; it was aborted")
+        yield Finding(
+            Level.OK, "rights", f"a transaction as `{lane}` could write to all {len(wanted)} topics; it was aborted"
+        )
 
 
 def _try(seen: ClusterFacts, lane: str, wanted: tuple[topics.Topic, ...]) -> dict[str, Any]:
     """The error of each topic that refused a record, each tried in a transaction of its own, which is aborted.
 
-    One transaction for all would not do: the coordinator refuses a request that names several topics as a whole, its transaction never begins,
-    and the abort fails with `INVALID_TXN_STATE` before any delivery report has told which topic it was.
+    One transaction for all would not do: the coordinator refuses a request that names several topics as a whole, its
+    transaction never begins, and the abort fails with `INVALID_TXN_STATE` before any delivery report has told which
+    topic it was.
     """
     refused: dict[str, Any] = {}
     for topic in wanted:
-        producer = client.producer(seen.config, seen.errors, **{"transactional.id": lane, "transaction.timeout.ms": 10_000})
+        producer = client.producer(
+            seen.config, seen.errors, **{"transactional.id": lane, "transaction.timeout.ms": 10_000}
+        )
         try:
             producer.init_transactions(CALL)
             _write_and_abort(producer, refused, topic.name)
         finally:
             told = dict(refused)
-            with contextlib.suppress(Exception):  # of an instance with a fatal error, any call may raise that error again
+            with contextlib.suppress(
+                Exception
+            ):  # of an instance with a fatal error, any call may raise that error again
                 producer.purge()
                 producer.close()
             refused = told
@@ -121,19 +134,35 @@ def _may_read(seen: ClusterFacts) -> Iterator[Finding]:
         answer = _read_one(seen, topic.name)
         if answer == "GROUP_AUTHORIZATION_FAILED":
             group = client.CONSUMER["group.id"]
-            yield Finding(Level.FAIL, "rights", f"reading as consumer group `{group}` was refused", "the ledger cannot be read",
-                          f"grant Read on the consumer group `{group}`")  # fmt: skip
+            yield Finding(
+                Level.FAIL,
+                "rights",
+                f"reading as consumer group `{group}` was refused",
+                "the ledger cannot be read",
+                f"grant Read on the consumer group `{group}`",
+            )
             return
         if answer == "TOPIC_AUTHORIZATION_FAILED":
-            yield Finding(Level.FAIL, "rights", f"reading `{topic.name}` was refused", "what was published cannot be proved",
-                          f"grant Read and Describe on `{topic.name}`")  # fmt: skip
+            yield Finding(
+                Level.FAIL,
+                "rights",
+                f"reading `{topic.name}` was refused",
+                "what was published cannot be proved",
+                f"grant Read and Describe on `{topic.name}`",
+            )
         elif answer is None:
-            yield Finding(Level.WARN, "rights", f"reading `{topic.name}` was not answered within {CALL:g} s",
-                          "whether it may be read stays unknown", "run doctor again")  # fmt: skip
+            yield Finding(
+                Level.WARN,
+                "rights",
+                f"reading `{topic.name}` was not answered within {CALL:g} s",
+                "whether it may be read stays unknown",
+                "run doctor again",
+            )
 
 
 def _read_one(seen: ClusterFacts, topic: str) -> str | None:
-    """`read` when a record, or the partition's end, came; the name of the error that refused it; None when nothing came."""
+    """`read` when a record, or the partition's end, came; the name of the error that refused it; None when nothing
+    came."""
     from confluent_kafka import TopicPartition
 
     consumer = client.consumer(seen.config, seen.errors, **{"auto.offset.reset": "latest"})
@@ -169,9 +198,12 @@ def open_transactions(seen: ClusterFacts) -> Iterator[Finding]:
         reader.close()
     for partition, records in lag.items():
         yield Finding(
-            Level.WARN, "open transactions", f"`{reader.topic}` partition {partition}: a transaction is open, {records} offsets are held back",
-            "publishing waits for it; it may be a publisher at work", "look again in a minute; if it stays: `kafka-transactions.sh find-hanging`",
-        )  # fmt: skip
+            Level.WARN,
+            "open transactions",
+            f"`{reader.topic}` partition {partition}: a transaction is open, {records} offsets are held back",
+            "publishing waits for it; it may be a publisher at work",
+            "look again in a minute; if it stays: `kafka-transactions.sh find-hanging`",
+        )
     if not lag:
         yield Finding(Level.OK, "open transactions", "none on the ledger")
 

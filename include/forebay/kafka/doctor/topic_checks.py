@@ -29,9 +29,12 @@ def check(seen: ClusterFacts) -> Iterator[Finding]:
                 seen.settings[topic.name] = topics.settings(seen.asker, topic.name)
         except NotAuthorizedError:
             yield Finding(
-                Level.WARN, f"{topic.purpose} topic", f"the settings of `{topic.name}` may not be seen by this principal",
-                "whether it can lose records stays unknown", "grant DescribeConfigs on it",
-            )  # fmt: skip
+                Level.WARN,
+                f"{topic.purpose} topic",
+                f"the settings of `{topic.name}` may not be seen by this principal",
+                "whether it can lose records stays unknown",
+                "grant DescribeConfigs on it",
+            )
         problems = list(_fit(seen, topic, described, seen.settings.get(topic.name)))
         count = f"{len(described.partitions)} partitions"
         yield from problems or [Finding(Level.OK, f"{topic.purpose} topic", f"`{topic.name}` fits: {count}")]
@@ -54,16 +57,30 @@ def _fit(seen: ClusterFacts, topic: topics.Topic, described: Any, settings: dict
     check, count = f"{topic.purpose} topic", len(described.partitions)
     if topic.partitions is not None and count != topic.partitions:
         yield Finding(
-            Level.FAIL, check, f"`{topic.name}` has {count} partitions, the pipeline says {topic.partitions}",
-            "keys (or, in a ledger, files) would be looked for in other partitions", "set the pipeline to what the topic has",
-        )  # fmt: skip
+            Level.FAIL,
+            check,
+            f"`{topic.name}` has {count} partitions, the pipeline says {topic.partitions}",
+            "keys (or, in a ledger, files) would be looked for in other partitions",
+            "set the pipeline to what the topic has",
+        )
     copies = min(len(p.replicas) for p in described.partitions)
     if copies < 3:
-        yield Finding(Level.WARN, check, f"`{topic.name}` has replication {copies}", "a lost disk may lose committed records", "use 3")
+        yield Finding(
+            Level.WARN,
+            check,
+            f"`{topic.name}` has replication {copies}",
+            "a lost disk may lose committed records",
+            "use 3",
+        )
     for part in described.partitions:
         if len(part.isr) < len(part.replicas):
-            yield Finding(Level.WARN, check, f"`{topic.name}` partition {part.id}: {len(part.isr)} of {len(part.replicas)} replicas in sync",
-                          "the next lost broker may stop publishing", "see `forebay cluster`")  # fmt: skip
+            yield Finding(
+                Level.WARN,
+                check,
+                f"`{topic.name}` partition {part.id}: {len(part.isr)} of {len(part.replicas)} replicas in sync",
+                "the next lost broker may stop publishing",
+                "see `forebay cluster`",
+            )
     if settings is not None:
         yield from _settings(seen, topic, settings, copies)
 
@@ -72,11 +89,19 @@ def _settings(seen: ClusterFacts, topic: topics.Topic, found: dict[str, str], co
     check, name = f"{topic.purpose} topic", topic.name
     if copies > 1 and int(found.get("min.insync.replicas") or 1) < 2:
         yield Finding(
-            Level.WARN, check, f"`{name}` has `min.insync.replicas=1`", "a record may be acknowledged by one broker only", "set it to 2"
+            Level.WARN,
+            check,
+            f"`{name}` has `min.insync.replicas=1`",
+            "a record may be acknowledged by one broker only",
+            "set it to 2",
         )
     if found.get("unclean.leader.election.enable") == "true":
         yield Finding(
-            Level.WARN, check, f"`{name}` has `unclean.leader.election.enable=true`", "committed records may be lost", "set it to false"
+            Level.WARN,
+            check,
+            f"`{name}` has `unclean.leader.election.enable=true`",
+            "committed records may be lost",
+            "set it to false",
         )
     if topic.purpose == "ledger":
         yield from _forgets(name, found)
@@ -86,31 +111,45 @@ def _settings(seen: ClusterFacts, topic: topics.Topic, found: dict[str, str], co
     if topic.purpose == "quarantine" and (short := topics.too_short(seen.pipeline, found)):
         yield Finding(Level.WARN, check, short[0], "rows set aside may be gone before they are repaired", short[1])
     if int(found.get("max.message.bytes") or topics.DEFAULT_MAX_MESSAGE_BYTES) < 65_536:
-        yield Finding(Level.WARN, check, f"`{name}` takes records of at most {found['max.message.bytes']} bytes",
-                      "larger rows are quarantined", "raise `max.message.bytes`")  # fmt: skip
+        yield Finding(
+            Level.WARN,
+            check,
+            f"`{name}` takes records of at most {found['max.message.bytes']} bytes",
+            "larger rows are quarantined",
+            "raise `max.message.bytes`",
+        )
 
 
 def _compacted(pipeline: Pipeline, name: str, found: dict[str, str]) -> Iterator[Finding]:
     if "compact" in found.get("cleanup.policy", "delete"):
         said = pipeline.topic.compacted
         yield Finding(
-            Level.OK if said else Level.WARN, "data topic", f"`{name}` has `cleanup.policy={found['cleanup.policy']}`: {COMPACTED}",
-            "" if said else "whoever reads later finds fewer rows than the ledger counts", "" if said else "set it to `delete`, or say so in `topic.config`",
-        )  # fmt: skip
+            Level.OK if said else Level.WARN,
+            "data topic",
+            f"`{name}` has `cleanup.policy={found['cleanup.policy']}`: {COMPACTED}",
+            "" if said else "whoever reads later finds fewer rows than the ledger counts",
+            "" if said else "set it to `delete`, or say so in `topic.config`",
+        )
 
 
 def _forgets(name: str, found: dict[str, str]) -> Iterator[Finding]:
     if found.get("cleanup.policy") != "compact":
         yield Finding(
-            Level.FAIL, "ledger topic", f"`{name}` has `cleanup.policy={found.get('cleanup.policy')}`",
-            "a ledger that forgets publishes everything again", "set it to `compact`, exactly",
-        )  # fmt: skip
+            Level.FAIL,
+            "ledger topic",
+            f"`{name}` has `cleanup.policy={found.get('cleanup.policy')}`",
+            "a ledger that forgets publishes everything again",
+            "set it to `compact`, exactly",
+        )
     for setting in ("retention.ms", "retention.bytes"):
         if found.get(setting, "-1") != "-1":
             yield Finding(
-                Level.WARN, "ledger topic", f"`{name}` has `{setting}={found[setting]}`",
-                "harmless while it is only compacted; the day somebody adds `delete`, it forgets", f"set `{setting}=-1`",
-            )  # fmt: skip
+                Level.WARN,
+                "ledger topic",
+                f"`{name}` has `{setting}={found[setting]}`",
+                "harmless while it is only compacted; the day somebody adds `delete`, it forgets",
+                f"set `{setting}=-1`",
+            )
 
 
 def _times(pipeline: Pipeline, name: str, found: dict[str, str]) -> Iterator[Finding]:
@@ -120,18 +159,38 @@ def _times(pipeline: Pipeline, name: str, found: dict[str, str]) -> Iterator[Fin
         return
     check = "record timestamps"
     if found.get("message.timestamp.type") == "LogAppendTime":
-        yield Finding(Level.WARN, check, f"`{name}` has `message.timestamp.type=LogAppendTime`", f"`{column}` is overwritten by the broker's clock",
-                      "set it to CreateTime, or leave `record.timestamp` out")  # fmt: skip
+        yield Finding(
+            Level.WARN,
+            check,
+            f"`{name}` has `message.timestamp.type=LogAppendTime`",
+            f"`{column}` is overwritten by the broker's clock",
+            "set it to CreateTime, or leave `record.timestamp` out",
+        )
         return
     after = int(found.get("message.timestamp.after.max.ms") or 1 << 62)
     if after < 365 * DAY:
-        yield Finding(Level.WARN, check, f"`{name}` refuses records more than {after / 3_600_000:g} h ahead of its clock",
-                      f"one row with such a `{column}` fails its whole chunk", "raise `message.timestamp.after.max.ms`")  # fmt: skip
+        yield Finding(
+            Level.WARN,
+            check,
+            f"`{name}` refuses records more than {after / 3_600_000:g} h ahead of its clock",
+            f"one row with such a `{column}` fails its whole chunk",
+            "raise `message.timestamp.after.max.ms`",
+        )
     before = int(found.get("message.timestamp.before.max.ms") or 1 << 62)
     if before < 36_500 * DAY:
-        yield Finding(Level.WARN, check, f"`{name}` refuses records more than {before / DAY:g} days old",
-                      f"one row with such a `{column}` fails its whole chunk", "raise `message.timestamp.before.max.ms`")  # fmt: skip
+        yield Finding(
+            Level.WARN,
+            check,
+            f"`{name}` refuses records more than {before / DAY:g} days old",
+            f"one row with such a `{column}` fails its whole chunk",
+            "raise `message.timestamp.before.max.ms`",
+        )
     kept = int(found.get("retention.ms") or -1)
     if kept >= 0 and "delete" in found.get("cleanup.policy", "delete"):
-        yield Finding(Level.WARN, check, f"`{name}` keeps records for {kept / DAY:g} days, counted from `{column}`",
-                      "rows of an older time are deleted soon after they are published", "set `retention.ms=-1`, or leave `record.timestamp` out")  # fmt: skip
+        yield Finding(
+            Level.WARN,
+            check,
+            f"`{name}` keeps records for {kept / DAY:g} days, counted from `{column}`",
+            "rows of an older time are deleted soon after they are published",
+            "set `retention.ms=-1`, or leave `record.timestamp` out",
+        )

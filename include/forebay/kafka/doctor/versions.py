@@ -1,6 +1,8 @@
-"""How old a broker is, asked by Kafka's own protocol (ApiVersions, KIP-584), because librdkafka does not pass the answer on.
+"""How old a broker is, asked by Kafka's own protocol (ApiVersions, KIP-584), because librdkafka does not pass the
+answer on.
 
-A broker does not tell its version. It tells the highest `metadata.version` it knows, and each release raised that. Plaintext only, as in quorum.py.
+A broker does not tell its version. It tells the highest `metadata.version` it knows, and each release raised that.
+Plaintext only, as in quorum.py.
 """
 
 from __future__ import annotations
@@ -11,13 +13,25 @@ from forebay.kafka.wire import Answer, ask
 
 _API_VERSIONS, _VERSION = 18, 3
 _CORRELATION = 1
-_RELEASES = ((26, "4.1"), (22, "4.0"), (21, "3.9"), (20, "3.8"), (15, "3.7"), (12, "3.6"), (9, "3.5"), (8, "3.4"), (4, "3.3"), (1, "3.0"))
+_RELEASES = (
+    (26, "4.1"),
+    (22, "4.0"),
+    (21, "3.9"),
+    (20, "3.8"),
+    (15, "3.7"),
+    (12, "3.6"),
+    (9, "3.5"),
+    (8, "3.4"),
+    (4, "3.3"),
+    (1, "3.0"),
+)
 """The first `metadata.version` level of each release (org.apache.kafka.server.common.MetadataVersion)."""
 AT_LEAST_3_7, AT_LEAST_3_6 = 15, 12
 
 
 def metadata_level(bootstrap: str, timeout: float = 3.0) -> int | None:
-    """The highest metadata.version of the first answering broker of `host:port,…`; 0 if it knows none; None if none answers in plaintext."""
+    """The highest metadata.version of the first answering broker of `host:port,…`; 0 if it knows none; None if none
+    answers in plaintext."""
     return ask(bootstrap, _request(), _level, timeout)
 
 

@@ -1,7 +1,9 @@
-"""The embedded default: a real Apache Kafka (KRaft) as child processes on loopback, with neither Docker nor an installed Java.
+"""The embedded default: a real Apache Kafka (KRaft) as child processes on loopback, with neither Docker nor an
+installed Java.
 
-The processes outlive the command that starts them, and the next command finds them by what lies in their home: `broker.json`, and
-`node-N/{server.properties,data,log}`. Whatever happens to the processes, acknowledged records stay in `data`.
+The processes outlive the command that starts them, and the next command finds them by what lies in their home:
+`broker.json`, and `node-N/{server.properties,data,log}`. Whatever happens to the processes, acknowledged records stay
+in `data`.
 """
 
 from __future__ import annotations
@@ -38,7 +40,8 @@ _children: dict[int, subprocess.Popen[bytes]] = {}
 
 @dataclass(frozen=True, slots=True)
 class Broker(Json):
-    """A running embedded cluster. Tuples have one entry per node; a node that does not run has pid 0. `sasl` is "" without users."""
+    """A running embedded cluster. Tuples have one entry per node; a node that does not run has pid 0. `sasl` is ""
+    without users."""
 
     bootstrap: str
     nodes: int
@@ -53,7 +56,8 @@ class Broker(Json):
 
 @dataclass(frozen=True, slots=True)
 class _State(Json):
-    """`broker.json`. `ready` is False until a topic could be created after the last start: so a starter killed half-way is seen."""
+    """`broker.json`. `ready` is False until a topic could be created after the last start: so a starter killed half-way
+    is seen."""
 
     layout: Layout
     pids: tuple[int, ...]
@@ -61,7 +65,16 @@ class _State(Json):
 
     def broker(self, home: Path, alive: tuple[int, ...]) -> Broker:
         at = self.layout
-        return Broker(_addresses(at.ports), at.nodes, at.ports, alive, home, at.cluster_id, sasl=_addresses(at.sasl), proxied=at.proxied)
+        return Broker(
+            _addresses(at.ports),
+            at.nodes,
+            at.ports,
+            alive,
+            home,
+            at.cluster_id,
+            sasl=_addresses(at.sasl),
+            proxied=at.proxied,
+        )
 
 
 def ensure(home: Path, cache: Path) -> str:
@@ -72,7 +85,8 @@ def ensure(home: Path, cache: Path) -> str:
     started = start(home, cache)
     events.emit(
         events.BROKER_STARTED,
-        message=f"no KAFKA_BOOTSTRAP_SERVERS and no Kafka connection: started Apache Kafka {KAFKA_VERSION} at {started.bootstrap} "
+        message=f"no KAFKA_BOOTSTRAP_SERVERS and no Kafka connection: started Apache Kafka {KAFKA_VERSION} at "
+        f"{started.bootstrap} "
         "(stop it: forebay broker stop)",
         bootstrap=started.bootstrap,
         home=str(home),
@@ -81,7 +95,8 @@ def ensure(home: Path, cache: Path) -> str:
 
 
 def found(home: Path) -> str:
-    """Bootstrap address of the broker of this home, which is not started. Raises `BrokerUnavailableError` where none runs."""
+    """Bootstrap address of the broker of this home, which is not started. Raises `BrokerUnavailableError` where none
+    runs."""
     running = status(home)
     if running is None:
         raise BrokerUnavailableError(
@@ -102,18 +117,24 @@ def start(
 ) -> Broker:
     """Start the broker of this home and wait until a topic can be created; one that runs already is returned as it is.
 
-    `nodes` is 1 for a new home (None), else what it was; three make a cluster of replication 3. `users` (name → password) adds a listener
-    with SASL PLAIN (`Broker.sasl`). `advertised` (a port per node) adds listeners at `Broker.proxied` that name those ports to clients: for a
-    proxy between. `extra` is added to `server.properties`. Starters are serialised by a lock in the home.
+    `nodes` is 1 for a new home (None), else what it was; three make a cluster of replication 3. `users` (name →
+    password) adds a listener with SASL PLAIN (`Broker.sasl`). `advertised` (a port per node) adds listeners at
+    `Broker.proxied` that name those ports to clients: for a proxy between. `extra` is added to `server.properties`.
+    Starters are serialised by a lock in the home.
 
-    Raises `ConfigError` when the home holds a cluster of another size, `ForebayError` when Java or Kafka does not start, and what
-    `_jars.jars` raises.
+    Raises `ConfigError` when the home holds a cluster of another size, `ForebayError` when Java or Kafka does not
+    start, and what `_jars.jars` raises.
     """
     home = home.resolve()
     with locked(private(home) / "lock"):
         kept = _read(home)
         _check_size(home, kept, nodes)
-        if kept and kept.ready and all(_alive(home, kept)) and all(kraft_nodes.answers(port) for port in kept.layout.ports):
+        if (
+            kept
+            and kept.ready
+            and all(_alive(home, kept))
+            and all(kraft_nodes.answers(port) for port in kept.layout.ports)
+        ):
             return kept.broker(home, _alive(home, kept))
         layout = _layout(home, kept, nodes or (kept.layout.nodes if kept else 1), users, advertised, extra)
         kraft_nodes.prepare(home, layout, java.checkpoint(cache))
@@ -121,7 +142,8 @@ def start(
 
 
 def status(home: Path) -> Broker | None:
-    """The running broker of this home, or None. It runs if a process of ours lives and its port answers; nodes that are down have pid 0."""
+    """The running broker of this home, or None. It runs if a process of ours lives and its port answers; nodes that are
+    down have pid 0."""
     home = home.resolve()
     kept = _read(home)
     if not kept or not kept.ready:
@@ -139,7 +161,8 @@ def stop(home: Path) -> bool:
     with locked(home / "lock"):
         kept = _read(home)
         pids = [pid for pid in _alive(home, kept) if pid] if kept else []
-        # Kafka's orderly stop of three nodes waits for a majority that is going away, so only one node is asked politely.
+        # Kafka's orderly stop of three nodes waits for a majority that is going away, so only one node is asked
+        # politely.
         _end(pids, signal.SIGTERM if len(pids) == 1 else signal.SIGKILL)
         return bool(pids)
 
@@ -182,7 +205,8 @@ def start_node(home: Path, cache: Path, node: int, wait: bool = True) -> Broker:
 
 
 def train(cache: Path) -> Path:
-    """Make the AOT cache that halves every later start from this cache's jars (some 10 s, 60 MB); returns its file. Never done unasked.
+    """Make the AOT cache that halves every later start from this cache's jars (some 10 s, 60 MB); returns its file.
+    Never done unasked.
 
     Raises as `start`, and `ForebayError` when the JVM wrote none.
     """
@@ -191,21 +215,25 @@ def train(cache: Path) -> Path:
         home, written = Path(folder).resolve(), kept.with_name(f"broker-{os.getpid()}.aot")
         layout = _layout(home, None, 1, None, (), None)
         kraft_nodes.prepare(home, layout, java.checkpoint(cache))
-        child = java.spawn(cache, kraft_nodes.folder(home, 1) / "server.properties", kraft_nodes.folder(home, 1) / "log", train=written)
+        child = java.spawn(
+            cache, kraft_nodes.folder(home, 1) / "server.properties", kraft_nodes.folder(home, 1) / "log", train=written
+        )
         try:
             _children[child.pid] = child
             _await_ready(home, _State(layout, (child.pid,)))
             child.terminate()
             child.wait(_READY_SECONDS)  # the JVM writes the file when it ends
             if not written.exists():
-                raise ForebayError(f"training Kafka's start: the JVM wrote no AOT cache: {_tail(home, 1)} (starts stay as they are)")
+                raise ForebayError(
+                    f"training Kafka's start: the JVM wrote no AOT cache: {_tail(home, 1)} (starts stay as they are)"
+                )
             return written.replace(kept)
         finally:
             _end([child.pid], signal.SIGKILL)
             written.unlink(missing_ok=True)
 
 
-# --- starting ------------------------------------------------------------------------------------------------------------------
+# --- starting --------------------
 
 
 def _launch(home: Path, cache: Path, state: _State) -> Broker:
@@ -231,16 +259,23 @@ def _spawn(home: Path, cache: Path, node: int) -> int:
 def _check_size(home: Path, kept: _State | None, nodes: int | None) -> None:
     if kept and nodes not in {None, kept.layout.nodes}:
         raise ConfigError(
-            f"starting {nodes} Kafka nodes: `{home}` holds a cluster of {kept.layout.nodes} (use another FOREBAY_HOME, or stop the broker and "
+            f"starting {nodes} Kafka nodes: `{home}` holds a cluster of {kept.layout.nodes} (use another "
+            "FOREBAY_HOME, or stop the broker and "
             "remove that folder: its topics are lost)",
             home=str(home),
         )
 
 
 def _layout(
-    home: Path, kept: _State | None, nodes: int, users: dict[str, str] | None, advertised: tuple[int, ...], extra: dict[str, str] | None
+    home: Path,
+    kept: _State | None,
+    nodes: int,
+    users: dict[str, str] | None,
+    advertised: tuple[int, ...],
+    extra: dict[str, str] | None,
 ) -> Layout:
-    """The kept layout with its ports where they are still free, or a new one. A cluster of which some nodes run keeps its ports."""
+    """The kept layout with its ports where they are still free, or a new one. A cluster of which some nodes run keeps
+    its ports."""
     if kept and any(_alive(home, kept)):
         return kept.layout
     old = kept.layout if kept else Layout(java.new_id(), (0,) * nodes, (0,) * nodes)
@@ -251,11 +286,21 @@ def _layout(
     ports = kraft_nodes.free_ports(wanted)
     cut = [ports[i : i + nodes] for i in range(0, len(wanted), nodes)]
     opened, controllers = cut[0], cut[1]
-    return Layout(old.cluster_id, opened, controllers, cut[2] if sasl else (), cut[-1] if proxied else (), advertised, users, extra)
+    return Layout(
+        old.cluster_id,
+        opened,
+        controllers,
+        cut[2] if sasl else (),
+        cut[-1] if proxied else (),
+        advertised,
+        users,
+        extra,
+    )
 
 
 def _await_ready(home: Path, state: _State) -> None:
-    """Return when all nodes take part: the controller agrees to create a topic replicated on each of them (it is only asked, not done)."""
+    """Return when all nodes take part: the controller agrees to create a topic replicated on each of them (it is only
+    asked, not done)."""
     deadline = time.monotonic() + _READY_SECONDS
     for node, port in enumerate(state.layout.ports, 1):
         while state.pids[node - 1] and not kraft_nodes.answers(port):
@@ -272,7 +317,11 @@ def _quiet_admin(bootstrap: str) -> Any:
 
     silent = logging.Logger("forebay.broker.starting", logging.CRITICAL)  # refused connections are expected here
     silent.addHandler(logging.NullHandler())
-    config: dict[str, Any] = {"bootstrap.servers": bootstrap, "reconnect.backoff.ms": 30, "reconnect.backoff.max.ms": 100}
+    config: dict[str, Any] = {
+        "bootstrap.servers": bootstrap,
+        "reconnect.backoff.ms": 30,
+        "reconnect.backoff.max.ms": 100,
+    }
     config["error_cb"] = lambda _: None
     return AdminClient(config, logger=silent)
 
@@ -291,15 +340,21 @@ def _can_create(admin: Any, replicas: int) -> bool:
 
 
 def _check_time(home: Path, state: _State, deadline: float) -> None:
-    dead = [node for node, (pid, lives) in enumerate(zip(state.pids, _alive(home, state), strict=True), 1) if pid and not lives]
+    dead = [
+        node
+        for node, (pid, lives) in enumerate(zip(state.pids, _alive(home, state), strict=True), 1)
+        if pid and not lives
+    ]
     if dead:
         raise ForebayError(
-            f"starting Apache Kafka: node {dead[0]} ended{_code(state.pids[dead[0] - 1])}: {_tail(home, dead[0])} ({java.WAY_OUT}; its log: "
+            f"starting Apache Kafka: node {dead[0]} ended{_code(state.pids[dead[0] - 1])}: "
+            f"{_tail(home, dead[0])} ({java.WAY_OUT}; its log: "
             f"`{kraft_nodes.folder(home, dead[0]) / 'log'}`)"
         )
     if time.monotonic() > deadline:
         raise ForebayError(
-            f"starting Apache Kafka: not ready after {_READY_SECONDS:.0f} s: {_tail(home, 1)} ({java.WAY_OUT}; its logs: `{home}/node-*/log`)"
+            f"starting Apache Kafka: not ready after {_READY_SECONDS:.0f} s: {_tail(home, 1)} ({java.WAY_OUT}; "
+            f"its logs: `{home}/node-*/log`)"
         )
 
 
@@ -321,7 +376,7 @@ def _tail(home: Path, node: int) -> str:
     return "it said nothing"
 
 
-# --- state and processes ---------------------------------------------------------------------------------------------------------
+# --- state and processes --------------------
 
 
 def _read(home: Path) -> _State | None:
@@ -331,7 +386,8 @@ def _read(home: Path) -> _State | None:
         return None
     except (ValueError, TypeError, KeyError) as error:
         raise ForebayError(
-            f"reading `{home / 'broker.json'}`: it is not what forebay wrote: {error} (remove `{home}`: its topics are lost)"
+            f"reading `{home / 'broker.json'}`: it is not what forebay wrote: {error} (remove `{home}`: "
+            "its topics are lost)"
         ) from error
 
 
@@ -347,7 +403,8 @@ def _addresses(ports: Iterable[int]) -> str:
 
 
 def _alive(home: Path, state: _State) -> tuple[int, ...]:
-    """Every node's pid where a process of that pid lives and is that node, else 0. A pid alone proves nothing: it may be another's by now."""
+    """Every node's pid where a process of that pid lives and is that node, else 0. A pid alone proves nothing: it may
+    be another's by now."""
     return tuple(pid if _is_node(pid, home, node) else 0 for node, pid in enumerate(state.pids, 1))
 
 
@@ -356,12 +413,17 @@ def _is_node(pid: int, home: Path, node: int) -> bool:
 
 
 def _words(pid: int) -> list[str]:
-    """A living process's command line. It is empty for a moment: while the kernel loads the program, `Popen` has long returned."""
+    """A living process's command line. It is empty for a moment: while the kernel loads the program, `Popen` has long
+    returned."""
     import psutil
 
     with suppress(psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
         process, deadline = psutil.Process(pid), time.monotonic() + _LOADING_SECONDS
-        while not (words := process.cmdline()) and process.status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
+        while (
+            not (words := process.cmdline())
+            and process.status() != psutil.STATUS_ZOMBIE
+            and time.monotonic() < deadline
+        ):
             time.sleep(0.005)
         return words
     return []

@@ -1,7 +1,9 @@
-"""Apache Kafka's jars: fetched once from Maven Central by exact version, and kept only if their sha256 is the lock file's.
+"""Apache Kafka's jars: fetched once from Maven Central by exact version, and kept only if their sha256 is the lock
+file's.
 
-jgo's own resolver checks SHA-1 and merely warns; so it is given a scratch folder, and a jar moves into the cache (rename, atomic) after the
-check against `kafka.lock.json`. A lock on the cache lets two processes that start at once download once.
+jgo's own resolver checks SHA-1 and merely warns; so it is given a scratch folder, and a jar moves into the cache
+(rename, atomic) after the check against `kafka.lock.json`. A lock on the cache lets two processes that start at once
+download once.
 """
 
 from __future__ import annotations
@@ -35,7 +37,8 @@ def lock() -> dict[str, str]:
 def jars(cache: Path) -> Path:
     """The folder of all jars, complete and checked; downloads what is missing.
 
-    Raises `FatalError` when a download is not what the lock file says, `RetryableError` when the repository cannot be reached.
+    Raises `FatalError` when a download is not what the lock file says, `RetryableError` when the repository cannot be
+    reached.
     """
     folder = cache / f"kafka-{KAFKA_VERSION}" / "jars"
     if not _missing(folder):
@@ -86,7 +89,10 @@ def _fetch_all(coordinates: list[str], folder: Path) -> None:
         folder=str(folder),
     )
     # Scratch beside the jars: a rename within one file system is atomic.
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix="download-") as scratch, ThreadPoolExecutor(_PARALLEL) as pool:
+    with (
+        tempfile.TemporaryDirectory(dir=folder.parent, prefix="download-") as scratch,
+        ThreadPoolExecutor(_PARALLEL) as pool,
+    ):
         list(pool.map(lambda coordinate: _fetch(coordinate, Path(scratch), folder), coordinates))
 
 
@@ -111,7 +117,8 @@ def _download(coordinate: str, scratch: Path) -> Path:
         except (RequestException, RuntimeError, OSError) as error:
             if attempt == _ATTEMPTS:
                 raise RetryableError(
-                    f"downloading `{coordinate}`: {error} (the embedded broker needs Maven Central once; or set KAFKA_BOOTSTRAP_SERVERS "
+                    f"downloading `{coordinate}`: {error} (the embedded broker needs Maven Central once; "
+                    "or set KAFKA_BOOTSTRAP_SERVERS "
                     "to a broker of your own)",
                     artifact=coordinate,
                 ) from error

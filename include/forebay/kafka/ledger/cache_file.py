@@ -1,8 +1,8 @@
 """The SQLite file of a ledger's local copy (cache.py).
 
-The values lie packed in blocks of some dozens, which is ten times cheaper than each by itself. The indices are made once the first reader has come
-to the end. File names are never used twice: SQLite's log of an old file must not be taken for a new one's. They name the machine, because SQLite's
-log cannot be shared by several.
+The values lie packed in blocks of some dozens, which is ten times cheaper than each by itself. The indices are made
+once the first reader has come to the end. File names are never used twice: SQLite's log of an old file must not be
+taken for a new one's. They name the machine, because SQLite's log cannot be shared by several.
 """
 
 from __future__ import annotations
@@ -69,7 +69,9 @@ class Snapshot:
     def open(cls, folder: Path, pipeline: str, topic_id: str, partitions: int) -> Self:
         """The copy of that topic, or a new one. Raises `sqlite3.Error` or `OSError` when neither can be had."""
         private(folder)
-        stem = f"{pipeline}.{re.sub(r'[^A-Za-z0-9_-]', '_', topic_id)}.{re.sub(r'[^A-Za-z0-9_-]', '_', platform.node())}"
+        stem = (
+            f"{pipeline}.{re.sub(r'[^A-Za-z0-9_-]', '_', topic_id)}.{re.sub(r'[^A-Za-z0-9_-]', '_', platform.node())}"
+        )
         _clear(folder, pipeline)
         for path in sorted(folder.glob(f"{stem}.*.sqlite")):
             if found := cls._usable(path, topic_id, partitions):
@@ -121,7 +123,9 @@ class Snapshot:
         """The last record held of a partition."""
         between = (partition * PARTITION, (partition + 1) * PARTITION)
         row = self._db.execute(
-            f"SELECT place, generation, chunk, {PACKED} FROM record WHERE place >= ? AND place < ? ORDER BY place DESC LIMIT 1", between
+            f"SELECT place, generation, chunk, {PACKED} FROM record WHERE place >= ? AND place < ? ORDER BY place "
+            "DESC LIMIT 1",
+            between,
         ).fetchone()
         if row is None:
             return None
@@ -130,7 +134,8 @@ class Snapshot:
         return Tail.of(row[0] % PARTITION, key(pipeline, fingerprint, row[1], FILE if row[2] is None else row[2]))
 
     def write(self, rows: list[Row], base: Mapping[int, int], upto: Mapping[int, int]) -> None:
-        """Take up the records between `base` and `upto`, in one transaction. Other processes may have taken up the same ones already.
+        """Take up the records between `base` and `upto`, in one transaction. Other processes may have taken up the same
+        ones already.
 
         Raises `SnapshotLostError` when the copy ends before `base`: it is not the one that was opened.
         """
@@ -139,12 +144,15 @@ class Snapshot:
             held = self.positions()
             if any(held.get(p, -1) < offset for p, offset in base.items()):
                 raise SnapshotLostError(f"reading `{self.path}`: it was replaced meanwhile (try again)")
-            new = rows if held == dict(base) else [row for row in rows if row[0] % PARTITION >= held[row[0] // PARTITION]]
+            new = (
+                rows if held == dict(base) else [row for row in rows if row[0] % PARTITION >= held[row[0] // PARTITION]]
+            )
             self._insert(new)
             counts = Counter(row[0] // PARTITION for row in new)
             for p, offset in upto.items():
                 self._db.execute(
-                    "UPDATE position SET upto = max(upto, ?), records = records + ? WHERE partition = ?", (offset, counts[p], p)
+                    "UPDATE position SET upto = max(upto, ?), records = records + ? WHERE partition = ?",
+                    (offset, counts[p], p),
                 )
             self._db.execute("COMMIT")
         except BaseException:
@@ -163,7 +171,8 @@ class Snapshot:
         self._db.executemany("INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", _places(parts))
 
     def index(self) -> None:
-        """Make what questions are answered by, if nobody has: at once for all that is held, which costs a third of doing so row by row."""
+        """Make what questions are answered by, if nobody has: at once for all that is held, which costs a third of
+        doing so row by row."""
         for words in _INDICES:
             self._db.execute(words)
 

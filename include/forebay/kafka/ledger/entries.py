@@ -1,7 +1,8 @@
 """What a ledger record says: keys, the entry of a chunk, and the entry that completes a file.
 
-A record's key is JSON text `{"pipeline", "fp", "generation", "chunk"}`, chunk being a number from 0 or `"FILE"`. A chunk's value says what
-it became, field by field in `ChunkEntry.to_json`; the `FILE` value, in the last chunk's transaction, completes the file.
+A record's key is JSON text `{"pipeline", "fp", "generation", "chunk"}`, chunk being a number from 0 or `"FILE"`. A
+chunk's value says what it became, field by field in `ChunkEntry.to_json`; the `FILE` value, in the last chunk's
+transaction, completes the file.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from forebay.model import Identity, Json, JsonDict, OffsetRange, Receipt, Replay
 VERSION = 1
 FILE = "FILE"
 LANES = 64
-"""How many lanes a pipeline's files share. A constant of the protocol: two attempts at one file must meet in one transactional.id, whatever was set
-in between. A broker keeps some hundred bytes for each id, and one entry for each partition that it wrote to."""
+"""How many lanes a pipeline's files share. A constant of the protocol: two attempts at one file must meet in one
+transactional.id, whatever was set in between. A broker keeps some hundred bytes for each id, and one entry for each
+partition that it wrote to."""
 TAKEN = "forebay:owner"
 """The uri of a completion record of no rows: a person took the ledger over (owner.py)."""
 
@@ -32,12 +34,14 @@ def partition_of(fingerprint: str, partitions: int) -> int:
 
 
 def lane_of(fingerprint: str) -> int:
-    """The lane (transactional.id) of a file: the first 8 hexadecimal digits of its fingerprint, modulo `LANES`. Nothing that can be set moves it."""
+    """The lane (transactional.id) of a file: the first 8 hexadecimal digits of its fingerprint, modulo `LANES`. Nothing
+    that can be set moves it."""
     return int(fingerprint[:8], 16) % LANES
 
 
 def quarantine_partition_of(fingerprint: str, partitions: int) -> int:
-    """The partition of the quarantine topic that gets a file's rows: hexadecimal digits 0–7 of its fingerprint, modulo the partition count."""
+    """The partition of the quarantine topic that gets a file's rows: hexadecimal digits 0–7 of its fingerprint, modulo
+    the partition count."""
     return int(fingerprint[:8], 16) % partitions
 
 
@@ -62,7 +66,8 @@ class _Lenient(Json):
 
 @dataclass(frozen=True, slots=True)
 class Owner(_Lenient):
-    """Which project a record is of: its data topic, and its source as `type:connection:path`. An empty `source`: an earlier version wrote none."""
+    """Which project a record is of: its data topic, and its source as `type:connection:path`. An empty `source`: an
+    earlier version wrote none."""
 
     topic: str
     source: str = ""
@@ -88,7 +93,8 @@ class Origin(_Lenient):
 
 @dataclass(frozen=True, slots=True)
 class ChunkEntry(Json):
-    """One committed chunk. `attempted` is when its commit was attempted; that it is in the ledger says that it succeeded."""
+    """One committed chunk. `attempted` is when its commit was attempted; that it is in the ledger says that it
+    succeeded."""
 
     pipeline: str
     file: SourceFile

@@ -1,8 +1,9 @@
 """What is remembered of a ledger outside Kafka, so that one which has lost its past is refused instead of believed.
 
-A ledger that was recreated, cut back or repartitioned looks like one in which nothing was published yet, and everything would be published
-again. So `FOREBAY_HOME/ledger/PIPELINE.json` keeps, for each ledger that was used, the topic's id, and for each partition how far it was seen and
-which record was the last one. Losing this file loses the protection, nothing else.
+A ledger that was recreated, cut back or repartitioned looks like one in which nothing was published yet, and everything
+would be published again. So `FOREBAY_HOME/ledger/PIPELINE.json` keeps, for each ledger that was used, the topic's id,
+and for each partition how far it was seen and which record was the last one. Losing this file loses the protection,
+nothing else.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ EMBEDDED = "embedded"
 
 @dataclass(frozen=True, slots=True)
 class LedgerHome:
-    """Where things are kept beside the ledger, and which cluster is meant: `place` is `EMBEDDED`, or the bootstrap servers."""
+    """Where things are kept beside the ledger, and which cluster is meant: `place` is `EMBEDDED`, or the bootstrap
+    servers."""
 
     folder: Path
     place: str
@@ -56,7 +58,8 @@ class Tail(Json):
 
 @dataclass(frozen=True, slots=True)
 class Known(Json):
-    """A ledger topic that was used. `ends`: how far each partition was read, `low`: where it begins (0, unless a person accepted another)."""
+    """A ledger topic that was used. `ends`: how far each partition was read, `low`: where it begins (0, unless a person
+    accepted another)."""
 
     topic_id: str
     cluster_id: str
@@ -96,7 +99,8 @@ class Guard:
         return next((k for k in self._known if k.topic_id == topic_id), None)
 
     def check(self, topic_id: str, partitions: int, cluster_id: Callable[[], str]) -> None:
-        """Refuse another topic, or another partition count, than this cluster's ledger had; remember one never seen before.
+        """Refuse another topic, or another partition count, than this cluster's ledger had; remember one never seen
+        before.
 
         Raises `LedgerError` with the ways out.
         """
@@ -106,8 +110,10 @@ class Guard:
             self._save(Known(topic_id, cluster, self._place, partitions, now()))
         elif found.partitions != partitions:
             raise LedgerError(
-                f"{self._doing}: the topic has {partitions} partitions and had {found.partitions}, so files would be looked for in the wrong "
-                f"place (export it, delete and create it with {found.partitions}, then `forebay ledger restore {self.pipeline} --from FILE`)"
+                f"{self._doing}: the topic has {partitions} partitions and had {found.partitions}, "
+                "so files would be looked for in the wrong "
+                f"place (export it, delete and create it with {found.partitions}, "
+                f"then `forebay ledger restore {self.pipeline} --from FILE`)"
             )
 
     def refuse_other(self, topic_id: str, cluster_id: Callable[[], str]) -> str:
@@ -115,7 +121,8 @@ class Guard:
         cluster = cluster_id()
         if earlier := self._same_cluster(cluster):
             raise LedgerError(
-                f"{self._doing}: the topic was recreated, its id is `{topic_id}` and was `{earlier.topic_id}` {self._ways_out()}"
+                f"{self._doing}: the topic was recreated, its id is `{topic_id}` and was `{earlier.topic_id}` "
+                f"{self._ways_out()}"
             )
         return cluster
 
@@ -131,7 +138,8 @@ class Guard:
             seen = found.ends.get(str(partition), 0) if found else 0
             if end < seen:
                 raise LedgerError(
-                    f"{self._doing}: partition {partition} ends at offset {end}, it was read up to {seen} before {self._ways_out()}"
+                    f"{self._doing}: partition {partition} ends at offset {end}, it was read up to {seen} before "
+                    f"{self._ways_out()}"
                 )
 
     def rewritten(self, partition: int, offset: int) -> LedgerError:
@@ -172,10 +180,15 @@ class Guard:
             self._save(replace(found, owner=owner, root=self._root))
 
     def accept(self, known: Known, reason: str) -> None:
-        """Go on with this ledger as it is, by a person's decision; what was known of this cluster's ledger is kept as a note only."""
+        """Go on with this ledger as it is, by a person's decision; what was known of this cluster's ledger is kept as a
+        note only."""
         with self._locked():
             document = self._read()
-            gone = [k for k in self._known_of(document) if self._is_same(k, known.cluster_id) or k.topic_id == known.topic_id]
+            gone = [
+                k
+                for k in self._known_of(document)
+                if self._is_same(k, known.cluster_id) or k.topic_id == known.topic_id
+            ]
             rest = [k for k in self._known_of(document) if k not in gone]
             note = {"at": now(), "reason": reason, "topic_id": known.topic_id, "instead_of": [k.topic_id for k in gone]}
             self._write([*rest, replace(known, accepted=reason)], [*document.get("accepted", []), note])
@@ -232,13 +245,19 @@ class Guard:
             return {}
         except ValueError:
             raise LedgerError(
-                f"reading `{self._path}`: it is not JSON (it remembers which ledger is the right one: restore it, or delete it and run "
+                f"reading `{self._path}`: it is not JSON (it remembers which ledger is the right one: restore it, "
+                "or delete it and run "
                 f"`forebay ledger verify {self.pipeline}` before anything is published)"
             ) from None
         return document
 
     def _write(self, known: list[Known], accepted: list[JsonDict]) -> None:
-        document = {"v": VERSION, "pipeline": self.pipeline, "ledgers": [k.to_json() for k in known], "accepted": accepted}
+        document = {
+            "v": VERSION,
+            "pipeline": self.pipeline,
+            "ledgers": [k.to_json() for k in known],
+            "accepted": accepted,
+        }
         new = self._path.with_suffix(f".{os.getpid()}.new")
         new.write_text(json.dumps(document, indent=1), "utf-8")
         files.put(new, self._path)
@@ -251,7 +270,9 @@ class Guard:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 yield
         except OSError as error:
-            raise ConfigError(f"writing `{self._path}`: {error} (make forebay's home writable, or set FOREBAY_HOME)") from None
+            raise ConfigError(
+                f"writing `{self._path}`: {error} (make forebay's home writable, or set FOREBAY_HOME)"
+            ) from None
 
 
 def now() -> str:

@@ -1,9 +1,11 @@
-"""Whose a ledger is. Its name, and the transactional.ids beside it, hang on the pipeline's name alone; two projects on one cluster may use the same.
+"""Whose a ledger is. Its name, and the transactional.ids beside it, hang on the pipeline's name alone; two projects on
+one cluster may use the same.
 
-So each record says for which topic and from which source it was written (`entries.Owner`), and whoever is about to believe the ledger holds the latest
-record against the pipeline: another topic or source is another project, unless this very project wrote that record and was edited since. A person may
-take a ledger over, which is a record too (a completion of no rows), so that every worker knows. Records of earlier versions name no owner; their
-topic is known from their offset ranges, and a ledger of that topic is taken for the project's own.
+So each record says for which topic and from which source it was written (`entries.Owner`), and whoever is about to
+believe the ledger holds the latest record against the pipeline: another topic or source is another project, unless this
+very project wrote that record and was edited since. A person may take a ledger over, which is a record too (a
+completion of no rows), so that every worker knows. Records of earlier versions name no owner; their topic is known from
+their offset ranges, and a ledger of that topic is taken for the project's own.
 """
 
 from __future__ import annotations
@@ -38,7 +40,8 @@ def of(pipeline: Pipeline) -> Owner:
 def check(view: View, pipeline: Pipeline, keep: LedgerHome | None = None) -> None:
     """Refuse a ledger whose latest record is another project's. Raises `PreflightError` with the ways out.
 
-    With `keep` it is remembered which owner was this project's, so that a source that is edited here is no other project.
+    With `keep` it is remembered which owner was this project's, so that a source that is edited here is no other
+    project.
     """
     found, mine = view.owner(), of(pipeline)
     guard = Guard(keep, pipeline.pipeline) if keep else None
@@ -59,14 +62,18 @@ def _words(pipeline: Pipeline, found: Owner, mine: Owner) -> str:
     name = pipeline.pipeline
     theirs = f"topic `{found.topic}`" + (f" from `{found.source}`" if found.source else "")
     return (
-        f"reading ledger of `{name}`: it is another project's, or this one's before a change: it was written last for {theirs}, this "
-        f"pipeline says topic `{mine.topic}` from `{mine.source}` (another project on this cluster: give one of the two pipelines another name, "
-        f'and it gets a ledger of its own; this same project: `forebay ledger take {name} --reason "…"`, and what is published stays where it is)'
+        f"reading ledger of `{name}`: it is another project's, or this one's before a change: "
+        f"it was written last for {theirs}, this "
+        f"pipeline says topic `{mine.topic}` from `{mine.source}` (another project on this cluster: "
+        "give one of the two pipelines another name, "
+        f'and it gets a ledger of its own; this same project: `forebay ledger take {name} --reason "…"`, '
+        "and what is published stays where it is)"
     )
 
 
 def take(config: client.Config, pipeline: Pipeline, keep: LedgerHome, who: str, reason: str) -> Owner | None:
-    """Go on with a ledger as the pipeline says now, by a person's decision; returns whose it was, None when it is this project's already."""
+    """Go on with a ledger as the pipeline says now, by a person's decision; returns whose it was, None when it is this
+    project's already."""
     mine = of(pipeline)
     with opened(config, pipeline, keep) as view:
         found = view.owner()
@@ -84,5 +91,18 @@ def _record(pipeline: Pipeline, view: View, completion: Completion) -> FileEntry
     origin = Origin(ledger_partitions=view.partitions, code_version=__version__, lanes=LANES, owner=of(pipeline))
     file, nobody = SourceFile(TAKEN, 0, 0.0), Identity(f"take__{at:%Y%m%dT%H%M%S%f}", "")
     return FileEntry(
-        pipeline.pipeline, file, _FINGERPRINT, generation, 0, 0, 0, 0, 0, "", origin, replace(completion, decided_at=at), nobody, at
+        pipeline.pipeline,
+        file,
+        _FINGERPRINT,
+        generation,
+        0,
+        0,
+        0,
+        0,
+        0,
+        "",
+        origin,
+        replace(completion, decided_at=at),
+        nobody,
+        at,
     )

@@ -1,8 +1,9 @@
-"""The ledger: one compacted Kafka topic per pipeline, written in the data's own transaction; the only truth of what was published.
+"""The ledger: one compacted Kafka topic per pipeline, written in the data's own transaction; the only truth of what was
+published.
 
-entries.py has its records, view.py what was read of them. Nothing is ever updated or deleted. Readers read committed records up to the
-*uncommitted* high watermark (rule C2): the last stable offset, which `Consumer.get_watermark_offsets` and `PARTITION_EOF` give, would
-hide committed records behind anybody's open transaction.
+entries.py has its records, view.py what was read of them. Nothing is ever updated or deleted. Readers read committed
+records up to the *uncommitted* high watermark (rule C2): the last stable offset, which `Consumer.get_watermark_offsets`
+and `PARTITION_EOF` give, would hide committed records behind anybody's open transaction.
 """
 
 from __future__ import annotations
@@ -74,13 +75,17 @@ CONSUMER: client.Config = {
 class LedgerReader:
     """Follows some partitions of a ledger topic; keeps its place, so that asking again costs only what is new.
 
-    With `keep` it begins where the local copy ends (cache.py), and refuses a topic that has lost what was seen of it (guard.py).
+    With `keep` it begins where the local copy ends (cache.py), and refuses a topic that has lost what was seen of it
+    (guard.py).
     """
 
     view: View
 
-    def __init__(self, config: client.Config, pipeline: Pipeline, fingerprint: str | None = None, keep: LedgerHome | None = None) -> None:
-        """All partitions, or only that of one file. Raises `TopicMissingError` if there is no ledger topic, `LedgerError` if there was one."""
+    def __init__(
+        self, config: client.Config, pipeline: Pipeline, fingerprint: str | None = None, keep: LedgerHome | None = None
+    ) -> None:
+        """All partitions, or only that of one file. Raises `TopicMissingError` if there is no ledger topic,
+        `LedgerError` if there was one."""
         self.topic = pipeline.ledger_topic
         self._errors = client.ClientErrors()
         self._asker = client.Asker(config, self._errors)
@@ -110,7 +115,8 @@ class LedgerReader:
         return LedgerView(name, self._count, self._topic_id, self._only)
 
     def owned_by(self, owner: Owner) -> None:
-        """Remember whose the ledger is, now that a record of this project says so: a source edited here, and edited back, is no other project."""
+        """Remember whose the ledger is, now that a record of this project says so: a source edited here, and edited
+        back, is no other project."""
         if self._guard and self._guard.owner(self._topic_id) != owner:
             self._guard.owned(self._topic_id, owner)
 
@@ -135,7 +141,9 @@ class LedgerReader:
 
         with client.translate(self._doing, self._errors, topic=self.topic):
             topics = TopicCollection([self.topic])
-            found = self._asker.ask(lambda admin, within: admin.describe_topics(topics, request_timeout=within))[self.topic]
+            found = self._asker.ask(lambda admin, within: admin.describe_topics(topics, request_timeout=within))[
+                self.topic
+            ]
         return len(found.partitions), str(found.topic_id)
 
     def _start(self) -> None:
@@ -146,7 +154,8 @@ class LedgerReader:
         for p, offset in self._offsets(earliest=True).items():
             if offset > (self._guard.low(self._topic_id, p) if self._guard else 0):
                 raise LedgerError(
-                    f"{self._doing}: partition {p} begins at offset {offset} (its past was deleted: restore the ledger from a backup)"
+                    f"{self._doing}: partition {p} begins at offset {offset} (its past was deleted: "
+                    "restore the ledger from a backup)"
                 )
         held = self.view.positions()
         self._at = {p: held.get(p, 0) for p in self.partitions}
@@ -156,7 +165,8 @@ class LedgerReader:
         self._consumer.assign([self._tp(p, first[p]) for p in self.partitions])
 
     def _to_see_again(self, partition: int) -> list[tuple[Tail, bool]]:
-        """Records that must still be there, by offset; True with those that the guard remembers, False with the local copy's last one."""
+        """Records that must still be there, by offset; True with those that the guard remembers, False with the local
+        copy's last one."""
         if not self._keep or not self._guard:
             return []
         known = [(self._guard.tail(self._topic_id, partition), True), (self._copied_tail(partition), False)]
@@ -191,9 +201,11 @@ class LedgerReader:
         return ends
 
     def read_to(self, offsets: dict[int, int], timeout: float, most: int | None = None) -> bool:
-        """Read committed records until every partition has been read up to its offset, or about `most` records were read.
+        """Read committed records until every partition has been read up to its offset, or about `most` records were
+        read.
 
-        False when `timeout` seconds were not enough, and then nothing came any more (a long ledger takes its time, an open transaction blocks).
+        False when `timeout` seconds were not enough, and then nothing came any more (a long ledger takes its time, an
+        open transaction blocks).
         """
         from forebay.kafka.ledger.cache import SnapshotLostError
 
@@ -269,7 +281,9 @@ class LedgerReader:
     def look(self, timeout: float = 30.0) -> View:
         """What is committed by now, without waiting for open transactions."""
         if not self.read_to(self.watermarks(uncommitted=False), timeout):
-            raise BrokerUnavailableError(f"{self._doing}: the broker did not deliver committed records in {timeout:g} s (try again)")
+            raise BrokerUnavailableError(
+                f"{self._doing}: the broker did not deliver committed records in {timeout:g} s (try again)"
+            )
         return self.view
 
     def close(self) -> None:
@@ -289,13 +303,18 @@ class LedgerReader:
 
 @contextlib.contextmanager
 def opened(
-    config: client.Config, pipeline: Pipeline, keep: LedgerHome | None = None, fingerprint: str | None = None, timeout: float = READ_TIMEOUT
+    config: client.Config,
+    pipeline: Pipeline,
+    keep: LedgerHome | None = None,
+    fingerprint: str | None = None,
+    timeout: float = READ_TIMEOUT,
 ) -> Iterator[View]:
-    """The ledger of a pipeline (or only the partition of one file), up to its uncommitted high watermark at the time of the call.
+    """The ledger of a pipeline (or only the partition of one file), up to its uncommitted high watermark at the time of
+    the call.
 
-    With `keep` from the local copy, in bounded memory; without, all in memory. Waits for transactions that are open on it, `timeout` seconds at
-    most. Raises `TopicMissingError`; `LedgerError` when the topic was trimmed, repartitioned, or is not the one that was used before, or a
-    transaction stays open; `BrokerUnavailableError`.
+    With `keep` from the local copy, in bounded memory; without, all in memory. Waits for transactions that are open on
+    it, `timeout` seconds at most. Raises `TopicMissingError`; `LedgerError` when the topic was trimmed, repartitioned,
+    or is not the one that was used before, or a transaction stays open; `BrokerUnavailableError`.
     """
     reader = LedgerReader(config, pipeline, fingerprint, keep)
     try:
@@ -308,7 +327,8 @@ def opened(
 
 
 def accept(config: client.Config, pipeline: Pipeline, keep: LedgerHome, reason: str) -> str | None:
-    """Go on with the pipeline's ledger topic as it is now, or with a new one if there is none (then None), by a person's decision."""
+    """Go on with the pipeline's ledger topic as it is now, or with a new one if there is none (then None), by a
+    person's decision."""
     from forebay.kafka.ledger import cache
 
     guard = Guard(keep, pipeline.pipeline)

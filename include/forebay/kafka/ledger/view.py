@@ -15,12 +15,15 @@ NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 def refuse_deleted(pipeline: str, records: list[Record]) -> None:
-    """Forebay never deletes a ledger record, so a tombstone (a record without value) is somebody else's. Raises `LedgerError`."""
+    """Forebay never deletes a ledger record, so a tombstone (a record without value) is somebody else's. Raises
+    `LedgerError`."""
     for raw_key, value, partition, offset in records:
         if value is None:
             raise LedgerError(
-                f"reading ledger of `{pipeline}`: the record `{raw_key.decode(errors='replace')}` was deleted by another writer, at partition "
-                f"{partition} offset {offset} (what it recorded would be published again: take what is left with `forebay ledger export {pipeline} --to FILE`, delete the topic, "
+                f"reading ledger of `{pipeline}`: the record `{raw_key.decode(errors='replace')}` was deleted by "
+                "another writer, at partition "
+                f"{partition} offset {offset} (what it recorded would be published again: "
+                f"take what is left with `forebay ledger export {pipeline} --to FILE`, delete the topic, "
                 f"and bring back a backup that has it with `forebay ledger restore {pipeline} --from FILE`)"
             )
 
@@ -36,7 +39,8 @@ def attempted(entry: ChunkEntry | FileEntry) -> datetime:
 
 
 def owner_of(entry: ChunkEntry | FileEntry, receipts: Callable[[str, int], tuple[Receipt, ...]]) -> Owner | None:
-    """Whose a record is. One of an earlier version does not say; its topic is the one that the rows went to (`receipts` tells a whole file's)."""
+    """Whose a record is. One of an earlier version does not say; its topic is the one that the rows went to (`receipts`
+    tells a whole file's)."""
     if entry.origin.owner:
         return entry.origin.owner
     own = (entry.receipt,) if isinstance(entry, ChunkEntry) else receipts(entry.fingerprint, entry.generation)
@@ -53,7 +57,9 @@ class LedgerView:
     only: str | None = None  # a fingerprint: then other files' records are not kept
     chunks: dict[tuple[str, int], dict[int, ChunkEntry]] = field(default_factory=dict)
     files: dict[tuple[str, int], FileEntry] = field(default_factory=dict)
-    moves: dict[int, tuple[int, bool]] = field(default_factory=dict)  # by lane: records so far, and whether the last one completes a file
+    moves: dict[int, tuple[int, bool]] = field(
+        default_factory=dict
+    )  # by lane: records so far, and whether the last one completes a file
     tails: dict[int, bytes] = field(default_factory=dict)  # by partition: the last record's value
 
     def of_file(self, fingerprint: str, generation: int = 1) -> dict[int, ChunkEntry]:
@@ -137,7 +143,8 @@ class LedgerView:
     def _keep(self, fingerprint: str, generation: int, chunk: int | str, data: JsonDict) -> None:
         if data["v"] > VERSION:
             raise LedgerError(
-                f"reading ledger of `{self.pipeline}`: record of version {data['v']} (update forebay: this one knows {VERSION})"
+                f"reading ledger of `{self.pipeline}`: record of version {data['v']} (update forebay: "
+                f"this one knows {VERSION})"
             )
         if isinstance(chunk, str):
             self.files[fingerprint, generation] = FileEntry.from_json(data)
@@ -148,7 +155,8 @@ class LedgerView:
         """Rule F13: another partition count would look for a file's records where they are not."""
         if entry.origin.ledger_partitions != self.partitions:
             raise LedgerError(
-                f"reading ledger of `{self.pipeline}`: written with {entry.origin.ledger_partitions} partitions, the topic has {self.partitions} "
+                f"reading ledger of `{self.pipeline}`: written with {entry.origin.ledger_partitions} partitions, "
+                f"the topic has {self.partitions} "
                 "(never grow a ledger topic: restore the count by copying its records to a new topic)"
             )
         return entry

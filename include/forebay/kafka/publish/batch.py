@@ -1,11 +1,13 @@
-"""Records by the thousand: librdkafka's own `rd_kafka_produce_batch`, called on Arrow's buffers without a Python object per record.
+"""Records by the thousand: librdkafka's own `rd_kafka_produce_batch`, called on Arrow's buffers without a Python object
+per record.
 
-confluent-kafka has no way there, so this reaches for the handle inside its `Producer`: private, and so only taken where `usable` finds the version
-that this was written for and a trial of it right. Everywhere else the publisher's loop of `produce` does the same, at twice the CPU of the call.
-The call knows no headers and no timestamps. `FOREBAY_PRODUCE=loop` in the environment says never to take it.
+confluent-kafka has no way there, so this reaches for the handle inside its `Producer`: private, and so only taken where
+`usable` finds the version that this was written for and a trial of it right. Everywhere else the publisher's loop of
+`produce` does the same, at twice the CPU of the call. The call knows no headers and no timestamps.
+`FOREBAY_PRODUCE=loop` in the environment says never to take it.
 
-Values are lent, not copied (copying them costs a quarter of the whole): librdkafka reads them where Arrow put them, until they are delivered or the
-producer is closed. So a `BatchTopic` is kept until then.
+Values are lent, not copied (copying them costs a quarter of the whole): librdkafka reads them where Arrow put them,
+until they are delivered or the producer is closed. So a `BatchTopic` is kept until then.
 """
 
 from __future__ import annotations
@@ -91,7 +93,8 @@ def _prefix(errors: np.ndarray, taken: int) -> int:
 
 
 class _Bytes:
-    """Where the values of a binary array, in one piece or several, lie in memory. They stay there as long as this does."""
+    """Where the values of a binary array, in one piece or several, lie in memory. They stay there as long as this
+    does."""
 
     def __init__(self, pieces: list[pa.Array]) -> None:
         import numpy as np
@@ -130,16 +133,23 @@ def _fits(column: pa.Array | pa.ChunkedArray) -> bool:
     import pyarrow as pa
 
     pieces = [piece for piece in getattr(column, "chunks", [column]) if len(piece)]
-    return column.type == pa.binary() and not column.null_count and all(piece.buffers()[2] is not None for piece in pieces)
+    return (
+        column.type == pa.binary() and not column.null_count and all(piece.buffers()[2] is not None for piece in pieces)
+    )
 
 
 @contextmanager
 def opened(producer: Any, topic: str, records: Records, partitions: np.ndarray) -> Iterator[BatchTopic | None]:
     """The way to send these records by `rd_kafka_produce_batch`; None where they cannot go that way.
 
-    The topic's partitions are asked for first: in a transaction the call would register a partition that librdkafka does not know yet as -1.
+    The topic's partitions are asked for first: in a transaction the call would register a partition that librdkafka
+    does not know yet as -1.
     """
-    library = usable() if records.timestamps is None and len(records) and _fits(records.values) and _fits(records.keys) else None
+    library = (
+        usable()
+        if records.timestamps is None and len(records) and _fits(records.values) and _fits(records.keys)
+        else None
+    )
     handle = _handle(producer) if library else None
     if library is None or handle is None:
         yield None
@@ -154,7 +164,8 @@ def opened(producer: Any, topic: str, records: Records, partitions: np.ndarray) 
 
 
 def _partitions(producer: Any, topic: str) -> int:
-    """How many there are; librdkafka knows them itself once this is answered. 0 if nobody says: `produce` is the one to say why."""
+    """How many there are; librdkafka knows them itself once this is answered. 0 if nobody says: `produce` is the one to
+    say why."""
     from confluent_kafka import KafkaException
 
     try:
@@ -166,7 +177,8 @@ def _partitions(producer: Any, topic: str) -> int:
 
 @cache
 def usable() -> Any:
-    """librdkafka as confluent-kafka has loaded it, if the call can be made here and does what it says; else None. Found out once per process."""
+    """librdkafka as confluent-kafka has loaded it, if the call can be made here and does what it says; else None. Found
+    out once per process."""
     import confluent_kafka
     from confluent_kafka import cimpl
 
@@ -203,7 +215,8 @@ def _handle(producer: Any) -> int | None:
 
 
 def _tried(library: Any) -> bool:
-    """Whether handle and layout are what they are taken for: on a producer without a broker, whose second of three records is too large."""
+    """Whether handle and layout are what they are taken for: on a producer without a broker, whose second of three
+    records is too large."""
     import numpy as np
     import pyarrow as pa
     from confluent_kafka import Producer
@@ -212,7 +225,12 @@ def _tried(library: Any) -> bool:
     from forebay.kafka.publish.records import Records
 
     name = f"forebay-trial-{os.getpid()}"
-    settings = {"bootstrap.servers": "127.0.0.1:1", "client.id": name, "message.max.bytes": 1000, "log.connection.close": False}
+    settings = {
+        "bootstrap.servers": "127.0.0.1:1",
+        "client.id": name,
+        "message.max.bytes": 1000,
+        "log.connection.close": False,
+    }
     trial = Producer({**settings, "logger": _Log(), "error_cb": lambda error: None})
     handle = _handle(trial)
     if not handle or handle % 8 or not library.rd_kafka_name(handle).startswith(f"{name}#producer-".encode()):
@@ -221,12 +239,19 @@ def _tried(library: Any) -> bool:
     try:
         rows = pa.array([1, 2, 3])
         records = Records(
-            pa.array([b"a", b"b" * 2000, b"c"], pa.binary()), pa.array([b"k"] * 3, pa.binary()), pa.array([0] * 3, pa.int32()), rows
+            pa.array([b"a", b"b" * 2000, b"c"], pa.binary()),
+            pa.array([b"k"] * 3, pa.binary()),
+            pa.array([0] * 3, pa.int32()),
+            rows,
         )
         batch = BatchTopic(library, topic, records, np.zeros(3, np.int32))
         described = batch._describe(0, 3)
         taken = library.rd_kafka_produce_batch(topic, -1, _PARTITION, described.ctypes.data, 3)
-        return library.rd_kafka_type(handle) == _PRODUCER and taken == 2 and described["err"].tolist() == [0, _TOO_LARGE, 0]
+        return (
+            library.rd_kafka_type(handle) == _PRODUCER
+            and taken == 2
+            and described["err"].tolist() == [0, _TOO_LARGE, 0]
+        )
     finally:
         library.rd_kafka_topic_destroy(topic)
         trial.purge()

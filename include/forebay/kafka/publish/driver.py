@@ -97,19 +97,25 @@ class Driver:
         self._reader.close()
 
     def run(self, effect: steps.Effect) -> steps.Event:
-        """Carry `effect` out. Kafka's errors come back as `Failed`; whatever cannot be a matter of the protocol is raised."""
+        """Carry `effect` out. Kafka's errors come back as `Failed`; whatever cannot be a matter of the protocol is
+        raised."""
         from confluent_kafka import KafkaException
 
         try:
             return self._do[type(effect)](effect)
         except KafkaException as error:
             return self._failed(effect, failures.classify(error.args[0], transactional=True))
-        except BufferError:  # the client's queue had no room for a minute: part of the chunk is sent, so the whole transaction is given up
+        # the client's queue had no room for a minute: part of the chunk is sent, so the whole transaction is given up
+        except BufferError:
             return self._failed(effect, failures.with_action(failures.of_code(QUEUE_FULL), Action.RENEW))
-        except SystemError:  # confluent-kafka 2.16: flush of an instance with a fatal error "returned NULL without setting an exception"
+        except (
+            SystemError
+        ):  # confluent-kafka 2.16: flush of an instance with a fatal error "returned NULL without setting an exception"
             return self._failed(effect, failures.of_code(FATAL))
         except BrokerUnavailableError as error:  # from the ledger reader
-            return self._failed(effect, Failure(-195, "_TRANSPORT", Action.RETRY, BrokerUnavailableError, error.message))
+            return self._failed(
+                effect, Failure(-195, "_TRANSPORT", Action.RETRY, BrokerUnavailableError, error.message)
+            )
 
     def _failed(self, effect: steps.Effect, failure: Failure) -> steps.Failed:
         failure = self._true_cause(failure)
@@ -117,13 +123,18 @@ class Driver:
             events.emit(events.PRODUCER_FENCED, uri=self._job.file.uri, chunk=self._chunk, lane=self._job.lane)
         elif failure.action in {Action.RENEW, Action.LEDGER}:
             events.emit(
-                events.CHUNK_RETRIED, level=30, uri=self._job.file.uri, chunk=self._chunk, step=type(effect).__name__, cause=failure.name
+                events.CHUNK_RETRIED,
+                level=30,
+                uri=self._job.file.uri,
+                chunk=self._chunk,
+                step=type(effect).__name__,
+                cause=failure.name,
             )
         return steps.Failed(time.monotonic(), failure)
 
     def _true_cause(self, failure: Failure) -> Failure:
-        """`_TIMED_OUT` may be refused credentials, `_PURGE_QUEUE` a missing right, `_FATAL` anything: polling tells, or asking the transaction.
-        An `_FATAL` without a cause counts as fenced.
+        """`_TIMED_OUT` may be refused credentials, `_PURGE_QUEUE` a missing right, `_FATAL` anything: polling tells, or
+        asking the transaction. An `_FATAL` without a cause counts as fenced.
         """
         fatal = self._poll_for_fatal()
         if failure.action in {Action.RETRY, Action.LEDGER, Action.RENEW} and self._errors.refused:
@@ -136,9 +147,11 @@ class Driver:
         return failures.with_action(failure, Action.FOLLOW) if failure.code == FATAL else failure
 
     def _transaction_error(self) -> Failure | None:
-        """What made the open transaction one that must be aborted, which its records' delivery reports (`_PURGE_QUEUE`) do not say.
+        """What made the open transaction one that must be aborted, which its records' delivery reports (`_PURGE_QUEUE`)
+        do not say.
 
-        A second `begin_transaction` tells, and changes nothing (librdkafka, rdkafka_txnmgr.c, `rd_kafka_txn_require_states0`).
+        A second `begin_transaction` tells, and changes nothing (librdkafka, rdkafka_txnmgr.c,
+        `rd_kafka_txn_require_states0`).
         """
         from confluent_kafka import KafkaException
 
@@ -198,43 +211,61 @@ class Driver:
         return steps.Ledger(time.monotonic(), chunks, complete, moves, free, reached)
 
     def _refuse_other_topic(self, committed: Iterable[ChunkEntry]) -> None:
-        """What lies in another topic was published by another project of this name, or before this one moved: it is not ours to go on with.
+        """What lies in another topic was published by another project of this name, or before this one moved: it is not
+        ours to go on with.
 
-        Asked behind the barrier too, so that of two projects that begin the same content at once one sees what the other did.
+        Asked behind the barrier too, so that of two projects that begin the same content at once one sees what the
+        other did.
         """
         topic = self._job.pipeline.topic.name
-        other = next((place.topic for entry in committed for place in entry.receipt.outputs if place.topic != topic), None)
+        other = next(
+            (place.topic for entry in committed for place in entry.receipt.outputs if place.topic != topic), None
+        )
         if other:
             raise PlanChangedError(
-                f"{self._job.doing}: it is published, or begun, in topic `{other}` and not in `{topic}` (publish it anew with `--generation new`)",
+                f"{self._job.doing}: it is published, or begun, in topic `{other}` and not in `{topic}` (publish it "
+                "anew with `--generation new`)",
                 topic=other,
             )
 
     def changed(self) -> tuple[str, ...]:
-        """The parameters that the plan has otherwise than that under which the file was begun, as far as the ledger tells; none where it does not."""
+        """The parameters that the plan has otherwise than that under which the file was begun, as far as the ledger
+        tells; none where it does not."""
         job = self._job
         begun = self._reader.look().of_file(job.fingerprint, job.generation).values()
-        other = next((entry.origin.plan for entry in begun if entry.receipt.plan_hash != job.plan.plan_hash and entry.origin.plan), {})
+        other = next(
+            (
+                entry.origin.plan
+                for entry in begun
+                if entry.receipt.plan_hash != job.plan.plan_hash and entry.origin.plan
+            ),
+            {},
+        )
         return tuple(name for name, digits in job.plan.prints.items() if other.get(name, digits) != digits)
 
     def receipts(self) -> tuple[Receipt, ...]:
-        """What the ledger says of the whole file; waits for the commit's markers, which come a moment after the commit."""
+        """What the ledger says of the whole file; waits for the commit's markers, which come a moment after the
+        commit."""
         job, deadline = self._job, time.monotonic() + self.task.barrier_timeout
         while (entry := self._reader.look().file(job.fingerprint, job.generation)) is None:
             if time.monotonic() > deadline:
                 raise OutcomeUnknownError(
-                    f"{job.doing}: committed, but the ledger does not show it (try again: nothing will be published twice)"
+                    f"{job.doing}: committed, but the ledger does not show it (try again: "
+                    "nothing will be published twice)"
                 )
             time.sleep(0.01)
         found = self._reader.view.receipts(job.fingerprint, job.generation)
         if sum(r.rows_in for r in found) != entry.rows_in or entry.rows_in != entry.published + entry.quarantined:
-            raise ReconcileError(f"{job.doing}: the ledger's chunks do not add up to its completion record (a fault in forebay)")
+            raise ReconcileError(
+                f"{job.doing}: the ledger's chunks do not add up to its completion record (a fault in forebay)"
+            )
         return found
 
     # the producer
 
     def _warm(self) -> None:
-        """Build the next producer ahead: it connects meanwhile, without touching the transactional id. Its init then takes 5 ms, not 25."""
+        """Build the next producer ahead: it connects meanwhile, without touching the transactional id. Its init then
+        takes 5 ms, not 25."""
         if self._spare is not None:
             return
         job = self._job
@@ -253,7 +284,8 @@ class Driver:
         return self._done()
 
     def _init(self, _: steps.Init) -> steps.Event:
-        """In short calls at first: each one wakes librdkafka, whose coordinator thread may else sleep 500 ms before it looks for its address."""
+        """In short calls at first: each one wakes librdkafka, whose coordinator thread may else sleep 500 ms before it
+        looks for its address."""
         failpoints.hit("before_init", self._chunk)
         self._fence_earlier()
         self._inits += 1
@@ -266,7 +298,9 @@ class Driver:
         if not self._earlier_fenced:
             job, view = self._job, self._reader.view
             begun = any(entry.origin.lanes != LANES for entry in view.of_file(job.fingerprint, job.generation).values())
-            lanes.fence_earlier(job.config, job.pipeline, view.topic_id, job.keep.folder if job.keep else None, begun=begun)
+            lanes.fence_earlier(
+                job.config, job.pipeline, view.topic_id, job.keep.folder if job.keep else None, begun=begun
+            )
             self._earlier_fenced = True
 
     def _begin(self, _: steps.Begin) -> steps.Event:
@@ -297,7 +331,9 @@ class Driver:
         self._outputs = self._sender.records(job.pipeline.topic.name, encoded.records, job.headers, effect.chunk)
         if len(encoded.quarantine):
             partition = self._quarantine_partition()
-            self._quarantine = self._sender.quarantined(job.pipeline.quarantine_topic, partition, encoded.quarantine, job.headers)
+            self._quarantine = self._sender.quarantined(
+                job.pipeline.quarantine_topic, partition, encoded.quarantine, job.headers
+            )
         return self._done()
 
     def _quarantine_partition(self) -> int:
@@ -336,20 +372,26 @@ class Driver:
         )
         self._own[chunk] = receipt
         origin = replace(job.origin, ledger_partitions=self._reader.view.partitions, lanes=LANES, plan=job.plan.prints)
-        return ChunkEntry(job.pipeline.pipeline, job.file, receipt, origin, job.identity, self._started, datetime.now(UTC))
+        return ChunkEntry(
+            job.pipeline.pipeline, job.file, receipt, origin, job.identity, self._started, datetime.now(UTC)
+        )
 
     def _completion(self, entry: ChunkEntry) -> FileEntry:
-        """The totals of all chunks: the ledger's, and those of this attempt. Raises `ReconcileError` when a row is missing."""
+        """The totals of all chunks: the ledger's, and those of this attempt. Raises `ReconcileError` when a row is
+        missing."""
         job = self._job
         known = {r.chunk: r for r in self._reader.view.receipts(job.fingerprint, job.generation)} | self._own
-        total = {name: sum(getattr(r, name) for r in known.values()) for name in ("rows_in", "published", "quarantined")}
+        total = {
+            name: sum(getattr(r, name) for r in known.values()) for name in ("rows_in", "published", "quarantined")
+        }
         if (
             len(known) != job.plan.chunks
             or total["rows_in"] != job.plan.rows_in
             or total["rows_in"] != total["published"] + total["quarantined"]
         ):
             raise ReconcileError(
-                f"{job.doing}: {len(known)} chunks add up to {total}, the file has {job.plan.rows_in} rows (a fault in forebay)"
+                f"{job.doing}: {len(known)} chunks add up to {total}, the file has {job.plan.rows_in} rows (a fault "
+                "in forebay)"
             )
         return FileEntry(
             pipeline=entry.pipeline,
@@ -387,7 +429,8 @@ class Driver:
         return self._done()
 
     def _abort(self, _: steps.Abort) -> steps.Event:
-        """As far as it goes: whatever stays open is ended by the next `init_transactions`, or by the broker at the timeout.
+        """As far as it goes: whatever stays open is ended by the next `init_transactions`, or by the broker at the
+        timeout.
 
         An abort that overtakes the first produce is fatal (librdkafka issue 4849), so the first delivery is waited for.
         """
@@ -400,10 +443,11 @@ class Driver:
         return self._done()
 
     def _close(self, _: steps.Close) -> steps.Event:
-        """Purge first, so that closing does not wait for a broker that is away. That closing cannot abort a fenced transaction is no news.
+        """Purge first, so that closing does not wait for a broker that is away. That closing cannot abort a fenced
+        transaction is no news.
 
-        Closing aborts a transaction that is still open, and waits for the broker's answer without end (none comes to who is refused): it is left
-        alone after a while. Whatever it sends later bears an old epoch, and is fenced.
+        Closing aborts a transaction that is still open, and waits for the broker's answer without end (none comes to
+        who is refused): it is left alone after a while. Whatever it sends later bears an old epoch, and is fenced.
         """
         producer, self._producer = self._producer, None
         producer.purge()

@@ -1,7 +1,9 @@
-"""Named places where a test can make the publisher die, stop, sleep or fail; nothing at all unless `FOREBAY_FAILPOINT` is set.
+"""Named places where a test can make the publisher die, stop, sleep or fail; nothing at all unless `FOREBAY_FAILPOINT`
+is set.
 
-`FOREBAY_FAILPOINT=after_flush@2:kill9` kills the process with SIGKILL after the flush of chunk 2; without `@2`, of whatever chunk comes first.
-Several are separated by commas. Actions: `kill9`, `stop` (SIGSTOP, a zombie once continued), `sleep=SECONDS`, `raise`, `exit`. Each fires once a process.
+`FOREBAY_FAILPOINT=after_flush@2:kill9` kills the process with SIGKILL after the flush of chunk 2; without `@2`, of
+whatever chunk comes first. Several are separated by commas. Actions: `kill9`, `stop` (SIGSTOP, a zombie once
+continued), `sleep=SECONDS`, `raise`, `exit`. Each fires once a process.
 """
 
 from __future__ import annotations

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 class PublishJob:
     """One file to publish, and all that its records and ledger entries say.
 
-    `encode(chunk)` gives a chunk's records; it is called from one other thread, never twice at once, and must give the same rows for the same
-    chunk in every attempt (rule C4). `config` are librdkafka settings; they may override the publisher's (`compression.type`, `linger.ms` …).
+    `encode(chunk)` gives a chunk's records; it is called from one other thread, never twice at once, and must give the
+    same rows for the same chunk in every attempt (rule C4). `config` are librdkafka settings; they may override the
+    publisher's (`compression.type`, `linger.ms` …).
     """
 
     config: client.Config
@@ -38,8 +39,12 @@ class PublishJob:
     completion: Completion = field(default_factory=Completion)
     max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES
     follow_for: float = 900.0  # seconds a fenced attempt watches another owner before it gives up
-    behind_barrier: Callable[[], None] | None = None  # asked once the lane is ours and all before us is settled; may raise to stop
-    keep: LedgerHome | None = None  # the ledger's local copy and what is remembered of it; without, it is read whole and believed
+    behind_barrier: Callable[[], None] | None = (
+        None  # asked once the lane is ours and all before us is settled; may raise to stop
+    )
+    keep: LedgerHome | None = (
+        None  # the ledger's local copy and what is remembered of it; without, it is read whole and believed
+    )
 
     @property
     def lane(self) -> int:

@@ -1,10 +1,11 @@
 """Who may publish in a lane: one file of this process at a time, and nobody of an earlier version any more.
 
-Which lane a file has is a constant of the protocol (ledger/entries.py): two attempts at it meet in one transactional.id, and the newer fences the older.
-Versions before that took the lane from `publish.lanes`; a publisher of theirs that stands still would not be fenced by our ids, and could commit
-what we have published meanwhile. So their ids are fenced too: all 64 of a pipeline, once for each ledger topic that a home has to do with, and again
-for a file that such a version began. It costs a quarter of a second. Whom a version of theirs *begins* later is not fenced by it: no two versions of
-forebay publish one pipeline at the same time (docs/operations.md).
+Which lane a file has is a constant of the protocol (ledger/entries.py): two attempts at it meet in one
+transactional.id, and the newer fences the older. Versions before that took the lane from `publish.lanes`; a publisher
+of theirs that stands still would not be fenced by our ids, and could commit what we have published meanwhile. So their
+ids are fenced too: all 64 of a pipeline, once for each ledger topic that a home has to do with, and again for a file
+that such a version began. It costs a quarter of a second. Whom a version of theirs *begins* later is not fenced by it:
+no two versions of forebay publish one pipeline at the same time (docs/operations.md).
 """
 
 from __future__ import annotations
@@ -41,9 +42,11 @@ def alone(bootstrap: str, transactional_id: str) -> Iterator[None]:
 
 
 def fence_earlier(config: client.Config, pipeline: Pipeline, ledger: str, memory: Path | None, *, begun: bool) -> None:
-    """Fence the ids of earlier versions, unless that was done for this ledger topic (its id) from the home that has the folder `memory`.
+    """Fence the ids of earlier versions, unless that was done for this ledger topic (its id) from the home that has the
+    folder `memory`.
 
-    `begun`: an earlier version has committed a part of the file at hand, so one may be at work even now. Raises `KafkaException`.
+    `begun`: an earlier version has committed a part of the file at hand, so one may be at work even now. Raises
+    `KafkaException`.
     """
     done = memory / f"{pipeline.pipeline}.{re.sub(r'[^A-Za-z0-9_-]', '_', ledger)}.fenced" if memory else None
     if not begun and (done is None or done.exists()):
@@ -57,10 +60,15 @@ def fence_earlier(config: client.Config, pipeline: Pipeline, ledger: str, memory
 
 
 def _fence(config: client.Config, transactional_id: str, timeout: int) -> None:
-    """Make whoever holds that id one that is fenced. Who may not use it (then no version of ours could) is passed over."""
+    """Make whoever holds that id one that is fenced. Who may not use it (then no version of ours could) is passed
+    over."""
     from confluent_kafka import KafkaException
 
-    own: client.Config = {"transactional.id": transactional_id, "transaction.timeout.ms": timeout, "reconnect.backoff.ms": 10}
+    own: client.Config = {
+        "transactional.id": transactional_id,
+        "transaction.timeout.ms": timeout,
+        "reconnect.backoff.ms": 10,
+    }
     producer = client.producer(config, **own)
     deadline, calls = time.monotonic() + PATIENCE, 0
     try:

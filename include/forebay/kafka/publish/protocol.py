@@ -1,13 +1,15 @@
 """The publish protocol without any IO: which step comes next, given what the last one brought.
 
 `Publication` is a state machine. It asks for one `Effect` at a time; whoever drives it (driver.py with librdkafka, or a
-simulation) carries the effect out and answers with one `Event`. There is no clock, network, thread or randomness in here: the time comes
-with each event, the jitter with the task. So the same machine can be run through any history, and gives the same answers to the same history.
+simulation) carries the effect out and answers with one `Event`. There is no clock, network, thread or randomness in
+here: the time comes with each event, the jitter with the task. So the same machine can be run through any history, and
+gives the same answers to the same history.
 
 It is written as a generator, so that it reads like the protocol it is. The rules (docs/protocol.md):
 
 C1  one transaction per producer instance; a new instance's `init_transactions` fences whatever may still be under way
-C2  barrier: init, then the *uncommitted* high watermark of the ledger partition, then committed reads up to it, then decide
+C2  barrier: init, then the *uncommitted* high watermark of the ledger partition, then committed reads up to it, then
+    decide
 C3  the ledger record comes last, after every record of the chunk was acknowledged
 C4  chunks committed under another plan hash stop the file
 C5  the last chunk's transaction also holds the file's completion record
@@ -133,7 +135,8 @@ class Publication:
             yield from self._close()
 
     def _next_chunk(self) -> Generator[Effect, Event, int | None]:
-        """The first chunk that is not committed: asked before `init_transactions`, which would fence a healthy owner for nothing."""
+        """The first chunk that is not committed: asked before `init_transactions`, which would fence a healthy owner
+        for nothing."""
         if not self.protections.ask_ledger:
             return len(self.committed) if len(self.committed) < self.task.chunks else None
         ledger = yield from self._reliably(Look())
@@ -203,7 +206,8 @@ class Publication:
                 raise _Lost(UNACKNOWLEDGED, Action.RENEW)
 
     def _commit(self, chunk: int) -> Steps:
-        """Until it is certain. A retriable failure is resumed by the same call; at the deadline the outcome is unknown."""
+        """Until it is certain. A retriable failure is resumed by the same call; at the deadline the outcome is
+        unknown."""
         try:
             yield from self._until(self.now + 2 * self.task.transaction_timeout, Commit(chunk))
         except _Lost as lost:
@@ -246,7 +250,8 @@ class Publication:
     # what to do when an instance is lost
 
     def _lost(self, chunk: int, lost: _Lost, attempt: int) -> Steps:
-        """Abort where that is sound, destroy the instance, and go back to the ledger: at once, after a pause, or as a follower."""
+        """Abort where that is sound, destroy the instance, and go back to the ledger: at once, after a pause, or as a
+        follower."""
         yield from self._abandon(lost.action)
         if lost.action in ENDS_FILE:
             raise _Stop(Finish(Outcome.FAILED, chunk, lost.failure))
@@ -263,7 +268,8 @@ class Publication:
 
     def _abandon(self, action: Action) -> Steps:
         if self._in_transaction and action in {Action.RENEW, *ENDS_FILE}:
-            yield Abort()  # sound only before commit was called or where librdkafka asks for it; else the next init ends it
+            # sound only before commit was called or where librdkafka asks for it; else the next init ends it
+            yield Abort()
         self._in_transaction = False
         if self.protections.new_producer_per_transaction or action != Action.RENEW:
             yield from self._close()
@@ -273,7 +279,8 @@ class Publication:
         self._open = False
 
     def _follow(self, chunk: int, failure: Failure) -> Steps:
-        """Watch until this file has moved on, or the lane is free or was quiet for longer than any transaction lasts (rule F7)."""
+        """Watch until this file has moved on, or the lane is free or was quiet for longer than any transaction lasts
+        (rule F7)."""
         self._follow_end = end = self._follow_end or self.now + self.task.follow_for
         first = ledger = yield from self._reliably(Look())
         quiet_until = self.now + self.task.silence

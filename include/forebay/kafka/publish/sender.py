@@ -1,8 +1,8 @@
 """The hot loop: hands the records of a chunk to librdkafka, and learns where they went.
 
-Measured on the bare call (tests of speed, docs/benchmarks.md): a callback per record costs a third, headers more than half. So callbacks go to
-the first and last record of each partition only, and each profile of headers has a loop of its own. Records without headers and times go by the
-thousand where librdkafka can be asked for it (batch.py).
+Measured on the bare call (tests of speed, docs/benchmarks.md): a callback per record costs a third, headers more than
+half. So callbacks go to the first and last record of each partition only, and each profile of headers has a loop of its
+own. Records without headers and times go by the thousand where librdkafka can be asked for it (batch.py).
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     import numpy as np
     from confluent_kafka import KafkaError, Message
 
-SLICE = 2_000  # records turned into Python objects at a time (small enough for the caches), and between two calls of poll
+SLICE = (
+    2_000  # records turned into Python objects at a time (small enough for the caches), and between two calls of poll
+)
 QUEUE_FULL_FOR = 60.0  # seconds without room in the client's queue before the chunk counts as failed
 NOW = 0  # a record's time for librdkafka: that of publishing
 UNKNOWN = -1  # an offset that no delivery report told (F16)
@@ -46,10 +48,13 @@ class Ranges:
 
     def delivered(self, partition: int | None, offset: int | None) -> None:
         """Take up the delivery report of a marked record."""
-        self._seen.setdefault(-1 if partition is None else partition, []).append(UNKNOWN if offset is None or offset < 0 else offset)
+        self._seen.setdefault(-1 if partition is None else partition, []).append(
+            UNKNOWN if offset is None or offset < 0 else offset
+        )
 
     def all(self) -> tuple[OffsetRange, ...]:
-        """A range for each partition that got records; not complete where a report came without an offset, or has not come."""
+        """A range for each partition that got records; not complete where a report came without an offset, or has not
+        come."""
         return tuple(self._range(p, int(count)) for p, count in enumerate(self.counts) if count)
 
     def _range(self, partition: int, count: int) -> OffsetRange:
@@ -72,7 +77,8 @@ class Sender:
         self._lent: list[batch.BatchTopic] = []
 
     def records(self, topic: str, records: Records, headers: Headers, chunk: int) -> Ranges:
-        """Produce a chunk's records in order. Raises `KafkaException`, and `BufferError` when there was no room for too long."""
+        """Produce a chunk's records in order. Raises `KafkaException`, and `BufferError` when there was no room for too
+        long."""
         partitions = numbers(records.partitions)
         if headers.profile == "none":
             with batch.opened(self._producer, topic, records, partitions) as lent:
@@ -86,7 +92,9 @@ class Sender:
 
         return self._in_order(topic, records, headers, chunk, SLICE, send)
 
-    def _in_order(self, topic: str, records: Records, headers: Headers, chunk: int, most: int, send: Callable[[int, int], None]) -> Ranges:
+    def _in_order(
+        self, topic: str, records: Records, headers: Headers, chunk: int, most: int, send: Callable[[int, int], None]
+    ) -> Ranges:
         """All records, slice by slice; `send` is given those between the marked ones, which are produced one by one."""
         partitions = numbers(records.partitions)
         ranges = Ranges(topic, partitions)
@@ -131,7 +139,8 @@ class Sender:
         return self._send if records.timestamps is None else self._send_timed
 
     def _send_batch(self, lent: batch.BatchTopic, start: int, stop: int) -> None:
-        """Records `start` to `stop`, waiting for room in the client's queue. Raises `BufferError` when there is none for too long."""
+        """Records `start` to `stop`, waiting for room in the client's queue. Raises `BufferError` when there is none
+        for too long."""
         deadline = time.monotonic() + self._patience
         while start < stop:
             taken = lent.send(start, stop)
@@ -173,7 +182,8 @@ class Sender:
         self._patiently(topic, row, on_delivery=self._report(ranges))
 
     def _patiently(self, topic: str, row: tuple[Any, ...], **extra: Any) -> None:
-        """Produce one record, waiting for room in the client's queue. Raises `BufferError` when there is none for too long."""
+        """Produce one record, waiting for room in the client's queue. Raises `BufferError` when there is none for too
+        long."""
         named = dict(zip(("timestamp", "headers"), row[3:], strict=False))
         deadline = time.monotonic() + self._patience
         while True:
@@ -209,14 +219,18 @@ def delivery_failure(error: KafkaError) -> Failure:
     return failure if failure.action in hard else failures.with_action(failure, Action.RENEW)
 
 
-def _rows(records: Records, partitions: np.ndarray, headers: Headers, start: int, stop: int) -> Iterator[tuple[Any, ...]]:
+def _rows(
+    records: Records, partitions: np.ndarray, headers: Headers, start: int, stop: int
+) -> Iterator[tuple[Any, ...]]:
     """Records `start` to `stop` as the arguments of the loop that `headers` and timestamps ask for."""
     size = stop - start
     values, keys = records.values.slice(start, size).to_pylist(), records.keys.slice(start, size).to_pylist()
     places = partitions[start:stop].tolist()
     times = None if records.timestamps is None else records.timestamps.slice(start, size).fill_null(NOW).to_pylist()
     if headers.profile == "none":
-        return zip(values, keys, places, strict=True) if times is None else zip(values, keys, places, times, strict=True)
+        return (
+            zip(values, keys, places, strict=True) if times is None else zip(values, keys, places, times, strict=True)
+        )
     rows = numbers(records.rows.slice(start, size)).tolist()
     row_id, constants = headers.row_id, headers.constants
     own = ([("ce_id", b"%b%d" % (row_id, row)), *constants] for row in rows)

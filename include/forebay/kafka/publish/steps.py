@@ -1,7 +1,9 @@
-"""The words of the publish protocol (protocol.py): a task, the effects the protocol asks for, the events that answer them.
+"""The words of the publish protocol (protocol.py): a task, the effects the protocol asks for, the events that answer
+them.
 
-All are frozen values of the standard library. An effect is carried out by the driver; its docstring names the event of success after the
-arrow. Any effect may be answered by `Failed` instead. Times are seconds of one monotonic clock, the driver's.
+All are frozen values of the standard library. An effect is carried out by the driver; its docstring names the event of
+success after the arrow. Any effect may be answered by `Failed` instead. Times are seconds of one monotonic clock, the
+driver's.
 """
 
 from __future__ import annotations
@@ -12,7 +14,9 @@ from enum import StrEnum
 
 from forebay.kafka.failures import Failure
 
-SWEEP = 10.0  # seconds: how often a broker looks for transactions that have timed out (transaction.abort.timed.out.transaction.cleanup.interval.ms)
+# seconds: how often a broker looks for transactions that have timed out
+# (transaction.abort.timed.out.transaction.cleanup.interval.ms)
+SWEEP = 10.0
 MARGIN = 15.0  # seconds on top of timeout and sweep before a barrier that is not reached counts as blocked
 
 
@@ -30,7 +34,8 @@ class Protections:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One file to publish: `chunks` transactions under `plan_hash`. Times in seconds; `jitter` in [0, 1) is this attempt's own."""
+    """One file to publish: `chunks` transactions under `plan_hash`. Times in seconds; `jitter` in [0, 1) is this
+    attempt's own."""
 
     chunks: int
     plan_hash: str
@@ -72,7 +77,8 @@ class Init(Effect):
 
 @dataclass(frozen=True, slots=True)
 class AskWatermark(Effect):
-    """The ledger partition's end offset → `Watermark`. `uncommitted`: the high watermark; else the last stable offset."""
+    """The ledger partition's end offset → `Watermark`. `uncommitted`: the high watermark; else the last stable
+    offset."""
 
     uncommitted: bool = True
 
@@ -192,9 +198,9 @@ class Watermark(Event):
 class Ledger(Event):
     """What the ledger partition holds, as far as it was read.
 
-    `chunks`: committed chunks of this (fingerprint, generation) with the plan hash of each; `complete`: its completion record is there.
-    `lane`: how many records of files of the same lane this attempt has seen come; `lane_free`: the newest of those completes a file.
-    `reached` is False when a `ReadTo` ended at its deadline.
+    `chunks`: committed chunks of this (fingerprint, generation) with the plan hash of each; `complete`: its completion
+    record is there. `lane`: how many records of files of the same lane this attempt has seen come; `lane_free`: the
+    newest of those completes a file. `reached` is False when a `ReadTo` ended at its deadline.
     """
 
     chunks: Mapping[int, str] = field(default_factory=dict)
