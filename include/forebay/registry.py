@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
 import pkgutil
@@ -11,6 +10,7 @@ from typing import Any
 
 from forebay import contracts
 from forebay.errors import UnknownPluginError
+from forebay.support.words import way_out
 
 KINDS: dict[str, type] = {
     "sources": contracts.Source,
@@ -38,8 +38,7 @@ def find(kind: str, name: str) -> Any:
     class.
     """
     if name not in names(kind):
-        close = difflib.get_close_matches(name, names(kind), 1)
-        hint = f"did you mean `{close[0]}`?" if close else f"known: {', '.join(names(kind))}"
+        hint = way_out(name, names(kind))
         raise UnknownPluginError(f"looking for `{name}` in {kind}: there is none ({hint})", kind=kind, name=name)
     module = importlib.import_module(f"forebay.{kind}.{name}")
     found = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import fcntl
 import logging
 import os
 import signal
@@ -14,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from forebay import events
+from forebay.support.files import take
 from forebay.support.folders import private
 
 _PR_SET_PDEATHSIG = 1
@@ -50,7 +50,7 @@ def only_one(folder: Path, name: str, patience: float, poll: float = 0.1) -> Ite
     began = time.monotonic()
     path = folder / f"{name}.lock"
     with path.open("a") as handle:
-        while not (mine := _taken(handle.fileno())) and max(began, _seen(path)) + patience > time.monotonic():
+        while not (mine := take(handle.fileno())) and max(began, _seen(path)) + patience > time.monotonic():
             time.sleep(poll)
         if not mine:
             _log.warning(
@@ -74,11 +74,3 @@ def _seen_at_work(path: Path) -> Iterator[None]:
         yield
     finally:
         stop()
-
-
-def _taken(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

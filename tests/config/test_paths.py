@@ -48,7 +48,7 @@ def test_a_window_of_several_hours_has_no_hour_and_the_way_out_works(hours: int)
     ("template", "words"),
     [
         ("{{ dss }}", "`dss` is not known here (did you mean `ds`?)"),
-        ("{{ DS }}", "`DS` is not known here (known: ds, ds_nodash, year, month, day, ts, hour)"),
+        ("{{ DS }}", "`DS` is not known here (did you mean `ds`?)"),
         ("{{ ds | upper }}", "is not known here"),
         ("{{ ''.__class__ }}", "is not known here"),
         ("{% if 1 %}", "`{%` stands alone"),

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from forebay.cli.common import JsonOption, ProjectOption, exit_codes, project, show
-from forebay.config import conflicts, hints, load, types
+from forebay.config import conflicts, load, types
 from forebay.config.connections import EnvironmentConnections
 from forebay.config.home import Project
 from forebay.config.load import Loaded, PipelineFile
@@ -22,7 +22,7 @@ from forebay.config.pipeline import COMPACTED
 from forebay.errors import ConfigError, Fault, SettingsError
 from forebay.model import Column
 from forebay.support.folders import private
-from forebay.support.words import printable
+from forebay.support.words import printable, way_out
 
 if TYPE_CHECKING:
     from forebay.quality.suite import Suite
@@ -88,7 +88,7 @@ def _chosen(loaded: Loaded, names: list[str]) -> list[PipelineFile]:
     for name in names:
         if name not in known:
             raise ConfigError(
-                f"looking for the pipeline `{name}`: there is none ({hints.way_out(name, known)})", pipeline=name
+                f"looking for the pipeline `{name}`: there is none ({way_out(name, known)})", pipeline=name
             )
     return [file for file in loaded.files if not names or file.name in names]
 

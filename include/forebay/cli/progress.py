@@ -13,9 +13,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from forebay import events
-from forebay.config import hints
 from forebay.errors import ConfigError
-from forebay.support.words import printable, some
+from forebay.support.words import printable, some, way_out
 
 _NAMED = 20  # parts of a list in a line
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -41,7 +40,7 @@ def follow(console: Console | None = None) -> Iterator[None]:
 def _logging() -> None:
     level = (os.environ.get("FOREBAY_LOG") or "").upper()
     if level and level not in LEVELS:
-        raise ConfigError(f"reading FOREBAY_LOG: `{level}` is no level of the log ({hints.way_out(level, LEVELS)})")
+        raise ConfigError(f"reading FOREBAY_LOG: `{level}` is no level of the log ({way_out(level, LEVELS)})")
     if level:
         logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     else:

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from forebay import registry
-from forebay.config import contradictions, hints, paths, types
+from forebay.config import contradictions, paths, types
 from forebay.config.contradictions import declared_columns, not_declared
 from forebay.config.hints import Found
 from forebay.config.home import Project
 from forebay.config.pipeline import SUITE_NAME
 from forebay.config.yaml_lines import Document, Path, reading
 from forebay.errors import ConfigError
+from forebay.support.words import way_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ def _compression(document: Document) -> Iterator[Found]:
     place = ("source", "compression")
     name, known = document.at(*place), ["auto", "none", *registry.names("compressions")]
     if isinstance(name, str) and name not in known:
-        yield place, f"reading `source.compression`: there is no `{name}` ({hints.way_out(name, known)})"
+        yield place, f"reading `source.compression`: there is no `{name}` ({way_out(name, known)})"
 
 
 def _columns(document: Document) -> Iterator[Found]:
@@ -191,7 +192,7 @@ def _suite(document: Document, project: Project) -> Iterator[Found]:
         known = sorted(path.stem for path in project.expectations.glob("*.json"))
         yield (
             place,
-            f"reading `quality.suite`: there is no include/expectations/{name}.json ({hints.way_out(name, known)})",
+            f"reading `quality.suite`: there is no include/expectations/{name}.json ({way_out(name, known)})",
         )
 
 
@@ -205,7 +206,7 @@ def _rule_limits(document: Document, project: Project) -> Iterator[Found]:
         limits = document.at(*place)
         for name in limits if isinstance(limits, dict) else ():
             if name not in known:
-                hint = hints.way_out(str(name), sorted(known))
+                hint = way_out(str(name), sorted(known))
                 yield (
                     (*place, str(name)),
                     f"{reading(place)}: the suite has no row rule `{name}` and none on such a column ({hint})",

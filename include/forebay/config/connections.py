@@ -14,7 +14,6 @@ only names.
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import re
@@ -25,6 +24,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from forebay.config import kafka_settings
 from forebay.contracts import Connections
 from forebay.errors import ConfigError
+from forebay.support.words import way_out
 
 S3_SETTINGS = (
     "aws_access_key_id",
@@ -221,8 +221,7 @@ def _flat(what: str, variable: str, settings: JsonObject) -> JsonObject:
 def _checked_s3(name: str | None, variable: str, settings: JsonObject) -> JsonObject:
     unknown = [key for key in settings if key not in S3_SETTINGS]
     if unknown:
-        close = difflib.get_close_matches(unknown[0], S3_SETTINGS, 1)
-        hint = f"did you mean `{close[0]}`?" if close else f"known: {', '.join(S3_SETTINGS)}"
+        hint = way_out(unknown[0], S3_SETTINGS)
         raise ConfigError(
             f"reading connection `{name}`: `{variable}` has an unknown setting `{unknown[0]}` ({hint})", connection=name
         )

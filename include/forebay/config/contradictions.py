@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from forebay.config import hints
 from forebay.config.hints import Found
 from forebay.config.yaml_lines import Document, Path, reading
+from forebay.support.words import way_out
 
 NUMBERS = ("int", "uint", "float", "decimal")
 APPLIES: dict[str, tuple[str, ...]] = {
@@ -140,7 +140,7 @@ def not_declared(place: Path, name: str, declared: dict[str, Any]) -> Found:
     """The fault of a column that is named at that place and is none of those declared."""
     return (
         place,
-        f"{reading(place)}: column `{name}` is not among `schema.columns` ({hints.way_out(name, list(declared))})",
+        f"{reading(place)}: column `{name}` is not among `schema.columns` ({way_out(name, list(declared))})",
     )
 
 

@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import typing
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from forebay.config.yaml_lines import Document, Path, dotted, reading
+from forebay.support.words import meant, way_out
 
 Found = tuple[Path, str]
 """A fault before it has a file and a line: where in the document, and the words."""
-
-
-def meant(word: str, known: Iterable[str]) -> str | None:
-    """The known word that `word` is probably a slip of."""
-    known = list(known)
-    close = difflib.get_close_matches(word, known, 1, cutoff=0.6) or difflib.get_close_matches(
-        word.lower(), known, 1, cutoff=0.6
-    )
-    return close[0] if close else None
-
-
-def way_out(word: str, known: Sequence[str]) -> str:
-    """`did you mean …?`, or the list of what is known."""
-    close = meant(word, known)
-    return f"did you mean `{close}`?" if close else f"known: {', '.join(known) or 'none'}"
 
 
 def unknown_key(path: Path, known: Sequence[str], elsewhere: dict[str, str] | None = None) -> Found:

@@ -9,8 +9,9 @@ included.
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
+
+from forebay.support.words import way_out
 
 ALLOWED_PREFIXES = (
     "sasl.",
@@ -118,11 +119,11 @@ def problem(key: str, value: Any) -> str | None:
     known = sorted(ALLOWED)
     if name in ALLOWED or name.startswith(ALLOWED_PREFIXES):
         hint = f"write `{name}`"
-    elif close := difflib.get_close_matches(name, known, 1):
-        hint = f"did you mean `{close[0]}`?"
     else:
-        hint = (
+        hint = way_out(
+            name,
+            known,
             "a connection says how the cluster is reached, and how fast: docs/operations.md lists what it may hold; "
-            "take the setting out"
+            "take the setting out",
         )
     return f"sets `{key}`, which is none of the settings that a connection may hold ({hint})"

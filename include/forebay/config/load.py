@@ -16,6 +16,7 @@ from forebay.config.home import Project
 from forebay.config.pipeline import Pipeline
 from forebay.config.yaml_lines import Document
 from forebay.errors import ConfigError, Fault, SettingsError
+from forebay.support.words import way_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +71,7 @@ def load_pipeline(project: Project, name: str) -> Pipeline:
     found = [file for file in files if file.name == name]
     if not found:
         known = [file.name for file in files]
-        raise ConfigError(
-            f"looking for the pipeline `{name}`: there is none ({hints.way_out(name, known)})", pipeline=name
-        )
+        raise ConfigError(f"looking for the pipeline `{name}`: there is none ({way_out(name, known)})", pipeline=name)
     if len(found) > 1:
         raise SettingsError(_name_faults(found))
     return _required(_build(found[0], project))

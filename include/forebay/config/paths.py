@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from datetime import date
 
 from forebay.errors import ConfigError
 from forebay.model import Window
+from forebay.support.words import way_out
 
 NAMES = ("ds", "ds_nodash", "ts", "year", "month", "day", "hour")
 """`ds` 2013-01-31, `ds_nodash` 20130131, `ts` the window's start in ISO 8601, `year` 2013, `month` 01, `day` 31, `hour`
@@ -78,7 +78,6 @@ def _value(template: str, found: re.Match[str], values: dict[str, str]) -> str:
         )
     name = found[1].strip()
     if name not in values:
-        close = difflib.get_close_matches(name, values, 1)
-        hint = f"did you mean `{close[0]}`?" if close else f"known: {', '.join(values)}"
+        hint = way_out(name, values)
         raise ConfigError(f"filling in `{template}`: `{name}` is not known here ({hint})", template=template, name=name)
     return values[name]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from datetime import date, timedelta
 from typing import Annotated, Any, Literal
@@ -13,6 +12,7 @@ from pydantic import Field, WithJsonSchema, field_validator, model_validator
 from forebay.config.units import Duration, Limit, Share, Size
 from forebay.contracts import Settings
 from forebay.model import Severity
+from forebay.support.words import way_out
 
 _ONE_OR_MORE = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
 SUITE_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$"
@@ -67,8 +67,7 @@ class Schedule(Settings):
     @classmethod
     def _known(cls, value: str) -> str:
         if not _is_zone(value):
-            close = difflib.get_close_matches(value, available_timezones(), 1)
-            hint = f"did you mean `{close[0]}`?" if close else "write an IANA name such as `America/New_York`"
+            hint = way_out(value, available_timezones(), "write an IANA name such as `America/New_York`")
             raise ValueError(f"`{value}` is not a time zone ({hint})")
         return value
 

@@ -16,6 +16,7 @@ from forebay.config.hints import Found
 from forebay.config.pipeline import FormatSection, NotifySection, SourceSection, Typed
 from forebay.config.yaml_lines import Document, Path, reading
 from forebay.contracts import Settings
+from forebay.support.words import way_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ def _slot_faults(slot: Slot, place: Path, document: Document) -> list[Found]:
         return []  # the section's own model says so
     name, known = section["type"], registry.names(slot.kind)
     if name not in known:
-        return [((*place, "type"), f"{reading((*place, 'type'))}: there is no `{name}` ({hints.way_out(name, known)})")]
+        return [((*place, "type"), f"{reading((*place, 'type'))}: there is no `{name}` ({way_out(name, known)})")]
     config = registry.find(slot.kind, name).Config
     try:
         validate(config, settings(slot, section, config))

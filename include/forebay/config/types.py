@@ -5,11 +5,11 @@ Formats map a `Type` to DuckDB and Arrow; the pipeline file is checked against t
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass
 
 from forebay.errors import ConfigError
+from forebay.support.words import way_out
 
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 FLOATS = ("float32", "float64")
@@ -85,5 +85,4 @@ def _decimal(name: str) -> tuple[int, int] | None:
 
 def _hint(name: str) -> str:
     plain = name.strip().lower()
-    meant = _ALIASES.get(plain) or next(iter(difflib.get_close_matches(plain, NAMES, 1)), None)
-    return f"did you mean `{meant}`?" if meant else f"known: {', '.join(NAMES)}"
+    return f"did you mean `{_ALIASES[plain]}`?" if plain in _ALIASES else way_out(plain, NAMES)

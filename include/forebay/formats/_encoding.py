@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import difflib
 import re
 from collections.abc import Iterator
 from encodings.aliases import aliases
@@ -13,6 +12,7 @@ from typing import Annotated
 from pydantic import BeforeValidator
 
 from forebay.errors import CorruptFileError
+from forebay.support.words import meant
 
 BLOCK = 1 << 20
 MOST = 1_000_000
@@ -76,7 +76,7 @@ def _known(value: object) -> object:
         found = None
     if found is None or not found._is_text_encoding or found.name in _OF_NAMES:
         names = {*_USUAL, *aliases, *aliases.values()} - _OF_NAMES
-        close = next((name for name in difflib.get_close_matches(value.lower(), names, 5) if _of_text(name)), None)
+        close = meant(value.lower(), names, _of_text)
         raise ValueError(
             f"`{value}` is no text encoding ({f'did you mean `{close}`?' if close else f'write one such as {_SUCH}'})"
         )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from collections.abc import Sequence
 
 from forebay.errors import CorruptFileError
 from forebay.model import Column
-from forebay.support.words import shown
+from forebay.support.words import meant, shown
 
 _DELIMITERS = (";", "\t", "|", ",")
 
@@ -32,7 +31,7 @@ def positions(header: Sequence[str], declared: Sequence[Column], uri: str) -> li
 
 def _missing(missing: Sequence[str], found: Sequence[str]) -> str:
     close = [name for name in found if name.strip().lower() == missing[0].strip().lower()]
-    close = close or difflib.get_close_matches(missing[0], found, 1)
+    close = close or [name for name in [meant(missing[0], found)] if name]
     hint = (
         f"did you mean `{shown(close[0])}`?"
         if close

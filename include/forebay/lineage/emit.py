@@ -3,13 +3,13 @@ a run."""
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from forebay.support.files import locked
 from forebay.support.folders import private
 
 if TYPE_CHECKING:
@@ -43,8 +43,7 @@ def _line(event: RunEvent) -> str:
 
 def _append(file: Path, lines: list[str]) -> None:
     private(file.parent)
-    with (file.parent / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two that turn the page at once would lose the older one
+    with locked(file.parent / ".lock"):  # two that turn the page at once would lose the older one
         if file.exists() and file.stat().st_size >= MOST:
             file.replace(file.with_name(f"{file.stem}.1{file.suffix}"))
         with file.open("a", encoding="utf-8") as stream:

@@ -10,11 +10,8 @@ PIPELINE/rows/KEY.json        first quarantined rows of one file in one run: the
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 import hashlib
 import json
-import os
-import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +21,7 @@ from pathlib import Path
 from forebay.model import Json
 from forebay.pages import render, views
 from forebay.pages.values import NightHistory, PipelineHistory, RowList, Summary, letters
+from forebay.support.files import locked, swap
 from forebay.support.folders import private
 
 
@@ -127,14 +125,10 @@ def _save(path: Path, value: Json) -> None:
 
 def _write(path: Path, text: str) -> None:
     private(path.parent)
-    draft = path.with_name(f".{path.name}-{os.getpid()}-{time.monotonic_ns()}")
-    draft.write_text(text, encoding="utf-8", errors="backslashreplace")  # lone surrogates of odd file names
-    draft.replace(path)
+    swap(text, path)
 
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    private(folder)
-    with (folder / ".lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    with locked(private(folder) / ".lock"):
         yield

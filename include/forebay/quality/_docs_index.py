@@ -9,16 +9,15 @@ A run writes its own pipeline's index and the small one above it; one writer at 
 
 from __future__ import annotations
 
-import fcntl
 import html
 import json
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
 from forebay.model import JsonDict
-from forebay.quality._docs_page import frame, readable, write
+from forebay.quality._docs_page import frame, readable
+from forebay.support.files import locked, swap
 from forebay.support.folders import private
 
 MOST = 3000
@@ -30,12 +29,12 @@ def build_index(docs: Path, only: str | None = None) -> Path:
     """Write the index of `docs`; of the pipelines' own ones all, or the one that is named and those that have none.
     Returns where the index is."""
     private(docs)
-    with _alone(docs):
+    with locked(docs / ".lock"):
         for folder in docs.iterdir():
             if folder.is_dir() and (only in {None, folder.name} or not (folder / SUMMARY).exists()):
                 _of_pipeline(folder)
         index = docs / "index.html"
-        write(index, index_of(docs, None))
+        swap(index_of(docs, None), index)
     return index
 
 
@@ -53,10 +52,9 @@ def _of_pipeline(folder: Path) -> None:
             (folder / name).unlink(missing_ok=True)
         return
     found.sort(key=lambda facts: (facts["checked"], facts["page"]), reverse=True)
-    write(folder / "index.html", _checks(folder.name, found))
-    write(
-        folder / SUMMARY, json.dumps({"name": folder.name, "count": len(found), "last": found[0]}, ensure_ascii=False)
-    )
+    swap(_checks(folder.name, found), folder / "index.html")
+    summary = {"name": folder.name, "count": len(found), "last": found[0]}
+    swap(json.dumps(summary, ensure_ascii=False), folder / SUMMARY)
 
 
 def _checks(name: str, found: list[JsonDict]) -> str:
@@ -114,10 +112,3 @@ def _moment(facts: JsonDict) -> str:
 def _outcome(facts: JsonDict) -> str:
     told = "all passed" if facts["success"] else f"{facts['failed']} of {facts['rules']} failed"
     return f'<strong class="{"passed" if facts["success"] else "failed"}">{told}</strong>'
-
-
-@contextmanager
-def _alone(docs: Path) -> Iterator[None]:
-    with (docs / ".lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield

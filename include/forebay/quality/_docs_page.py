@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
-import os
 from functools import cache
 from pathlib import Path
 from urllib.parse import unquote
@@ -58,10 +57,3 @@ def policy() -> str:
 @cache
 def style() -> str:
     return (Path(__file__).parent / "docs.css").read_text(encoding="utf-8")
-
-
-def write(path: Path, text: str) -> None:
-    """Write a file so that a reader never meets half of it."""
-    draft = path.with_name(f".{path.name}-{os.getpid()}")
-    draft.write_text(text, encoding="utf-8", errors="backslashreplace")  # lone surrogates of odd file names
-    draft.replace(path)

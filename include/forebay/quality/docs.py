@@ -17,7 +17,8 @@ from typing import Any, cast
 
 from forebay.model import JsonDict, RuleResult, Stage, Verdict
 from forebay.quality._docs_index import build_index, index_of
-from forebay.quality._docs_page import policy, readable, style, write
+from forebay.quality._docs_page import policy, readable, style
+from forebay.support.files import swap
 from forebay.support.folders import private
 from forebay.support.sql import OFFLINE, parquet
 from forebay.support.words import printable
@@ -76,8 +77,8 @@ def write_page(result: Any, verdict: Verdict, stage: Stage, docs: Path, run_name
     failed = [
         _failure(rule, one.expectation_config.meta, rows.get(at, [])) for at, (rule, one) in found if not rule.success
     ]
-    write(place, _render(result, run_name, facts, failed, depth, verdict.results[len(own) :]))
-    write(place.with_suffix(".json"), json.dumps(facts, ensure_ascii=False))
+    swap(_render(result, run_name, facts, failed, depth, verdict.results[len(own) :]), place)
+    swap(json.dumps(facts, ensure_ascii=False), place.with_suffix(".json"))
     return place
 
 

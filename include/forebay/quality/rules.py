@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from forebay.model import Severity
 from forebay.quality import catalogue
 from forebay.quality.catalogue import Entry, entries
 from forebay.support.sql import OFFLINE
+from forebay.support.words import way_out
 
 _TEXTS_ONLY = re.compile(r"strftime|like_pattern|json|dateutil|value_lengths")
 _NUMBERS_ONLY = re.compile(r"mean|stdev|_sum_|median|quantile|z_score|outliers")
@@ -72,10 +72,7 @@ class Rule:
 
 def meant(word: str, known: Collection[str]) -> str:
     """The way out of a word that is not known: the nearest one, or all of a short list."""
-    close = difflib.get_close_matches(word, known, 1)
-    if close:
-        return f"did you mean `{close[0]}`?"
-    return f"known: {', '.join(sorted(known))}" if len(known) <= 12 else "see Great Expectations' gallery for the names"
+    return way_out(word, sorted(known), None if len(known) <= 12 else "see Great Expectations' gallery for the names")
 
 
 def argument_faults(rule: Rule) -> Iterator[str]:

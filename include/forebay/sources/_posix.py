@@ -4,7 +4,6 @@ the version that was seen."""
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import shutil
 import stat
@@ -16,6 +15,7 @@ from uuid import uuid4
 from forebay.errors import FileChangedError, ForebayError, NotAuthorizedError, SourceUnavailableError
 from forebay.model import SourceFile
 from forebay.support import files
+from forebay.support.files import sha256
 
 _GONE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 _DENIED = {errno.EACCES, errno.EPERM}
@@ -227,8 +227,3 @@ def _link(part: Path, target: Path) -> None:
 def _same_bytes(a: Path, b: Path) -> bool:
     found = b.lstat()
     return stat.S_ISREG(found.st_mode) and found.st_size == a.stat().st_size and sha256(a) == sha256(b)
-
-
-def sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -3,7 +3,8 @@ a person reads."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Callable, Iterable, Sequence
 
 SHOWN = 80
 """Characters of one name or value."""
@@ -29,3 +30,18 @@ def some(parts: Sequence[str], most: int, between: str = ", ", what: str = "") -
     """The first parts, `most` of them, and how many more there are: `a, b and 3 more`."""
     more = f" and {len(parts) - most} more{what}" if len(parts) > most else ""
     return between.join(parts[:most]) + more
+
+
+def meant(word: str, known: Iterable[str], but: Callable[[str], bool] | None = None) -> str | None:
+    """The known word that `word` is probably a slip of; `but` says which of the known ones come into question."""
+    known = list(known)
+    close = difflib.get_close_matches(word, known, 5) or difflib.get_close_matches(word.lower(), known, 5)
+    return next((name for name in close if but is None or but(name)), None)
+
+
+def way_out(word: str, known: Iterable[str], otherwise: str | None = None) -> str:
+    """`did you mean …?`; where nothing is near: `otherwise`, or the list of what is known."""
+    known = list(known)
+    if close := meant(word, known):
+        return f"did you mean `{close}`?"
+    return f"known: {', '.join(known) or 'none'}" if otherwise is None else otherwise

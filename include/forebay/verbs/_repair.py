@@ -94,7 +94,7 @@ def _file_cells(ctx: Context, file: FileRun, work: Work, listed: Path, names: li
         {"__row": pa.array([], pa.int64()), **{f"c{n}": pa.array([], pa.string()) for n in range(len(names))}}
     )
     if kind.startswith("json"):
-        return json_cells(listed, names) or empty
+        return _json_cells(listed, names) or empty
     if kind != "csv" or not work.snapshot.exists():
         return empty
     config = registry.find("formats", "csv").Config(**ctx.pipeline.format.options)
@@ -120,7 +120,7 @@ def _unread(listed: Path) -> list[tuple[int, str]]:
         ).fetchall()
 
 
-def json_cells(listed: Path, names: list[str]) -> pa.Table | None:
+def _json_cells(listed: Path, names: list[str]) -> pa.Table | None:
     """The members of objects, numbers with every digit they were written with."""
     import pyarrow as pa
 
@@ -131,14 +131,14 @@ def json_cells(listed: Path, names: list[str]) -> pa.Table | None:
         except ValueError:
             continue
         if isinstance(members, dict):
-            found.append((row, [json_text(members.get(name)) for name in names]))
+            found.append((row, [_json_text(members.get(name)) for name in names]))
     if not found:
         return None
     cells = {f"c{n}": pa.array([texts[n] for _, texts in found], pa.string()) for n in range(len(names))}
     return pa.table({"__row": pa.array([row for row, _ in found], pa.int64()), **cells})
 
 
-def json_text(value: Any) -> str | None:
+def _json_text(value: Any) -> str | None:
     return value if isinstance(value, str | None) else json.dumps(value, ensure_ascii=False)
 
 

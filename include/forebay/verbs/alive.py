@@ -8,7 +8,6 @@ another machine be judged, whose home this one shares.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import socket
@@ -20,6 +19,7 @@ from forebay.config.home import Project
 from forebay.errors import ForebayError
 from forebay.index import projection
 from forebay.model import RunReport
+from forebay.support import files
 from forebay.support.folders import private
 
 NOTE = "its process ended without a word (run its day again: what is published is not published twice)"
@@ -31,7 +31,7 @@ def alive(project: Project, run: RunReport) -> Iterator[None]:
     name = hashlib.sha256(f"{run.pipeline}\n{run.run_id}".encode()).hexdigest()[:32]
     path = private(_folder(project)) / name
     with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        files.take(lock.fileno())
         json.dump({"pipeline": run.pipeline, "run_id": run.run_id, "host": socket.gethostname()}, lock)
         lock.flush()
         try:
@@ -64,10 +64,9 @@ def _left(path: Path) -> dict[str, str] | None:
     ending just now."""
     try:
         with path.open() as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            found: dict[str, str] = json.load(lock)
+            found: dict[str, str] | None = json.load(lock) if files.take(lock.fileno()) else None
             return found
-    except (BlockingIOError, FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError):
         return None
 
 

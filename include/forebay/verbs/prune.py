@@ -13,7 +13,6 @@ none, and that goes first: prune may be killed anywhere.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import shutil
 import time
@@ -25,6 +24,7 @@ from forebay import events
 from forebay.config.home import Project
 from forebay.index import queries
 from forebay.model import Json
+from forebay.support import files
 from forebay.support.folders import private, size_of
 from forebay.verbs.context import Context
 
@@ -91,21 +91,8 @@ def prune_quietly(ctx: Context) -> None:
 def in_use(project: Project, pipeline: str) -> Iterator[None]:
     """Within it no work folder of the pipeline is emptied, by no process of any machine that shares the home's file
     system."""
-    with (private(project.home / "work" / pipeline) / ".lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_SH)
+    with files.locked(private(project.home / "work" / pipeline) / ".lock", shared=True):
         yield
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[bool]:
-    """Whether nobody else is at work; then nobody begins until this ends."""
-    with (folder / ".lock").open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
 
 
 class _Pruning:
@@ -139,7 +126,7 @@ class _Pruning:
 
     def _empty(self, content: Path, kind: str, paths: list[Path]) -> None:
         """Remove the paths behind the lock, if the content is still settled by then."""
-        with _alone(self.folder) as alone:
+        with files.locked_if_free(self.folder / ".lock") as alone:
             if not alone or content.name not in queries.settled(self.project.index, self.name, content.name):
                 self.found = replace(self.found, in_use=self.found.in_use + 1)
                 return

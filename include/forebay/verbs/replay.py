@@ -55,6 +55,7 @@ from forebay.model import (
     Status,
     Window,
 )
+from forebay.support import files
 from forebay.support.folders import private
 from forebay.verbs import _repair
 from forebay.verbs import report as reporting
@@ -137,11 +138,7 @@ class _Source:
 
     @classmethod
     def of(cls, path: Path) -> _Source:
-        import hashlib
-
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-        return cls(path, found, path.stat().st_size, path.stat().st_mtime)
+        return cls(path, files.sha256(path), path.stat().st_size, path.stat().st_mtime)
 
 
 def _attempts(ctx: Context, origin: Origin, rows: pa.Table, source: _Source, who: str, reason: str) -> Replayed:

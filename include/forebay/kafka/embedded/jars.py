@@ -8,8 +8,6 @@ download once.
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import json
 import tempfile
 from collections.abc import Iterator
@@ -20,6 +18,8 @@ from pathlib import Path
 
 from forebay import events
 from forebay.errors import FatalError, RetryableError
+from forebay.support import files
+from forebay.support.files import sha256
 
 KAFKA_VERSION = "4.3.1"
 
@@ -54,8 +54,7 @@ def jars(cache: Path) -> Path:
 def locked(path: Path) -> Iterator[None]:
     """Hold an exclusive lock (flock) on a file; it is released when the process dies, however it dies."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with files.locked(path):
         yield
 
 
@@ -65,7 +64,7 @@ def _missing(folder: Path) -> list[str]:
 
 def _intact(jar: Path, digest: str) -> bool:
     try:
-        return _sha256(jar) == digest
+        return sha256(jar) == digest
     except FileNotFoundError:
         return False
 
@@ -73,11 +72,6 @@ def _intact(jar: Path, digest: str) -> bool:
 def _name(coordinate: str) -> str:
     _, artifact, version = coordinate.split(":")
     return f"{artifact}-{version}.jar"
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _fetch_all(coordinates: list[str], folder: Path) -> None:
@@ -98,7 +92,7 @@ def _fetch_all(coordinates: list[str], folder: Path) -> None:
 
 def _fetch(coordinate: str, scratch: Path, folder: Path) -> None:
     jar = _download(coordinate, scratch)
-    found, expected = _sha256(jar), lock()[coordinate]
+    found, expected = sha256(jar), lock()[coordinate]
     if found != expected:
         raise FatalError(
             f"downloading `{coordinate}`: its sha256 is {found}, the lock file says {expected} "

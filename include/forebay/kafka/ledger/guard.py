@@ -8,10 +8,8 @@ nothing else.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -258,16 +256,13 @@ class Guard:
             "ledgers": [k.to_json() for k in known],
             "accepted": accepted,
         }
-        new = self._path.with_suffix(f".{os.getpid()}.new")
-        new.write_text(json.dumps(document, indent=1), "utf-8")
-        files.put(new, self._path)
+        files.write(json.dumps(document, indent=1), self._path)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
         try:
             private(self.folder)
-            with (self.folder / f"{self.pipeline}.lock").open("w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
+            with files.locked(self.folder / f"{self.pipeline}.lock"):
                 yield
         except OSError as error:
             raise ConfigError(
