@@ -1,4 +1,4 @@
-"""A reader of CSV written from the policy in `formats/_csv/dialect.py`, without haste; it shares no code with the
+"""A reader of CSV written from the policy in `formats/_csv/record.py`, without haste; it shares no code with the
 reader it judges."""
 
 from __future__ import annotations

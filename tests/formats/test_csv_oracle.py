@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from forebay.formats._csv import block as csv_block
 from forebay.formats._csv import parts as csv_parts
 from forebay.formats._csv.block import Records
 from forebay.formats._csv.dialect import Dialect, Fault
@@ -143,8 +144,10 @@ def test_the_splitter_and_the_oracle_agree_where_escapes_make_data(
 
 def test_lines_with_odd_quotes_are_seldom_read_byte_by_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One step of Python a row made such files twenty times as dear as clean ones."""
-    read, seen = Dialect.record, []
-    monkeypatch.setattr(Dialect, "record", lambda self, data, at, *more: seen.append(at) or read(self, data, at, *more))
+    read, seen = csv_block.record_at, []
+    monkeypatch.setattr(
+        csv_block, "record_at", lambda how, data, at, *more: seen.append(at) or read(how, data, at, *more)
+    )
     kinds = [b'%d,"a"b,c\n', b'"%d"x,b,c\n', b'%d,5" pipe,c\n', b'%d, "b" ,"c"\n', b'%d,"b,c\n', b'%d,"5" pipe,"c\n']
     for kind in kinds:
         agrees(b"".join(kind % n for n in range(500)), 3, tmp_path)

@@ -1,4 +1,4 @@
-"""Where records begin and end: files that vendors' parsers cut elsewhere, and the policy of `csv_dialect`."""
+"""Where records begin and end: files that vendors' parsers cut elsewhere, and the policy of `_csv/record.py`."""
 
 from __future__ import annotations
 

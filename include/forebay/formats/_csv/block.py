@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from forebay.formats._csv.dialect import CR, LF, Dialect, Fault, Record
+from forebay.formats._csv.dialect import CR, LF, Dialect, Fault
 from forebay.formats._csv.odd import Odd
 from forebay.formats._csv.parts import is_at, marks, null_octets
+from forebay.formats._csv.record import Record, record_at
 from forebay.formats._lines import Ints
 
 
@@ -193,7 +194,7 @@ class Block:
                     several.append((event, lines[j]))
                     current = lines[j] + 1
                     continue
-            found = self.dialect.record(self.text, begin, self.most, self.final, self.width)
+            found = record_at(self.dialect, self.text, begin, self.most, self.final, self.width)
             if found is None:
                 return several, special, begin, event
             special.append((begin, found))

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forebay.errors import CorruptFileError
-from forebay.formats._csv.dialect import LF, Dialect, Fault, Record
+from forebay.formats._csv.dialect import LF, Dialect, Fault
 from forebay.formats._csv.line_end import line_end
+from forebay.formats._csv.record import Record, record_at
 
 if TYPE_CHECKING:
     from forebay.formats._csv.settings import CsvSettings
@@ -106,7 +107,7 @@ class _Top:
         while first < len(data) and data[first] in b"\r\n":
             skip += data[first] == end
             first += 1
-        record = dialect.record(data, first, _LONGEST, self.final) if first < len(data) else None
+        record = record_at(dialect, data, first, _LONGEST, self.final) if first < len(data) else None
         if record is None:
             return Head((), len(data), dialect, -1, tuple(notes)) if self.final else None
         names = self._names(record, dialect)
@@ -145,7 +146,7 @@ def first_width(path: Path, begin: int, dialect: Dialect, most: int) -> int:
         data = file.read(_LONGEST)
     at, final = 0, begin + len(data) == path.stat().st_size
     while at < len(data):
-        record = dialect.record(data, at, most, final)
+        record = record_at(dialect, data, at, most, final)
         if record is None:
             break
         if record.fault is Fault.NONE and record.stop > at:

@@ -102,7 +102,7 @@ def _behind(data: bytes, at: int, dialect: Dialect, most: int, final: bool, hide
     """Behind the quote that closes the one before `at`; `at` if none does properly and it does not hide; None if the
     data may go on with one."""
     limit = min(len(data), at + most)
-    closing = dialect._closing.match(data, at, limit)
+    closing = dialect.closing.match(data, at, limit)
     told = final or limit < len(data)
     if closing is None or closing.end() == limit:
         return None if not told else closing.end() if closing else limit if hides else at

@@ -1,7 +1,7 @@
 """Lines with a quote in an odd place, many at a time: what each is if it is the first line of a record, and its only
 one.
 
-It says what `Dialect.record` says, or nothing: where a record may go on behind its line, or has what few have, that
+It says what `record_at` says, or nothing: where a record may go on behind its line, or has what few have, that
 must read it byte by byte. Every step takes each line from one field with a quote to the next, so there are as many
 steps as such fields in a line.
 """

@@ -23,6 +23,7 @@ from forebay.formats._csv import wide as csv_wide
 from forebay.formats._csv.dialect import LF, Dialect
 from forebay.formats._csv.layout import Layout
 from forebay.formats._csv.parts import Found, Part
+from forebay.formats._csv.record import record_at
 from forebay.formats._csv.rejects import Rejects
 from forebay.formats._csv.source import Source
 from forebay.formats._csv.split import Splitter
@@ -395,7 +396,7 @@ class Reading:
         return [cell.encode() for cell in cells][: self.source.width]
 
     def _spans(self, text: bytes) -> list[tuple[int, int]]:
-        record = self.dialect.record(text, 0, len(text) + 1, True)
+        record = record_at(self.dialect, text, 0, len(text) + 1, True)
         return record.fields[: self.source.width] if record and text else [(0, 0)]
 
     def _by_hand(self, found: Found) -> Callable[[np.ndarray], list[list[str | None]]]:

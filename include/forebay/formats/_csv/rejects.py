@@ -11,6 +11,7 @@ import numpy as np
 
 from forebay.formats._csv.dialect import Dialect, Fault
 from forebay.formats._csv.head import FAULTS
+from forebay.formats._csv.record import record_at
 from forebay.formats._staging import rejects_schema
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Rejects:
             if bad.fault[n] == Fault.UTF8 and self._dialect.plain(text[start:stop]):
                 bad.column[n] = self._wrong_before(text[start:stop])
                 continue
-            record = self._dialect.record(text[start:stop], 0, stop - start + 1, True)
+            record = record_at(self._dialect, text[start:stop], 0, stop - start + 1, True)
             if bad.fault[n] == Fault.LINE_END:
                 bad.column[n] = record.column if record else -1
                 continue

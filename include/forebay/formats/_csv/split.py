@@ -1,6 +1,6 @@
 """Where the records of any CSV file begin and end, found by ourselves: no parser is asked.
 
-`Splitter` parts the records that are rows from those that are not, by the policy of `dialect`, and copies the former.
+`Splitter` parts the records that are rows from those that are not, by the policy of `record`, and copies the former.
 It works on blocks (`block`), each of which begins where a record does. Files that are as they should be need no copy
 (`look`).
 """
