@@ -113,6 +113,17 @@ def test_control_in_a_large_file_which_is_read_again_in_part(
         staged(Parquet(Parquet.Config()), sink.getvalue(), None, tmp_path)
 
 
+@pytest.mark.parametrize("batch", range(4))
+def test_control_in_a_large_file_of_few_columns_rows_that_change_places_are_found_out_in_every_stretch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    monkeypatch.setattr(parquet_witness, "WHOLE_CELLS", 1_000)
+    monkeypatch.setattr(parquet, "STRETCH_ROWS", 8_000)
+    tampering(monkeypatch, swapped, batch)
+    with pytest.raises(CorruptFileError, match=r"two readers differ in column"):
+        read(file_of(32_000, row_group_size=4_000), tmp_path)
+
+
 @pytest.mark.parametrize("tamper", [swapped, truncated])
 def test_without_the_second_reader_these_would_pass(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tamper: Tamper
