@@ -27,6 +27,7 @@ from forebay.config.home import Project
 from forebay.config.load import load_all
 from forebay.config.pipeline import Pipeline
 from forebay.errors import SettingsError
+from forebay.verbs import check
 from forebay_airflow import ask, nights, notify, steward, translate
 from forebay_airflow.tasks import Steps
 
@@ -63,15 +64,15 @@ def all_dags(only: str | None = None) -> dict[str, DAG]:
 
 
 def raise_faults() -> None:
-    """Raise `SettingsError` with the faults of all pipeline files, if any, and with notifiers that this Airflow does
-    not have."""
-    loaded = load_all(project())
-    faults = [fault for found in loaded.faults.values() for fault in found]
+    """Raise `SettingsError` with the faults of all pipeline files, if any: each alone, with its suite and beside the
+    others, and with notifiers that this Airflow does not have."""
+    checked = check.readable(project())
+    faults = [fault for one in checked for fault in one.faults]
     faults += [
-        file.fault(place, text)
-        for file in loaded.files
-        if file.pipeline
-        for place, text in notify.faults(file.pipeline)
+        one.file.fault(place, text)
+        for one in checked
+        if one.file.pipeline
+        for place, text in notify.faults(one.file.pipeline)
     ]
     if faults:
         raise SettingsError(tuple(faults))

@@ -13,7 +13,7 @@ MINIMAL = """\
 pipeline: {name}
 owner: zoo
 schedule: {{cron: "0 2 * * *", timezone: America/New_York}}
-source: {{type: local, path: "drops/{{{{ ds }}}}/*.csv"}}
+source: {{type: local, path: "drops/{{{{ ds }}}}/{name}-*.csv"}}
 format: {{type: csv}}
 schema: {{columns: {{id: int64, name: string}}}}
 record: {{key: id}}

@@ -59,6 +59,17 @@ def test_a_broken_file_hides_no_other_and_is_named_with_its_line(make_project: M
     assert "owner" in error
 
 
+def test_what_two_files_are_together_is_an_import_error_too(make_project: Make) -> None:
+    here = MINIMAL.format(name="birds")
+    make_project(birds=here, fish=MINIMAL.format(name="fish").replace("fish-*", "birds-*"))
+    found = bag()
+    ((file, error),) = found.import_errors.items()
+    assert file.endswith("forebay_faults.py")
+    assert "include/pipelines/birds.yaml:4" in error
+    assert "include/pipelines/fish.yaml:4" in error
+    assert "one file can be read twice" in error
+
+
 def test_text_that_is_no_yaml_hides_no_other(make_project: Make) -> None:
     make_project(birds=MINIMAL.format(name="birds"), fish="a: [1,\n")
     found = bag()
