@@ -9,7 +9,7 @@
     - SourceUnavailableError, BrokerUnavailableError, DeliveryError, OutcomeUnknownError, FencedError,
       IndexUnavailableError, OutOfResourcesError
   x FatalError           the run cannot go on; retrying repeats it                          exit 1
-    - CorruptFileError, FileChangedError, TopicMissingError, NotAuthorizedError, PlanChangedError,
+    - CorruptFileError, FileChangedError, TopicMissingError, NotAuthorizedError, PlanChangedError, SupersededError,
       LedgerError, ReconcileError
   x QualityError         the file failed its expectations                                   exit 3
 
@@ -138,6 +138,11 @@ class NotAuthorizedError(FatalError):
 
 class PlanChangedError(FatalError):
     """Part of the file is committed under another plan: going on would overlap or skip rows (rule C4)."""
+
+
+class SupersededError(FatalError):
+    """Other bytes of the file's name were published since it was listed: its rows would come after those of the later
+    content (rule C6)."""
 
 
 class LedgerError(FatalError):

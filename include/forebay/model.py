@@ -425,6 +425,11 @@ class Begun(Json):
     attempted: datetime  # when the last chunk was committed
 
 
+def content_name(fingerprint: str, generation: int) -> str:
+    """One publication of one content, as a text."""
+    return f"{fingerprint}/{generation}"
+
+
 @dataclass(frozen=True, slots=True)
 class FileRun(Json):
     """What became of one file in one run: the value that the verbs pass on, Airflow carries in XCom and the index
@@ -446,6 +451,7 @@ class FileRun(Json):
     generation: int = 1
     supersedes: str | None = None  # fingerprint of the content this file had before
     duplicate_of: str | None = None  # uri under which the same bytes were published
+    had: str | None = None  # what the name had complete when its fate was told (`content_name`); None: not asked
     left: tuple[Begun, ...] = ()  # contents of this name that stay half published, because this one came instead
     decision: Decision | None = None
     decided_by: str | None = None

@@ -4,11 +4,15 @@ is said before anything is sent."""
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.support.kafka import Cluster, read_all
+from tests.support.processes import wait_until_stopped
 from tests.support.project import OrdersProject
 
 pytestmark = pytest.mark.kafka
@@ -48,6 +52,47 @@ def test_the_first_published_file_pins_and_the_second_of_the_night_follows(shop:
     assert {(message.key(), message.partition()) for message in messages} == {(b"1001", messages[0].partition())}
     assert {json.loads(message.value())["customer"] for message in messages} == {1001}
     assert "column `customer`: 1 values are not int64, their rows are set aside" in answer.err
+
+
+WITHOUT = (
+    "from forebay.verbs import publish; publish.refuse_pinned_meanwhile = lambda *_: None; "
+    "from forebay.cli.main import main; main()"
+)
+"""The command line without the question before the first chunk, for the control."""
+
+
+def two_first_files(shop: OrdersProject, how: list[str]) -> tuple[int, str]:
+    """A first file stands still before its first chunk, while another one of another type is published; what becomes
+    of it."""
+    shop.drop(DAY, "a.csv", "customer,spend\n1001,5\n1002,5\n")
+    shop.drop(NEXT, "b.csv", "customer,spend\nK-1,5\nK-2,5\n")
+    first = subprocess.Popen(
+        [sys.executable, *how, "run", shop.name, "--date", NEXT, "--json"],
+        cwd=shop.root,
+        env=shop.environment(FOREBAY_FAILPOINT="after_init@0:stop"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        wait_until_stopped(first.pid)
+        assert shop.forebay("run", shop.name, "--date", DAY).code == 0
+        first.send_signal(signal.SIGCONT)
+        said, _ = first.communicate(timeout=180)
+    finally:
+        first.kill()
+    return first.returncode, said
+
+
+def test_of_two_first_files_at_once_the_first_commit_pins(shop: OrdersProject, kafka: Cluster) -> None:
+    code, said = two_first_files(shop, ["-m", "forebay.cli"])
+    assert (code, keys(shop, kafka)) == (3, ["1001", "1002"]), said
+    assert "columns of another type: `customer` is string, not int64" in said
+
+
+def test_control_without_the_question_a_customer_has_two_types(shop: OrdersProject, kafka: Cluster) -> None:
+    code, said = two_first_files(shop, ["-c", WITHOUT])
+    assert (code, keys(shop, kafka)) == (0, ["1001", "1002", "K-1", "K-2"]), said
 
 
 def test_another_type_is_held_back_and_declaring_it_is_the_way_out(shop: OrdersProject, kafka: Cluster) -> None:

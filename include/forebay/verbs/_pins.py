@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from forebay.encoding.work import digest
-from forebay.model import Column
+from forebay.model import Column, FileRun
 from forebay.verbs.context import Context
 from forebay.verbs.discover import open_ledger
+
+if TYPE_CHECKING:
+    from forebay.kafka.ledger.reader import View
 
 Columns = tuple[Column, ...]
 _INDEX = re.compile(r"__index_level_[0-9]+__")
@@ -34,6 +37,19 @@ def pinned(ctx: Context, fingerprint: str) -> Columns | None:
             return _expected(columns) or None
         earlier = (_of(entry.completion.columns) for entry in view.entries() if entry.completion.columns)
         return next((one for one in earlier if schema_hash(one) == begun[fingerprint]), None)
+
+
+class PinnedMeanwhileError(Exception):
+    """Another worker published a first file while this one was on its way: its columns hold for this one, too."""
+
+
+def refuse_pinned_meanwhile(ctx: Context, file: FileRun, view: View) -> None:
+    """Of a file whose columns were inferred, before its first chunk. Raises `PinnedMeanwhileError`."""
+    if file.pins or columns_declared(ctx) is not None or view.started(file.fingerprint or ""):
+        return
+    if view.columns():
+        ctx.pins.clear()
+        raise PinnedMeanwhileError
 
 
 def _expected(columns: Columns) -> Columns:

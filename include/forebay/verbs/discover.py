@@ -285,6 +285,7 @@ def _run(ctx: Context, window: Window, run_id: str, file: SourceFile, sight: Fat
         generation=sight.generation,
         supersedes=sight.supersedes,
         duplicate_of=sight.duplicate_of,
+        had=sight.had,
         left=sight.left,
     )
 

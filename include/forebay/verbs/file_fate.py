@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from forebay.contracts import Source
-from forebay.model import Begun, Fate, Identity, Receipt, SourceFile
+from forebay.model import Begun, Fate, Identity, Receipt, SourceFile, content_name
 from forebay.support.words import some
 
 
@@ -95,6 +95,8 @@ class FateDecision:
     supersedes: str | None = None
     duplicate_of: str | None = None
     left: tuple[Begun, ...] = ()
+    had: str = ""
+    """What the name has complete (`content_name`); empty: nothing."""
 
 
 class Known:
@@ -190,6 +192,11 @@ class _History:
         return others[-1] if others else None
 
     @property
+    def had(self) -> str:
+        """What the name has complete, as a text."""
+        return content_name(self.latest.fingerprint, self.latest.generation) if self.latest else ""
+
+    @property
     def next(self) -> int:
         """The generation to publish it as."""
         if self.open:
@@ -227,6 +234,10 @@ def fate_of(
 
 
 def _by_bytes(has: _History, request: GenerationRequest | None, run_id: str) -> FateDecision:
+    return replace(_judged(has, request, run_id), had=has.had)
+
+
+def _judged(has: _History, request: GenerationRequest | None, run_id: str) -> FateDecision:
     first = has.elsewhere
     if first and request is None:
         reason = f"the same bytes {_when(first)}, as `{first.file.uri}`{_since(has)}"

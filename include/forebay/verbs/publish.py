@@ -16,7 +16,7 @@ from forebay.kafka.publish.job import PublishJob
 from forebay.kafka.publish.publisher import publish_file
 from forebay.kafka.publish.records import Headers
 from forebay.model import Decision, FileRun, Identity, OffsetRange, Receipt, Stage, Status, Verdict
-from forebay.verbs._pins import schema_hash
+from forebay.verbs._pins import PinnedMeanwhileError, refuse_pinned_meanwhile, schema_hash
 from forebay.verbs.context import Context
 from forebay.verbs.inspect import as_pinned, load, quarantine
 from forebay.verbs.timestamp_limits import refuse_times
@@ -34,6 +34,13 @@ def publish(ctx: Context, file: FileRun, identity: Identity) -> FileRun:
     """
     if file.status is not Status.INSPECTED or file.decision not in _GO:
         return file
+    try:
+        return _publish(ctx, file, identity)
+    except PinnedMeanwhileError:
+        return _publish(ctx, file, identity)  # with the columns that are pinned now, which nothing unpins
+
+
+def _publish(ctx: Context, file: FileRun, identity: Identity) -> FileRun:
     file = as_pinned(ctx, file)
     if file.status is not Status.INSPECTED or file.decision not in _GO:
         return file
@@ -59,6 +66,9 @@ def publish(ctx: Context, file: FileRun, identity: Identity) -> FileRun:
             completion=_completion(file, stage),
             max_message_bytes=limit,
             keep=ctx.keep,
+            behind_barrier=lambda view, chunk: refuse_pinned_meanwhile(ctx, file, view) if not chunk else None,
+            had=file.had,
+            left=tuple(one.fingerprint for one in file.left if one.fingerprint != stage.fingerprint),
         )
         receipts = publish_file(job)
     return published(ctx, file, receipts)

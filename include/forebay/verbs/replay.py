@@ -468,7 +468,7 @@ class _Publication:
             ),
             completion=Completion(self.reason, None, None, None, self.who, self.reason, run.window, told, self.at),
             max_message_bytes=topics.max_message_bytes(ctx.kafka, ctx.pipeline.topic.name),
-            behind_barrier=lambda: self._still_open(fingerprint, set(rows.to_pylist())),
+            behind_barrier=lambda _, __: self._still_open(fingerprint, set(rows.to_pylist())),
             keep=ctx.keep,
         )
 

@@ -23,6 +23,7 @@ from forebay.kafka.failures import Action, Failure
 from forebay.kafka.ledger.entries import LANES, quarantine_partition_of
 from forebay.kafka.ledger.reader import ChunkEntry, FileEntry, LedgerReader, dump, partition_of
 from forebay.kafka.publish import failpoints, lanes, steps
+from forebay.kafka.publish.order import Order
 from forebay.kafka.publish.records import EncodedChunk
 from forebay.kafka.publish.sender import Ranges, Sender
 from forebay.model import Receipt
@@ -51,7 +52,7 @@ class Driver:
         timeout = job.pipeline.publish.transaction_timeout.total_seconds()
         self.task = steps.Task(job.plan.chunks, job.plan.plan_hash, timeout, random.random(), follow_for=job.follow_for)
         self._job = job
-        self._reader = LedgerReader(job.config, job.pipeline, job.fingerprint, job.keep)
+        self._reader = LedgerReader(job.config, job.pipeline, keep=job.keep)
         self._partition = partition_of(job.fingerprint, self._reader.view.partitions)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="forebay-encode")
         self._encoded: dict[int, Future[EncodedChunk]] = {}
@@ -60,6 +61,8 @@ class Driver:
         self._spare: tuple[Any, client.ClientErrors] | None = None  # the next producer, not yet initialised
         self._earlier_fenced = False
         self._inits = 0  # calls of init_transactions of this instance
+        self._order = Order(job)
+        self._fenced = False
         self._sender = Sender(None)
         self._outputs: Ranges | None = None
         self._quarantine: Ranges | None = None
@@ -120,6 +123,7 @@ class Driver:
     def _failed(self, effect: steps.Effect, failure: Failure) -> steps.Failed:
         failure = self._true_cause(failure)
         if failure.action == Action.FOLLOW:
+            self._fenced = True
             events.emit(events.PRODUCER_FENCED, uri=self._job.file.uri, chunk=self._chunk, lane=self._job.lane)
         elif failure.action in {Action.RENEW, Action.LEDGER}:
             events.emit(
@@ -197,9 +201,16 @@ class Driver:
     def _read_to(self, effect: steps.ReadTo) -> steps.Event:
         reached = self._reader.read_to({self._partition: effect.offset}, effect.deadline - time.monotonic())
         failpoints.hit("after_barrier", self._chunk)
-        if reached and self._job.behind_barrier:
-            self._job.behind_barrier()
-        return self._ledger(reached)
+        event = self._ledger(reached)
+        if reached and not event.complete:
+            self._behind_barrier(next((n for n in range(self.task.chunks) if n not in event.chunks), 0))
+        return event
+
+    def _behind_barrier(self, chunk: int) -> None:
+        """Rule C6, and what the job asks."""
+        self._order.keep(self._reader.look(), fenced=self._fenced)
+        if self._job.behind_barrier:
+            self._job.behind_barrier(self._reader.view, chunk)
 
     def _ledger(self, reached: bool) -> steps.Ledger:
         view, job = self._reader.view, self._job

@@ -15,6 +15,7 @@ from forebay.model import ChunkPlan, Identity, SourceFile
 
 if TYPE_CHECKING:
     from forebay.config.pipeline import Pipeline
+    from forebay.kafka.ledger.reader import View
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +40,15 @@ class PublishJob:
     completion: Completion = field(default_factory=Completion)
     max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES
     follow_for: float = 900.0  # seconds a fenced attempt watches another owner before it gives up
-    behind_barrier: Callable[[], None] | None = (
-        None  # asked once the lane is ours and all before us is settled; may raise to stop
-    )
+    behind_barrier: Callable[[View, int], None] | None = None
+    """Asked before each chunk, with the ledger and the chunk's number, once the lane is ours and all before us is
+    settled; may raise to stop."""
+    had: str | None = None
+    """What the file's name had complete when its fate was told (`FileRun.had`); None: nobody asked, and rule C6 is not
+    kept."""
+    left: tuple[str, ...] = ()
+    """Fingerprints of what was begun of this name and is not finished: whoever is at work on it still is fenced before
+    the first chunk (rule C6)."""
     keep: LedgerHome | None = (
         None  # the ledger's local copy and what is remembered of it; without, it is read whole and believed
     )

@@ -53,13 +53,13 @@ def fence_earlier(config: client.Config, pipeline: Pipeline, ledger: str, memory
         return
     timeout = int(pipeline.publish.transaction_timeout.total_seconds() * 1000)
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="forebay-fence") as pool:
-        list(pool.map(lambda id_: _fence(config, id_, timeout), pipeline.earlier_transactional_ids))
+        list(pool.map(lambda id_: fence(config, id_, timeout), pipeline.earlier_transactional_ids))
     if done is not None:
         with contextlib.suppress(OSError):  # then it is done again next time
             done.touch()
 
 
-def _fence(config: client.Config, transactional_id: str, timeout: int) -> None:
+def fence(config: client.Config, transactional_id: str, timeout: int) -> None:
     """Make whoever holds that id one that is fenced. Who may not use it (then no version of ours could) is passed
     over."""
     from confluent_kafka import KafkaException
