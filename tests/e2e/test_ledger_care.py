@@ -4,6 +4,8 @@ real."""
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -136,3 +138,23 @@ def test_a_topic_that_was_made_anew_is_no_published_one_and_the_way_out_works(
     again = shop.run()
     assert again.code == 0, again.err
     assert sum(times(shop, kafka).values()) == 99
+
+
+def test_a_topic_that_was_made_anew_and_has_outgrown_the_old_one_is_told_by_its_id(
+    shop: OrdersProject, kafka: Cluster
+) -> None:
+    lose(shop.name, kafka)
+    shop.drop("2026-01-09", "large.csv", orders(1_000, 2_000))
+    assert shop.run("2026-01-09").code == 0
+    without = "from forebay.kafka import ends; ends._id = lambda _: ''; from forebay.cli.main import main; main()"
+    command = [sys.executable, "-c", without, "run", shop.name, "--date", DAY, "--json"]
+    control = subprocess.run(
+        command, cwd=shop.root, env=shop.environment(), capture_output=True, text=True, check=True, timeout=120
+    )
+    assert {file["fate"] for file in json.loads(control.stdout)["files"]} == {"already published"}
+    refused = shop.run()
+    assert refused.code == 1
+    assert all("has another id" in file["reason"] for file in refused.json["files"]), refused.out
+    assert shop.run(DAY, "--generation", "new", "--reason", "the topic was lost").code == 0
+    assert sum(times(shop, kafka).values()) == 1_001 + 90
+    assert shop.run().code == 0

@@ -1,35 +1,52 @@
-"""Whether a topic still reaches to where the ledger says that records lie: one that was deleted and made anew under its
-name does not."""
+"""Whether a topic is still the one in which the ledger says that records lie: one that was deleted and made anew under
+its name has another id (KIP-516), or does not reach so far."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass, field
 
 from forebay.kafka import client, topics
 from forebay.model import OffsetRange
 
+NO_ID = "AAAAAAAAAAAAAAAAAAAAAA"
+"""Zero in base64: what brokers say that know no topic ids."""
 
-def beyond(config: client.Config, topic: str, places: Collection[OffsetRange]) -> dict[int, int]:
-    """The end of each partition of the topic that ends before the last offset of one of these places; {} where all of
-    them are within it.
 
-    Nothing is asked where no place is in that topic. Raises what asking the brokers raises.
+@dataclass(frozen=True, slots=True)
+class TopicNow:
+    """A topic's id (empty: not known, or there is no such topic) and the ends of the partitions that were asked for."""
+
+    id: str = ""
+    ends: dict[int, int] = field(default_factory=dict)
+
+
+def id_of(config: client.Config, topic: str) -> str:
+    """The topic's id; empty where the brokers know none. Raises what asking the brokers raises."""
+    asker = topics.asking(config)
+    with client.translate(f"asking for the id of `{topic}`", asker.errors, topic=topic):
+        return _id(asker.topics([topic]).get(topic))
+
+
+def now(config: client.Config, topic: str, places: Collection[OffsetRange]) -> TopicNow | None:
+    """The topic as it is now, with the ends of the partitions in which these places are; None where none of them is in
+    that topic: then nothing is asked.
+
+    A partition that is not there ends at 0. Raises what asking the brokers raises.
     """
     from confluent_kafka import TopicPartition
 
-    last: dict[int, int] = {}
-    for place in places:
-        if place.topic == topic and place.complete:
-            last[place.partition] = max(place.last, last.get(place.partition, -1))
-    if not last:
-        return {}
+    wanted = {place.partition for place in places if place.topic == topic and place.complete}
+    if not wanted:
+        return None
     asker = topics.asking(config)
     with client.translate(f"asking for the end of `{topic}`", asker.errors, topic=topic):
-        found = asker.topics([topic])
-        there = len(found[topic].partitions) if topic in found else 0
-        ends = asker.offsets(TopicPartition(topic, partition) for partition in last if partition < there)
-    return {
-        partition: ends.get((topic, partition), 0)
-        for partition in last
-        if ends.get((topic, partition), 0) <= last[partition]
-    }
+        found = asker.topics([topic]).get(topic)
+        there = len(found.partitions) if found else 0
+        ends = asker.offsets(TopicPartition(topic, partition) for partition in wanted if partition < there)
+    return TopicNow(_id(found), {partition: ends.get((topic, partition), 0) for partition in wanted})
+
+
+def _id(described: object) -> str:
+    told = str(getattr(described, "topic_id", "") or "")
+    return "" if told == NO_ID else told

@@ -70,6 +70,13 @@ class Context:
         return client.connect_check(self.kafka)
 
     @cached_property
+    def topic_id(self) -> str:
+        """The id of the topic of the accepted rows, once it is there. Raises as `topics.settings_of`."""
+        from forebay.kafka import ends
+
+        return ends.id_of(self.kafka, self.pipeline.topic.name)
+
+    @cached_property
     def topic_settings(self) -> dict[str, str]:
         """What the topic of the accepted rows is set to. Raises as `topics.settings_of`."""
         from forebay.kafka import topics

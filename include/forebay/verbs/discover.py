@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from forebay import events
 from forebay.config import paths
@@ -20,6 +20,9 @@ from forebay.support.words import some
 from forebay.verbs.context import Context
 from forebay.verbs.file_fate import FateDecision, GenerationRequest, Known, Published, fate_of
 from forebay.verbs.isolation import failed
+
+if TYPE_CHECKING:
+    from forebay.kafka.ends import TopicNow
 
 __all__ = ["GenerationRequest", "Published", "discover", "found_again", "group", "to_do"]
 
@@ -92,9 +95,19 @@ def discover(
     return Plan(run_id, ctx.pipeline.pipeline, window, files, note or None, ready)
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where records lie, and the id that their topic had; empty: it was not written down."""
+
+    at: OffsetRange
+    topic_id: str
+
+    def gone(self, now: TopicNow) -> bool:
+        return self.at.last >= now.ends[self.at.partition] or bool(self.topic_id and now.id and now.id != self.topic_id)
+
+
 def _still_there(ctx: Context, ledger: Published, seen: list[FileRun]) -> list[FileRun]:
-    """The files; FAILED is each of which the ledger says that it is published, at offsets that its topic does not
-    reach: the topic was made anew since.
+    """The files; FAILED is each of which the ledger says that it is published, in a topic that was made anew since.
 
     To call it published would leave its rows out in silence, and to go on with one that is begun would publish the rest
     alone.
@@ -102,35 +115,39 @@ def _still_there(ctx: Context, ledger: Published, seen: list[FileRun]) -> list[F
     from forebay.kafka import ends
 
     topic = ctx.pipeline.topic.name
-    places = {place: _places(ledger, run) for place, run in enumerate(seen)}
-    short = ends.beyond(ctx.kafka, topic, [one for found in places.values() for one in found])
-    if not short:
-        return seen
-    return [_gone(run, topic, short, places[place]) for place, run in enumerate(seen)]
+    places = [_places(ledger, run, topic) for run in seen]
+    now = ends.now(ctx.kafka, topic, [place.at for found in places for place in found])
+    return [_gone(run, now, found) for run, found in zip(seen, places, strict=True)] if now else seen
 
 
-def _places(ledger: Published, run: FileRun) -> tuple[OffsetRange, ...]:
-    """Where the ledger says that this content's records lie. What is known of names alone is not asked."""
+def _places(ledger: Published, run: FileRun, topic: str) -> list[_Place]:
+    """Where in the topic the ledger says that this content's records lie. What is known of names alone is not asked."""
     if run.fingerprint is None or run.status is Status.FAILED:
-        return ()
+        return []
     latest = max(ledger.started(run.fingerprint), default=0) if run.fate is Fate.DUPLICATE else run.generation
-    return tuple(place for receipt in ledger.receipts(run.fingerprint, latest) for place in receipt.outputs)
-
-
-def _gone(run: FileRun, topic: str, short: dict[int, int], places: tuple[OffsetRange, ...]) -> FileRun:
-    lost = [
-        one
-        for one in places
-        if one.topic == topic and one.complete and one.last >= short.get(one.partition, one.last + 1)
+    return [
+        _Place(place, entry.origin.topic_id)
+        for entry in ledger.of_file(run.fingerprint, latest).values()
+        for place in entry.receipt.outputs
+        if place.topic == topic and place.complete
     ]
+
+
+def _gone(run: FileRun, now: TopicNow, places: list[_Place]) -> FileRun:
+    lost = [place.at for place in places if place.gone(now)]
     if not lost:
         return run
     last = max(lost, key=lambda one: one.last)
+    end = now.ends[last.partition]
+    what = (
+        f"ends at {end}: it was made anew, or cut by an unclean election"
+        if last.last >= end
+        else f"has another id (`{now.id}`): it was made anew"
+    )
     error = ReconcileError(
-        f"discovering `{run.file.uri}`: the ledger has records of it at `{topic}` partition {last.partition} up to "
-        f"offset {last.last}, and the topic"
-        f" ends at {short[last.partition]}: it was made anew, or cut by an unclean election (publish it again:"
-        f" `--generation new --reason …`; `forebay ledger verify {run.pipeline}` names all such files)",
+        f"discovering `{run.file.uri}`: the ledger has records of it at `{last.topic}` partition {last.partition} up "
+        f"to offset {last.last}, and the topic {what} (publish it again: `--generation new --reason …`; `forebay "
+        f"ledger verify {run.pipeline}` names all such files)",
         uri=run.file.uri,
     )
     return failed(run, error)

@@ -60,6 +60,10 @@ class Published(Protocol):
         """Generations of which a chunk is committed, complete or not."""
         ...
 
+    def of_file(self, fingerprint: str, generation: int = 1) -> dict[int, Any]:
+        """The committed chunks of one generation of one content."""
+        ...
+
     def receipts(self, fingerprint: str, generation: int = 1) -> tuple[Receipt, ...]:
         """What the chunks of one generation became."""
         ...

@@ -91,6 +91,7 @@ def _origin(ctx: Context, stage: Stage, verdict: Verdict | None) -> Origin:
         ledger_partitions=p.publish.ledger_partitions,
         code_version=__version__,
         owner=owner.of(p),
+        topic_id=ctx.topic_id,
     )
 
 

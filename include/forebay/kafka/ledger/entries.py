@@ -89,6 +89,7 @@ class Origin(_Lenient):
     lanes: int = 0  # `LANES` of the protocol that wrote it; 0: of an earlier version, whose lanes were a setting
     owner: Owner | None = None
     plan: dict[str, str] = field(default_factory=dict)  # `ChunkPlan.prints`; empty: an earlier version wrote none
+    topic_id: str = ""  # of the data topic (KIP-516); empty: an earlier version wrote none, or the brokers have none
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +143,7 @@ class ChunkEntry(Json):
             "lanes": o.lanes,
             "owner": o.owner.to_json() if o.owner else None,
             "plan": o.plan,
+            "topic_id": o.topic_id,
             "started": self.started.isoformat(),
             "committed_attempt_at": self.attempted.isoformat(),
         }
@@ -203,6 +205,7 @@ def _origin(data: JsonDict) -> Origin:
         data.get("lanes", 0),
         Owner.from_json(data["owner"]) if data.get("owner") else None,
         data.get("plan", {}),
+        data.get("topic_id", ""),
     )
 
 
