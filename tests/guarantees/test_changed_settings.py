@@ -25,7 +25,7 @@ from forebay.encoding import encode
 from forebay.errors import ForebayError
 from forebay.kafka.ledger import owner
 from forebay.kafka.publish import failpoints
-from forebay.kafka.publish.driver import Driver
+from forebay.kafka.publish.account import Account
 from forebay.model import RunReport, Status, Window
 from forebay.support import versions
 from forebay.verbs.context import Context
@@ -301,7 +301,7 @@ def test_control_without_the_plan_a_change_of_topic_tears_the_file(
 
     monkeypatch.setattr(encode, "_parameters", blind)
     monkeypatch.setattr(owner, "check", lambda *_, **__: None)
-    monkeypatch.setattr(Driver, "_refuse_other_topic", lambda *_: None)
+    monkeypatch.setattr(Account, "_refuse_other_topic", lambda *_: None)
     document = begun(night, monkeypatch)
     new = changed(document, "topic.name")
     report = night.run(new)

@@ -10,19 +10,19 @@ import random
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from forebay import events
-from forebay.errors import BrokerUnavailableError, OutcomeUnknownError, PlanChangedError, ReconcileError
+from forebay.errors import BrokerUnavailableError
 from forebay.kafka import client, failures
 from forebay.kafka.failures import Action, Failure
 from forebay.kafka.ledger.entries import LANES, quarantine_partition_of
-from forebay.kafka.ledger.reader import ChunkEntry, FileEntry, LedgerReader, dump, partition_of
+from forebay.kafka.ledger.reader import LedgerReader, dump, partition_of
 from forebay.kafka.publish import failpoints, lanes, steps
+from forebay.kafka.publish.account import Account
 from forebay.kafka.publish.order import Order
 from forebay.kafka.publish.records import EncodedChunk
 from forebay.kafka.publish.sender import Ranges, Sender
@@ -61,14 +61,13 @@ class Driver:
         self._spare: tuple[Any, client.ClientErrors] | None = None  # the next producer, not yet initialised
         self._earlier_fenced = False
         self._inits = 0  # calls of init_transactions of this instance
-        self._order = Order(job)
+        self._order, self._account = Order(job), Account(job, self._reader)
         self._fenced = False
         self._sender = Sender(None)
         self._outputs: Ranges | None = None
         self._quarantine: Ranges | None = None
         self._ledger_sent = False
         self._chunk = 0
-        self._own: dict[int, Receipt] = {}  # of this attempt's chunks, as produced; those given out are the ledger's
         self._started = datetime.now(UTC)
         self._do: dict[type[steps.Effect], Callable[[Any], steps.Event]] = {
             steps.Look: self._look,
@@ -188,7 +187,7 @@ class Driver:
 
     def _look(self, _: steps.Look) -> steps.Event:
         self._reader.look()
-        event = self._ledger(reached=True)
+        event = self._account.state(reached=True)
         missing = next((n for n in range(self.task.chunks) if n not in event.chunks), None)
         if missing is not None and not event.complete:
             self._warm()
@@ -201,7 +200,7 @@ class Driver:
     def _read_to(self, effect: steps.ReadTo) -> steps.Event:
         reached = self._reader.read_to({self._partition: effect.offset}, effect.deadline - time.monotonic())
         failpoints.hit("after_barrier", self._chunk)
-        event = self._ledger(reached)
+        event = self._account.state(reached)
         if reached and not event.complete:
             self._behind_barrier(next((n for n in range(self.task.chunks) if n not in event.chunks), 0))
         return event
@@ -212,65 +211,13 @@ class Driver:
         if self._job.behind_barrier:
             self._job.behind_barrier(self._reader.view, chunk)
 
-    def _ledger(self, reached: bool) -> steps.Ledger:
-        view, job = self._reader.view, self._job
-        committed = view.of_file(job.fingerprint, job.generation)
-        self._refuse_other_topic(committed.values())
-        chunks = {n: entry.receipt.plan_hash for n, entry in committed.items()}
-        moves, free = view.moves.get(job.lane, (0, False))
-        complete = view.file(job.fingerprint, job.generation) is not None
-        return steps.Ledger(time.monotonic(), chunks, complete, moves, free, reached)
-
-    def _refuse_other_topic(self, committed: Iterable[ChunkEntry]) -> None:
-        """What lies in another topic was published by another project of this name, or before this one moved: it is not
-        ours to go on with.
-
-        Asked behind the barrier too, so that of two projects that begin the same content at once one sees what the
-        other did.
-        """
-        topic = self._job.pipeline.topic.name
-        other = next(
-            (place.topic for entry in committed for place in entry.receipt.outputs if place.topic != topic), None
-        )
-        if other:
-            raise PlanChangedError(
-                f"{self._job.doing}: it is published, or begun, in topic `{other}` and not in `{topic}` (publish it "
-                "anew with `--generation new`)",
-                topic=other,
-            )
-
     def changed(self) -> tuple[str, ...]:
-        """The parameters that the plan has otherwise than that under which the file was begun, as far as the ledger
-        tells; none where it does not."""
-        job = self._job
-        begun = self._reader.look().of_file(job.fingerprint, job.generation).values()
-        other = next(
-            (
-                entry.origin.plan
-                for entry in begun
-                if entry.receipt.plan_hash != job.plan.plan_hash and entry.origin.plan
-            ),
-            {},
-        )
-        return tuple(name for name, digits in job.plan.prints.items() if other.get(name, digits) != digits)
+        """As `Account.changed`."""
+        return self._account.changed()
 
     def receipts(self) -> tuple[Receipt, ...]:
-        """What the ledger says of the whole file; waits for the commit's markers, which come a moment after the
-        commit."""
-        job, deadline = self._job, time.monotonic() + self.task.barrier_timeout
-        while (entry := self._reader.look().file(job.fingerprint, job.generation)) is None:
-            if time.monotonic() > deadline:
-                raise OutcomeUnknownError(
-                    f"{job.doing}: committed, but the ledger does not show it (try again: "
-                    "nothing will be published twice)"
-                )
-            time.sleep(0.01)
-        found = self._reader.view.receipts(job.fingerprint, job.generation)
-        if sum(r.rows_in for r in found) != entry.rows_in or entry.rows_in != entry.published + entry.quarantined:
-            raise ReconcileError(
-                f"{job.doing}: the ledger's chunks do not add up to its completion record (a fault in forebay)"
-            )
-        return found
+        """As `Account.receipts`."""
+        return self._account.receipts(self.task.barrier_timeout)
 
     # the producer
 
@@ -353,71 +300,15 @@ class Driver:
         return quarantine_partition_of(self._job.fingerprint, max(1, len(found.partitions)))
 
     def _produce_ledger(self, effect: steps.ProduceLedger) -> steps.Event:
-        entry = self._entry(effect.chunk)
+        encoded = self._chunk_of(effect.chunk)
+        entry = self._account.entry(effect.chunk, encoded, self._outputs, self._quarantine, self._started)
         topic = self._job.pipeline.ledger_topic
         self._sender.one(topic, self._partition, entry.key, dump(entry.to_json()))
         if effect.last:
-            complete = self._completion(entry)
+            complete = self._account.completion(entry)
             self._sender.one(topic, self._partition, complete.key, dump(complete.to_json()))
         self._ledger_sent = True
         return self._done()
-
-    def _entry(self, chunk: int) -> ChunkEntry:
-        job, encoded = self._job, self._chunk_of(chunk)
-        first, last = job.plan.bounds(chunk)
-        receipt = Receipt(
-            fingerprint=job.fingerprint,
-            generation=job.generation,
-            chunk=chunk,
-            of=job.plan.chunks,
-            first_row=first,
-            last_row=last,
-            rows_in=encoded.rows_in,
-            published=len(encoded.records),
-            quarantined=len(encoded.quarantine),
-            outputs=self._outputs.all() if self._outputs else (),
-            quarantine=self._quarantine.all() if self._quarantine else (),
-            content_hash=encoded.content_hash,
-            plan_hash=job.plan.plan_hash,
-            headers=job.headers.profile,
-        )
-        self._own[chunk] = receipt
-        origin = replace(job.origin, ledger_partitions=self._reader.view.partitions, lanes=LANES, plan=job.plan.prints)
-        return ChunkEntry(
-            job.pipeline.pipeline, job.file, receipt, origin, job.identity, self._started, datetime.now(UTC)
-        )
-
-    def _completion(self, entry: ChunkEntry) -> FileEntry:
-        """The totals of all chunks: the ledger's, and those of this attempt. Raises `ReconcileError` when a row is
-        missing."""
-        job = self._job
-        known = {r.chunk: r for r in self._reader.view.receipts(job.fingerprint, job.generation)} | self._own
-        total = {
-            name: sum(getattr(r, name) for r in known.values()) for name in ("rows_in", "published", "quarantined")
-        }
-        if (
-            len(known) != job.plan.chunks
-            or total["rows_in"] != job.plan.rows_in
-            or total["rows_in"] != total["published"] + total["quarantined"]
-        ):
-            raise ReconcileError(
-                f"{job.doing}: {len(known)} chunks add up to {total}, the file has {job.plan.rows_in} rows (a fault "
-                "in forebay)"
-            )
-        return FileEntry(
-            pipeline=entry.pipeline,
-            file=job.file,
-            fingerprint=job.fingerprint,
-            generation=job.generation,
-            chunks=job.plan.chunks,
-            rejected=0,
-            plan_hash=job.plan.plan_hash,
-            origin=entry.origin,
-            completion=job.completion,
-            identity=job.identity,
-            attempted=entry.attempted,
-            **total,
-        )
 
     def _flush(self, _: steps.Flush) -> steps.Event:
         deadline = time.monotonic() + self.task.transaction_timeout
@@ -434,7 +325,7 @@ class Driver:
         failpoints.hit("after_commit", effect.chunk)
         if owner := self._job.origin.owner:
             self._reader.owned_by(owner)
-        receipt = self._own[effect.chunk]
+        receipt = self._account.own[effect.chunk]
         fields = {"published": receipt.published, "quarantined": receipt.quarantined, "of": receipt.of}
         events.emit(events.CHUNK_COMMITTED, uri=self._job.file.uri, chunk=effect.chunk, **fields)
         return self._done()
