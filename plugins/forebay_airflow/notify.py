@@ -12,7 +12,8 @@ from urllib.parse import quote
 
 from airflow.sdk.bases.notifier import BaseNotifier
 
-from forebay.config.pipeline import Notify, Pipeline
+from forebay.config.pipeline import Pipeline
+from forebay.config.quality import Notify
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context

@@ -21,6 +21,7 @@ from forebay import events
 from forebay.errors import ConfigError, FatalError, ForebayError, RetryableError
 from forebay.kafka.embedded import broker, jars, java
 from forebay.kafka.embedded import nodes as kraft_nodes
+from forebay.kafka.embedded import running as known
 from tests.support.kafka import ACLS, CACHE, ROOT, USERS, create_topic, produce, read_all, running
 
 
@@ -330,7 +331,7 @@ def test_a_process_that_is_being_loaded_is_known_at_once(tmp_path) -> None:
     for _ in range(60):
         with subprocess.Popen(words, start_new_session=True) as child:
             try:
-                assert broker._is_node(child.pid, tmp_path, 1)
+                assert known.is_node(child.pid, tmp_path, 1)
             finally:
                 child.kill()
 

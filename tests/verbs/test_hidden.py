@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from forebay.config.pipeline import Quality
+from forebay.config.quality import Quality
 from forebay.errors import BrokerUnavailableError, CorruptFileError, FatalError, ForebayError
 from forebay.verbs.hidden import shown, without_values
 from tests.verbs.published import context

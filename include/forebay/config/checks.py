@@ -17,7 +17,7 @@ from forebay.config import contradictions, paths, types
 from forebay.config.contradictions import declared_columns, not_declared
 from forebay.config.hints import Found
 from forebay.config.home import Project
-from forebay.config.pipeline import SUITE_NAME
+from forebay.config.quality import SUITE_NAME
 from forebay.config.yaml_lines import Document, Path, reading
 from forebay.errors import ConfigError
 from forebay.support.words import way_out

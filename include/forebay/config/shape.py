@@ -13,7 +13,8 @@ from pydantic import BaseModel, ValidationError
 from forebay import registry
 from forebay.config import hints
 from forebay.config.hints import Found
-from forebay.config.pipeline import FormatSection, NotifySection, SourceSection, Typed
+from forebay.config.pipeline import FormatSection, SourceSection, Typed
+from forebay.config.quality import NotifySection
 from forebay.config.yaml_lines import Document, Path, reading
 from forebay.contracts import Settings
 from forebay.support.words import way_out

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from forebay.config.pipeline import HistoryRule
+from forebay.config.quality import HistoryRule
 from forebay.index import queries
 from forebay.model import FileRun, RuleResult, Stage
 from forebay.quality import drift, history_rules

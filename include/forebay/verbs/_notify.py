@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from forebay import events, registry
-from forebay.config.pipeline import NotifySection, Pipeline
+from forebay.config.pipeline import Pipeline
+from forebay.config.quality import NotifySection
 from forebay.contracts import Notice, Notifier
 from forebay.errors import ForebayError
 from forebay.model import FileRun, Status

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from forebay.config.pipeline import BlockWhen, Budget, OnDrift, Pipeline
+from forebay.config.pipeline import OnDrift, Pipeline
+from forebay.config.quality import BlockWhen, Budget
 from forebay.errors import ConfigError
 from forebay.model import Decision, Drift, FileRun, RuleResult, Severity, Stage, Status, Verdict
 from forebay.support.words import shown, some

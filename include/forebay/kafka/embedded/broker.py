@@ -8,26 +8,24 @@ in `data`.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from forebay import events
 from forebay.errors import BrokerUnavailableError, ConfigError, ForebayError
-from forebay.kafka.embedded import java
+from forebay.kafka.embedded import java, running
 from forebay.kafka.embedded import nodes as kraft_nodes
 from forebay.kafka.embedded.jars import KAFKA_VERSION, locked
-from forebay.kafka.embedded.nodes import HOST, Layout
-from forebay.model import Json
+from forebay.kafka.embedded.nodes import Layout
+from forebay.kafka.embedded.running import Broker
 from forebay.support.folders import private
 
 _READY_SECONDS = 90.0
@@ -36,45 +34,6 @@ _LOADING_SECONDS = 5.0
 
 _children: dict[int, subprocess.Popen[bytes]] = {}
 """Brokers that this very process started: kept, so that they are reaped when they end and never reported as leaked."""
-
-
-@dataclass(frozen=True, slots=True)
-class Broker(Json):
-    """A running embedded cluster. Tuples have one entry per node; a node that does not run has pid 0. `sasl` is ""
-    without users."""
-
-    bootstrap: str
-    nodes: int
-    ports: tuple[int, ...]
-    pids: tuple[int, ...]
-    home: Path
-    cluster_id: str
-    version: str = KAFKA_VERSION
-    sasl: str = ""
-    proxied: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _State(Json):
-    """`broker.json`. `ready` is False until a topic could be created after the last start: so a starter killed half-way
-    is seen."""
-
-    layout: Layout
-    pids: tuple[int, ...]
-    ready: bool = False
-
-    def broker(self, home: Path, alive: tuple[int, ...]) -> Broker:
-        at = self.layout
-        return Broker(
-            _addresses(at.ports),
-            at.nodes,
-            at.ports,
-            alive,
-            home,
-            at.cluster_id,
-            sasl=_addresses(at.sasl),
-            proxied=at.proxied,
-        )
 
 
 def ensure(home: Path, cache: Path) -> str:
@@ -127,28 +86,28 @@ def start(
     """
     home = home.resolve()
     with locked(private(home) / "lock"):
-        kept = _read(home)
+        kept = running.read(home)
         _check_size(home, kept, nodes)
         if (
             kept
             and kept.ready
-            and all(_alive(home, kept))
+            and all(running.alive(home, kept))
             and all(kraft_nodes.answers(port) for port in kept.layout.ports)
         ):
-            return kept.broker(home, _alive(home, kept))
+            return kept.broker(home, running.alive(home, kept))
         layout = _layout(home, kept, nodes or (kept.layout.nodes if kept else 1), users, advertised, extra)
         kraft_nodes.prepare(home, layout, java.checkpoint(cache))
-        return _launch(home, cache, _State(layout, _alive(home, kept) if kept else (0,) * layout.nodes))
+        return _launch(home, cache, running.State(layout, running.alive(home, kept) if kept else (0,) * layout.nodes))
 
 
 def status(home: Path) -> Broker | None:
     """The running broker of this home, or None. It runs if a process of ours lives and its port answers; nodes that are
     down have pid 0."""
     home = home.resolve()
-    kept = _read(home)
+    kept = running.read(home)
     if not kept or not kept.ready:
         return None
-    alive = _alive(home, kept)
+    alive = running.alive(home, kept)
     up = [port for port, pid in zip(kept.layout.ports, alive, strict=True) if pid and kraft_nodes.answers(port)]
     return kept.broker(home, alive) if up else None
 
@@ -159,8 +118,8 @@ def stop(home: Path) -> bool:
     if not (home / "broker.json").exists():
         return False
     with locked(home / "lock"):
-        kept = _read(home)
-        pids = [pid for pid in _alive(home, kept) if pid] if kept else []
+        kept = running.read(home)
+        pids = [pid for pid in running.alive(home, kept) if pid] if kept else []
         # Kafka's orderly stop of three nodes waits for a majority that is going away, so only one node is asked
         # politely.
         _end(pids, signal.SIGTERM if len(pids) == 1 else signal.SIGKILL)
@@ -191,14 +150,14 @@ def start_node(home: Path, cache: Path, node: int, wait: bool = True) -> Broker:
     """Start one node that is down, at its old ports; `wait` until all nodes that run have joined again."""
     home = home.resolve()
     with locked(home / "lock"):
-        kept = _read(home)
+        kept = running.read(home)
         if not kept or not 1 <= node <= kept.layout.nodes:
             raise ForebayError(f"starting node {node}: `{home}` has no such node")
-        alive = list(_alive(home, kept))
+        alive = list(running.alive(home, kept))
         if not alive[node - 1]:
             alive[node - 1] = _spawn(home, cache, node)
-        state = _State(kept.layout, tuple(alive), kept.ready)
-        _write(home, state)
+        state = running.State(kept.layout, tuple(alive), kept.ready)
+        running.write(home, state)
     if wait:
         _await_ready(home, state)
     return state.broker(home, state.pids)
@@ -220,7 +179,7 @@ def train(cache: Path) -> Path:
         )
         try:
             _children[child.pid] = child
-            _await_ready(home, _State(layout, (child.pid,)))
+            _await_ready(home, running.State(layout, (child.pid,)))
             child.terminate()
             child.wait(_READY_SECONDS)  # the JVM writes the file when it ends
             if not written.exists():
@@ -236,16 +195,16 @@ def train(cache: Path) -> Path:
 # --- starting --------------------
 
 
-def _launch(home: Path, cache: Path, state: _State) -> Broker:
+def _launch(home: Path, cache: Path, state: running.State) -> Broker:
     pids = tuple(pid or _spawn(home, cache, node) for node, pid in enumerate(state.pids, 1))
-    state = _State(state.layout, pids)
-    _write(home, state)
+    state = running.State(state.layout, pids)
+    running.write(home, state)
     try:
         _await_ready(home, state)
     except BaseException:  # Ctrl-C too: a broker that never got ready is not left behind
-        _end([pid for pid in _alive(home, state) if pid], signal.SIGKILL)
+        _end([pid for pid in running.alive(home, state) if pid], signal.SIGKILL)
         raise
-    _write(home, replace(state, ready=True))
+    running.write(home, replace(state, ready=True))
     return state.broker(home, pids)
 
 
@@ -256,7 +215,7 @@ def _spawn(home: Path, cache: Path, node: int) -> int:
     return child.pid
 
 
-def _check_size(home: Path, kept: _State | None, nodes: int | None) -> None:
+def _check_size(home: Path, kept: running.State | None, nodes: int | None) -> None:
     if kept and nodes not in {None, kept.layout.nodes}:
         raise ConfigError(
             f"starting {nodes} Kafka nodes: `{home}` holds a cluster of {kept.layout.nodes} (use another "
@@ -268,7 +227,7 @@ def _check_size(home: Path, kept: _State | None, nodes: int | None) -> None:
 
 def _layout(
     home: Path,
-    kept: _State | None,
+    kept: running.State | None,
     nodes: int,
     users: dict[str, str] | None,
     advertised: tuple[int, ...],
@@ -276,7 +235,7 @@ def _layout(
 ) -> Layout:
     """The kept layout with its ports where they are still free, or a new one. A cluster of which some nodes run keeps
     its ports."""
-    if kept and any(_alive(home, kept)):
+    if kept and any(running.alive(home, kept)):
         return kept.layout
     old = kept.layout if kept else Layout(java.new_id(), (0,) * nodes, (0,) * nodes)
     users, extra, advertised = users or old.users, extra or old.extra, advertised or old.advertised
@@ -298,7 +257,7 @@ def _layout(
     )
 
 
-def _await_ready(home: Path, state: _State) -> None:
+def _await_ready(home: Path, state: running.State) -> None:
     """Return when all nodes take part: the controller agrees to create a topic replicated on each of them (it is only
     asked, not done)."""
     deadline = time.monotonic() + _READY_SECONDS
@@ -306,7 +265,7 @@ def _await_ready(home: Path, state: _State) -> None:
         while state.pids[node - 1] and not kraft_nodes.answers(port):
             _check_time(home, state, deadline)
             time.sleep(0.03)
-    admin = _quiet_admin(_addresses(state.layout.ports))
+    admin = _quiet_admin(running.addresses(state.layout.ports))
     while not _can_create(admin, sum(map(bool, state.pids))):
         _check_time(home, state, deadline)
         time.sleep(0.03)
@@ -339,10 +298,10 @@ def _can_create(admin: Any, replicas: int) -> bool:
     return True
 
 
-def _check_time(home: Path, state: _State, deadline: float) -> None:
+def _check_time(home: Path, state: running.State, deadline: float) -> None:
     dead = [
         node
-        for node, (pid, lives) in enumerate(zip(state.pids, _alive(home, state), strict=True), 1)
+        for node, (pid, lives) in enumerate(zip(state.pids, running.alive(home, state), strict=True), 1)
         if pid and not lives
     ]
     if dead:
@@ -376,63 +335,10 @@ def _tail(home: Path, node: int) -> str:
     return "it said nothing"
 
 
-# --- state and processes --------------------
-
-
-def _read(home: Path) -> _State | None:
-    try:
-        return _State.from_json(json.loads((home / "broker.json").read_text("utf-8")))
-    except FileNotFoundError:
-        return None
-    except (ValueError, TypeError, KeyError) as error:
-        raise ForebayError(
-            f"reading `{home / 'broker.json'}`: it is not what forebay wrote: {error} (remove `{home}`: "
-            "its topics are lost)"
-        ) from error
-
-
-def _write(home: Path, state: _State) -> None:
-    scratch = home / "broker.json.new"
-    scratch.touch(mode=0o600)  # it may hold passwords
-    scratch.write_text(json.dumps(state.to_json(), indent=1), "utf-8")
-    scratch.replace(home / "broker.json")
-
-
-def _addresses(ports: Iterable[int]) -> str:
-    return ",".join(f"{HOST}:{port}" for port in ports)
-
-
-def _alive(home: Path, state: _State) -> tuple[int, ...]:
-    """Every node's pid where a process of that pid lives and is that node, else 0. A pid alone proves nothing: it may
-    be another's by now."""
-    return tuple(pid if _is_node(pid, home, node) else 0 for node, pid in enumerate(state.pids, 1))
-
-
-def _is_node(pid: int, home: Path, node: int) -> bool:
-    return bool(pid) and _words(pid)[-1:] == [str(kraft_nodes.folder(home, node) / "server.properties")]
-
-
-def _words(pid: int) -> list[str]:
-    """A living process's command line. It is empty for a moment: while the kernel loads the program, `Popen` has long
-    returned."""
-    import psutil
-
-    with suppress(psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
-        process, deadline = psutil.Process(pid), time.monotonic() + _LOADING_SECONDS
-        while (
-            not (words := process.cmdline())
-            and process.status() != psutil.STATUS_ZOMBIE
-            and time.monotonic() < deadline
-        ):
-            time.sleep(0.005)
-        return words
-    return []
-
-
 def _pid(home: Path, node: int) -> int:
     home = home.resolve()
-    kept = _read(home)
-    pid = _alive(home, kept)[node - 1] if kept and 1 <= node <= kept.layout.nodes else 0
+    kept = running.read(home)
+    pid = running.alive(home, kept)[node - 1] if kept and 1 <= node <= kept.layout.nodes else 0
     if not pid:
         raise ForebayError(f"looking for node {node} of `{home}`: it does not run (start it: forebay broker start)")
     return pid
