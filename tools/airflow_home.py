@@ -63,7 +63,7 @@ PRELOADED = (
     "duckdb",
     "pyarrow.parquet",
     "forebay.config.load",
-    "forebay.quality._imports:great_expectations",
+    "forebay.quality.imports:great_expectations",
     "forebay.verbs.run",
 )
 HEALTH = {

@@ -156,8 +156,8 @@ def check(path: Path, rows: int, into: Path) -> Callable[[], list[int]]:
     """forebay's check; returns what is timed."""
     from forebay.model import Column, Stage
     from forebay.quality import suite as suites
-    from forebay.quality._imports import great_expectations
     from forebay.quality.check import check as judge
+    from forebay.quality.imports import great_expectations
 
     great_expectations()
     written = into / "suite.json"
@@ -178,7 +178,7 @@ def pandas(path: Path, rows: int, into: Path) -> Callable[[], list[int]]:
     """Great Expectations on pandas, the frame loaded before; returns what is timed."""
     import pyarrow.parquet as pq
 
-    from forebay.quality._imports import great_expectations, quietly
+    from forebay.quality.imports import great_expectations, quietly
 
     gx = great_expectations()
     frame = pq.read_table(path).to_pandas().astype({"event_ts": "datetime64[ns]"})

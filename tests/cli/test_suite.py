@@ -156,7 +156,7 @@ def test_a_limit_for_a_rule_that_no_row_fails_is_a_fault(forebay: Call, pipeline
 
 def test_a_suite_written_by_great_expectations_own_api_loads_unchanged(tmp_path: Path) -> None:
     from forebay.quality import suite as suites
-    from forebay.quality._imports import great_expectations
+    from forebay.quality.imports import great_expectations
 
     gx = great_expectations()
     context = gx.get_context(mode="ephemeral")

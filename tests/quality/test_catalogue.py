@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from forebay.quality import catalogue
-from forebay.quality._imports import great_expectations
+from forebay.quality.imports import great_expectations
 
 SQL_ANSWERS_FROM_THE_SCHEMA = {"expect_column_values_to_be_of_type", "expect_column_values_to_be_in_type_list"}
 

@@ -181,7 +181,7 @@ def test_two_rules_on_one_condition_both_mark_its_rows(tmp_path: Path) -> None:
 
 def test_a_wrong_count_of_failing_rows_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The positive control: a mask that loses one rule's rows must not pass."""
-    from forebay.quality._imports import great_expectations
+    from forebay.quality.imports import great_expectations
 
     great_expectations()
     from forebay.quality.masks import Masks

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pytest
 
 from forebay.model import Verdict
-from forebay.quality._imports import great_expectations, quietly
 from forebay.quality.check import check
+from forebay.quality.imports import great_expectations, quietly
 from tests.quality.made import failing_rows, rule, stage_of, suite_of
 
 ROWS = 1500

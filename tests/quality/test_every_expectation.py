@@ -19,8 +19,8 @@ from forebay.errors import SettingsError
 from forebay.model import Column
 from forebay.quality import catalogue
 from forebay.quality import suite as suites
-from forebay.quality._imports import great_expectations, quietly
 from forebay.quality.check import check, faults_of
+from forebay.quality.imports import great_expectations, quietly
 from tests.quality.made import rule, stage_of, suite_of
 
 Example = tuple[str, bool]

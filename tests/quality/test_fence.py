@@ -13,8 +13,8 @@ import pytest
 
 from forebay.errors import CorruptFileError, SettingsError
 from forebay.quality import suite as suites
-from forebay.quality._imports import great_expectations
 from forebay.quality.check import check, raised_by
+from forebay.quality.imports import great_expectations
 from forebay.support.sql import OFFLINE, fenced, parquet
 from tests.quality.made import rule, stage_of, suite_of
 

@@ -7,7 +7,7 @@ import sys
 
 LAZY = """
 import sys, importlib.util
-from forebay.quality._imports import great_expectations, LazyFinder
+from forebay.quality.imports import great_expectations, LazyFinder
 great_expectations()
 lazy = importlib.util._LazyModule
 assert type(sys.modules["scipy.stats"]) is lazy and type(sys.modules["altair"]) is lazy
@@ -25,7 +25,7 @@ print("works")
 
 LOADED_BEFORE = """
 import sys, scipy.stats
-from forebay.quality._imports import great_expectations
+from forebay.quality.imports import great_expectations
 before = sys.modules["scipy.stats"]
 great_expectations()
 assert sys.modules["scipy.stats"] is before and before.norm
@@ -47,7 +47,7 @@ def test_modules_that_are_loaded_stay_as_they_are() -> None:
 
 def test_who_collects_no_garbage_still_does_not_after_the_import() -> None:
     code = (
-        "import gc; gc.disable(); from forebay.quality._imports import uncollected\nwith uncollected(): "
+        "import gc; gc.disable(); from forebay.quality.imports import uncollected\nwith uncollected(): "
         "pass\nprint(gc.isenabled())"
     )
     assert run(code) == "False"
@@ -56,10 +56,10 @@ def test_who_collects_no_garbage_still_does_not_after_the_import() -> None:
 def test_it_is_imported_once_a_process() -> None:
     """`ahead` imports nothing that is there, and asks for no thread then."""
     code = """
-from forebay.quality import _imports
-_imports.great_expectations()
-_imports.ThreadPoolExecutor = None
-with _imports.ahead():
+from forebay.quality import imports
+imports.great_expectations()
+imports.ThreadPoolExecutor = None
+with imports.ahead():
     print("works")
 """
     assert run(code) == "works"

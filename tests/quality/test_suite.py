@@ -13,7 +13,7 @@ import pytest
 from forebay.errors import ConfigError, SettingsError
 from forebay.model import Column, Severity
 from forebay.quality import suite as suites
-from forebay.quality._imports import great_expectations
+from forebay.quality.imports import great_expectations
 from tests.quality.made import rule, suite_of
 
 COLUMNS = (Column("id", "int64"), Column("name", "string"), Column("amount", "float64"), Column("day", "date"))

@@ -122,7 +122,7 @@ def serve() -> None:
 
 def _import_all() -> None:
     import forebay
-    from forebay.quality._imports import great_expectations
+    from forebay.quality.imports import great_expectations
 
     great_expectations()  # first: its modules register what they hold, and only this way once
     for module in pkgutil.walk_packages(forebay.__path__, "forebay."):

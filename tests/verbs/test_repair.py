@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from forebay.errors import ConfigError
-from forebay.verbs import _repair
-from forebay.verbs._repair import numbers_of, text_of
+from forebay.verbs import repair
+from forebay.verbs.repair import numbers_of, text_of
 
 HEAD = "id,name,__fp,__generation,__row,__reason,__form,__raw\n"
 
@@ -27,10 +27,10 @@ def test_row_numbers_as_text_come_back(rows: list[int]) -> None:
 
 def test_rows_are_grouped_by_origin_and_sorted(tmp_path: Path) -> None:
     text = HEAD + "1,a,ff,1,7,r,file,x\n2,b,ee,2,3,r,typed,x\n3,c,ff,1,5,r,file,x\n"
-    found = _repair.edited(write(tmp_path, text))
+    found = repair.edited(write(tmp_path, text))
     assert {o: t["__row"].to_pylist() for o, t in found.items()} == {
-        _repair.Origin("ee", 2): [3],
-        _repair.Origin("ff", 1): [5, 7],
+        repair.Origin("ee", 2): [3],
+        repair.Origin("ff", 1): [5, 7],
     }
 
 
@@ -39,12 +39,12 @@ def test_a_spreadsheets_delimiter_and_byte_order_mark_do_no_harm(tmp_path: Path,
     text = (
         "\ufeff" + HEAD.replace(",", delimiter) + delimiter.join(["1", "a", "ff", "1", "7", "r", "file", "x"]) + "\r\n"
     )
-    [table] = _repair.edited(write(tmp_path, text)).values()
+    [table] = repair.edited(write(tmp_path, text)).values()
     assert table["id"].to_pylist() == ["1"]
 
 
 def test_an_empty_cell_is_null_and_two_quotes_are_an_empty_text(tmp_path: Path) -> None:
-    [table] = _repair.edited(write(tmp_path, HEAD + '1,,ff,1,7,r,file,x\n2,"",ff,1,8,r,file,x\n')).values()
+    [table] = repair.edited(write(tmp_path, HEAD + '1,,ff,1,7,r,file,x\n2,"",ff,1,8,r,file,x\n')).values()
     assert table["name"].to_pylist() == [None, ""]
 
 
@@ -60,7 +60,7 @@ def test_an_empty_cell_is_null_and_two_quotes_are_an_empty_text(tmp_path: Path) 
 )
 def test_what_is_no_repair_file_is_named(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(words)):
-        _repair.edited(write(tmp_path, text))
+        repair.edited(write(tmp_path, text))
 
 
 def test_formulas_get_a_quote_and_lose_it_again(tmp_path: Path) -> None:
@@ -68,9 +68,9 @@ def test_formulas_get_a_quote_and_lose_it_again(tmp_path: Path) -> None:
     import pyarrow.compute as pc
 
     values = ["=1+1", "'=1+1", "-5.00", "-x", "plain", "'plain", None, ""]
-    table = _repair._harmless(pa.table({"name": values}), ["name"])
+    table = repair._harmless(pa.table({"name": values}), ["name"])
     assert table["name"].to_pylist() == ["'=1+1", "''=1+1", "-5.00", "'-x", "plain", "'plain", None, ""]
-    assert pc.replace_substring_regex(table["name"], _repair._QUOTED, r"\1").to_pylist() == values
+    assert pc.replace_substring_regex(table["name"], repair._QUOTED, r"\1").to_pylist() == values
 
 
 def test_members_of_json_rows_keep_every_digit(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_members_of_json_rows_keep_every_digit(tmp_path: Path) -> None:
         ),
         path,
     )
-    table = _repair._json_cells(path, ["a", "b", "c"])
+    table = repair._json_cells(path, ["a", "b", "c"])
     assert table is not None
     assert table.to_pylist() == [
         {"__row": 4, "c0": "12345678901234567890.1230", "c1": "x", "c2": '["1"]'},

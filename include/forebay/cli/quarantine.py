@@ -189,7 +189,7 @@ def _write_repair(ctx: Any, lists: list[tuple[FileRun, Path]], to: Path) -> int:
     import pyarrow as pa
     import pyarrow.csv as pc
 
-    from forebay.verbs import _repair
+    from forebay.verbs import repair
 
     if to.exists():
         raise ConfigError(f"writing `{to}`: it is there already, and perhaps edited (name another file, or remove it)")
@@ -199,8 +199,8 @@ def _write_repair(ctx: Any, lists: list[tuple[FileRun, Path]], to: Path) -> int:
             f"exporting rows of `{ctx.pipeline.pipeline}`: none is left in quarantine (forebay quarantine list)"
         )
     table = pa.concat_tables(tables, promote_options="permissive")
-    order = [name for name in table.column_names if name not in _repair.OWN]
-    pc.write_csv(table.select([*order, *_repair.OWN]), to)
+    order = [name for name in table.column_names if name not in repair.OWN]
+    pc.write_csv(table.select([*order, *repair.OWN]), to)
     return len(table)
 
 
@@ -209,9 +209,9 @@ def _left(ctx: Any, file: FileRun, path: Path) -> Any:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    from forebay.verbs import _repair, quarantine
+    from forebay.verbs import quarantine, repair
 
-    table = _repair.exported(ctx, file, quarantine.kept(ctx, file), path)
+    table = repair.exported(ctx, file, quarantine.kept(ctx, file), path)
     done = quarantine.rows_of(quarantine.replays(ctx.project, file))
     return table.filter(pc.invert(pc.is_in(table["__row"], pa.array([str(row) for row in sorted(done)], pa.string()))))
 

@@ -14,7 +14,7 @@ from forebay.config.pipeline import RecordSection
 from forebay.contracts import Partitioner, Serializer, SqlEncoding
 from forebay.errors import CorruptFileError
 from forebay.model import Column, Stage
-from forebay.serializers._text import text
+from forebay.serializers import text
 from forebay.serializers.json import Json, JsonConfig
 from forebay.support.sql import OFFLINE, parquet
 

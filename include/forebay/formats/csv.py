@@ -31,3 +31,13 @@ class Csv(Format[CsvSettings]):
                 self.config, connection, into.folder, folder, found, uri, into.tolerance.misfits, list(text.notes)
             )
             return reading.stage(snapshot, types, plain.stat().st_size)
+
+
+def column_names(plain: Path, config: CsvSettings, scratch: Path, uri: str) -> tuple[str, ...]:
+    """The names of the file's own header, in its order; none without one. `scratch` is a folder for a decoded copy.
+
+    Raises `CorruptFileError` for a header that cannot be read.
+    """
+    from forebay.formats._csv.head import head
+
+    return head(decoded(plain, scratch, config.encoding, uri).path, config, uri).names or ()

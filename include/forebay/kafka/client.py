@@ -47,7 +47,7 @@ FIRST_ANSWER = 3.0  # seconds after which a new client asks; it waits twice as l
 _VAGUE = frozenset({"_TIMED_OUT", "_ALL_BROKERS_DOWN", "_WAIT_COORD"})
 
 
-class _Log:
+class Log:
     """librdkafka's log lines as DEBUG of `forebay.librdkafka`: what matters of them comes back as an error of some
     call."""
 
@@ -90,7 +90,7 @@ def _settings(config: Config, defaults: Config, errors: ClientErrors | None, ove
     """`config` is a connection's: it decides nothing that the protocol needs (config/kafka_settings.py), whoever it
     came from."""
     given = {key: value for key, value in config.items() if not kafka_settings.is_ours(key)}
-    return {**COMMON, **defaults, **given, **overrides, "error_cb": errors or ClientErrors(), "logger": _Log()}
+    return {**COMMON, **defaults, **given, **overrides, "error_cb": errors or ClientErrors(), "logger": Log()}
 
 
 def admin(config: Config, errors: ClientErrors | None = None, **overrides: Any) -> AdminClient:

@@ -19,7 +19,7 @@ from forebay.model import RuleResult, Stage, Verdict
 from forebay.quality import redact as redaction
 from forebay.quality import suite as suites
 from forebay.quality import udf
-from forebay.quality._imports import great_expectations, quietly
+from forebay.quality.imports import great_expectations, quietly
 from forebay.quality.rules import Rule
 from forebay.quality.suite import Suite
 from forebay.support import files

@@ -6,7 +6,7 @@ its connection), there are no transactions (DuckDB drops a result on rollback, a
 query), the columns are read by DESCRIBE (duckdb-engine's catalogue queries break on SQLAlchemy 2.1), and the samples of
 unexpected values come from the row masks (`masks.py`) instead of one more scan per rule.
 
-Importing this module makes `context.data_sources.add_forebay_duckdb(…)` exist. It is imported by `_imports` alone.
+Importing this module makes `context.data_sources.add_forebay_duckdb(…)` exist. It is imported by `imports` alone.
 """
 
 from __future__ import annotations

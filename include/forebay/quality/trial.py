@@ -14,7 +14,7 @@ from typing import Any
 from forebay.errors import ConfigError, Fault
 from forebay.model import Column, Stage
 from forebay.quality import check
-from forebay.quality._imports import great_expectations
+from forebay.quality.imports import great_expectations
 from forebay.quality.suite import Suite
 
 

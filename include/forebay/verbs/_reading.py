@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from forebay import registry
-from forebay.compressions._unpack import unpack
+from forebay.compressions import unpack
 from forebay.config.pipeline import FormatSection, LimitsSection
 from forebay.contracts import StageWriter
 from forebay.errors import CorruptFileError, ForebayError, OutOfResourcesError

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from forebay.compressions._unpack import unpack, unpack_head
-from forebay.formats._encoding import one_byte_lines
+from forebay.compressions import unpack, unpack_head
+from forebay.formats import one_byte_lines
 
 BYTES = 64 << 20
 """Plain bytes that are read of a text, and bytes of typed values of a Parquet file, unless a caller says otherwise."""

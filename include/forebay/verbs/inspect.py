@@ -22,7 +22,7 @@ from forebay.index import projection
 from forebay.kafka import topics
 from forebay.model import Column, Decision, FileRun, Snapshot, Stage, Status, Verdict
 from forebay.quality import suite as suites
-from forebay.quality._imports import ahead
+from forebay.quality.imports import ahead
 from forebay.quality.suite import Suite
 from forebay.support import files
 from forebay.support.folders import private

@@ -15,9 +15,9 @@ from forebay.model import REPLAY, Decision, FileRun
 from forebay.quality.redact import MARK
 from forebay.support.sql import OFFLINE, parquet
 from forebay.verbs._causes import titles
-from forebay.verbs._repair import numbers_of
 from forebay.verbs.context import Context
 from forebay.verbs.inspect import work_of
+from forebay.verbs.repair import numbers_of
 
 if TYPE_CHECKING:
     import pyarrow as pa

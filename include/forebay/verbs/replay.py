@@ -57,16 +57,16 @@ from forebay.model import (
 )
 from forebay.support import files
 from forebay.support.folders import private
-from forebay.verbs import _repair
+from forebay.verbs import repair
 from forebay.verbs import report as reporting
 from forebay.verbs._causes import causes
 from forebay.verbs._pins import columns_declared
-from forebay.verbs._repair import Origin, numbers_of, text_of
 from forebay.verbs._replay_check import judged
 from forebay.verbs.alive import alive
 from forebay.verbs.context import Context
 from forebay.verbs.inspect import work_left
 from forebay.verbs.publish import ranges
+from forebay.verbs.repair import Origin, numbers_of, text_of
 from forebay.verbs.run import prepare
 from forebay.verbs.timestamp_limits import latest
 
@@ -121,7 +121,7 @@ def replay(ctx: Context, path: Path, who: str, reason: str) -> list[Replayed]:
     """
     if not reason.strip():
         raise ConfigError(f"replaying `{path}`: why is part of the record (give --reason)")
-    parts = _repair.edited(path)
+    parts = repair.edited(path)
     prepare(ctx)
     source = _Source.of(path)
     return [_attempts(ctx, origin, rows, source, who, reason) for origin, rows in parts.items()]
@@ -313,7 +313,7 @@ def _judge(
             f"replaying `{path}`: the pipeline declares no columns, and what was inferred of `{entry.file.uri}` is "
             "not on this machine (declare `schema.columns`)"
         )
-    good, bad = _repair.typed(ctx, rows, columns, path, folder)
+    good, bad = repair.typed(ctx, rows, columns, path, folder)
     stage = _stage(entry, columns, good, bad, folder / "edited")
     listed = origin_work.quarantine(then)
     before = (origin, listed) if listed.exists() else (None, None)

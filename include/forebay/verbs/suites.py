@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from forebay import registry
-from forebay.compressions._unpack import unpack
+from forebay.compressions import unpack
 from forebay.contracts import StageWriter
 from forebay.errors import ConfigError
 from forebay.model import JsonDict, RuleResult, Snapshot, SourceFile, Stage

@@ -221,7 +221,7 @@ def _tried(library: Any) -> bool:
     import pyarrow as pa
     from confluent_kafka import Producer
 
-    from forebay.kafka.client import _Log
+    from forebay.kafka.client import Log
     from forebay.kafka.publish.records import Records
 
     name = f"forebay-trial-{os.getpid()}"
@@ -231,7 +231,7 @@ def _tried(library: Any) -> bool:
         "message.max.bytes": 1000,
         "log.connection.close": False,
     }
-    trial = Producer({**settings, "logger": _Log(), "error_cb": lambda error: None})
+    trial = Producer({**settings, "logger": Log(), "error_cb": lambda error: None})
     handle = _handle(trial)
     if not handle or handle % 8 or not library.rd_kafka_name(handle).startswith(f"{name}#producer-".encode()):
         return False

@@ -18,13 +18,13 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from forebay import registry
-from forebay.compressions._unpack import unpack
+from forebay.compressions import unpack
 from forebay.contracts import StageWriter
 from forebay.encoding.rows import StagedRows
 from forebay.encoding.work import Work
 from forebay.errors import ConfigError
 from forebay.model import Column, FileRun, Snapshot, SourceFile, Stage
-from forebay.serializers._text import text
+from forebay.serializers import text
 from forebay.support.sql import OFFLINE, parquet
 from forebay.verbs.context import Context
 
@@ -144,14 +144,12 @@ def _json_text(value: Any) -> str | None:
 
 def _header(ctx: Context, file: FileRun, work: Work, config: Any, names: list[str], scratch: Path) -> list[str]:
     """The file's own columns, in its own order."""
-    from forebay.formats._csv import head as headers
-    from forebay.formats._text import decoded
+    from forebay.formats.csv import column_names
 
     if not config.header:
         return names
     plain = unpack(work.snapshot, file.file.name, ctx.pipeline.source.compression, scratch / "plain")
-    text = decoded(plain, scratch, config.encoding, file.file.uri)
-    return list(headers.head(text.path, config, file.file.uri).names or ())
+    return list(column_names(plain, config, scratch, file.file.uri))
 
 
 def _write_raw(listed: Path, draft: Path, header: list[str], config: Any) -> bool:
