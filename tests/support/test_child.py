@@ -161,7 +161,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the backgro
 sys.path[:] = {path!r}
 from pathlib import Path
 from forebay.support.child import Child
-from tests.unit import test_child
+from tests.support import test_child
 if {threads}:
     threading.Thread(target=threading.Event().wait, daemon=True).start()
 child = Child()
