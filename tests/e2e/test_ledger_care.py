@@ -6,13 +6,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from tests.support.kafka import Cluster, create_topic, read_all
+from tests.support.ledger_topics import lose
 from tests.support.project import OrdersProject, orders
 
 pytestmark = pytest.mark.kafka
@@ -36,15 +36,6 @@ def times(shop: OrdersProject, kafka: Cluster) -> dict[int, int]:
 
 def lose_the_ledger(shop: OrdersProject, kafka: Cluster) -> None:
     lose(f"forebay.{shop.name}.ledger", kafka)
-
-
-def lose(topic: str, kafka: Cluster) -> None:
-    admin = kafka.admin()
-    admin.delete_topics([topic])[topic].result(30)
-    deadline = time.monotonic() + 20
-    while topic in admin.list_topics(timeout=10).topics:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def test_a_lost_ledger_is_refused_restored_and_nothing_comes_twice(

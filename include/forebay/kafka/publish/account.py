@@ -29,6 +29,7 @@ class Account:
         view, job = self._reader.view, self._job
         committed = view.of_file(job.fingerprint, job.generation)
         self._refuse_other_topic(committed.values())
+        self._refuse_topic_made_anew(committed.values())
         chunks = {n: entry.receipt.plan_hash for n, entry in committed.items()}
         moves, free = view.moves.get(job.lane, (0, False))
         complete = view.file(job.fingerprint, job.generation) is not None
@@ -50,6 +51,18 @@ class Account:
                 f"{self._job.doing}: it is published, or begun, in topic `{other}` and not in `{topic}` (publish it "
                 "anew with `--generation new`)",
                 topic=other,
+            )
+
+    def _refuse_topic_made_anew(self, committed: Iterable[ChunkEntry]) -> None:
+        """What was committed to a topic of another id is gone with it: the rest alone would be half a file."""
+        job = self._job
+        ids = {entry.origin.topic_id for entry in committed if entry.receipt.outputs} - {"", job.origin.topic_id}
+        if ids and job.origin.topic_id:
+            how = "" if job.generation == 1 else " under another name"
+            raise PlanChangedError(
+                f"{job.doing}: part of it was committed to the topic `{job.pipeline.topic.name}` of id "
+                f"`{min(ids)}`, which was made anew since (publish it anew{how} with `--generation new --reason …`)",
+                topic=job.pipeline.topic.name,
             )
 
     def changed(self) -> tuple[str, ...]:
