@@ -302,6 +302,7 @@ def test_control_without_the_plan_a_change_of_topic_tears_the_file(
     monkeypatch.setattr(encode, "_parameters", blind)
     monkeypatch.setattr(owner, "check", lambda *_, **__: None)
     monkeypatch.setattr(Account, "_refuse_other_topic", lambda *_: None)
+    monkeypatch.setattr(Account, "_refuse_topic_made_anew", lambda *_: None)
     document = begun(night, monkeypatch)
     new = changed(document, "topic.name")
     report = night.run(new)
