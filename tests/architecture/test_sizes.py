@@ -8,7 +8,6 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 MOST = 400
 LONGER_FOR_NOW = {
-    "include/forebay/formats/_csv/reading.py",
     "include/forebay/model.py",
     "include/forebay/quality/check.py",
     "include/forebay/verbs/replay.py",

@@ -3,10 +3,7 @@ accounted for."""
 
 from __future__ import annotations
 
-import csv
-import io
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,10 +17,10 @@ from forebay.formats import _infer, _staging, _wide, _witness
 from forebay.formats._csv import look as csv_look
 from forebay.formats._csv import parts as csv_parts
 from forebay.formats._csv import wide as csv_wide
-from forebay.formats._csv.dialect import LF, Dialect
+from forebay.formats._csv.by_hand import ByHand
+from forebay.formats._csv.dialect import Dialect
 from forebay.formats._csv.layout import Layout
 from forebay.formats._csv.parts import Found, Part
-from forebay.formats._csv.record import record_at
 from forebay.formats._csv.rejects import Rejects
 from forebay.formats._csv.source import Source
 from forebay.formats._csv.split import Splitter
@@ -100,7 +97,7 @@ class Reading:
             drift = replace(drift, retyped=retyped)
         refused = _staging.Refused(rows.before, rows.rejects)
         notes = [*self.layout.notes, *self.notes, *self._told(rows.found)]
-        raw = self._raw(rows.found)
+        raw = self._hand(rows.found).raw
         return _staging.finish(
             self.connection, self.into, snapshot, cells, typed, refused, raw, raw_bytes, inferred, notes, drift
         )
@@ -128,11 +125,8 @@ class Reading:
                 self.longest = _longest(found)
             try:
                 cells, typed = self._typed(types)
-            except (
-                duckdb.InvalidInputException,
-                duckdb.NotSupportedError,
-                pa.ArrowInvalid,
-            ):  # records that are none, or its own limits: we shall see
+            # records that are none, or its own limits: we shall see
+            except (duckdb.InvalidInputException, duckdb.NotSupportedError, pa.ArrowInvalid):
                 looking.result()
                 return None
             found = looking.result()
@@ -151,7 +145,7 @@ class Reading:
 
         rows, copy = self._parting()
         parted: _witness.Parted | None = None
-        third = Third(copy, rows.found, rows.offsets, self.folder, self._by_hand(rows.found))
+        third = Third(copy, rows.found, rows.offsets, self.folder, self._hand(rows.found).rows)
         for source in (copy, replace(copy, parallel=False)):
             self.source = source
             try:
@@ -362,63 +356,19 @@ class Reading:
 
     # ------------------------------------------------------------ the witness
 
+    def _hand(self, found: Found) -> ByHand:
+        return ByHand(self.dialect, self.config.quote, self.source.width, self.layout.part.path, found)
+
     def _parted(self, typed: _staging.Typed, found: Found) -> _witness.Parted | None:
-        raw, behind = self._raw(found), _staging.SEPARATOR.encode()
+        hand, behind = self._hand(found), _staging.SEPARATOR.encode()
 
         def lines(places: np.ndarray) -> list[list[bytes]]:
             return [
-                [b"".join(cell + behind for cell in cells) for cells in self._readings(text)] for text in raw(places)
+                [b"".join(cell + behind for cell in cells) for cells in hand.readings(text)]
+                for text in hand.raw(places)
             ]
 
         return _witness.parted(self.connection, typed.path, found.octets, self.source.width, lines)
-
-    def _readings(self, text: bytes) -> list[list[bytes]]:
-        """What the fields of a record hold, by Python's csv module or, where that does not have the dialect, by our own
-        policy; by both where they may differ."""
-        dialect, theirs = self.dialect, self._by_csv(text)
-        quote = dialect.quote or b""
-        blanks = b" " + quote in text or quote + b" " in text  # outside quotes they are no data to us alone
-        own = [dialect.text(text, span) for span in self._spans(text)] if blanks or theirs is None else None
-        return [cells for cells in (own, theirs) if cells is not None]
-
-    def _by_csv(self, text: bytes) -> list[bytes] | None:
-        """The fields of a record by Python's csv module; None where it does not have the dialect, or cannot read it."""
-        dialect = self.dialect
-        if not dialect.doubled or len(dialect.delimiter) > 1 or dialect.end != LF or any(dialect.null_words):
-            return None
-        delimiter, quote = dialect.delimiter.decode(), self.config.quote
-        try:
-            [cells] = csv.reader(
-                io.StringIO(text.decode(), newline=""), delimiter=delimiter, quotechar=quote, strict=True
-            )
-        except (csv.Error, ValueError):
-            return None
-        return [cell.encode() for cell in cells][: self.source.width]
-
-    def _spans(self, text: bytes) -> list[tuple[int, int]]:
-        record = record_at(self.dialect, text, 0, len(text) + 1, True)
-        return record.fields[: self.source.width] if record and text else [(0, 0)]
-
-    def _by_hand(self, found: Found) -> Callable[[np.ndarray], list[list[str | None]]]:
-        """Reads rows as `_readings` does, with nulls as the settings have them."""
-        raw, dialect = self._raw(found), self.dialect
-
-        def fields(places: np.ndarray) -> list[list[str | None]]:
-            rows = []
-            for text in raw(places):
-                cells = zip(self._readings(text)[0], self._spans(text), strict=True)
-                rows.append([None if dialect.is_null(text, span) else cell.decode() for cell, span in cells])
-            return rows
-
-        return fields
-
-    def _raw(self, found: Found) -> Callable[[np.ndarray], list[bytes]]:
-        def raw(places: np.ndarray) -> list[bytes]:
-            with self.layout.part.path.open("rb") as file:
-                spans = zip(found.starts[places].tolist(), found.stops[places].tolist(), strict=True)
-                return [os.pread(file.fileno(), stop - start, start) for start, stop in spans]
-
-        return raw
 
 
 def _longest(found: Found) -> int:
