@@ -122,12 +122,12 @@ def publish_plainly(config: dict[str, Any], pipeline: Pipeline, rows: int, chunk
 def as_earlier_versions() -> None:
     """From now on this process publishes as versions did whose lanes were a setting: other ids, and nobody else is
     fenced."""
-    import forebay.kafka.publish.driver
+    import forebay.kafka.publish.account
     import forebay.kafka.publish.lanes
 
     Pipeline.transactional_id = lambda self, lane: f"forebay.{self.pipeline}.{lane}"  # type: ignore[method-assign]
     PublishJob.lane = property(lambda self: int(self.fingerprint[:8], 16) % self.pipeline.publish.lanes)  # type: ignore[assignment, method-assign]
-    forebay.kafka.publish.driver.LANES = 0  # what its ledger records do not say
+    forebay.kafka.publish.account.LANES = 0  # what its ledger records do not say
     forebay.kafka.publish.lanes.fence_earlier = lambda *_, **__: None  # type: ignore[assignment]
 
 

@@ -167,6 +167,9 @@ WAYS_OUT: dict[str, str] = {
     "only rows of published files can be replayed": FACT,
     "or declare them under `schema`": REFUSED,
     "pinned by what was published before: to go on with other columns, declare them under `schema.columns`": REFUSED,
+    (
+        "publish it anew{} with `--generation new --reason …`"
+    ): "tests/kafka/test_topic_id.py::test_it_is_refused_with_its_way_out",
     "publish, publish all or reject": EXAMPLE,
     "put back what was changed, and run it again: it is completed{}": "tests/guarantees/test_changed_settings.py::test_changes_that_decide_records_are_refused_and_the_way_back_works",
     "put them in brackets and write each as a line, with jq 1.7 or later: `jq -c '.[]'`": JQ,
