@@ -10,7 +10,6 @@ MOST = 400
 LONGER_FOR_NOW = {
     "include/forebay/model.py",
     "include/forebay/quality/check.py",
-    "include/forebay/verbs/replay.py",
     "tests/chaos/faults.py",
     "tests/config/test_load.py",
     "tests/encoding/test_encode.py",

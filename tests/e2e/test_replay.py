@@ -166,7 +166,7 @@ def test_rows_that_were_never_quarantined_are_refused(shop: OrdersProject, kafka
 
 
 CONTROL = (
-    "from forebay.verbs.replay import _Publication as P; P._still_open = lambda *_: None; "
+    "from forebay.verbs._replay.publication import Publication as P; P._still_open = lambda *_: None; "
     "from forebay.cli.main import main; main()"
 )
 """The command without the question behind the barrier."""
@@ -230,6 +230,7 @@ def test_many_units_and_no_headers(
     from forebay.config.home import Project
     from forebay.config.load import load_pipeline
     from forebay.verbs import replay as replaying
+    from forebay.verbs._replay import origin, publication
     from forebay.verbs.context import Context
 
     shop = OrdersProject.make(tmp_path, f"orders-{topic_name[-8:]}", kafka.bootstrap, headers="none")
@@ -237,7 +238,7 @@ def test_many_units_and_no_headers(
     shop.drop(DAY, "a.csv", orders(1, 100) + bad)
     assert shop.run().code == 0
     path = edited(shop, export(shop), {n: {"amount": f"{n}.00"} for n in range(101, 106)})
-    monkeypatch.setattr(replaying, "UNIT_ROWS", 2)
+    monkeypatch.setattr(publication, "UNIT_ROWS", 2)
     project = Project(shop.root, shop.root / ".forebay")
     ctx = Context.of(
         load_pipeline(project, shop.name), project, EnvironmentConnections({"KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap})
@@ -246,7 +247,7 @@ def test_many_units_and_no_headers(
     [again] = replaying.replay(ctx, path, "ada", "typing errors")
     assert (first.published, first.already, again.published, again.already) == (5, 0, 0, 5)
     assert sorted(json.loads(m.value())["id"] for m in read_all(kafka.config, shop.name)) == list(range(1, 106))
-    with replaying._ledger(ctx) as view:
+    with origin.open_ledger(ctx) as view:
         told = [entry.completion.replay.rows for entry in view.by_uri("replay+" + first.uri)]
     assert told == ["101-102", "103-104", "105"]
     from forebay.verbs.quarantine import files_with, replayed

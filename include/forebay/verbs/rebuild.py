@@ -12,11 +12,11 @@ from forebay.index import projection
 from forebay.kafka.ledger import owner
 from forebay.kafka.ledger.reader import FileEntry
 from forebay.model import Decision, Fate, FileRun, Receipt, RunReport, Status, Window
+from forebay.verbs._replay.publication import merged
 from forebay.verbs.context import Context
 from forebay.verbs.inspect import work_left
 from forebay.verbs.ledger import opened
 from forebay.verbs.publish import ranges
-from forebay.verbs.replay import merged
 
 if TYPE_CHECKING:
     from forebay.kafka.ledger.reader import View

@@ -15,9 +15,9 @@ from forebay.index import queries
 from forebay.kafka import lookup, reader
 from forebay.model import Decision, FileRun, Json, OffsetRange, Replay, is_replay, origin_of
 from forebay.quality.redact import MARK as REDACTED
+from forebay.verbs._replay.publication import MARK
 from forebay.verbs.context import Context
 from forebay.verbs.inspect import work_left
-from forebay.verbs.replay import MARK
 
 
 @dataclass(frozen=True, slots=True)
