@@ -2,8 +2,4 @@
 
 from __future__ import annotations
 
-import pytest
-
-pytest.register_assert_rewrite("tests.contracts")
-
 pytest_plugins = ["tests.support.kafka", "tests.support.parallel", "tests.support.s3"]

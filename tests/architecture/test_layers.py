@@ -22,6 +22,8 @@ HOMES = {
     "sqlalchemy": {"forebay.index", "forebay.quality"},  # Great Expectations speaks to its engine through it
     "openlineage": {"forebay.lineage"},
     "airflow": {"forebay_airflow"},
+    "pytest": {"forebay.testing"},
+    "hypothesis": {"forebay.testing"},
 }
 """One vendor, one home."""
 LAZY = {*HOMES, "duckdb", "pyarrow", "numpy"} - {"airflow"}

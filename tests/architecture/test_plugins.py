@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from forebay import registry
+from forebay import registry, testing
 from forebay.contracts import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -105,8 +105,8 @@ def nested(settings: type[BaseModel]) -> list[type[BaseModel]]:
 
 
 def contract_of(kind: str) -> type:
-    """The suite of a kind: the one class of `tests/contracts/KIND.py` that has tests of its own."""
-    module = importlib.import_module(f"tests.contracts.{kind}")
+    """The suite of a kind: the one class of `include/forebay/testing/KIND.py` that has tests of its own."""
+    module = importlib.import_module(f"forebay.testing.{kind}")
     suites = [
         v for v in vars(module).values() if inspect.isclass(v) and v.__module__ == module.__name__ and suite_of(v)
     ]
@@ -171,9 +171,11 @@ def test_contract_tests_are_waived_only_in_sight(capsys: pytest.CaptureFixture[s
 
 def test_no_package_of_tests_is_left_over() -> None:
     """Every contract suite belongs to a kind of plug-in."""
-    import tests.contracts
+    assert {m.name for m in pkgutil.iter_modules(testing.__path__)} == set(registry.KINDS)
 
-    assert {m.name for m in pkgutil.iter_modules(tests.contracts.__path__)} == set(registry.KINDS)
+
+def test_every_suite_is_exported() -> None:
+    assert {testing.__dict__[name] for name in testing.__all__} == {contract_of(kind) for kind in registry.KINDS}
 
 
 def test_naming_a_plugin_imports_no_vendor() -> None:

@@ -83,7 +83,7 @@ ELSEWHERE = [
     (
         "36",
         "no bytes, a header only, 1,000 columns; memory that five times the rows hardly raise",
-        "`tests/contracts/formats.py`: `test_no_bytes_at_all_never_end_in_rows`; `tests/e2e/test_run.py`: "
+        "`include/forebay/testing/formats.py`: `test_no_bytes_at_all_never_end_in_rows`; `tests/e2e/test_run.py`: "
         "`test_header_only_is_done_and_an_empty_folder_is_not_ready`; `tests/formats/test_csv.py`: "
         "`test_a_thousand_columns`; `make bench` (peak memory)",
     ),
@@ -95,7 +95,7 @@ ELSEWHERE = [
     (
         "37",
         "columns unknown, missing, retyped, in another order, in another case, twice",
-        "`tests/contracts/formats.py`: `test_columns_unknown_to_the_schema_are_left_out_and_told`, "
+        "`include/forebay/testing/formats.py`: `test_columns_unknown_to_the_schema_are_left_out_and_told`, "
         "`test_a_declared_column_that_is_missing_refuses_the_file`; `tests/formats/test_csv.py`: "
         "`test_files_that_are_refused_say_why`; "
         "`tests/formats/test_parquet.py`: `test_another_kind_of_column_refuses_the_file`; `tests/verbs/test_gate.py`: "

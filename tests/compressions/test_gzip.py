@@ -8,10 +8,10 @@ import pytest
 
 from forebay.compressions.gzip import Gzip
 from forebay.errors import CorruptFileError
-from tests.contracts.compressions import BODY, CompressionTests
+from forebay.testing.compressions import BODY, CompressionContract
 
 
-class TestGzip(CompressionTests):
+class TestGzip(CompressionContract):
     compression = Gzip()
 
     def pack(self, body: bytes) -> bytes:

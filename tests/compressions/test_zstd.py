@@ -5,10 +5,10 @@ from __future__ import annotations
 import zstandard
 
 from forebay.compressions.zstd import Zstd
-from tests.contracts.compressions import CompressionTests
+from forebay.testing.compressions import CompressionContract
 
 
-class TestZstd(CompressionTests):
+class TestZstd(CompressionContract):
     compression = Zstd()
 
     def pack(self, body: bytes) -> bytes:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from forebay.errors import CorruptFileError
 from forebay.formats.csv import Csv
 from forebay.model import Column, Stage
-from tests.contracts.formats import COLUMNS, FormatContract, Rows, rejects, rows, staged
+from forebay.testing.formats import COLUMNS, FormatContract, Rows, rejects, rows, staged
 from tests.support.witness import WitnessContract
 
 AB = (Column("a", "int64"), Column("b", "string"))

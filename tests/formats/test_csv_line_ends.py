@@ -13,7 +13,7 @@ import pytest
 from forebay.errors import CorruptFileError
 from forebay.formats.csv import Csv
 from forebay.model import Column, Stage
-from tests.contracts.formats import rejects, rows, staged
+from forebay.testing.formats import rejects, rows, staged
 
 
 def read(data: bytes, folder: Path, width: int = 2, **options: object) -> Stage:

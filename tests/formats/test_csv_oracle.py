@@ -20,7 +20,7 @@ from forebay.formats._csv.parts import Part
 from forebay.formats._csv.split import Splitter
 from forebay.formats.csv import Csv
 from forebay.model import Column
-from tests.contracts.formats import rejects, rows, staged
+from forebay.testing.formats import rejects, rows, staged
 from tests.formats.csv_oracle import Oracle
 
 PIECES = [

@@ -10,7 +10,7 @@ import pytest
 
 from forebay.formats.csv import Csv
 from forebay.model import Column, Stage
-from tests.contracts.formats import rejects, rows, staged
+from forebay.testing.formats import rejects, rows, staged
 
 Table = list[tuple[Any, ...]]
 

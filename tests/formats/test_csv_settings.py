@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from forebay.errors import CorruptFileError
 from forebay.formats.csv import Csv
 from forebay.model import Column, Stage
-from tests.contracts.formats import rejects, rows, staged
+from forebay.testing.formats import rejects, rows, staged
 
 
 def read(data: bytes, folder: Path, types: dict[str, str] | None, **options: Any) -> Stage:

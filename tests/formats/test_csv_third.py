@@ -17,7 +17,7 @@ from forebay.formats._csv.source import Source
 from forebay.formats._csv.third import Third
 from forebay.formats.csv import Csv
 from forebay.model import Column, Stage
-from tests.contracts.formats import rejects, rows, staged
+from forebay.testing.formats import rejects, rows, staged
 
 COLUMNS = (Column("id", "int64"), Column("note", "string"), Column("more", "string"))
 NOTES = ['"a, b"', "", '""', "plain", '"two\nlines"', '5" pipe', ' "x" ', '"NA"', "NA", "é"]

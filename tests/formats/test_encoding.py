@@ -18,7 +18,7 @@ from forebay.formats._encoding import transcode
 from forebay.formats.csv import Csv, CsvSettings
 from forebay.formats.json_lines import JsonLines, JsonLinesSettings
 from forebay.model import Column
-from tests.contracts.formats import rejects, rows, staged
+from forebay.testing.formats import rejects, rows, staged
 
 AB = (Column("a", "int64"), Column("b", "string"))
 TEXT_CODECS = sorted(name for name in {*aliases.values()} - {"mbcs", "oem"} if codecs.lookup(name)._is_text_encoding)

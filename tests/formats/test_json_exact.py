@@ -22,7 +22,7 @@ from forebay.formats._json import split as json_split
 from forebay.formats.json_lines import JsonLines
 from forebay.model import Column, Stage
 from forebay.support.sql import literal, parquet
-from tests.contracts.formats import rejects, rows, staged
+from forebay.testing.formats import rejects, rows, staged
 
 VALUES = [
     "1",

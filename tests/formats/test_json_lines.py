@@ -12,7 +12,7 @@ import pytest
 from forebay.errors import CorruptFileError
 from forebay.formats.json_lines import JsonLines
 from forebay.model import Column, Drift, Stage
-from tests.contracts.formats import FormatContract, Rows, rejects, rows, staged
+from forebay.testing.formats import FormatContract, Rows, rejects, rows, staged
 
 AB = (Column("a", "int64"), Column("b", "string"))
 

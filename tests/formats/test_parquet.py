@@ -13,7 +13,7 @@ import pytest
 from forebay.errors import CorruptFileError
 from forebay.formats.parquet import Parquet
 from forebay.model import Column, Stage
-from tests.contracts.formats import FormatContract, Rows, rejects, rows, sample, staged
+from forebay.testing.formats import FormatContract, Rows, rejects, rows, sample, staged
 
 
 def file_of(**columns: Any) -> bytes:

@@ -21,7 +21,7 @@ from forebay.errors import CorruptFileError
 from forebay.formats._thrift import I32, STRUCT, Reader, Writer
 from forebay.formats.parquet import Parquet
 from forebay.model import Column, Stage
-from tests.contracts.formats import rejects, rows, staged
+from forebay.testing.formats import rejects, rows, staged
 
 PAGE = Path(__file__).parents[2] / "docs" / "parquet.md"
 UTC = "UTC"

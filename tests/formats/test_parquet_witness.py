@@ -20,7 +20,7 @@ from forebay.formats._parquet.witness import Witness
 from forebay.formats._thrift import BINARY, I64, Reader, Writer
 from forebay.formats.parquet import Parquet
 from forebay.model import Column, Stage
-from tests.contracts.formats import staged
+from forebay.testing.formats import staged
 
 Tamper = Callable[[pa.RecordBatch], pa.RecordBatch]
 COLUMNS = (Column("id", "int16"), Column("name", "string"), Column("half", "float64"))

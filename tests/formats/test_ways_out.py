@@ -14,7 +14,7 @@ from forebay.formats._rules import ColumnRules
 from forebay.formats.csv import Csv, CsvSettings
 from forebay.formats.json_lines import JsonLines, JsonLinesSettings
 from forebay.model import Column, Stage
-from tests.contracts.formats import rejects, rows, staged
+from forebay.testing.formats import rejects, rows, staged
 
 AB = (Column("a", "int64"), Column("b", "string"))
 

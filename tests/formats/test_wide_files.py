@@ -30,7 +30,7 @@ from forebay.formats.csv import Csv
 from forebay.formats.json_lines import JsonLines
 from forebay.formats.parquet import Parquet
 from forebay.model import Column, Stage
-from tests.contracts.formats import rejects, rows, staged
+from forebay.testing.formats import rejects, rows, staged
 from tests.formats.test_csv_oracle import test_whole_files_have_the_oracles_rows  # noqa: F401 (run again, with every file a wide one)
 from tests.formats.test_json_exact import test_a_file_of_odd_lines_is_what_python_says  # noqa: F401
 

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from forebay import registry
 from forebay.errors import CorruptFileError, ForebayError
 from forebay.model import Column, Stage
-from tests.contracts.formats import rejects, rows, staged
+from forebay.testing.formats import rejects, rows, staged
 
 FOLDER = Path(__file__).parent / "formats"
 CASES = sorted(path for path in FOLDER.rglob("*.json"))

@@ -11,7 +11,7 @@ import pytest
 
 from forebay.contracts import Notifier
 from forebay.notifiers.command import Command, CommandConfig
-from tests.contracts.notifiers import NOTICE, SECRET, NotifierContract
+from forebay.testing.notifiers import NOTICE, SECRET, NotifierContract
 
 KEEP = "import sys; open(sys.argv[1], 'ab').write(sys.stdin.buffer.read())"
 

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from forebay.contracts import Notifier
 from forebay.notifiers.webhook import Webhook, WebhookConfig
-from tests.contracts.notifiers import NOTICE, SECRET, NotifierContract
+from forebay.testing.notifiers import NOTICE, SECRET, NotifierContract
 
 
 class Receiver(BaseHTTPRequestHandler):

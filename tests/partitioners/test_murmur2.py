@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forebay.partitioners.murmur2 import Murmur2, Murmur2Config, murmur2
-from tests.contracts.partitioners import PartitionerContract
+from forebay.testing.partitioners import PartitionerContract
 
 # org.apache.kafka.common.utils.UtilsTest.testMurmur2
 JAVA = {

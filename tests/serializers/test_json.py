@@ -17,7 +17,7 @@ from forebay.contracts import Encoded
 from forebay.errors import CorruptFileError
 from forebay.model import Column
 from forebay.serializers.json import Json, JsonConfig
-from tests.contracts.serializers import EVERY_TYPE, SerializerContract, by_sql, columns_of
+from forebay.testing.serializers import EVERY_TYPE, SerializerContract, by_sql, columns_of
 
 
 class Number(str):

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from forebay.settlements.archive import Archive, ArchiveConfig
-from tests.contracts.settlements import CONTENT, DS, SettlementContract
+from forebay.testing.settlements import CONTENT, DS, SettlementContract
 
 
 class TestArchive(SettlementContract):

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from forebay.settlements.delete import Delete, DeleteConfig
-from tests.contracts.settlements import DS, SettlementContract
+from forebay.testing.settlements import DS, SettlementContract
 
 
 class TestDelete(SettlementContract):

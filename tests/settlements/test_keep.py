@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from forebay.settlements.keep import Keep, KeepConfig
-from tests.contracts.settlements import DS, SettlementContract
+from forebay.testing.settlements import DS, SettlementContract
 
 
 class TestKeep(SettlementContract):

@@ -15,7 +15,7 @@ from forebay.errors import ConfigError, FileChangedError, NotAuthorizedError, Re
 from forebay.model import SourceFile
 from forebay.sources import _copying, _posix
 from forebay.sources.local import Local, LocalConfig
-from tests.contracts.sources import SourceContract
+from forebay.testing.sources import SourceContract
 
 
 def make(project: Path) -> Local:

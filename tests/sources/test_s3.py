@@ -21,7 +21,7 @@ from forebay.errors import (
 from forebay.model import SourceFile
 from forebay.sources import _s3_errors, _s3_move, _s3_read
 from forebay.sources.s3 import S3, S3Config
-from tests.contracts.sources import SourceContract
+from forebay.testing.sources import SourceContract
 from tests.support.faulty_s3 import FaultyS3, faulty_s3  # noqa: F401 (a fixture)
 from tests.support.s3 import S3Service
 

@@ -10,7 +10,7 @@ import pytest
 
 from forebay.contracts import Format
 from forebay.errors import CorruptFileError
-from tests.contracts.formats import COLUMNS, Rows, rows, sample, staged
+from forebay.testing.formats import COLUMNS, Rows, rows, sample, staged
 
 _OTHER = (
     "SELECT * EXCLUDE (n__) REPLACE (CASE WHEN n__ = 7 THEN {other} ELSE {{text}} END AS {{text}}) FROM {{numbered}} "

@@ -19,7 +19,7 @@ from forebay.formats.parquet import Parquet
 from forebay.model import Column, Decision, Stage
 from forebay.serializers import json as json_serializer
 from forebay.serializers.json import Json, JsonConfig
-from tests.contracts.formats import staged
+from forebay.testing.formats import staged
 from tests.encoding.test_encode import pipeline
 
 AWKWARD = {

@@ -1,5 +1,5 @@
 """What a plug-in must do: one ABC a kind, each with a test suite that a plug-in's test inherits
-(`tests/contracts/`)."""
+(`forebay.testing`)."""
 
 from forebay.contracts.compression import Compression
 from forebay.contracts.connections import Connections

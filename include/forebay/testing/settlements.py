@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,14 +23,14 @@ class SettlementContract:
 
     keeps: bool
 
-    def make_settlement(self) -> Settlement:
+    def make_settlement(self) -> Settlement[Any]:
         raise NotImplementedError
 
     @pytest.fixture(autouse=True)
     def _folder(self, tmp_path: Path) -> None:
         self.project = tmp_path / "project"
         (self.project / "drops").mkdir(parents=True)
-        self.source: Source = Local(LocalConfig(), EnvironmentConnections({}), self.project)
+        self.source: Source[Any] = Local(LocalConfig(), EnvironmentConnections({}), self.project)
 
     def one(self, content: bytes = CONTENT) -> SourceFile:
         (self.project / "drops" / "a.csv").write_bytes(content)

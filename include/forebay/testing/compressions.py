@@ -21,7 +21,7 @@ class Trickle(io.BytesIO):
         return super().read(5 if size is None or size < 0 else min(size, 5))
 
 
-class CompressionTests(ABC):
+class CompressionContract(ABC):
     """Subclass with `compression` and `pack` (by another library than the plug-in's)."""
 
     @property

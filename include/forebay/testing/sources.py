@@ -8,6 +8,7 @@ import pickle
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,7 @@ class SourceContract:
 
     root: str
 
-    def make_source(self) -> Source:
+    def make_source(self) -> Source[Any]:
         raise NotImplementedError
 
     def put(self, name: str, content: bytes) -> None:

@@ -33,7 +33,7 @@ class NotifierContract:
     """The inherited suite. Whatever a notifier is made for by `make_failing` and `make_slow` must stand for its kinds
     of trouble."""
 
-    def make_notifier(self) -> Notifier:
+    def make_notifier(self) -> Notifier[Any]:
         """One whose other side takes everything."""
         raise NotImplementedError
 
@@ -41,12 +41,12 @@ class NotifierContract:
         """The notices that the other side has, as it got them."""
         raise NotImplementedError
 
-    def make_failing(self) -> list[Notifier]:
+    def make_failing(self) -> list[Notifier[Any]]:
         """Ones whose other side refuses, is not there, or is configured wrongly; each holds `SECRET` where it holds a
         secret at all."""
         raise NotImplementedError
 
-    def make_slow(self) -> Notifier:
+    def make_slow(self) -> Notifier[Any]:
         """One with the least timeout, whose other side never answers."""
         raise NotImplementedError
 
