@@ -63,7 +63,7 @@ CASES: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
     ),
     "both points": (
         {"format.columns": {"amount": {"thousands": "."}}},
-        "write another",
+        "write another for one of them",
         {"format.columns": {"amount": {"thousands": ","}}},
     ),
     "true and false": (

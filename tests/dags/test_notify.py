@@ -3,6 +3,7 @@ harmless when they fail."""
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -100,6 +101,20 @@ def test_a_notifier_that_is_not_installed_is_a_fault_with_its_line_and_hides_no_
         SettingsError, match=r"include/pipelines/birds.yaml:9: .*nowhere.notifications.Nobody.*is not installed"
     ):
         raise_faults()
+
+
+def test_it_is_none_when_it_is_installed_or_its_path_mended(make_project: Make, birdcall: str, tmp_path: Path) -> None:
+    from forebay.errors import SettingsError
+    from forebay_airflow.dag_builder import raise_faults
+
+    dag(make_project, f"provider_{birdcall}.Call")
+    with pytest.raises(SettingsError, match=r"\(install its provider, or mend the path\)"):
+        raise_faults()
+    (tmp_path / f"provider_{birdcall}.py").write_text(MODULE, "utf-8")
+    importlib.invalidate_caches()
+    raise_faults()
+    dag(make_project, f"{birdcall}.Call")
+    raise_faults()
 
 
 def test_airflows_own_mail_notifier_can_be_named(make_project: Make) -> None:

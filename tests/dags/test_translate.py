@@ -81,12 +81,13 @@ def test_a_day_that_the_schedule_excludes_is_refused(make_project: Any, day: dat
         window_of(run(utc(day.year, day.month, day.day), utc(2026, 1, 1, 12)), birds)
 
 
-def test_a_data_interval_that_was_typed_is_refused(birds: Any) -> None:
+def test_a_data_interval_that_was_typed_is_refused_and_a_date_alone_is_right(birds: Any) -> None:
     """Airflow's dialog offers it; it would be accepted and do nothing."""
     from forebay_airflow.translate import window_of
 
-    with pytest.raises(errors.ConfigError, match="was given by hand"):
+    with pytest.raises(errors.ConfigError, match=r"was given by hand .*\(trigger it with a logical date alone: "):
         window_of(run(utc(2013, 1, 9), utc(2026, 1, 1, 12), (utc(2013, 1, 1), utc(2013, 2, 1))), birds)
+    assert window_of(run(utc(2013, 1, 9), utc(2026, 1, 1, 12)), birds).day == date(2013, 1, 9)
 
 
 def test_identity_is_of_this_try_and_the_lineage_run_of_the_dag_run() -> None:

@@ -123,7 +123,7 @@ def test_what_is_no_suite_is_refused(data: Any, tmp_path: Path) -> None:
         ),
         (
             rule("expect_column_values_to_match_json_schema", column="t", json_schema=[1]),
-            "`json_schema` is no JSON schema (an object)",
+            "`json_schema` is no JSON schema (write an object)",
         ),
         (rule("expect_column_values_to_be_in_set", column="id"), "argument `value_set` is missing"),
         (rule("expect_column_values_to_be_in_set", column="id", value_set="x"), "`value_set` is no list"),
@@ -142,7 +142,7 @@ def test_what_is_no_suite_is_refused(data: Any, tmp_path: Path) -> None:
         ),
         (
             rule("expect_column_values_to_be_unique", column="id", row_condition="id > 5"),
-            "is a condition of pandas or Spark",
+            "`id > 5` is no typed condition (write one like",
         ),
         (rule("expect_column_max_to_be_between", column="id", max_value={"$PARAMETER": "x"}), "is a suite parameter"),
         (rule("expect_table_row_count_to_equal_other_table", other_table_name="x"), "forebay cannot answer it"),

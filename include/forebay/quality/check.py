@@ -195,7 +195,13 @@ def faults_of(suite: Suite) -> tuple[Fault, ...]:
     with quietly():
         found = ((rule, _refused(rule)) for rule in suite.expectations)
         return tuple(
-            Fault(str(suite.path), rule.line, f"reading `{rule.type}`: {words}") for rule, words in found if words
+            Fault(
+                str(suite.path),
+                rule.line,
+                f"reading `{rule.type}`: great expectations refuses it: {words} (correct the arguments that it names)",
+            )
+            for rule, words in found
+            if words
         )
 
 
@@ -212,7 +218,7 @@ def _built(suite: Suite, rule: Rule) -> Any:
     if words:
         raise ConfigError(
             f"checking `{suite.path}` line {rule.line}: great expectations refuses `{rule.type}`: "
-            f"{words} (change the rule)"
+            f"{words} (correct the arguments that it names)"
         )
     return _expectation(rule)
 

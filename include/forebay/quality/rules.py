@@ -109,9 +109,7 @@ def _value_fault(name: str, value: Any) -> str | None:
     if name == "json_schema":
         return _schema_fault(value)
     if name == "condition_parser" and value in {"pandas", "spark"}:
-        return (
-            f"is `{value}`, which only that engine reads (write `row_condition` as Great Expectations' typed condition)"
-        )
+        return f"is `{value}`, which only that engine reads (take it out, and write a typed `row_condition`)"
     if name == "row_condition":
         return _condition_fault(value)
     if name in {"value_set", "column_list", "regex_list", "like_pattern_list", "type_list"} and not isinstance(
@@ -159,7 +157,7 @@ def _schema_fault(schema: Any) -> str | None:
     import jsonschema
 
     if not isinstance(schema, dict):
-        return "is no JSON schema (an object)"
+        return "is no JSON schema (write an object)"
     try:
         jsonschema.validators.validator_for(schema).check_schema(schema)
     except jsonschema.SchemaError as error:
@@ -168,9 +166,13 @@ def _schema_fault(schema: Any) -> str | None:
 
 
 def _condition_fault(condition: Any) -> str | None:
-    if isinstance(condition, str) and not re.match(r'\s*col\("', condition):
-        return f"`{condition}` is a condition of pandas or Spark (write Great Expectations' typed condition)"
-    return None if condition is None or isinstance(condition, dict | str) else "is no condition (an object with `type`)"
+    """A text is taken when it is one that Great Expectations wrote before its conditions were typed."""
+    if isinstance(condition, dict | None) or (isinstance(condition, str) and re.match(r'\s*col\("', condition)):
+        return None
+    return (
+        f"`{condition}` is no typed condition "
+        '(write one like `{"type": "comparison", "column": {"name": "id"}, "operator": ">", "parameter": 5}`)'
+    )
 
 
 def _bounds_fault(rule: Rule) -> Iterator[str]:

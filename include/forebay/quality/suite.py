@@ -79,7 +79,8 @@ def _hash(data: dict[str, Any]) -> str:
 def _shape_faults(path: Path, data: Any) -> list[Fault]:
     if not isinstance(data, dict) or not isinstance(data.get("expectations"), list):
         words = (
-            "reading the suite: it is no JSON object with a list `expectations` (write Great Expectations' suite JSON)"
+            "reading the suite: it is no JSON object with a list `expectations` "
+            '(write `{"name": "…", "expectations": [{"type": "…", "kwargs": {…}}]}`)'
         )
         return [Fault(str(path), 1, words)]
     unknown = [key for key in data if key not in _SUITE_KEYS]
@@ -92,7 +93,8 @@ def _shape_faults(path: Path, data: Any) -> list[Fault]:
             Fault(
                 str(path),
                 1,
-                "reading the suite: `suite_parameters` need values at run time (write the values into the rules)",
+                "reading the suite: `suite_parameters` need values at run time "
+                "(write the values into the rules, and take `suite_parameters` out)",
             )
         )
     return faults
@@ -100,7 +102,8 @@ def _shape_faults(path: Path, data: Any) -> list[Fault]:
 
 def _rule(path: Path, item: Any, line: int) -> tuple[Rule | None, list[Fault]]:
     if not isinstance(item, dict) or not isinstance(item.get("kwargs", {}), dict):
-        return None, [Fault(str(path), line, "reading a rule: it is no JSON object with `type` and `kwargs`")]
+        words = 'reading a rule: it is no JSON object with `type` and `kwargs` (write `{"type": "…", "kwargs": {…}}`)'
+        return None, [Fault(str(path), line, words)]
     texts = [
         f"reading a rule: unknown key `{key}` ({rules.meant(key, _RULE_KEYS)})" for key in item if key not in _RULE_KEYS
     ]
