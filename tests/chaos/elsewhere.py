@@ -111,7 +111,7 @@ ELSEWHERE = [
     (
         "39",
         "ledger lost, trimmed, grown, recreated: refused, with a way out",
-        "`tests/e2e/test_ledger_care.py`, `tests/kafka/test_snapshot.py`: `test_a_grown_ledger_is_refused`",
+        "`tests/e2e/test_ledger_care.py`, `tests/kafka/test_cached_ledger.py`: `test_a_grown_ledger_is_refused`",
     ),
     (
         "41",

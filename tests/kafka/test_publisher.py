@@ -32,8 +32,8 @@ from forebay.errors import (
     TopicMissingError,
 )
 from forebay.kafka import topics
-from forebay.kafka.ledger import reader as ledger_reader
 from forebay.kafka.ledger.reader import Completion
+from forebay.kafka.ledger.view import LedgerView
 from forebay.kafka.publish import driver
 from forebay.kafka.publish.job import PublishJob
 from forebay.kafka.publish.publisher import publish_file
@@ -53,7 +53,7 @@ def ready(kafka: Cluster, rows: int = 100, chunk: int = 40, **more: Any) -> Publ
     return make_job(kafka.config, pipeline, rows, chunk, **more)
 
 
-def view_of(job: PublishJob) -> ledger_reader.LedgerView:
+def view_of(job: PublishJob) -> LedgerView:
     return made.read(job.config, job.pipeline)
 
 
@@ -386,12 +386,12 @@ def test_two_files_of_one_lane_share_a_ledger(kafka: Cluster) -> None:
     publish_file(job)
     publish_file(make_job(kafka.config, job.pipeline, 60, 20, name="b"))
     view = view_of(job)
-    assert sorted(e.file.name for e in view.files.values()) == ["a", "b"]
+    assert sorted(e.file.name for e in view.entries()) == ["a", "b"]
     assert [e.file.name for e in view.by_uri("file:///generated/b")] == ["b"]
     assert view.has_size(50)
-    assert [len(chunks) for chunks in view.chunks.values()] == [3, 3]
+    assert [len(view.of_file(e.fingerprint)) for e in view.entries()] == [3, 3]
     own = made.read(kafka.config, job.pipeline, job.fingerprint)
-    assert list(own.chunks) == [(job.fingerprint, 1)]
+    assert [e.fingerprint for e in own.entries()] == [job.fingerprint]
 
 
 def test_repaired_rows_bear_the_numbers_of_their_origin_and_no_others() -> None:

@@ -13,13 +13,13 @@ from forebay.kafka.ledger.reader import (
     ChunkEntry,
     Completion,
     FileEntry,
-    LedgerView,
     Origin,
     dump,
     key,
     opened,
     partition_of,
 )
+from forebay.kafka.ledger.view import LedgerView
 from forebay.model import Identity, OffsetRange, Receipt, SourceFile
 
 _FP = "0123456789abcdef" * 4
@@ -89,8 +89,13 @@ def read(
 ) -> LedgerView:
     """The whole ledger (or the partition of one file) in memory."""
     with opened(config, pipeline, fingerprint=fingerprint, timeout=timeout) as view:
-        assert isinstance(view, LedgerView)
         return view
+
+
+def begun(view: LedgerView) -> list[tuple[str, int]]:
+    """Content and generation of what is begun and not completed."""
+    receipts = [chunks[min(chunks)].receipt for chunks in view.unfinished()]
+    return [(receipt.fingerprint, receipt.generation) for receipt in receipts]
 
 
 def fill(config: dict[str, Any], pipeline: str, topic: str, first: int, last: int, partitions: int = 1) -> None:

@@ -15,7 +15,7 @@ from forebay.verbs.context import Context
 from forebay.verbs.discover import open_ledger
 
 if TYPE_CHECKING:
-    from forebay.kafka.ledger.reader import View
+    from forebay.kafka.ledger.view import LedgerView
 
 Columns = tuple[Column, ...]
 _INDEX = re.compile(r"__index_level_[0-9]+__")
@@ -43,7 +43,7 @@ class PinnedMeanwhileError(Exception):
     """Another worker published a first file while this one was on its way: its columns hold for this one, too."""
 
 
-def refuse_pinned_meanwhile(ctx: Context, file: FileRun, view: View) -> None:
+def refuse_pinned_meanwhile(ctx: Context, file: FileRun, view: LedgerView) -> None:
     """Of a file whose columns were inferred, before its first chunk. Raises `PinnedMeanwhileError`."""
     if file.pins or columns_declared(ctx) is not None or view.started(file.fingerprint or ""):
         return

@@ -18,13 +18,14 @@ from forebay.index import projection
 from forebay.model import Fate, FileRun, OffsetRange, Plan, SourceFile, Status, Window
 from forebay.support.words import some
 from forebay.verbs.context import Context
-from forebay.verbs.file_fate import FateDecision, GenerationRequest, Known, Published, fate_of
+from forebay.verbs.file_fate import FateDecision, GenerationRequest, Known, fate_of
 from forebay.verbs.isolation import failed
 
 if TYPE_CHECKING:
     from forebay.kafka.ends import TopicNow
+    from forebay.kafka.ledger.view import LedgerView
 
-__all__ = ["GenerationRequest", "Published", "discover", "found_again", "group", "to_do"]
+__all__ = ["GenerationRequest", "discover", "found_again", "group", "to_do"]
 
 Clock = Callable[[], float]
 
@@ -39,7 +40,7 @@ def discover(
     run_id: str,
     *,
     generation: GenerationRequest | None = None,
-    published: Published | None = None,
+    published: LedgerView | None = None,
     now: Clock = time.time,
     keep_going: bool = False,
 ) -> Plan:
@@ -106,7 +107,7 @@ class _Place:
         return self.at.last >= now.ends[self.at.partition] or bool(self.topic_id and now.id and now.id != self.topic_id)
 
 
-def _still_there(ctx: Context, ledger: Published, seen: list[FileRun]) -> list[FileRun]:
+def _still_there(ctx: Context, ledger: LedgerView, seen: list[FileRun]) -> list[FileRun]:
     """The files; FAILED is each of which the ledger says that it is published, in a topic that was made anew since.
 
     To call it published would leave its rows out in silence, and to go on with one that is begun would publish the rest
@@ -120,7 +121,7 @@ def _still_there(ctx: Context, ledger: Published, seen: list[FileRun]) -> list[F
     return [_gone(run, now, found) for run, found in zip(seen, places, strict=True)] if now else seen
 
 
-def _places(ledger: Published, run: FileRun, topic: str) -> list[_Place]:
+def _places(ledger: LedgerView, run: FileRun, topic: str) -> list[_Place]:
     """Where in the topic the ledger says that this content's records lie. What is known of names alone is not asked."""
     if run.fingerprint is None or run.status is Status.FAILED:
         return []
@@ -153,7 +154,7 @@ def _gone(run: FileRun, now: TopicNow, places: list[_Place]) -> FileRun:
     return failed(run, error)
 
 
-def _index_left(ctx: Context, known: Published, seen: list[FileRun]) -> None:
+def _index_left(ctx: Context, known: LedgerView, seen: list[FileRun]) -> None:
     """What stays half published is visible: its records can be traced."""
     for run in seen:
         for one in run.left:
@@ -162,7 +163,7 @@ def _index_left(ctx: Context, known: Published, seen: list[FileRun]) -> None:
 
 
 @contextmanager
-def open_ledger(ctx: Context) -> Iterator[Published]:
+def open_ledger(ctx: Context) -> Iterator[LedgerView]:
     """What is committed by now, waiting a moment for a commit whose markers are still being written.
 
     A transaction that a killed process left open is not waited for: what it hides is at worst looked at again, and
@@ -171,11 +172,12 @@ def open_ledger(ctx: Context) -> Iterator[Published]:
     """
     from forebay.kafka.ledger import owner
     from forebay.kafka.ledger import reader as ledger_reader
+    from forebay.kafka.ledger.memory import MemoryView
 
     try:
         reader = ledger_reader.LedgerReader(ctx.kafka, ctx.pipeline, keep=ctx.keep)
     except TopicMissingError:
-        yield ledger_reader.LedgerView(ctx.pipeline.pipeline, ctx.pipeline.publish.ledger_partitions)
+        yield MemoryView(ctx.pipeline.pipeline, ctx.pipeline.publish.ledger_partitions)
         return
     try:
         reader.read_to(reader.watermarks(), OPEN_TRANSACTION)

@@ -7,78 +7,18 @@ gone on with; anything else is a correction, also a content that the name had be
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from typing import Any, Protocol
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
 
 from forebay.contracts import Source
-from forebay.model import Begun, Fate, Identity, Receipt, SourceFile, content_name
+from forebay.model import Begun, Fate, SourceFile, content_name
 from forebay.support.words import some
 
-
-class Entry(Protocol):
-    """What is asked of a completion record (`kafka.ledger.FileEntry`)."""
-
-    @property
-    def file(self) -> SourceFile: ...
-    @property
-    def fingerprint(self) -> str: ...
-    @property
-    def generation(self) -> int: ...
-    @property
-    def published(self) -> int: ...
-    @property
-    def rejected(self) -> int: ...
-    @property
-    def identity(self) -> Identity: ...
-    @property
-    def attempted(self) -> datetime: ...
-
-
-class Published(Protocol):
-    """What is asked of a ledger (`LedgerView`, `SnapshotView`): its completion records by name, by content and by
-    size."""
-
-    def by_uri(self, uri: str) -> Sequence[Any]:
-        """Complete files published from `uri`."""
-        ...
-
-    def by_fingerprint(self, fingerprint: str) -> Sequence[Any]:
-        """Complete generations of a content."""
-        ...
-
-    def has_size(self, size: int) -> bool:
-        """Whether a complete file has that many bytes."""
-        ...
-
-    def uris(self) -> Iterator[str]:
-        """The uris of all complete files, each once or more."""
-        ...
-
-    def started(self, fingerprint: str) -> tuple[int, ...]:
-        """Generations of which a chunk is committed, complete or not."""
-        ...
-
-    def of_file(self, fingerprint: str, generation: int = 1) -> dict[int, Any]:
-        """The committed chunks of one generation of one content."""
-        ...
-
-    def receipts(self, fingerprint: str, generation: int = 1) -> tuple[Receipt, ...]:
-        """What the chunks of one generation became."""
-        ...
-
-    def unfinished(self) -> Iterator[dict[int, Any]]:
-        """The chunks (by number) of each content and generation that was begun and not completed."""
-        ...
-
-    def columns(self) -> dict[str, str]:
-        """Name to type of the file that was completed last."""
-        ...
-
-    def entries(self) -> Iterator[Any]:
-        """All complete files."""
-        ...
+if TYPE_CHECKING:
+    from forebay.kafka.ledger.entries import ChunkEntry, FileEntry
+    from forebay.kafka.ledger.view import LedgerView
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,19 +46,19 @@ class FateDecision:
 class Known:
     """The ledger, asked once for each thing; entries come with the latest last."""
 
-    def __init__(self, ledger: Published) -> None:
+    def __init__(self, ledger: LedgerView) -> None:
         self.ledger = ledger
-        self._by_uri: dict[str, list[Entry]] = {}
-        self._by_fingerprint: dict[str, list[Entry]] = {}
+        self._by_uri: dict[str, list[FileEntry]] = {}
+        self._by_fingerprint: dict[str, list[FileEntry]] = {}
         self._begun: dict[str, list[Begun]] | None = None
 
-    def by_uri(self, uri: str) -> list[Entry]:
+    def by_uri(self, uri: str) -> list[FileEntry]:
         """Complete files published from that uri."""
         if uri not in self._by_uri:
             self._by_uri[uri] = _by_time(self.ledger.by_uri(uri))
         return self._by_uri[uri]
 
-    def by_fingerprint(self, fingerprint: str) -> list[Entry]:
+    def by_fingerprint(self, fingerprint: str) -> list[FileEntry]:
         """Complete generations of that content."""
         if fingerprint not in self._by_fingerprint:
             self._by_fingerprint[fingerprint] = _by_time(self.ledger.by_fingerprint(fingerprint))
@@ -133,7 +73,7 @@ class Known:
         return sorted(self._begun.get(uri, []), key=lambda one: one.attempted)
 
 
-def _begun(chunks: dict[int, Any]) -> Begun:
+def _begun(chunks: dict[int, ChunkEntry]) -> Begun:
     entries = [chunks[n] for n in sorted(chunks)]
     receipts = [entry.receipt for entry in entries]
     last = max(entries, key=lambda entry: entry.attempted)
@@ -150,7 +90,7 @@ def _begun(chunks: dict[int, Any]) -> Begun:
     )
 
 
-def _by_time(entries: Iterable[Entry]) -> list[Entry]:
+def _by_time(entries: Iterable[FileEntry]) -> list[FileEntry]:
     return sorted(entries, key=lambda entry: entry.attempted)
 
 
@@ -161,9 +101,9 @@ class _History:
 
     uri: str
     fingerprint: str
-    latest: Entry | None
+    latest: FileEntry | None
     begun: tuple[Begun, ...]
-    twins: list[Entry] = field(default_factory=list)
+    twins: list[FileEntry] = field(default_factory=list)
     started: tuple[int, ...] = ()
 
     @classmethod
@@ -208,7 +148,7 @@ class _History:
         return max([0, *self.started, *(entry.generation for entry in self.twins)]) + 1
 
     @property
-    def elsewhere(self) -> Entry | None:
+    def elsewhere(self) -> FileEntry | None:
         """The first publication of these bytes, if they were only ever published, and begun, under other names."""
         own = self.open or any(entry.file.uri == self.uri for entry in self.twins)
         return self.twins[0] if self.twins and not own else None
@@ -335,6 +275,6 @@ def _since(has: _History) -> str:
     return stays + left
 
 
-def _when(entry: Entry) -> str:
+def _when(entry: FileEntry) -> str:
     verb = "were rejected" if entry.rejected and not entry.published else "were published"
     return f"{verb} by run `{entry.identity.run_id}` at {entry.attempted.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -18,7 +18,7 @@ from forebay.model import Json
 from forebay.verbs.context import Context
 
 if TYPE_CHECKING:
-    from forebay.kafka.ledger.reader import View
+    from forebay.kafka.ledger.view import LedgerView
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +61,12 @@ def take(ctx: Context, who: str, reason: str) -> str | None:
     return found.topic if found else None
 
 
-def opened(ctx: Context) -> AbstractContextManager[View]:
+def opened(ctx: Context) -> AbstractContextManager[LedgerView]:
     """The whole ledger of the pipeline, read by its local copy."""
     return ledger_reader.opened(ctx.kafka, ctx.pipeline, ctx.keep)
 
 
-def unfinished(view: View) -> Iterator[dict[str, Any]]:
+def unfinished(view: LedgerView) -> Iterator[dict[str, Any]]:
     """Contents of which chunks are committed without the completion record: a publish was cut short, a retry goes on
     with it."""
     for chunks in view.unfinished():
@@ -79,7 +79,7 @@ def unfinished(view: View) -> Iterator[dict[str, Any]]:
         }
 
 
-def verify(ctx: Context, view: View) -> Iterator[Proof]:
+def verify(ctx: Context, view: LedgerView) -> Iterator[Proof]:
     """Read every range of every complete content again under read_committed and count."""
     with reader.RangeReader(ctx.kafka) as reading:
         compacted = functools.cache(lambda topic: topics.compacted(ctx.kafka, topic))
@@ -87,7 +87,7 @@ def verify(ctx: Context, view: View) -> Iterator[Proof]:
             yield _prove(reading, view, entry, compacted)
 
 
-def _prove(reading: reader.RangeReader, view: View, entry: FileEntry, compacted: Callable[[str], bool]) -> Proof:
+def _prove(reading: reader.RangeReader, view: LedgerView, entry: FileEntry, compacted: Callable[[str], bool]) -> Proof:
     receipts = view.receipts(entry.fingerprint, entry.generation)
     data = [place for receipt in receipts for place in receipt.outputs]
     aside = [place for receipt in receipts for place in receipt.quarantine]

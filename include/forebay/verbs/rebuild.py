@@ -19,7 +19,7 @@ from forebay.verbs.ledger import opened
 from forebay.verbs.publish import ranges
 
 if TYPE_CHECKING:
-    from forebay.kafka.ledger.reader import View
+    from forebay.kafka.ledger.view import LedgerView
 
 BATCH = 500
 """Files projected in one transaction of the index."""
@@ -48,7 +48,9 @@ def rebuild(ctx: Context) -> int:
     return count
 
 
-def _project(ctx: Context, view: View, entries: list[FileEntry], runs: dict[str, RunReport], replays: Replays) -> None:
+def _project(
+    ctx: Context, view: LedgerView, entries: list[FileEntry], runs: dict[str, RunReport], replays: Replays
+) -> None:
     url = ctx.project.index
     units = [(_file(ctx, entry, receipts), receipts) for entry, receipts in _with_receipts(view, entries)]
     projection.project_published(url, ((_merged(file, replays), receipts) for file, receipts in units))
@@ -58,7 +60,7 @@ def _project(ctx: Context, view: View, entries: list[FileEntry], runs: dict[str,
         runs[file.run_id] = _told(runs.get(file.run_id), entry, file)
 
 
-def _with_receipts(view: View, entries: list[FileEntry]) -> Iterator[tuple[FileEntry, tuple[Receipt, ...]]]:
+def _with_receipts(view: LedgerView, entries: list[FileEntry]) -> Iterator[tuple[FileEntry, tuple[Receipt, ...]]]:
     return ((entry, view.receipts(entry.fingerprint, entry.generation)) for entry in entries)
 
 

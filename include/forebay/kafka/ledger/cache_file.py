@@ -1,4 +1,4 @@
-"""The SQLite file of a ledger's local copy (cache.py).
+"""The SQLite file of a ledger's local cache (cache.py).
 
 The values lie packed in blocks of some dozens, which is ten times cheaper than each by itself. The indices are made
 once the first reader has come to the end. File names are never used twice: SQLite's log of an old file must not be
@@ -50,11 +50,11 @@ Row = tuple[int, int, int, int | None, str | None, int | None, bytes]
 """Place, short fingerprint, generation, chunk (None: the completion record), its uri and size, value."""
 
 
-class SnapshotLostError(BrokerUnavailableError):
+class CacheLostError(BrokerUnavailableError):
     """The local copy failed while it was used; the same question, asked again, is answered from the topic."""
 
 
-class Snapshot:
+class CacheFile:
     """The SQLite file."""
 
     def __init__(self, path: Path) -> None:
@@ -137,13 +137,13 @@ class Snapshot:
         """Take up the records between `base` and `upto`, in one transaction. Other processes may have taken up the same
         ones already.
 
-        Raises `SnapshotLostError` when the copy ends before `base`: it is not the one that was opened.
+        Raises `CacheLostError` when the copy ends before `base`: it is not the one that was opened.
         """
         self._db.execute("BEGIN IMMEDIATE")
         try:
             held = self.positions()
             if any(held.get(p, -1) < offset for p, offset in base.items()):
-                raise SnapshotLostError(f"reading `{self.path}`: it was replaced meanwhile (try again)")
+                raise CacheLostError(f"reading `{self.path}`: it was replaced meanwhile (try again)")
             new = (
                 rows if held == dict(base) else [row for row in rows if row[0] % PARTITION >= held[row[0] // PARTITION]]
             )

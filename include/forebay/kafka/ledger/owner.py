@@ -26,7 +26,7 @@ from forebay.model import Identity, SourceFile
 
 if TYPE_CHECKING:
     from forebay.config.pipeline import Pipeline
-    from forebay.kafka.ledger.reader import View
+    from forebay.kafka.ledger.view import LedgerView
 
 _FINGERPRINT = hashlib.sha256(TAKEN.encode()).hexdigest()
 
@@ -37,7 +37,7 @@ def of(pipeline: Pipeline) -> Owner:
     return Owner(pipeline.topic.name, f"{source.type}:{source.connection or ''}:{source.path}")
 
 
-def check(view: View, pipeline: Pipeline, keep: LedgerHome | None = None) -> None:
+def check(view: LedgerView, pipeline: Pipeline, keep: LedgerHome | None = None) -> None:
     """Refuse a ledger whose latest record is another project's. Raises `PreflightError` with the ways out.
 
     With `keep` it is remembered which owner was this project's, so that a source that is edited here is no other
@@ -84,7 +84,7 @@ def take(config: client.Config, pipeline: Pipeline, keep: LedgerHome, who: str, 
     return found
 
 
-def _record(pipeline: Pipeline, view: View, completion: Completion) -> FileEntry:
+def _record(pipeline: Pipeline, view: LedgerView, completion: Completion) -> FileEntry:
     """Later than any other record, whatever the clocks of other machines say."""
     generation = max(view.generations(_FINGERPRINT), default=0) + 1
     at = max(datetime.now(UTC), view.latest() + timedelta(milliseconds=1))

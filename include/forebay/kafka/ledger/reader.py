@@ -1,9 +1,10 @@
 """The ledger: one compacted Kafka topic per pipeline, written in the data's own transaction; the only truth of what was
 published.
 
-entries.py has its records, view.py what was read of them. Nothing is ever updated or deleted. Readers read committed
-records up to the *uncommitted* high watermark (rule C2): the last stable offset, which `Consumer.get_watermark_offsets`
-and `PARTITION_EOF` give, would hide committed records behind anybody's open transaction.
+entries.py has its records, view.py what is asked of those that were read. Nothing is ever updated or deleted. Readers
+read committed records up to the *uncommitted* high watermark (rule C2): the last stable offset, which
+`Consumer.get_watermark_offsets` and `PARTITION_EOF` give, would hide committed records behind anybody's open
+transaction.
 """
 
 from __future__ import annotations
@@ -32,15 +33,13 @@ from forebay.kafka.ledger.entries import (
     partition_of,
 )
 from forebay.kafka.ledger.guard import Guard, Known, LedgerHome, Tail, now
+from forebay.kafka.ledger.memory import MemoryView
 from forebay.kafka.ledger.view import LedgerView
 
 if TYPE_CHECKING:
     from confluent_kafka import TopicPartition
 
     from forebay.config.pipeline import Pipeline
-    from forebay.kafka.ledger.cache import SnapshotView
-
-    View = LedgerView | SnapshotView
 
 __all__ = [
     "FILE",
@@ -50,7 +49,6 @@ __all__ = [
     "Completion",
     "FileEntry",
     "LedgerReader",
-    "LedgerView",
     "Origin",
     "accept",
     "blocked",
@@ -79,7 +77,7 @@ class LedgerReader:
     (guard.py).
     """
 
-    view: View
+    view: LedgerView
 
     def __init__(
         self, config: client.Config, pipeline: Pipeline, fingerprint: str | None = None, keep: LedgerHome | None = None
@@ -102,7 +100,7 @@ class LedgerReader:
         self._expected: dict[int, list[tuple[Tail, bool]]] = {}
         self._last: dict[int, tuple[int, bytes]] = {}
 
-    def _open(self, copies: int) -> View:
+    def _open(self, copies: int) -> LedgerView:
         """The local copy's view; in memory where there is none, or after the last of `copies` was lost."""
         from forebay.kafka.ledger import cache
 
@@ -112,7 +110,7 @@ class LedgerReader:
             found = cache.open_view(self._keep.folder, name, self._topic_id, self._count)
             if found:
                 return found
-        return LedgerView(name, self._count, self._topic_id, self._only)
+        return MemoryView(name, self._count, self._topic_id, self._only)
 
     def owned_by(self, owner: Owner) -> None:
         """Remember whose the ledger is, now that a record of this project says so: a source edited here, and edited
@@ -169,16 +167,12 @@ class LedgerReader:
         copy's last one."""
         if not self._keep or not self._guard:
             return []
-        known = [(self._guard.tail(self._topic_id, partition), True), (self._copied_tail(partition), False)]
+        known = [(self._guard.tail(self._topic_id, partition), True), (self.view.tail(partition), False)]
         return sorted(((tail, guarded) for tail, guarded in known if tail), key=lambda item: item[0].offset)
 
-    def _copied_tail(self, partition: int) -> Tail | None:
-        return None if isinstance(self.view, LedgerView) else self.view.tail(partition)
-
-    def _begin_again(self, discard: bool) -> None:
-        """Give the local copy up and read from the beginning."""
-        if not isinstance(self.view, LedgerView):
-            self.view.discard() if discard else self.view.close()
+    def _begin_again(self) -> None:
+        """Throw the local cache away and read from the beginning."""
+        self.view.discard()
         self._stop()
         self.view = self._open(self._copies - 1)
 
@@ -207,15 +201,13 @@ class LedgerReader:
         False when `timeout` seconds were not enough, and then nothing came any more (a long ledger takes its time, an
         open transaction blocks).
         """
-        from forebay.kafka.ledger.cache import SnapshotLostError
+        from forebay.kafka.ledger.cache import CacheLostError
 
         while True:
             try:
                 return self._read_to(offsets, timeout, most)
-            except SnapshotLostError:
-                if isinstance(self.view, LedgerView):
-                    raise
-                self._begin_again(discard=True)
+            except CacheLostError:
+                self._begin_again()
 
     def _read_to(self, offsets: dict[int, int], timeout: float, most: int | None) -> bool:
         if self._consumer is None:
@@ -267,7 +259,7 @@ class LedgerReader:
 
     def _see_again(self, partition: int, offset: int, key: bytes | None) -> None:
         """Hold a record (or, without a key, the partition's end behind it) against those that must still be there."""
-        from forebay.kafka.ledger.cache import SnapshotLostError
+        from forebay.kafka.ledger.cache import CacheLostError
 
         expected = self._expected[partition]
         while expected and offset >= expected[0][0].offset:
@@ -276,9 +268,9 @@ class LedgerReader:
                 continue
             if guarded and self._guard:
                 raise self._guard.rewritten(partition, tail.offset)
-            raise SnapshotLostError(f"{self._doing}: the local copy is of another past (try again)")
+            raise CacheLostError(f"{self._doing}: the local copy is of another past (try again)")
 
-    def look(self, timeout: float = 30.0) -> View:
+    def look(self, timeout: float = 30.0) -> LedgerView:
         """What is committed by now, without waiting for open transactions."""
         if not self.read_to(self.watermarks(uncommitted=False), timeout):
             raise BrokerUnavailableError(
@@ -292,8 +284,7 @@ class LedgerReader:
             with contextlib.suppress(ConfigError):  # the next reader remembers it
                 self._guard.saw(self._topic_id, self._at, {p: Tail.of(*last) for p, last in self._last.items()})
         self._stop()
-        if not isinstance(self.view, LedgerView):
-            self.view.close()
+        self.view.close()
 
     def _stop(self) -> None:
         if self._consumer is not None:
@@ -308,7 +299,7 @@ def opened(
     keep: LedgerHome | None = None,
     fingerprint: str | None = None,
     timeout: float = READ_TIMEOUT,
-) -> Iterator[View]:
+) -> Iterator[LedgerView]:
     """The ledger of a pipeline (or only the partition of one file), up to its uncommitted high watermark at the time of
     the call.
 

@@ -15,7 +15,7 @@ from forebay.model import ChunkPlan, Identity, SourceFile
 
 if TYPE_CHECKING:
     from forebay.config.pipeline import Pipeline
-    from forebay.kafka.ledger.reader import View
+    from forebay.kafka.ledger.view import LedgerView
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class PublishJob:
     completion: Completion = field(default_factory=Completion)
     max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES
     follow_for: float = 900.0  # seconds a fenced attempt watches another owner before it gives up
-    behind_barrier: Callable[[View, int], None] | None = None
+    behind_barrier: Callable[[LedgerView, int], None] | None = None
     """Asked before each chunk, with the ledger and the chunk's number, once the lane is ours and all before us is
     settled; may raise to stop."""
     had: str | None = None

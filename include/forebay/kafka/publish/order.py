@@ -15,7 +15,7 @@ from forebay.kafka.publish import lanes
 from forebay.model import content_name
 
 if TYPE_CHECKING:
-    from forebay.kafka.ledger.reader import View
+    from forebay.kafka.ledger.view import LedgerView
     from forebay.kafka.publish.job import PublishJob
 
 
@@ -27,7 +27,7 @@ class Order:
         self._own = content_name(job.fingerprint, job.generation)
         self._fenced_others = False
 
-    def keep(self, view: View, *, fenced: bool) -> None:
+    def keep(self, view: LedgerView, *, fenced: bool) -> None:
         """Before a chunk, with all that is committed. `fenced`: this attempt was, so somebody may have begun a later
         content, and not be done yet.
 
@@ -42,13 +42,13 @@ class Order:
         if not self._fenced_others:
             self._fence_others()
 
-    def _refuse_published(self, view: View) -> None:
+    def _refuse_published(self, view: LedgerView) -> None:
         """Complete contents of the name: the latest is the one that the fate was told by, or our own."""
         latest = max(view.by_uri(self._job.file.uri), key=lambda entry: entry.attempted, default=None)
         if latest and content_name(latest.fingerprint, latest.generation) not in {self._job.had, self._own}:
             self._refuse(f"published since it was listed, by run `{latest.identity.run_id}`")
 
-    def _refuse_begun(self, view: View) -> None:
+    def _refuse_begun(self, view: LedgerView) -> None:
         """Contents that were begun and are not complete, later than anything of ours."""
         job = self._job
         ours = view.of_file(job.fingerprint, job.generation).values()

@@ -20,7 +20,7 @@ from forebay.verbs.publish import ranges
 from forebay.verbs.repair import Origin, numbers_of
 
 if TYPE_CHECKING:
-    from forebay.kafka.ledger.reader import View
+    from forebay.kafka.ledger.view import LedgerView
 
 
 def known(
@@ -98,7 +98,7 @@ def _refuse_too_many(entry: FileEntry, receipts: tuple[Receipt, ...], rows: set[
 
 
 @contextlib.contextmanager
-def open_ledger(ctx: Context) -> Iterator[View]:
+def open_ledger(ctx: Context) -> Iterator[LedgerView]:
     """All that is committed; waits for transactions that are open on it."""
     reading = ledgers.LedgerReader(ctx.kafka, ctx.pipeline, keep=ctx.keep)
     try:
@@ -110,7 +110,7 @@ def open_ledger(ctx: Context) -> Iterator[View]:
         reading.close()
 
 
-def replayed_rows(view: View, entry: FileEntry, but: str | None = None) -> set[int]:
+def replayed_rows(view: LedgerView, entry: FileEntry, but: str | None = None) -> set[int]:
     """Rows of a content that replays have published, as the ledger says; those of the replay `but` left out."""
     found: set[int] = set()
     for one in view.by_uri(REPLAY + entry.file.uri):

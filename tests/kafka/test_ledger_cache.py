@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from forebay.kafka.ledger import cache
-from forebay.kafka.ledger.cache import SnapshotView
+from forebay.kafka.ledger.cache import CacheView
 from forebay.kafka.ledger.entries import ChunkEntry, Completion, FileEntry, Origin, Record, dump
+from forebay.kafka.ledger.memory import MemoryView
 from forebay.kafka.ledger.view import LedgerView
 from forebay.model import Identity, OffsetRange, Receipt, SourceFile
 from tests.support import ledger as made
@@ -58,7 +59,7 @@ def records(drawn: list[tuple[Any, ...]]) -> list[Record]:
     ]
 
 
-def answers(view: LedgerView | SnapshotView) -> dict[str, Any]:
+def answers(view: LedgerView) -> dict[str, Any]:
     return {
         "of_file": {(fp, g): view.of_file(fp, g) for fp in FINGERPRINTS for g in (1, 2, 3)},
         "file": {(fp, g): view.file(fp, g) for fp in FINGERPRINTS for g in (None, 1, 2, 3)},
@@ -82,7 +83,7 @@ def answers(view: LedgerView | SnapshotView) -> dict[str, Any]:
 def test_a_copy_answers_as_the_ledger_in_memory(
     tmp_path_factory: pytest.TempPathFactory, drawn: list[Any], step: int, asked: bool
 ) -> None:
-    folder, memory = tmp_path_factory.mktemp("copy"), LedgerView("flights", 2)
+    folder, memory = tmp_path_factory.mktemp("copy"), MemoryView("flights", 2)
     found = cache.open_view(folder, "flights", "topic", 2)
     assert found is not None
     written = records(drawn)
@@ -101,7 +102,7 @@ def test_a_copy_answers_as_the_ledger_in_memory(
     again.close()
 
 
-def held(folder: Path, first: int, last: int) -> SnapshotView:
+def held(folder: Path, first: int, last: int) -> CacheView:
     view = cache.open_view(folder, "p", "topic", 1)
     assert view is not None
     told = [(k, v, p, 2 * first + n) for n, (p, k, v) in enumerate(made.records("p", first, last))]

@@ -18,8 +18,9 @@ from forebay.config.pipeline import Pipeline
 from forebay.errors import LedgerError
 from forebay.kafka.ledger import backup, cache
 from forebay.kafka.ledger import reader as ledger_reader
-from forebay.kafka.ledger.cache import SnapshotLostError, SnapshotView
+from forebay.kafka.ledger.cache import CacheLostError
 from forebay.kafka.ledger.guard import Guard, LedgerHome
+from forebay.kafka.ledger.view import LedgerView
 from tests.guarantees.worker import make_pipeline
 from tests.support import ledger as made
 from tests.support.kafka import Cluster, create_topic, describe, fresh
@@ -43,7 +44,7 @@ def fill(kafka: Cluster, pipeline: Pipeline, first: int, last: int) -> None:
     made.fill(kafka.config, pipeline.pipeline, pipeline.ledger_topic, first, last, 2)
 
 
-def caught_up(reader: ledger_reader.LedgerReader) -> ledger_reader.LedgerView | SnapshotView:
+def caught_up(reader: ledger_reader.LedgerReader) -> LedgerView:
     """The reader's view with all that is committed; a commit's markers come a moment after it."""
     assert reader.read_to(reader.watermarks(), 30)
     return reader.look()
@@ -63,7 +64,7 @@ def look(
             if view.file(made.fingerprint(n)) and view.by_uri(made.uri(n)) and view.has_size(made.size(n))
         ]
         assert [n for n in numbers if view.receipts(made.fingerprint(n))] == found
-        assert isinstance(view, SnapshotView)
+        assert view.positions() != {}, "not read from the local cache"
         return found, sum(count for count, _ in view.moves.values())
     finally:
         reader.close()
@@ -177,7 +178,7 @@ def test_a_block_that_is_found_harmed_by_a_question_is_said_once(
     view = caught_up(reader)
     [path] = copies(keep)
     _harm_blocks(path)
-    with pytest.raises(SnapshotLostError, match="try again: it is only a cache"):
+    with pytest.raises(CacheLostError, match="try again: it is only a cache"):
         view.file(made.fingerprint(3))
     reader.close()
     assert copies(keep) == []
@@ -204,7 +205,7 @@ def test_without_a_place_for_the_copy_the_topic_is_read(
     def full(*_: object) -> None:
         raise sqlite3.OperationalError("unable to open database file")
 
-    monkeypatch.setattr(cache.Snapshot, "open", full)
+    monkeypatch.setattr(cache.CacheFile, "open", full)
     fill(kafka, pipeline, 0, 10)
     reader = ledger_reader.LedgerReader(kafka.config, pipeline, keep=keep)
     assert caught_up(reader).file(made.fingerprint(3))
