@@ -23,8 +23,11 @@ class StewardOperator(HITLOperator):
     first question's text as it was (Airflow keeps it).
     """
 
-    def __init__(self, *, asked: Callable[[Any, datetime], None], response_timeout: timedelta, **kwargs: Any) -> None:
-        """`asked` hears of the question with the task's context and the moment when the default holds."""
+    def __init__(
+        self, *, asked: Callable[[Any, datetime, str], None], response_timeout: timedelta, **kwargs: Any
+    ) -> None:
+        """`asked` hears of the question with the task's context, the moment when the default holds, and why it is asked
+        again (empty: it is not)."""
         super().__init__(response_timeout=response_timeout, **kwargs)
         self.asked, self.patience = asked, response_timeout
 
@@ -39,9 +42,10 @@ class StewardOperator(HITLOperator):
         }
 
     def execute(self, context: Any) -> Any:
-        if context["ti"].try_number > 1:
-            self.body = f"**{_again(context)}**\n\n{self.body}"
-        self.asked(context, datetime.now(UTC) + self.patience)
+        again = _again(context) if context["ti"].try_number > 1 else ""
+        if again:
+            self.body = f"**{again}**\n\n{self.body}"
+        self.asked(context, datetime.now(UTC) + self.patience, again)
         return super().execute(context)
 
     def execute_complete(self, context: Any, event: dict[str, Any]) -> Any:

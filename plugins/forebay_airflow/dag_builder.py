@@ -91,7 +91,6 @@ def build(pipeline: Pipeline, here: Project) -> DAG:
         tags={"forebay", *pipeline.tags},
         params=_params(),
         default_args=_defaults(pipeline),
-        on_failure_callback=notify.on_failure(pipeline),
     ) as dag:
         _tasks(Steps(pipeline, here))
     return dag
@@ -128,7 +127,7 @@ def _steward(steps: Steps) -> ask.StewardOperator:
     pipeline = steps.pipeline
     settings = pipeline.quality.steward
     return ask.StewardOperator(
-        task_id="steward",
+        task_id=notify.STEWARD,
         subject=f"{pipeline.pipeline}: files are held back ({{{{ dag_run.run_id }}}})",
         body="{{ ti.xcom_pull(task_ids='gate', key='question') }}",
         options=list(steward.OPTIONS),
@@ -137,7 +136,6 @@ def _steward(steps: Steps) -> ask.StewardOperator:
         params=ask.form(),
         response_timeout=settings.timeout,
         assigned_users=[{"id": user, "name": user} for user in settings.users] or None,
-        notifiers=notify.notifiers(pipeline, notify.WAITING),
         retries=5,  # an answer without a reason, or within the first second of waiting, fails the task: it asks again
         retry_delay=timedelta(seconds=3),
         retry_exponential_backoff=0,

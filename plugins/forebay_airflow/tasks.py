@@ -21,7 +21,8 @@ from forebay.config.home import Project
 from forebay.config.pipeline import Pipeline
 from forebay.errors import ConfigError, FatalError, ForebayError
 from forebay.model import Decision, FileRun, RunReport, Status
-from forebay.verbs.context import Context
+from forebay.notifiers.airflow import within
+from forebay.verbs.context import Context, Pages
 from forebay.verbs.hidden import shown
 from forebay_airflow import guard, notify, steward, translate
 from forebay_airflow.connections import AirflowConnections
@@ -49,7 +50,9 @@ class Steps:
     @property
     def context(self) -> Context:
         logging.getLogger("great_expectations").setLevel(logging.WARNING)
-        return Context.of(self.pipeline, self.project, AirflowConnections(), starts=True)
+        airflow = get_current_context()
+        pages = Pages(notify.link(airflow), notify.question(airflow))
+        return Context.of(self.pipeline, self.project, AirflowConnections(), starts=True, pages=pages)
 
     def discover(self) -> PokeReturnValue:
         """Which files, and why or why not; the files to do, grouped by bytes. A scheduled run waits until its window is
@@ -92,12 +95,16 @@ class Steps:
         airflow["ti"].xcom_push("question", steward.question(held, self.project.reports, notify.interface(), earlier))
         return ["select", "steward", "decide"]
 
-    def asked(self, airflow: Any, until: datetime) -> None:
-        """Note where the answer is expected, and until when (`forebay waiting`)."""
+    def asked(self, airflow: Any, until: datetime, again: str) -> None:
+        """Note where the answer is expected, and until when (`forebay waiting`); tell people if it is asked again."""
         from forebay.index import projection
+        from forebay.verbs.notices import notify as tell
 
-        link, default = notify.link(airflow, notify.WAITING), steward.OPTIONS[steward.default_option(self.pipeline)]
+        link, default = notify.question(airflow), steward.OPTIONS[steward.default_option(self.pipeline)]
         for file in _held(airflow):
+            if again:
+                with within(airflow):
+                    tell(self.context, file.but(decision_reason=f"{again} {file.decision_reason}"))
             if file.question:
                 question = replace(file.question, link=link, deadline=until, default=default)
                 projection.project_question(self.project.index, file.but(question=question))
@@ -259,7 +266,8 @@ def reporting_errors() -> Iterator[Any]:
     """The task's context; a ForebayError is left in XCom (`error`) for the report, then goes its way."""
     airflow = get_current_context()
     try:
-        yield airflow
+        with within(airflow):
+            yield airflow
     except (ForebayError, AirflowFailException) as error:
         airflow["ti"].xcom_push("error", translate.message(error))
         raise

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.support.airflow_home import airflow_home
+
+__all__ = ["airflow_home"]
 
 MINIMAL = """\
 pipeline: {name}
@@ -19,18 +21,6 @@ schema: {{columns: {{id: int64, name: string}}}}
 record: {{key: id}}
 topic: {{name: {name}}}
 """
-
-
-@pytest.fixture(autouse=True, scope="session")
-def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Set before the first `import airflow` of the session: tests of this folder import it inside functions."""
-    home = tmp_path_factory.mktemp("airflow")
-    settings = {"LOAD_EXAMPLES": "False", "DAGS_FOLDER": str(ROOT / "dags"), "PLUGINS_FOLDER": str(ROOT / "plugins")}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AIRFLOW_HOME", str(home))
-        for key, value in settings.items():
-            patch.setenv(f"AIRFLOW__CORE__{key}", value)
-        yield home
 
 
 @pytest.fixture

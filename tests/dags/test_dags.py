@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.dags.conftest import MINIMAL, ROOT
+from tests.dags.conftest import MINIMAL
+from tests.support.airflow_home import ROOT
 
 Make = Callable[..., Path]
 

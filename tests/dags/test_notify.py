@@ -1,10 +1,9 @@
-"""Notifiers that a pipeline names: made at parse time without importing them, called with what there is to say, and
-harmless when they fail."""
+"""Airflow notifiers that a pipeline names are not imported when its DAG is parsed, and must be installed; and where
+people are sent."""
 
 from __future__ import annotations
 
 import importlib
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,31 +14,7 @@ import pytest
 from tests.dags.conftest import MINIMAL
 
 Make = Callable[..., Path]
-WHOM = "quality: {{steward: {{notify: [{{notifier: {path}, on: [{on}], arguments: {{to: a}}}}]}}}}\n"
-MODULE = """
-from airflow.sdk.bases.notifier import BaseNotifier
-
-class Call(BaseNotifier):
-    template_fields = ("text",)
-    calls = []
-
-    def __init__(self, to, text="{{ forebay.event }} {{ forebay.link }}"):
-        super().__init__()
-        self.to, self.text = to, text
-
-    def notify(self, context):
-        self.calls.append((self.to, self.text, context["forebay"]))
-"""
-
-
-@pytest.fixture
-def birdcall(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A module with a notifier, by a name that no other test has imported."""
-    name = f"birdcall_{tmp_path.name}".replace("-", "_")
-    (tmp_path / f"{name}.py").write_text(MODULE, "utf-8")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "http://airflow.example/")
-    return name
+WHOM = "quality: {{notify: [{{type: airflow, notifier: {path}, on: [{on}], arguments: {{to: a}}}}]}}\n"
 
 
 def dag(make_project: Make, path: str, on: str = "waiting") -> Any:
@@ -49,47 +24,20 @@ def dag(make_project: Make, path: str, on: str = "waiting") -> Any:
     return all_dags()["birds"]
 
 
-def context(built: Any, **more: Any) -> dict[str, Any]:
-    return {
-        "dag": built,
-        "run_id": "scheduled__2013-01-01T07:00:00+00:00",
-        "task": SimpleNamespace(task_id="steward", body="**held**"),
-        **more,
-    }
+def test_parsing_imports_no_notifier(make_project: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "birdcall_unread.py").write_text("raise RuntimeError\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert dag(make_project, "birdcall_unread.Call").dag_id == "birds"
 
 
-def test_who_waits_for_a_steward_is_told_where_to_answer(make_project: Make, birdcall: str) -> None:
-    built = dag(make_project, f"{birdcall}.Call")
-    assert birdcall not in sys.modules, "parsing imports no notifier"
-    (notifier,) = built.task_dict["steward"].notifiers
-    notifier(context(built))
-    ((to, text, told),) = sys.modules[birdcall].Call.calls
-    link = "http://airflow.example/dags/birds/runs/scheduled__2013-01-01T07%3A00%3A00%2B00%3A00/tasks/steward/required_actions"
-    assert (to, text) == ("a", f"waiting {link}")
-    assert told == {"event": "waiting", "pipeline": "birds", "link": link, "text": "**held**"}
-    assert built.on_failure_callback is None
+def test_people_are_sent_to_the_run_and_to_its_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    from forebay_airflow import notify
 
-
-def test_a_failed_run_is_told_when_the_pipeline_says_so(make_project: Make, birdcall: str) -> None:
-    built = dag(make_project, f"{birdcall}.Call", on="failed")
-    assert built.task_dict["steward"].notifiers == []
-    (callback,) = built.on_failure_callback
-    callback(context(built, reason="task_failure"))
-    ((_, text, told),) = sys.modules[birdcall].Call.calls
-    assert text == "failed http://airflow.example/dags/birds/runs/scheduled__2013-01-01T07%3A00%3A00%2B00%3A00"
-    assert told["text"] == "the run failed: task_failure"
-
-
-@pytest.mark.parametrize("name", ["Nobody", "Picky"])
-def test_a_notifier_that_fails_stops_nothing(
-    make_project: Make, birdcall: str, caplog: pytest.LogCaptureFixture, name: str
-) -> None:
-    """Its class is missing, or does not take its arguments: the task's log says so, and the question stands."""
-    __import__(birdcall)
-    sys.modules[birdcall].Picky = type("Picky", (), {})
-    built = dag(make_project, f"{birdcall}.{name}")
-    built.task_dict["steward"].notifiers[0](context(built))
-    assert f"telling by `{birdcall}.{name}` failed" in caplog.text
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "http://airflow.example/")
+    task: Any = {"dag": SimpleNamespace(dag_id="birds"), "run_id": "scheduled__2013-01-01T07:00:00+00:00"}
+    run = "http://airflow.example/dags/birds/runs/scheduled__2013-01-01T07%3A00%3A00%2B00%3A00"
+    assert notify.link(task) == run
+    assert notify.question(task) == f"{run}/tasks/steward/required_actions"
 
 
 def test_a_notifier_that_is_not_installed_is_a_fault_with_its_line_and_hides_no_dag(make_project: Make) -> None:
@@ -103,23 +51,26 @@ def test_a_notifier_that_is_not_installed_is_a_fault_with_its_line_and_hides_no_
         raise_faults()
 
 
-def test_it_is_none_when_it_is_installed_or_its_path_mended(make_project: Make, birdcall: str, tmp_path: Path) -> None:
+def test_it_is_none_when_it_is_installed_or_its_path_mended(
+    make_project: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from forebay.errors import SettingsError
     from forebay_airflow.dag_builder import raise_faults
 
-    dag(make_project, f"provider_{birdcall}.Call")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    provider = f"provider_{tmp_path.name}"
+    dag(make_project, f"{provider}.Call")
     with pytest.raises(SettingsError, match=r"\(install its provider, or mend the path\)"):
         raise_faults()
-    (tmp_path / f"provider_{birdcall}.py").write_text(MODULE, "utf-8")
+    (tmp_path / f"{provider}.py").write_text("class Call: pass\n", "utf-8")
     importlib.invalidate_caches()
-    raise_faults()
-    dag(make_project, f"{birdcall}.Call")
     raise_faults()
 
 
 def test_airflows_own_mail_notifier_can_be_named(make_project: Make) -> None:
-    from forebay_airflow import dag_builder, notify
+    from forebay.notifiers.airflow import load
+    from forebay_airflow import dag_builder
 
     dag(make_project, "airflow.providers.smtp.notifications.smtp.SmtpNotifier")
     dag_builder.raise_faults()
-    assert notify.load("airflow.providers.smtp.notifications.smtp.SmtpNotifier").__name__ == "SmtpNotifier"
+    assert load("airflow.providers.smtp.notifications.smtp.SmtpNotifier").__name__ == "SmtpNotifier"

@@ -103,7 +103,7 @@ class Asked:
 
     def __init__(self, try_number: int = 1) -> None:
         self.kept: dict[str, str] = {}
-        self.until: list[datetime] = []
+        self.asked: list[tuple[datetime, str]] = []
         self.ti = SimpleNamespace(try_number=try_number)
 
     def __getitem__(self, name: str) -> Any:
@@ -136,7 +136,7 @@ def question(monkeypatch: pytest.MonkeyPatch) -> Any:
         options=list(steward.OPTIONS),
         defaults=steward.REJECT,
         params=ask.form(),
-        asked=lambda context, until: context.until.append(until),
+        asked=lambda context, until, again: context.asked.append((until, again)),
         response_timeout=timedelta(hours=4),
     )
 
@@ -152,6 +152,7 @@ def test_an_answer_without_a_reason_is_not_taken_and_the_next_question_says_so(
     context.ti.try_number = 2
     assert asked.execute(context).startswith("**Asked again. The answer of ann was not taken: it had no reason.**")
     assert context.kept == {}
+    assert context.asked[0][1] == "Asked again. The answer of ann was not taken: it had no reason."
 
 
 def test_the_form_requires_a_reason_and_the_task_starts_without_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,7 +176,8 @@ def test_an_answer_with_a_reason_is_taken(monkeypatch: pytest.MonkeyPatch) -> No
 def test_the_question_is_noted_with_the_moment_when_the_default_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = Asked()
     question(monkeypatch).execute(asked)
-    (until,) = asked.until
+    [(until, again)] = asked.asked
+    assert not again
     assert timedelta(hours=3, minutes=59) < until - datetime.now(UTC) <= timedelta(hours=4)
 
 

@@ -53,7 +53,6 @@ CHANGES: dict[str, Any] = {
     "quality.steward.timeout": "1h",
     "quality.steward.default": "publish",
     "quality.steward.users": ["ann"],
-    "quality.steward.notify": [{"notifier": "a.B"}],
     "record.key": ["name"],
     "record.value.options": {"big_integers": "string"},
     "record.headers": "none",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -189,6 +190,16 @@ def noticed(trial: Trial) -> list[str]:
     """What the notifiers left behind."""
     trial.inspected()
     return sorted(path.name for path in trial.root.glob("told*"))
+
+
+class Leave:
+    """A notifier as Airflow has them, by its import path: it leaves a file."""
+
+    def __init__(self, to: str) -> None:
+        self.to = to
+
+    def __call__(self, context: dict[str, Any]) -> None:
+        Path(self.to).touch()
 
 
 def dag(fact: Callable[[Any], Any]) -> Look:

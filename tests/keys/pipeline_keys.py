@@ -62,7 +62,11 @@ def held(changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def as_type(name: str) -> list[dict[str, Any]]:
-    return tell("waiting") if name == "command" else [{"type": "webhook", "url": "http://127.0.0.1:9/"}]
+    others = {
+        "webhook": {"url": "http://127.0.0.1:9/"},
+        "airflow": {"notifier": "tests.keys.looks.Leave", "arguments": {"to": "told by airflow"}},
+    }
+    return tell("waiting") if name == "command" else [{"type": name, **others[name]}]
 
 
 SHOWN: dict[str, Shown | Elsewhere] = {
@@ -251,7 +255,10 @@ SHOWN: dict[str, Shown | Elsewhere] = {
         put=lambda value: rule(severity=value),
     ),
     "quality.notify[].type": Shown(
-        looks.noticed, [("command", ["told"]), ("webhook", [])], BAD, put=lambda v: held({"quality.notify": as_type(v)})
+        looks.noticed,
+        [("command", ["told"]), ("webhook", []), ("airflow", ["told by airflow"])],
+        BAD,
+        put=lambda v: held({"quality.notify": as_type(v)}),
     ),
     "quality.notify[].on": Shown(
         looks.noticed,
@@ -273,6 +280,13 @@ SHOWN: dict[str, Shown | Elsewhere] = {
             {"quality.notify": [{"type": "command", "command": ["sh", "-c", SLOW], "timeout": value}]}
         ),
     ),
+    "quality.notify[airflow].notifier": Elsewhere(
+        "tests/notifiers/test_airflow.py::test_it_is_called_with_the_notice_in_its_context", "notifier="
+    ),
+    "quality.notify[airflow].arguments": Elsewhere(
+        "tests/notifiers/test_airflow.py::test_it_is_called_with_the_notice_in_its_context", "arguments="
+    ),
+    "quality.notify[airflow].timeout": Elsewhere("tests/notifiers/test_airflow.py::TestAirflow", "timeout="),
     "quality.notify[webhook].url": Elsewhere("tests/notifiers/test_webhook.py::TestWebhook", "url="),
     "quality.notify[webhook].url_from": Elsewhere("tests/notifiers/test_webhook.py::TestWebhook", "url_from="),
     "quality.notify[webhook].timeout": Elsewhere("tests/notifiers/test_webhook.py::TestWebhook", "timeout="),
@@ -284,15 +298,6 @@ SHOWN: dict[str, Shown | Elsewhere] = {
         steward("defaults"), [("reject", ["Reject"]), ("publish", ["Publish passing rows"])]
     ),
     "quality.steward.users": Shown(steward("assigned_users"), [(["ann"], [{"id": "ann", "name": "ann"}]), ([], None)]),
-    "quality.steward.notify[].notifier": Elsewhere(
-        "tests/dags/test_notify.py::test_who_waits_for_a_steward_is_told_where_to_answer", "notifier:"
-    ),
-    "quality.steward.notify[].on": Elsewhere(
-        "tests/dags/test_notify.py::test_a_failed_run_is_told_when_the_pipeline_says_so", "on:"
-    ),
-    "quality.steward.notify[].arguments": Elsewhere(
-        "tests/dags/test_notify.py::test_who_waits_for_a_steward_is_told_where_to_answer", "arguments:"
-    ),
     "record.key": Shown(
         looks.keys,
         [

@@ -11,7 +11,7 @@ _ROW = re.compile(r"^\| `([^`|]+)` \| (.*?) \| (.*?) \| (.*) \|$")
 _KIND = re.compile(r"\(`(.*)`\)")
 _WORDS = re.compile(r"`([^`]*)`(?:, |$)")
 
-LISTS = ("quality.history.rules", "quality.notify", "quality.steward.notify")
+LISTS = ("quality.history.rules", "quality.notify")
 """Sections that stand in lists: `quality.notify[].on`."""
 
 

@@ -14,8 +14,8 @@ from forebay import events
 from forebay.config.home import Project
 from forebay.config.pipeline import Pipeline
 from forebay.model import Decision, Fate, FileRun, SourceFile, Status, Window
-from forebay.verbs._notify import notify
 from forebay.verbs.context import Context
+from forebay.verbs.notices import notify
 
 KEEP = "import sys; open(sys.argv[1], 'ab').write(sys.stdin.buffer.read())"
 FILE = FileRun("run", "p", Window.of_day(date(2026, 1, 5)), SourceFile("file:///drops/a.csv", 1, 0.0), Fate.NEW, "new")

@@ -97,7 +97,6 @@ EFFECTS: dict[str, tuple[Effect, str]] = {
     "quality.steward.timeout": (Effect.NONE, ""),
     "quality.steward.default": (Effect.NONE, ""),
     "quality.steward.users": (Effect.NONE, ""),
-    "quality.steward.notify": (Effect.NONE, ""),
     "record.key": (Effect.PLAN, "decides the records' keys and partitions"),
     "record.value.type": (Effect.PLAN, f"decides the records' values, {_OTHER_PLUGIN}"),
     "record.value.options": (Effect.PLAN, "decides the records' values; a default that is written down is no change"),

@@ -80,19 +80,6 @@ class History(Settings):
         return self
 
 
-class Notify(Settings):
-    """One way to tell people, by an Airflow notifier. Secrets belong into an Airflow connection that the notifier
-    names."""
-
-    notifier: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+$")
-    """The notifier's class by its import path, such as `airflow.providers.smtp.notifications.smtp.SmtpNotifier`."""
-    on: tuple[Literal["waiting", "failed"], ...] = ("waiting",)
-    """`waiting`: a steward is asked. `failed`: the DAG run has failed."""
-    arguments: dict[str, Any] = {}
-    """The notifier's own; in texts `{{ forebay.link }}`, `{{ forebay.event }}`, `{{ forebay.pipeline }}` and `{{
-    forebay.text }}` are known."""
-
-
 class Steward(Settings):
     """Who is asked when a file is held back."""
 
@@ -104,18 +91,18 @@ class Steward(Settings):
     """What happens when nobody answers in time."""
     users: tuple[str, ...] = ()
     """Airflow users who may answer; empty means anyone with the permission."""
-    notify: tuple[Notify, ...] = ()
-    """Who is told, under Airflow."""
 
 
 class NotifySection(Settings):
-    """One way to tell people of a file that needs a look. The notifier's own settings stand beside `type`."""
+    """One way to tell people of a file or a run that needs a look. The notifier's own settings stand beside
+    `type`."""
 
     type: str
     """A plug-in of `notifiers/`."""
-    on: tuple[Literal["waiting", "rejected", "over_budget", "failed"], ...] = ("waiting", "rejected")
+    on: tuple[Literal["waiting", "rejected", "over_budget", "failed", "run_failed"], ...] = ("waiting", "rejected")
     """What is told. `waiting`: held back until a person decides. `rejected`: held back for good (`steward.on: never`).
-    `over_budget`: published, beyond `warn_when`. `failed`: it cannot be read."""
+    `over_budget`: published, beyond `warn_when`. `failed`: it cannot be read. `run_failed`: the run, as a whole or
+    for one of its files."""
     options: dict[str, Any] = {}
     """The notifier's own settings."""
 
@@ -134,8 +121,8 @@ class Quality(Settings):
     history: History = History()
     """Rules that learn from earlier nights."""
     notify: tuple[NotifySection, ...] = ()
-    """Who is told of a file that needs a look, with or without Airflow. A notifier that fails is logged, and the run
-    goes on."""
+    """Who is told of a file or a run that needs a look, with or without Airflow. A notifier that fails is logged, and
+    the run goes on."""
     redact: tuple[str, ...] = ()
     """Columns whose values are shown nowhere: not in results, Data Docs, reports, index, lineage, logs, nor in the
     reasons of quarantined rows. Only records themselves have them: those of the topics, the work folder, and `forebay

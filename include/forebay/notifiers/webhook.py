@@ -51,7 +51,7 @@ class Webhook(Notifier[WebhookConfig]):
             raise RetryableError(
                 f"sending a notice: environment variable `{self.config.url_from}` holds no http address (set it)"
             )
-        body = json.dumps(notice.to_json() | {"text": sentence(notice)}, ensure_ascii=False).encode()
+        body = json.dumps(notice.to_json() | {"text": notice.text}, ensure_ascii=False).encode()
         try:
             request = urllib.request.Request(
                 url, body, {"Content-Type": "application/json", "User-Agent": "forebay"}, method="POST"
@@ -62,18 +62,3 @@ class Webhook(Notifier[WebhookConfig]):
             raise RetryableError(f"sending a notice: the webhook answered {error.code}") from None
         except (OSError, ValueError, http.client.HTTPException) as error:
             raise RetryableError(f"sending a notice: the webhook cannot be reached: {type(error).__name__}") from None
-
-
-def sentence(notice: Notice) -> str:
-    """The notice in one line for people."""
-    happened = {
-        "waiting": "waits for a decision",
-        "rejected": "was rejected",
-        "over_budget": "is published, over its budget",
-        "failed": "failed",
-    }
-    name = notice.uri.rsplit("/", 1)[-1]
-    return (
-        f"{notice.pipeline} {notice.day}: {name} {happened.get(notice.event, notice.event)}: "
-        f"{notice.reason} ({notice.way_out})"
-    )

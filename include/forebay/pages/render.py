@@ -7,8 +7,6 @@ by its hash, and nothing else at all.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -17,12 +15,14 @@ from urllib.parse import quote
 
 from forebay.pages.values import LOOKS, TROUBLE, NightHistory, PipelineHistory, State, Summary
 from forebay.pages.views import IndexView, PipelineView
+from forebay.support import page
 from forebay.support.words import printable
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 HERE = Path(__file__).parent
+OWN = HERE / "pages.css"
 
 
 def index(summaries: list[Summary], now: datetime, data_docs: bool) -> str:
@@ -48,30 +48,18 @@ def visible(value: Any) -> Any:
     return printable(value)
 
 
-@cache
-def policy() -> str:
-    """The pages' content security policy."""
-    digest = base64.b64encode(hashlib.sha256(_style().encode()).digest()).decode()
-    return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-
-
-@cache
-def _style() -> str:
-    return (HERE / "pages.css").read_text(encoding="utf-8")
-
-
 def _page(name: str, **values: Any) -> str:
     return _environment().get_template(name).render(**values)
 
 
 @cache
 def _environment() -> Environment:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from jinja2 import ChoiceLoader, DictLoader, Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
     made = Environment(
         autoescape=True,
-        loader=FileSystemLoader(HERE / "templates"),
+        loader=ChoiceLoader([DictLoader({page.NAME: page.template()}), FileSystemLoader(HERE / "templates")]),
         undefined=StrictUndefined,
         finalize=visible,
         trim_blocks=True,
@@ -82,9 +70,9 @@ def _environment() -> Environment:
         "looks": LOOKS,
         "State": State,
         "trouble": TROUBLE,
-        "policy": policy(),
-        "style": Markup(_style()),
-    }  # our own file
+        "policy": page.policy(OWN),
+        "style": Markup(page.style(OWN)),
+    }  # our own files
     return made
 
 

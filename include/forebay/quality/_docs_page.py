@@ -1,44 +1,38 @@
-"""The frame of every Data Docs page: our one style sheet, allowed by its hash, and nothing that runs or is loaded."""
+"""How Data Docs are put on a page: the frame that all pages share, with templates of our own."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import html
 from functools import cache
 from pathlib import Path
-from urllib.parse import unquote
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
 
-from forebay.support.words import printable
+from forebay.model import JsonDict
+from forebay.support import page
+from forebay.support.words import counted, printable
 
-_FRAME = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="referrer" content="no-referrer">
-<title>{title}</title>
-<style>{style}</style>
-</head>
-<body>
-<header>
-<p class="where">{where}</p>
-<h1>{title}</h1>
-<p>{told}</p>
-</header>
-<main>
-{main}
-</main>
-</body>
-</html>
-"""
+if TYPE_CHECKING:
+    from jinja2 import BaseLoader, Environment
+
+HERE = Path(__file__).parent
+OWN = HERE / "docs.css"
 
 
-def frame(title: str, where: str, told: str, main: str) -> str:
-    """A page. `title` and `told` are text; `where` (links) and `main` are HTML."""
-    texts = {"title": html.escape(title), "told": html.escape(told)}
-    return _FRAME.format(policy=html.escape(policy()), style=style(), where=where, main=main, **texts)
+def render(template: str, **values: Any) -> str:
+    """A page of a template that escapes what it is given."""
+    return _environment().get_template(template).render(**values)
+
+
+def frame() -> JsonDict:
+    """What the shared frame wants."""
+    return {"style": page.style(OWN), "policy": page.policy(OWN)}
+
+
+def loader() -> BaseLoader:
+    """Our templates and the frame."""
+    from jinja2 import ChoiceLoader, DictLoader, FileSystemLoader
+
+    return ChoiceLoader([DictLoader({page.NAME: page.template()}), FileSystemLoader(HERE / "templates")])
 
 
 def readable(text: str) -> str:
@@ -48,12 +42,24 @@ def readable(text: str) -> str:
 
 
 @cache
-def policy() -> str:
-    """The pages' content security policy: the style sheet by its hash, no script, no network."""
-    digest = base64.b64encode(hashlib.sha256(style().encode()).digest()).decode()
-    return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+def _environment() -> Environment:
+    from jinja2 import Environment, StrictUndefined
+
+    made = Environment(
+        autoescape=True, loader=loader(), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    made.filters |= {"readable": _readable, "address": quote, "moment": _moment, "run": _run, "counted": counted}
+    made.globals |= frame()
+    return made
 
 
-@cache
-def style() -> str:
-    return (Path(__file__).parent / "docs.css").read_text(encoding="utf-8")
+def _readable(value: object) -> str:
+    return readable(str(value))
+
+
+def _moment(facts: JsonDict) -> str:
+    return readable(str(facts["checked"])[:19].replace("T", " "))
+
+
+def _run(facts: JsonDict, pipeline: str) -> str:
+    return readable(str(facts["run"]).removeprefix(f"{pipeline}/"))

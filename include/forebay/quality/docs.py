@@ -17,7 +17,7 @@ from typing import Any, cast
 
 from forebay.model import JsonDict, RuleResult, Stage, Verdict
 from forebay.quality._docs_index import build_index, index_of
-from forebay.quality._docs_page import policy, readable, style
+from forebay.quality._docs_page import frame, loader, readable
 from forebay.support.files import swap
 from forebay.support.folders import private
 from forebay.support.sql import OFFLINE, parquet
@@ -26,42 +26,6 @@ from forebay.support.words import printable
 __all__ = ["build_index", "index_of", "write_page"]
 
 FIRST_ROWS = 10
-
-_PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{{ policy }}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="referrer" content="no-referrer">
-<title>{{ title }}</title>
-<style>{{ style | safe }}</style>
-</head>
-<body>
-<header>
-<p class="where"><a href="{{ root }}../quality/index.html">Quality history</a> / <a href="{{ root }}index.html">Data Docs</a>{% if own %} / <a href="{{ own }}">{{ group }}</a>{% endif %}</p>
-<h1>{{ title }}</h1>
-<p><strong class="{{ 'passed' if facts.success else 'failed' }}">{{ 'all rules passed' if facts.success else facts.failed ~ ' of ' ~ facts.rules ~ ' rules failed' }}</strong>
-suite <strong>{{ facts.suite }}</strong>, {{ '{:,}'.format(facts.rows) }} rows read, {{ '{:,}'.format(facts.rejected) }} unreadable, content {{ facts.fingerprint }}</p>
-</header>
-<main>
-{% if failed %}
-<h2>Failed rules</h2>
-<table class="table own failures"><thead><tr><th>Severity</th><th>Rule</th><th>Found</th><th>First rows</th><th>Why the rule is there</th></tr></thead><tbody>
-{% for rule in failed %}<tr><td data-label="Severity">{{ rule.severity }}</td><td data-label="Rule">{{ rule.title }}</td><td data-label="Found">{{ rule.found }}</td><td data-label="First rows">{{ rule.rows }}</td><td data-label="Why">{{ rule.why }}</td></tr>
-{% endfor %}</tbody></table>
-{% endif %}
-{% if learnt %}
-<h2>Compared with earlier nights</h2>
-<table class="table own learnt"><thead><tr><th>Severity</th><th>Rule</th><th>Observed</th><th>Expected</th><th>Result</th></tr></thead><tbody>
-{% for rule in learnt %}<tr><td data-label="Severity">{{ rule.severity }}</td><td data-label="Rule">{{ rule.title }}</td><td data-label="Observed">{{ rule.observed }}</td><td data-label="Expected">{{ rule.expected }}</td><td data-label="Result">{{ 'passed' if rule.success else 'failed' }}</td></tr>
-{% endfor %}</tbody></table>
-{% endif %}
-{% for section in sections %}{% set section_loop = loop %}{% include 'section.j2' %}{% endfor %}
-</main>
-</body>
-</html>
-"""  # noqa: E501
 
 
 def write_page(result: Any, verdict: Verdict, stage: Stage, docs: Path, run_name: str) -> Path:
@@ -142,23 +106,21 @@ def _render(
 ) -> str:
     from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
     from great_expectations.render.view import DefaultJinjaPageView
-    from jinja2 import BaseLoader, ChoiceLoader, DictLoader
+    from jinja2 import BaseLoader, ChoiceLoader
 
     title = readable(run_name)
     document = ValidationResultsPageRenderer(run_info_at_end=True).render(_veiled(result, title))
     view = DefaultJinjaPageView()
-    view.env.loader = ChoiceLoader([DictLoader({"forebay.html": _PAGE}), cast(BaseLoader, view.env.loader)])
-    given = {
+    view.env.loader = ChoiceLoader([loader(), cast(BaseLoader, view.env.loader)])
+    given = frame() | {
         "facts": facts,
         "failed": [{name: printable(text) for name, text in rule.items()} for rule in failed],
         "root": "../" * depth,
         "own": "../" * (depth - 1) + "index.html",
         "group": readable(facts["page"].partition("/")[0]),
-        "policy": policy(),
-        "style": style(),
         "learnt": [rule.to_json() | {"title": printable(rule.title)} for rule in learnt],
     }
-    page = view.render(document, "forebay.html", title=title, **given)  # type: ignore[no-untyped-call]
+    page = view.render(document, "check.html", title=title, **given)  # type: ignore[no-untyped-call]
     return _tidied(str(page)).translate(_UNVEIL)
 
 

@@ -32,6 +32,11 @@ def some(parts: Sequence[str], most: int, between: str = ", ", what: str = "") -
     return between.join(parts[:most]) + more
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things, with the noun's plural where there is not one of them: `1 night`, `2,000 nights`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def meant(word: str, known: Iterable[str], but: Callable[[str], bool] | None = None) -> str | None:
     """The known word that `word` is probably a slip of; `but` says which of the known ones come into question."""
     known = list(known)

@@ -17,22 +17,38 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Pages:
+    """Airflow's pages of one run: the run itself, and where a question about its files is answered."""
+
+    run: str | None = None
+    question: str | None = None
+
+
+@dataclass(frozen=True)
 class Context:
     """One pipeline in one project. Cheap to build; nothing is contacted until a verb asks.
 
     `starts`: whether the embedded broker may be started, which is for those who publish; who only reads starts nothing.
+    `pages`: where the run is seen in Airflow, if it runs there.
     """
 
     pipeline: Pipeline
     project: Project
     connections: Connections
     starts: bool = False
+    pages: Pages = Pages()
 
     @classmethod
     def of(
-        cls, pipeline: Pipeline, project: Project, connections: Connections | None = None, *, starts: bool = False
+        cls,
+        pipeline: Pipeline,
+        project: Project,
+        connections: Connections | None = None,
+        *,
+        starts: bool = False,
+        pages: Pages = Pages(),
     ) -> Context:
-        return cls(pipeline, project, connections or EnvironmentConnections(), starts)
+        return cls(pipeline, project, connections or EnvironmentConnections(), starts, pages)
 
     @cached_property
     def kafka(self) -> dict[str, Any]:

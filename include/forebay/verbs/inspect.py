@@ -28,13 +28,13 @@ from forebay.support import files
 from forebay.support.folders import private
 from forebay.verbs._answers import asked
 from forebay.verbs._history_rules import compare_with_history
-from forebay.verbs._notify import notify
 from forebay.verbs._pins import columns_declared, name_of, pinned
 from forebay.verbs._reading import Job, read
 from forebay.verbs.context import Context
 from forebay.verbs.gate import GATE, drift_words, gate, on_drift
 from forebay.verbs.hidden import shown, without_names
 from forebay.verbs.isolation import failed
+from forebay.verbs.notices import notify
 from forebay.verbs.prune import in_use
 from forebay.verbs.timestamp_limits import latest
 

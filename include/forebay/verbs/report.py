@@ -15,6 +15,7 @@ from forebay.model import FileRun, Identity, RunReport, Status
 from forebay.verbs.alive import tell_interrupted
 from forebay.verbs.context import Context
 from forebay.verbs.inspect import work_of
+from forebay.verbs.notices import notify_of_run
 from forebay.verbs.prune import prune_quietly
 
 _WORST = (("failed", Status.FAILED), ("blocked", Status.WAITING))
@@ -65,6 +66,8 @@ def report(
     _index_docs(ctx, done)
     _quality_pages(ctx, done)
     prune_quietly(ctx)
+    if status == "failed":
+        notify_of_run(ctx, done, error or next(iter(failures), None))
     events.emit(events.RUN_ENDED, run_id=run.run_id, pipeline=run.pipeline, status=status, files=len(done.files))
     return done
 

@@ -35,8 +35,8 @@ SETTINGS = {
 }
 STEWARD = (
     "steward: {timeout: 10m}",
-    "steward: {timeout: 60m, users: [admin, ann], notify: [{notifier: birdcall.Call, on: [waiting, failed], "
-    "arguments: {to: NAME}}]}",
+    "steward: {timeout: 60m, users: [admin, ann]}\n  notify: [{type: airflow, notifier: birdcall.Call, "
+    "on: [waiting, run_failed], arguments: {to: NAME}}]",
 )
 NOTIFIER = '''\
 """A notifier as somebody writes it: it tells a file."""

@@ -1,5 +1,5 @@
-"""`quality.notify`: people are told of a file that needs a look. Whatever goes wrong here is logged, and the run stays
-what it is."""
+"""`quality.notify`: people are told of a file or a run that needs a look. Whatever goes wrong here is logged, and the
+run stays what it is."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from forebay.config.pipeline import Pipeline
 from forebay.config.quality import NotifySection
 from forebay.contracts import Notice, Notifier
 from forebay.errors import ForebayError
-from forebay.model import FileRun, Status
+from forebay.model import FileRun, RunReport, Status
 from forebay.verbs.context import Context
 from forebay.verbs.gate import WARNING
 
@@ -22,19 +22,46 @@ _WAYS_OUT = {
     "rejected": "forebay files {pipeline} --name {name}",
     "over_budget": "forebay quarantine show {pipeline} --file {name}",
     "failed": "forebay files {pipeline} --name {name}",
+    "run_failed": "forebay files --run {run}",
 }
 
 
 def notify(ctx: Context, file: FileRun) -> None:
     """Tell everybody of `quality.notify` who wants to know what became of an inspected file. Raises nothing."""
     for event in _events(file):
-        for section in ctx.pipeline.quality.notify:
-            if event in section.on:
-                _tell(section, notice(ctx.pipeline, file, event))
+        _tell_all(ctx.pipeline, notice(ctx, file, event))
 
 
-def notice(pipeline: Pipeline, file: FileRun, event: str) -> Notice:
+def notify_of_run(ctx: Context, run: RunReport, reason: str | None) -> None:
+    """Tell everybody who wants to know that a run has failed. Raises nothing."""
+    pipeline = ctx.pipeline
+    told = Notice(
+        event="run_failed",
+        pipeline=pipeline.pipeline,
+        owner=pipeline.owner,
+        day=run.window.day.isoformat(),
+        run_id=run.run_id,
+        uri=None,
+        fingerprint=None,
+        reason=reason or "see its files",
+        rows_in=sum(file.rows_in for file in run.files),
+        quarantined=sum(file.quarantined for file in run.files),
+        rejected=sum(file.rejected for file in run.files),
+        way_out=_WAYS_OUT["run_failed"].format(run=shlex.quote(run.run_id)),
+        link=ctx.pages.run,
+    )
+    _tell_all(pipeline, told)
+
+
+def _tell_all(pipeline: Pipeline, told: Notice) -> None:
+    for section in pipeline.quality.notify:
+        if told.event in section.on:
+            _tell(section, told)
+
+
+def notice(ctx: Context, file: FileRun, event: str) -> Notice:
     """What is told of a file."""
+    pipeline = ctx.pipeline
     return Notice(
         event=event,
         pipeline=pipeline.pipeline,
@@ -50,6 +77,7 @@ def notice(pipeline: Pipeline, file: FileRun, event: str) -> Notice:
         way_out=_WAYS_OUT[event].format(
             pipeline=pipeline.pipeline, name=shlex.quote(file.file.name), content=(file.fingerprint or "")[:16]
         ),
+        link=ctx.pages.question if event == "waiting" else ctx.pages.run,
     )
 
 
