@@ -18,7 +18,7 @@ from tests.chaos.faults import Run, fault
 from tests.chaos.faults_network import ends
 from tests.chaos.lab import File, Lab, Unmet, wait_for
 from tests.chaos.reassign import coordinator, elect, reassign
-from tests.guarantees.worker import make_pipeline
+from tests.harness.generated import make_pipeline
 from tests.support.kafka import CACHE
 
 CHUNKS = 6

@@ -20,10 +20,10 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from tests.chaos.checker import Expectation
 from tests.chaos.faults import Run, fault
 from tests.chaos.lab import File, Lab, Unmet
-from tests.chaos.spawner import Forked
+from tests.harness.checker import Expectation
+from tests.harness.spawner import Forked, spawner
 from tests.support.kafka import ROOT
 from tests.support.project import PIPELINE, SUITE, Answer, OrdersProject, orders
 
@@ -48,7 +48,8 @@ class Drop:
         own = self.project.environment(PYTHONPATH=f"{ROOT}:{ROOT / 'include'}", **environment)
         words = ["run", self.project.name, "--date", DAY, "--json"]
         if limit is None:
-            return self.lab.spawner.start("forebay", [step, *words], own, self.project.root)
+            module, argv = ("tests.chaos.stepkill", [step, *words]) if step else ("forebay.cli", words)
+            return spawner.start(module, argv, own, self.project.root)
         pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         command = [sys.executable, "-m", "forebay.cli", *words]
         return subprocess.Popen(command, cwd=self.project.root, env=own, preexec_fn=limit, **pipes)  # noqa: PLW1509

@@ -12,8 +12,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from tests.chaos.checker import Record
-from tests.chaos.readers import id_in
+from tests.harness.checker import Record
+from tests.harness.readers import id_in
 
 TOOLS = ("org.apache.kafka", "kafka-tools", "4.3.1")
 SHA256 = "62f3c5dd7aa3442d4c5bc6a95f86e2502178ea09de8e27f74d9563bf955e253c"

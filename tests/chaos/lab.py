@@ -8,7 +8,6 @@ once more by other consumers, judged, and deleted (`Batch`).
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import random
@@ -18,19 +17,19 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from forebay.kafka.embedded import broker
-from tests.chaos.checker import Anomaly, Expectation, Record, check, compare
 from tests.chaos.java import read_java
 from tests.chaos.proxy import Proxy
-from tests.chaos.readers import Topics, Watcher, read, topics_of, value_of
-from tests.chaos.spawner import Forked, Spawner
+from tests.harness.checker import Anomaly, Expectation, check, compare
+from tests.harness.judge import expected, strangers
+from tests.harness.readers import Topics, Watcher, read, topics_of
+from tests.harness.spawner import Forked, spawner
 from tests.support.kafka import ACLS, CACHE, USERS, Cluster, create_topic, running
 
-KEYS = 97
 PARTITIONS = 4
 SWEEP = {"transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000"}
 """The broker looks for timed-out transactions every second (default: 10 s), so that trials of timeouts are quick."""
@@ -156,7 +155,6 @@ class Lab:
         self.proxied = ",".join(f"127.0.0.1:{p.port}" for p in proxies)
         self.scratch = scratch
         self.admin = _quiet_admin(self.cluster.config)
-        self.spawner = Spawner(scratch)
         self.batch: Batch | None = None
         self.trial = ""
         self.notes: list[str] = []
@@ -209,10 +207,7 @@ class Lab:
     def end(self, patience: float = 20.0) -> list[Anomaly]:
         """What the live consumer found of this trial. Nothing of it runs any more, and no transaction may be open
         (I9)."""
-        for child in self._children:
-            if child.process.poll() is None:
-                child.kill()
-        self._children = []
+        self.kill_children()
         for proxy in self.proxies:
             proxy.heal()
         watcher = self.now.watcher
@@ -222,6 +217,12 @@ class Lab:
         return found + [
             a for file in self.now.trials[self.trial] for a in check(file.want, watcher.records, file.complete)
         ]
+
+    def kill_children(self) -> None:
+        for child in self._children:
+            if child.process.poll() is None:
+                child.kill()
+        self._children = []
 
     def file(self, rng: random.Random, complete: bool = True, **job: Any) -> File:
         """A new file of this trial: 2 to 5 chunks of 60 to 400 rows, some rows set aside, with headers or without (then
@@ -250,7 +251,9 @@ class Lab:
         """Begin an attempt at a file."""
         mark = self.scratch / uuid.uuid4().hex
         words = [json.dumps(file.job | {"mark": str(mark)} | job)]
-        child = Child(self.spawner.start("worker", words, {**os.environ, "FOREBAY_FAILPOINT": failpoint}), mark)
+        child = Child(
+            spawner.start("tests.harness.worker", words, {**os.environ, "FOREBAY_FAILPOINT": failpoint}), mark
+        )
         self._children.append(child)
         return child
 
@@ -271,18 +274,7 @@ def _quiet_admin(config: dict[str, Any]) -> Any:
 
 def generated(job: dict[str, Any]) -> Expectation:
     """What the rows that `job` generates must become."""
-    nth = job["quarantine"]
-    fingerprint = hashlib.sha256(job["name"].encode()).hexdigest()
-    prefix = f"{fingerprint[:16]}:{job.get('generation', 1)}:".encode()
-    return Expectation(
-        fingerprint=fingerprint,
-        rows=job["rows"],
-        aside=frozenset(range(nth, job["rows"] + 1, nth)) if nth else frozenset(),
-        key=lambda row: b"%d" % (row % KEYS),
-        partition=lambda row: row % KEYS % job["partitions"],
-        value_ok=lambda row, value: value == value_of(prefix, row),
-        generation=job.get("generation", 1),
-    )
+    return expected(job["name"], job["rows"], job["partitions"], job["quarantine"], job.get("generation", 1))
 
 
 def _judge(batch: Batch, cluster: Cluster) -> dict[str, list[Anomaly]]:
@@ -302,14 +294,12 @@ def _judge(batch: Batch, cluster: Cluster) -> dict[str, list[Anomaly]]:
             for a in check(f.want, seen, f.complete)
         ]
     known = tuple(f.want.prefix for files in batch.trials.values() for f in files)
-    strangers: list[Record] = [r for r in final if r.topic != "ledger" and not r.ce_id.startswith(known)]
-    if strangers:
-        found[""].append(Anomaly("aborted-read", "I3", f"{len(strangers)} records of no trial, such as {strangers[0]}"))
+    found[""] += strangers(final, known)
     return found
 
 
 def _named(anomaly: Anomaly, who: str) -> Anomaly:
-    return Anomaly(anomaly.name, anomaly.invariant, f"{anomaly.detail} ({who})")
+    return replace(anomaly, detail=f"{anomaly.detail} ({who})")
 
 
 @contextlib.contextmanager
@@ -327,5 +317,5 @@ def laboratory(nodes: int) -> Iterator[Lab]:
         for proxy, port in zip(proxies, started.proxied, strict=True):
             proxy.target = port
         lab = Lab(started, proxies, folder / "scratch")
-        stack.callback(lab.spawner.close)
+        stack.callback(lab.kill_children)
         yield lab

@@ -26,11 +26,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from tests.chaos import faults_cluster, faults_network, faults_run, kept, report
-from tests.chaos.checker import Anomaly
 from tests.chaos.faults import FAULTS, Fault
 from tests.chaos.lab import Lab, Unmet, laboratory
+from tests.harness.checker import Anomaly
 
 assert faults_cluster and faults_network and faults_run  # they register their faults
 BATCH = 20  # trials that share topics
@@ -78,6 +79,12 @@ def run_trial(lab: Lab, fault: Fault, seed: str) -> Trial:
     trial.anomalies, trial.notes = _unique(lab.end()), lab.notes
     trial.seconds = round(time.monotonic() - began, 2)
     return trial
+
+
+def _line(trial: Trial) -> dict[str, Any]:
+    """A trial as it is kept (kept.py)."""
+    anomalies = [{"name": a.name, "invariant": a.invariant, "detail": a.detail} for a in trial.anomalies]
+    return asdict(trial) | {"anomalies": anomalies, "good": trial.good}
 
 
 def _unique(anomalies: Iterable[Anomaly]) -> list[Anomaly]:
@@ -179,7 +186,7 @@ def _writer(path: Path) -> Callable[[Trial], None]:
 
     def tell(trial: Trial) -> None:
         with path.open("a") as out:
-            out.write(json.dumps(asdict(trial) | {"good": trial.good} | report.versions()) + "\n")
+            out.write(json.dumps(_line(trial) | report.versions()) + "\n")
 
     return tell
 

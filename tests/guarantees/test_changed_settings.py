@@ -32,8 +32,8 @@ from forebay.verbs.context import Context
 from forebay.verbs.discover import GenerationRequest
 from forebay.verbs.run import run_window
 from tests.guarantees.changed import CHANGES, NOT_TRIED, base, changed
+from tests.harness.spawner import spawner
 from tests.support.kafka import CACHE, Cluster, describe, fresh, read_all
-from tests.support.warm import warm
 
 pytestmark = [pytest.mark.kafka, pytest.mark.chaos]
 DAY = "2026-01-05"
@@ -328,7 +328,7 @@ def test_the_command_killed_at_one_of_three_files_and_each_setting_changed_alone
     def command(document: dict[str, Any], failpoint: str = "") -> int:
         words = ["run", night.write(document), "--date", DAY]
         more = {"FOREBAY_FAILPOINT": failpoint} if failpoint else {}
-        return warm.run("forebay.cli", words, night.root, environment | more, timeout=180).code
+        return spawner.run("forebay.cli", words, night.root, environment | more, timeout=180).code
 
     assert command(before, "after_commit@0:kill9") == -9
     after = changed(before, path)

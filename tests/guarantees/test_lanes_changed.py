@@ -17,9 +17,9 @@ from forebay.kafka import topics
 from forebay.kafka.ledger import entries
 from forebay.kafka.publish import lanes
 from forebay.kafka.publish.publisher import publish_file
-from tests.guarantees.checker import look
 from tests.guarantees.test_kills import NTH, ROWS, anomalies, attempt, of_one_lane, said, start
-from tests.guarantees.worker import make_job, make_pipeline
+from tests.harness.generated import make_job, make_pipeline
+from tests.harness.judge import kinds, look
 from tests.support.kafka import Cluster, fresh
 from tests.support.processes import wait_until_stopped
 
@@ -27,12 +27,12 @@ pytestmark = [pytest.mark.kafka, pytest.mark.chaos]
 
 
 def zombie_and_successor(
-    kafka: Cluster, pipeline: str, zombie: list[str], successor: list[str], place: str = "after_flush"
+    kafka: Cluster, pipeline: str, zombie: dict[str, Any], successor: dict[str, Any], place: str = "after_flush"
 ) -> dict[str, Any]:
     """Stop one attempt at chunk 1, let another publish the file, wake the first; what the first says in the end."""
-    first = start(kafka, pipeline, *zombie, failpoint=f"{place}@1:stop" if place == "after_flush" else f"{place}:stop")
+    first = start(kafka, pipeline, **zombie, failpoint=f"{place}@1:stop" if place == "after_flush" else f"{place}:stop")
     wait_until_stopped(first.pid)
-    done = attempt(kafka, pipeline, *successor)
+    done = attempt(kafka, pipeline, **successor)
     assert done.code == 0, done.out + done.err
     first.send_signal(signal.SIGCONT)
     return said(first)
@@ -40,18 +40,16 @@ def zombie_and_successor(
 
 def test_lanes_changed_beside_a_zombie_change_nothing(kafka: Cluster) -> None:
     pipeline = fresh("lanes").lower()
-    answer = zombie_and_successor(kafka, pipeline, ["--lanes", "4"], ["--lanes", "5"])
+    answer = zombie_and_successor(kafka, pipeline, {"lanes": 4}, {"lanes": 5})
     assert answer["published"] == ROWS - ROWS // NTH
     assert any(e.startswith("producer.fenced") for e in answer["events"])
-    assert anomalies(kafka, pipeline) == {}
+    assert anomalies(kafka, pipeline) == []
 
 
 def test_control_ids_that_move_with_the_setting_let_the_zombie_publish_again(kafka: Cluster) -> None:
     pipeline = fresh("lanes").lower()
-    zombie_and_successor(kafka, pipeline, ["--earlier", "--lanes", "4"], ["--earlier", "--lanes", "5"])
-    found = anomalies(kafka, pipeline)
-    assert found["duplicated"]
-    assert found["ledger_duplicated"]
+    zombie_and_successor(kafka, pipeline, {"earlier": True, "lanes": 4}, {"earlier": True, "lanes": 5})
+    assert kinds(anomalies(kafka, pipeline)) >= {("duplicate", "data"), ("duplicate", "ledger")}
 
 
 @pytest.mark.parametrize(("setting", "place"), [(1, "after_barrier"), (64, "after_flush")])
@@ -59,11 +57,9 @@ def test_a_zombie_of_an_earlier_version_is_fenced_whatever_its_lanes_were(
     kafka: Cluster, tmp_path: Path, setting: int, place: str
 ) -> None:
     pipeline = fresh("lanes").lower()
-    answer = zombie_and_successor(
-        kafka, pipeline, ["--earlier", "--lanes", str(setting)], ["--home", str(tmp_path)], place
-    )
+    answer = zombie_and_successor(kafka, pipeline, {"earlier": True, "lanes": setting}, {"home": str(tmp_path)}, place)
     assert any(e.startswith("producer.fenced") for e in answer["events"])
-    assert anomalies(kafka, pipeline) == {}
+    assert anomalies(kafka, pipeline) == []
 
 
 def test_control_a_zombie_of_an_earlier_version_that_nobody_fences_publishes_again(
@@ -71,9 +67,9 @@ def test_control_a_zombie_of_an_earlier_version_that_nobody_fences_publishes_aga
 ) -> None:
     pipeline = fresh("lanes").lower()
     zombie_and_successor(
-        kafka, pipeline, ["--earlier", "--lanes", "4"], ["--lanes", "4"], "after_barrier"
+        kafka, pipeline, {"earlier": True, "lanes": 4}, {"lanes": 4}, "after_barrier"
     )  # no home, and no chunk of the zombie's yet
-    assert anomalies(kafka, pipeline)["duplicated"]
+    assert ("duplicate", "data") in kinds(anomalies(kafka, pipeline))
 
 
 def test_a_file_that_an_earlier_version_began_is_fenced_again_though_the_home_did_so_before(
@@ -81,13 +77,13 @@ def test_a_file_that_an_earlier_version_began_is_fenced_again_though_the_home_di
 ) -> None:
     """A rollback: the home has fenced the earlier ids, then an earlier version publishes again and stands still."""
     pipeline = fresh("lanes").lower()
-    home = ["--home", str(tmp_path)]
-    assert attempt(kafka, pipeline, *home, "--name", "other").code == 0
+    home = {"home": str(tmp_path)}
+    assert attempt(kafka, pipeline, **home, name="other").code == 0
     [mark] = (tmp_path / "ledger").glob("*.fenced")
     assert mark.name.startswith(f"{pipeline}.")
-    answer = zombie_and_successor(kafka, pipeline, ["--earlier", "--lanes", "4"], home)
+    answer = zombie_and_successor(kafka, pipeline, {"earlier": True, "lanes": 4}, home)
     assert any(e.startswith("producer.fenced") for e in answer["events"])
-    assert look(kafka.config, pipeline, ROWS, quarantine_every=NTH, name="file").anomalies == {}
+    assert look(kafka.config, pipeline, ROWS, quarantine_every=NTH, name="file") == []
 
 
 def told_of_two_files_of_one_lane(kafka: Cluster) -> list[str]:
@@ -102,7 +98,7 @@ def told_of_two_files_of_one_lane(kafka: Cluster) -> list[str]:
             list(pool.map(lambda name: publish_file(make_job(kafka.config, pipeline, 200, 50, name)), names))
     finally:
         stop()
-    assert [look(kafka.config, pipeline.pipeline, 200, name=name).anomalies for name in names] == [{}, {}]
+    assert [look(kafka.config, pipeline.pipeline, 200, name=name) for name in names] == [[], []]
     return told
 
 

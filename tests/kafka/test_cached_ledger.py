@@ -21,7 +21,7 @@ from forebay.kafka.ledger import reader as ledger_reader
 from forebay.kafka.ledger.cache import CacheLostError
 from forebay.kafka.ledger.guard import Guard, LedgerHome
 from forebay.kafka.ledger.view import LedgerView
-from tests.guarantees.worker import make_pipeline
+from tests.harness.generated import make_pipeline
 from tests.support import ledger as made
 from tests.support.kafka import Cluster, create_topic, describe, fresh
 
@@ -326,7 +326,7 @@ import json, re, sys, time
 from pathlib import Path
 from forebay.kafka.ledger import reader as ledger
 from forebay.kafka.ledger.guard import LedgerHome
-from tests.guarantees.worker import make_pipeline
+from tests.harness.generated import make_pipeline
 from tests.support import ledger as made
 
 bootstrap, name, home, files, fingerprint = *sys.argv[1:4], int(sys.argv[4]), sys.argv[5]

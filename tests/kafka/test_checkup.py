@@ -14,7 +14,7 @@ from forebay.kafka import topics
 from forebay.kafka.doctor import checks, topic_checks, versions
 from forebay.kafka.doctor.findings import ClusterFacts, Finding, Level
 from forebay.kafka.ledger.guard import LedgerHome
-from tests.guarantees.worker import make_pipeline
+from tests.harness.generated import make_pipeline
 
 SOUND = {
     "transaction.partition.verification.enable": "true",

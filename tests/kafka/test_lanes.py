@@ -21,8 +21,8 @@ from forebay.kafka.ledger.reader import lane_of, partition_of
 from forebay.kafka.publish import driver
 from forebay.kafka.publish.publisher import publish_file
 from tests.chaos.proxy import Proxy
-from tests.guarantees.checker import look
-from tests.guarantees.worker import make_job, make_pipeline
+from tests.harness.generated import make_job, make_pipeline
+from tests.harness.judge import look
 from tests.support.kafka import Cluster, fresh, running
 
 pytestmark = pytest.mark.kafka
@@ -81,7 +81,7 @@ def test_as_many_transactions_as_lanes_are_open_at_once(kafka: Cluster, monkeypa
     assert [len(found) for found in receipts] == [2] * LANES
     assert fenced == []
     for name in names:
-        assert look(kafka.config, pipeline.pipeline, ROWS, name=name).anomalies == {}
+        assert look(kafka.config, pipeline.pipeline, ROWS, name=name) == []
 
 
 @pytest.mark.long

@@ -16,7 +16,7 @@ from forebay.kafka.ledger import reader as ledger_reader
 from forebay.kafka.ledger.memory import MemoryView
 from forebay.kafka.ledger.reader import ChunkEntry, Completion, FileEntry, Origin
 from forebay.model import Identity, OffsetRange, Receipt, SourceFile
-from tests.guarantees.worker import make_pipeline
+from tests.harness.generated import make_pipeline
 from tests.support.kafka import Cluster, create_topic, fresh
 from tests.support.ledger import begun, read
 

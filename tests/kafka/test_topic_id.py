@@ -12,7 +12,7 @@ from forebay.kafka import ends, topics
 from forebay.kafka.publish.account import Account
 from forebay.kafka.publish.job import PublishJob
 from forebay.kafka.publish.publisher import publish_file
-from tests.guarantees.worker import make_job, make_pipeline
+from tests.harness.generated import make_job, make_pipeline
 from tests.support.kafka import Cluster, create_topic, fresh, read_all
 from tests.support.ledger_topics import lose
 

@@ -10,7 +10,7 @@ import pytest
 from forebay.config.pipeline import Pipeline
 from forebay.errors import BrokerUnavailableError, LedgerError, PreflightError, TopicMissingError
 from forebay.kafka import topics
-from tests.guarantees.worker import make_pipeline
+from tests.harness.generated import make_pipeline
 from tests.support.kafka import Cluster, create_topic, fresh
 
 pytestmark = pytest.mark.kafka

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.harness.spawner import spawner
 from tests.support.kafka import CACHE
-from tests.support.warm import warm
 
 PIPELINE = """\
 pipeline: {name}
@@ -101,11 +101,11 @@ class OrdersProject:
 
     def forebay(self, *words: str, **environment: str) -> Answer:
         """The command in the project's folder, in a process of its own: forked from one that has imported everything
-        (tests/support/warm.py).
+        (tests/harness/spawner.py).
 
         A traceback is a bug of ours, whatever the test expects.
         """
-        done = warm.run("forebay.cli", words, self.root, self.environment(**environment), timeout=180)
+        done = spawner.run("forebay.cli", words, self.root, self.environment(**environment), timeout=180)
         assert "Traceback (most recent call last)" not in done.err, done.err
         return Answer(done.code, done.out, done.err)
 

@@ -1,7 +1,7 @@
 """A real Airflow and a real Kafka that trials share: pipelines of birds, nights of files whose rows are known, and the
 judgement of what consumers saw.
 
-What must arrive follows from the rows' numbers alone; the checker and its readers (tests/chaos) share no code with
+What must arrive follows from the rows' numbers alone; the checker and its readers (tests/harness) share no code with
 forebay.
 """
 
@@ -23,8 +23,9 @@ from typing import Any, TypeVar
 import psutil
 
 from airflow_home import Airflow
-from tests.chaos.checker import Anomaly, Expectation, check, compare
-from tests.chaos.readers import Topics, Watcher, read, topics_of
+from tests.harness.checker import Anomaly, Expectation, check, compare
+from tests.harness.judge import strangers
+from tests.harness.readers import Topics, Watcher, read, topics_of
 from tests.support.kafka import CACHE, Cluster, create_topic
 
 Found = TypeVar("Found")
@@ -200,9 +201,12 @@ class Trial:
             found.append(Anomaly("stuck", "I9", "the live consumer did not come to the end"))
         live, final = list(self.watcher.records), read(self.lab.kafka.config, self.topics)
         prefixes = tuple(want.prefix for want in self.wanted)
-        strangers = [r for r in final if r.topic != "ledger" and not r.ce_id.startswith(prefixes)]
-        found += [Anomaly("aborted-read", "I3", f"{len(strangers)} records of no file")] if strangers else []
-        return found + compare(live, final) + [a for want in self.wanted for a in check(want, final, complete)]
+        return (
+            found
+            + strangers(final, prefixes)
+            + compare(live, final)
+            + [a for want in self.wanted for a in check(want, final, complete)]
+        )
 
     def records(self) -> list[Any]:
         """What consumers see by now, and the ledger's records."""

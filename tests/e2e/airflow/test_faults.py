@@ -21,8 +21,8 @@ import psutil
 import pytest
 
 from airflow_home import AirflowError
-from tests.chaos.checker import Anomaly
 from tests.e2e.airflow.lab import NIGHT, Lab, Trial, gone, until
+from tests.harness.checker import Anomaly
 
 pytestmark = [pytest.mark.airflow, pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -17,8 +17,8 @@ import pytest
 
 from airflow_api import AirflowError, http
 from airflow_home import Airflow
-from tests.chaos.checker import Expectation
 from tests.e2e.airflow.lab import NIGHT, Lab, Trial, until
+from tests.harness.checker import Expectation
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [pytest.mark.airflow, pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(600)]

@@ -31,11 +31,16 @@ class Record(NamedTuple):
 
 @dataclass(frozen=True)
 class Anomaly:
-    """`invariant` is I1 to I9; `detail` names rows, chunks or places (a few of them)."""
+    """`invariant` is I1 to I9; `detail` names rows, chunks or places (a few of them).
+
+    `topic` is where it was seen, as in `Record`; `rows` are the rows that it is about, if it is about rows.
+    """
 
     name: str
     invariant: str
     detail: str
+    topic: str = ""
+    rows: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,8 +82,8 @@ def check(want: Expectation, records: Iterable[Record], complete: bool = True) -
     ledger = _ledger(want, records)
     due = set(range(1, want.rows + 1)) if complete else _committed_rows(ledger)
     return [
-        *_sets("", data, due - want.aside),
-        *_sets("quarantined ", aside, due & want.aside),
+        *_sets("data", data, due - want.aside),
+        *_sets("quarantine", aside, due & want.aside),
         *_order(data),
         *_content(want, data),
         *_chunks(want, ledger, data, aside),
@@ -112,23 +117,22 @@ def _committed_rows(ledger: Ledger) -> set[int]:
     return {n for value in ledger.chunks.values() for n in range(value["rows"]["first"], value["rows"]["last"] + 1)}
 
 
-def _sets(what: str, records: list[Record], due: set[int]) -> list[Anomaly]:
+def _sets(topic: str, records: list[Record], due: set[int]) -> list[Anomaly]:
     """I1 and I2, and I3: each row that is due once; no row of a chunk that was not committed."""
     counts = Counter(row_of(r) for r in records)
-    found = []
-    if lost := sorted(due - counts.keys()):
-        found.append(Anomaly("lost-write", "I1", f"{what}{len(lost)} rows, such as {lost[:SAMPLE]}"))
-    if twice := sorted(n for n, times in counts.items() if times > 1):
-        found.append(Anomaly("duplicate", "I2", f"{what}{len(twice)} rows, such as {twice[:SAMPLE]}"))
-    if alien := sorted(counts.keys() - due):
-        found.append(
-            Anomaly(
-                "aborted-read",
-                "I3",
-                f"{what}{len(alien)} rows without a committed chunk or in the wrong topic: {alien[:SAMPLE]}",
-            )
-        )
-    return found
+    lost, alien = sorted(due - counts.keys()), sorted(counts.keys() - due)
+    twice = sorted(n for n, times in counts.items() if times > 1)
+    kinds = (
+        ("lost-write", "I1", "rows, such as", lost),
+        ("duplicate", "I2", "rows, such as", twice),
+        ("aborted-read", "I3", "rows without a committed chunk or in the wrong topic:", alien),
+    )
+    what = "" if topic == "data" else "quarantined "
+    return [
+        Anomaly(name, invariant, f"{what}{len(rows)} {words} {rows[:SAMPLE]}", topic, tuple(rows))
+        for name, invariant, words, rows in kinds
+        if rows
+    ]
 
 
 def _order(data: list[Record]) -> list[Anomaly]:
@@ -140,7 +144,8 @@ def _order(data: list[Record]) -> list[Anomaly]:
         if row <= last.get(record.partition, 0):
             back.append(row)
         last[record.partition] = row
-    return [Anomaly("nonmonotonic", "I5", f"{len(back)} rows, such as {back[:SAMPLE]}")] if back else []
+    text = f"{len(back)} rows, such as {back[:SAMPLE]}"
+    return [Anomaly("nonmonotonic", "I5", text, "data", tuple(back))] if back else []
 
 
 def _content(want: Expectation, data: list[Record]) -> list[Anomaly]:
@@ -152,13 +157,14 @@ def _content(want: Expectation, data: list[Record]) -> list[Anomaly]:
         right = want.partition(row) if want.partition else place.setdefault(record.key, record.partition)
         if record.key != want.key(row) or record.partition != right or not want.value_ok(row, record.value):
             wrong.append(row)
-    return [Anomaly("wrong-content", "I1", f"{len(wrong)} rows, such as {wrong[:SAMPLE]}")] if wrong else []
+    text = f"{len(wrong)} rows, such as {wrong[:SAMPLE]}"
+    return [Anomaly("wrong-content", "I1", text, "data", tuple(wrong))] if wrong else []
 
 
 def _chunks(want: Expectation, ledger: Ledger, data: list[Record], aside: list[Record]) -> list[Anomaly]:
     """I4, I6 and I7 for each chunk of the ledger, and chunks that overlap or were written twice."""
     found = (
-        [Anomaly("duplicate", "I2", f"ledger records written twice: {ledger.repeated[:SAMPLE]}")]
+        [Anomaly("duplicate", "I2", f"ledger records written twice: {ledger.repeated[:SAMPLE]}", "ledger")]
         if ledger.repeated
         else []
     )

@@ -9,9 +9,11 @@ import time
 import uuid
 from typing import Any
 
-from tests.chaos.checker import Record
+from tests.harness.checker import Record
 
 EOF = -191
+KEYS = 97
+"""How many keys generated rows have."""
 Topics = dict[str, str]
 """Topic name → `data`, `ledger` or `quarantine`."""
 
@@ -144,14 +146,19 @@ def record_of(topics: Topics, message: Any) -> Record:
     return Record(topics[message.topic()], message.partition(), message.offset(), row_id.decode(), key, value)
 
 
+def prefix_of(fingerprint: str, generation: int) -> bytes:
+    """What the ids of a file's rows begin with."""
+    return f"{fingerprint[:16]}:{generation}:".encode()
+
+
 def value_of(prefix: bytes, row: int) -> bytes:
     """The value of a generated row; it names file, generation and row, for records that have no headers."""
-    return b'{"id":"%b%d"}' % (prefix, row)
+    return b'{"id":"%b%d","row":%d}' % (prefix, row, row)
 
 
 def id_in(value: bytes) -> bytes:
     """The id that `value_of` put into a value; empty for others."""
-    return value[7:-2] if value.startswith(b'{"id":"') and value.endswith(b'"}') else b""
+    return value[7 : value.index(b'"', 7)] if value.startswith(b'{"id":"') else b""
 
 
 def read(config: dict[str, Any], topics: Topics) -> list[Record]:

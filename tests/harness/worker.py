@@ -1,60 +1,56 @@
-"""One attempt at publishing a file of generated rows, in a process of its own: the victim, the zombie or the successor
-of a trial.
+"""One attempt at publishing a file of generated rows (generated.py), in a process of its own: to be killed, frozen, or
+raced by another.
 
-    python -m tests.chaos.worker '{"bootstrap": "127.0.0.1:9092", "pipeline": "p", "name": "f", "rows": 900, "chunk": 300}'
+    python -m tests.harness.worker '{"bootstrap": "127.0.0.1:9092", "pipeline": "p", "rows": 900, "chunk": 300}'
 
-Job, rows and pipeline are those of tests/guarantees/worker.py; this one also takes librdkafka settings, a limit on its
-memory, and (like Airflow's task runner) raises in the main thread on SIGTERM. Prints one JSON line; the exit code is 0
-or that of the error.
-"""  # noqa: E501
+The job is a JSON object; what it leaves out is as in `DEFAULTS`. Like Airflow's task runner, the process raises in its
+main thread on SIGTERM. Prints one JSON line; the exit code is 0 or that of the error.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import resource
 import signal
 import sys
 import time
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from forebay import events
+from forebay.config.pipeline import Pipeline
 from forebay.errors import ForebayError
 from forebay.kafka import client, topics
 from forebay.kafka.ledger.guard import LedgerHome
 from forebay.kafka.publish import failpoints
+from forebay.kafka.publish.job import PublishJob
 from forebay.kafka.publish.publisher import publish_file
-from forebay.kafka.publish.records import EncodedChunk
 from forebay.kafka.publish.steps import Protections
-from tests.chaos.readers import value_of
-from tests.guarantees.worker import as_earlier_versions, encode, make_job, make_pipeline
+from tests.harness.generated import as_earlier_versions, make_job, make_pipeline
 
 DEFAULTS: dict[str, Any] = {
+    "name": "file",
     "rows": 900,
     "chunk": 300,
     "partitions": 4,
     "lanes": 2,
-    "quarantine": 0,
-    "timeout": "10s",
-    "config": {},
+    "quarantine": 0,  # every nth row is set aside
+    "timeout": "10s",  # of a transaction
+    "config": {},  # librdkafka's settings
     "follow": 120.0,
-    "off": [],
+    "off": [],  # protections to switch off
     "barrier": "high_watermark",
-    "plain": False,
-    "memory": 0,
-    "mark": "",
+    "plain": False,  # control: no transactions, no ledger
+    "memory": 0,  # bytes that it may take beyond what it has
+    "mark": "",  # a file to touch when a failpoint acts
     "manage": "create",
     "generation": 1,
     "headers": "minimal",
-    "clock": "",
-    "earlier": False,
-    "home": "",
+    "clock": "",  # a file that says by how many seconds the clock is off
+    "earlier": False,  # as a version that took the lane from publish.lanes
+    "home": "",  # a folder that remembers what was done
 }
 
 
@@ -65,16 +61,16 @@ def main(argv: list[str]) -> int:
         mark_failpoints(Path(job["mark"]))
     if job["clock"]:
         skew_clocks(Path(job["clock"]))
-    told: list[str] = []
+    heard: list[str] = []
     events.listen(
-        lambda name, fields: told.append(f"{name} {fields.get('chunk', '')} {fields.get('cause', '')}".strip())
+        lambda name, fields: heard.append(f"{name} {fields.get('chunk', '')} {fields.get('cause', '')}".strip())
     )
     try:
         answer: dict[str, Any] = publish(job)
         code = 0
     except ForebayError as error:
         answer, code = {"error": type(error).__name__, "message": error.message}, error.exit_code
-    print(json.dumps(answer | {"events": told}), flush=True)
+    print(json.dumps(answer | {"events": heard}), flush=True)
     return code
 
 
@@ -89,9 +85,15 @@ def publish(job: dict[str, Any]) -> dict[str, Any]:
         topics.ensure(config, pipeline)
     if job["memory"]:
         limit_memory(job["memory"])
+    made = job_of(config, pipeline, job)
     if job["plain"]:
-        return publish_plainly(config, job)
-    made = make_job(
+        return publish_plainly(made)
+    receipts = publish_file(made, Protections(barrier=job["barrier"], **dict.fromkeys(job["off"], False)))
+    return {"chunks": len(receipts), "published": sum(r.published for r in receipts)}
+
+
+def job_of(config: dict[str, Any], pipeline: Pipeline, job: dict[str, Any]) -> PublishJob:
+    return make_job(
         config,
         pipeline,
         job["rows"],
@@ -99,39 +101,29 @@ def publish(job: dict[str, Any]) -> dict[str, Any]:
         job["name"],
         job["quarantine"],
         job["headers"],
-        plan_hash=f"chaos-{job['chunk']}",
         generation=job["generation"],
         follow_for=job["follow"],
         keep=LedgerHome.of(Path(job["home"]), job["bootstrap"]) if job["home"] else None,
     )
-    made = replace(made, encode=lambda n: rows_of(job, *made.plan.bounds(n)))
-    receipts = publish_file(made, Protections(barrier=job["barrier"], **dict.fromkeys(job["off"], False)))
-    return {"chunks": len(receipts), "published": sum(r.published for r in receipts)}
 
 
-def rows_of(job: dict[str, Any], first: int, last: int) -> EncodedChunk:
-    """The generated rows, each with a value that says whose row it is (records may come without headers)."""
-    prefix = f"{hashlib.sha256(job['name'].encode()).hexdigest()[:16]}:{job['generation']}:".encode()
-    made = encode(first, last, job["partitions"], job["quarantine"])
-    values = pa.array([value_of(prefix, row) for row in made.records.rows.to_pylist()], pa.binary())
-    return replace(made, records=replace(made.records, values=values))
-
-
-def publish_plainly(config: dict[str, Any], job: dict[str, Any]) -> dict[str, Any]:
+def publish_plainly(job: PublishJob) -> dict[str, Any]:
     """The control: an idempotent producer without transaction and ledger, which is what most scripts use."""
     from confluent_kafka import Producer
 
-    producer = Producer({**config, "enable.idempotence": True, "linger.ms": 5})
-    for number, first in enumerate(range(1, job["rows"] + 1, job["chunk"])):
-        part = rows_of(job, first, min(job["rows"], first + job["chunk"] - 1)).records
+    producer = Producer({**job.config, "enable.idempotence": True, "linger.ms": 5})
+    for number in range(job.plan.chunks):
+        failpoints.hit("after_init", number)
+        part = job.encode(number).records
         columns = [c.to_pylist() for c in (part.values, part.keys, part.partitions)]
         for at, (value, key, partition) in enumerate(zip(*columns, strict=True)):
-            producer.produce(f"{job['pipeline']}.data", value, key, partition)
+            producer.produce(job.pipeline.topic.name, value, key, partition)
             if 2 * at >= len(part) and failpoints.armed("mid_produce", number):
                 producer.flush()
                 failpoints.hit("mid_produce", number)
         producer.flush()
-        failpoints.hit("after_flush", number)
+        for name in ("after_flush", "after_ledger", "after_commit"):
+            failpoints.hit(name, number)
     return {"plain": True}
 
 
