@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -171,11 +170,8 @@ def test_a_run_without_a_suite_does_not_pay_for_great_expectations(run: Run, roo
     assert run("--from", "2013-01-02", "--to", "2013-01-02").code == 4  # writes the pipeline, and makes the topics
     command = [sys.executable, "-c", LOADED, "run", name, "--date", "2013-01-01", "--json"]
     environment = {**os.environ, "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap}
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=120, check=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert json.loads(done.stdout)["files"][0]["published"] == 1
     loaded = set(done.stderr.splitlines()[-1].split())
     assert {"pyarrow", "duckdb", "confluent_kafka"} <= loaded, "the list is that of a run"
     assert loaded & {"great_expectations", "pandas", "scipy", "altair", "boto3", "airflow"} == set()
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 6, "CPU seconds; 2 on a quiet machine"

@@ -130,6 +130,19 @@ def until(condition: Callable[[], bool], otherwise: str) -> None:
         time.sleep(0.1)
 
 
+def refused(findings: tuple[Finding, ...]) -> list[str]:
+    return [finding.what for finding in of(findings, "rights") if finding.level is Level.FAIL]
+
+
+def doctor_until(ctx: Context, seen: Callable[[tuple[Finding, ...]], bool]) -> tuple[Finding, ...]:
+    """What doctor finds once `seen` is true of it, or after half a minute whatever it finds: a right that was granted
+    is described at once and given to clients some moments later."""
+    deadline = time.monotonic() + 30
+    while not seen(findings := doctor(ctx)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return findings
+
+
 def _like(one: Any) -> Any:
     from confluent_kafka.admin import AclBindingFilter
 
@@ -205,17 +218,19 @@ def test_rights_are_tried_by_an_aborted_transaction(tmp_path: Path, kafka: Clust
     name = admin.pipeline.pipeline
     grant(kafka, [("TOPIC", name), ("TOPIC", f"forebay.{name}.")], ("DESCRIBE", "READ"))
     grant(kafka, [("TOPIC", name)], ("WRITE",))
-    findings = doctor(bob)
+    no_id = "TRANSACTIONAL_ID_AUTHORIZATION_FAILED"
+    findings = doctor_until(bob, lambda found: no_id in " ".join(refused(found)))
     assert exit_code(findings) == 2
-    assert "TRANSACTIONAL_ID_AUTHORIZATION_FAILED" in " ".join(f.what for f in of(findings, "rights"))
+    assert no_id in " ".join(refused(findings))
     grant(kafka, [("TRANSACTIONAL_ID", f"forebay.{name}.")], ("DESCRIBE", "WRITE"))
-    refused = [f.what for f in of(doctor(bob), "rights") if f.level is Level.FAIL]
-    assert any(f"forebay.{name}.ledger" in what for what in refused), refused
+    findings = doctor_until(bob, lambda found: f"forebay.{name}.ledger" in " ".join(refused(found)))
+    assert any(f"forebay.{name}.ledger" in what for what in refused(findings)), refused(findings)
+    assert no_id not in " ".join(refused(findings))
     grant(kafka, [("TOPIC", f"forebay.{name}.")], ("WRITE",))
-    refused = [f.what for f in of(doctor(bob), "rights") if f.level is Level.FAIL]
-    assert refused == ["reading as consumer group `forebay` was refused"]
+    no_group = ["reading as consumer group `forebay` was refused"]
+    assert refused(doctor_until(bob, lambda found: refused(found) == no_group)) == no_group
     with group_granted(kafka):
-        findings = doctor(bob)
+        findings = doctor_until(bob, lambda found: fails(found) == [])
     assert fails(findings) == []
     assert "could write" in of(findings, "rights")[0].what
     assert of(findings, "broker settings")[0].level is Level.WARN
@@ -229,9 +244,9 @@ def test_reading_that_is_refused_is_said_with_its_topic(tmp_path: Path, kafka: C
     name = admin.pipeline.pipeline
     grant(kafka, [("TOPIC", name), ("TOPIC", f"forebay.{name}.")], ("DESCRIBE", "WRITE"))
     grant(kafka, [("TRANSACTIONAL_ID", f"forebay.{name}.")], ("DESCRIBE", "WRITE"))
+    unread = [f"reading `{topic.name}` was refused" for topic in topics.wanted(admin.pipeline)]
     with group_granted(kafka):
-        refused = [f.what for f in of(doctor(bob), "rights") if f.level is Level.FAIL]
-    assert refused == [f"reading `{topic.name}` was refused" for topic in topics.wanted(admin.pipeline)]
+        assert refused(doctor_until(bob, lambda found: refused(found) == unread)) == unread
 
 
 def test_topics_that_may_lose_what_was_committed(tmp_path: Path, kafka: Cluster) -> None:
