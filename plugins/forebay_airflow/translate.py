@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +13,7 @@ from forebay.config.pipeline import Pipeline
 from forebay.errors import ForebayError, RetryableError
 from forebay.lineage.openlineage import lineage_run
 from forebay.model import Fate, FileRun, Identity, Plan, Status, Window
-from forebay.verbs.isolation import failed, own
+from forebay.verbs.isolation import Step, attempt, failed
 from forebay_airflow import nights
 
 CURRENT, NEW = "current", "new"
@@ -68,30 +68,27 @@ def started(run: Any) -> datetime:
 
 
 def each(
-    files: Iterable[FileRun], verb: Callable[[FileRun], FileRun], *, known: Collection[str] | None = None
-) -> tuple[list[FileRun], Exception | None]:
+    files: Iterable[FileRun], verb: Step, *, known: Collection[str] | None = None
+) -> tuple[list[FileRun], ForebayError | None]:
     """The verb on every file, and the error that the task must end with once it has handed the files on. A file's own
     error ends that file only.
 
     An error that may succeed later is the file's `error` until the retry. One that is the run's leaves it and the files
-    behind it as they were. `known` as in `own`.
+    behind it as they were. `known` as in `failed`.
     """
     done: list[FileRun] = []
-    again: Exception | None = None
+    again: ForebayError | None = None
     todo = iter(files)
     for file in todo:
         try:
-            done.append(verb(file))
-        except Exception as error:
-            try:
-                told = own(error, file, known=known)
-            except ForebayError as of_the_run:
-                return [*done, file, *todo], of_the_run
-            if isinstance(told, RetryableError):
-                again = again or told
-                done.append(file.but(error=told.message, again=True))
-            else:
-                done.append(failed(file, told))
+            after, error = attempt(file, [verb], known=known)
+        except ForebayError as of_the_run:
+            return [*done, file, *todo], of_the_run
+        if isinstance(error, RetryableError):
+            again = again or error
+            done.append(file.but(error=error.message, again=True))
+        else:
+            done.append(failed(file, error) if error else after)
     return done, again
 
 

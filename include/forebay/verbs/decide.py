@@ -19,10 +19,11 @@ from forebay.verbs.alive import alive
 from forebay.verbs.context import Context
 from forebay.verbs.gate import answer
 from forebay.verbs.inspect import fetch, judges, work_of
+from forebay.verbs.isolation import Step
 from forebay.verbs.publish import publish, published
 from forebay.verbs.reconcile import reconcile
 from forebay.verbs.resume import receipts_of
-from forebay.verbs.run import Step, prepare, walk
+from forebay.verbs.run import prepare, walk
 from forebay.verbs.settle import settle
 
 __all__ = [

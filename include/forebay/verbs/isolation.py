@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import logging
 import traceback
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable
 
 from forebay import events
 from forebay.errors import (
@@ -32,6 +32,9 @@ from forebay.model import FileRun, Status
 from forebay.support.words import MESSAGE, shown
 from forebay.verbs.hidden import without_values
 
+Step = Callable[[FileRun], FileRun]
+"""A verb on one file, all else given."""
+
 _OF_THE_RUN = (
     BrokerUnavailableError,
     IndexUnavailableError,
@@ -47,13 +50,26 @@ _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM, errno.EMFILE,
 _log = logging.getLogger("forebay")
 
 
-def own(error: Exception, file: FileRun, *, known: Collection[str] | None = None) -> ForebayError:
+def attempt(
+    file: FileRun, steps: Iterable[Step], *, known: Collection[str] | None = None
+) -> tuple[FileRun, ForebayError | None]:
+    """The file as the last step that succeeded has left it, and the error of its own that ended it there, if any did.
+
+    Raises an error that is the run's. `known` as in `failed`.
+    """
+    try:
+        for step in steps:
+            file = step(file)
+    except Exception as error:
+        return file, _own(error, file, known)
+    return file, None
+
+
+def _own(error: Exception, file: FileRun, known: Collection[str] | None) -> ForebayError:
     """The error as this file's own: a `RetryableError` where trying again may help. Raises the error itself if it is
     the run's.
 
-    An error that nobody foresaw is told by its type and words; where it came from is in the log. Where there are
-    redacted columns, `known` are the words that may be quoted (`hidden.shown`), and no other text of the file is in the
-    error.
+    An error that nobody foresaw is told by its type and words; where it came from is in the log.
     """
     if isinstance(error, ForebayError):
         if _of_the_run(error):
@@ -76,11 +92,15 @@ def own(error: Exception, file: FileRun, *, known: Collection[str] | None = None
 
 def failed(file: FileRun, error: Exception, *, known: Collection[str] | None = None) -> FileRun:
     """The file FAILED by that error (`again` where trying again may help), as events tell it. Raises the error if it is
-    the run's."""
-    told = own(error, file, known=known)
-    words = shown(told.message, MESSAGE)
+    the run's.
+
+    Where there are redacted columns, `known` are the words that may be quoted (`hidden.shown`), and no other text of
+    the file is in the error.
+    """
+    own = _own(error, file, known)
+    words = shown(own.message, MESSAGE)
     events.emit(events.FILE_FAILED, level=logging.ERROR, uri=file.file.uri, error=words)
-    return file.but(status=Status.FAILED, error=words, again=isinstance(told, RetryableError))
+    return file.but(status=Status.FAILED, error=words, again=isinstance(own, RetryableError))
 
 
 def _of_the_run(error: ForebayError) -> bool:

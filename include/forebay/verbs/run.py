@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from forebay.errors import FatalError, ForebayError, QualityError
@@ -21,13 +21,10 @@ from forebay.verbs.context import Context
 from forebay.verbs.discover import GenerationRequest, discover, to_do
 from forebay.verbs.hidden import shown
 from forebay.verbs.inspect import inspect
-from forebay.verbs.isolation import failed
+from forebay.verbs.isolation import Step, attempt, failed
 from forebay.verbs.publish import publish
 from forebay.verbs.reconcile import reconcile
 from forebay.verbs.settle import settle
-
-Step = Callable[[FileRun], FileRun]
-"""A verb on one file, all else given."""
 
 
 def new_run_id(window: Window) -> str:
@@ -91,11 +88,8 @@ def walk(ctx: Context, file: FileRun, steps: Iterable[Step]) -> FileRun:
     What would fail every file alike is raised: a broker or an index that does not answer, faults of the pipeline
     (`isolation.py`).
     """
-    try:
-        for step in steps:
-            file = step(file)
-    except Exception as error:
-        file = failed(file, error, known=shown(ctx.pipeline))
+    file, error = attempt(file, steps, known=shown(ctx.pipeline))
+    file = failed(file, error) if error else file
     projection.project_file(ctx.project.index, file)
     return file
 
