@@ -3,7 +3,6 @@ Airflow to ask."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import groupby
@@ -11,11 +10,8 @@ from itertools import groupby
 from forebay.config.home import Project
 from forebay.errors import ConfigError, FatalError, FileChangedError, ForebayError
 from forebay.index import answers, projection, queries
-from forebay.lineage.openlineage import lineage_run
 from forebay.model import Answer, FileRun, Identity, RunReport, Status, Window
-from forebay.verbs import report as reporting
 from forebay.verbs._answers import not_settled_otherwise, take, told_of
-from forebay.verbs.alive import alive
 from forebay.verbs.context import Context
 from forebay.verbs.gate import answer
 from forebay.verbs.inspect import fetch, judges, work_of
@@ -24,6 +20,7 @@ from forebay.verbs.publish import publish, published
 from forebay.verbs.reconcile import reconcile
 from forebay.verbs.resume import receipts_of
 from forebay.verbs.run import prepare, walk
+from forebay.verbs.session import session
 from forebay.verbs.settle import settle
 
 __all__ = [
@@ -100,23 +97,14 @@ def new_run_id(window: Window) -> str:
 
 def _run(ctx: Context, window: Window, files: list[FileRun], steward: Answer) -> RunReport:
     run_id = new_run_id(window)
-    origins = sorted({file.run_id for file in files})
-    note = f"decision on {len(files)} file(s) of run {', '.join(f'`{one}`' for one in origins)}"
+    origins = ", ".join(f"`{run}`" for run in sorted({file.run_id for file in files}))
+    note = f"decision on {len(files)} file(s) of run {origins}"
     run = RunReport(run_id, ctx.pipeline.pipeline, window, "running", trigger=TRIGGER, note=note)
-    identity = Identity(run_id, lineage_run(run.pipeline, run_id))
-    with alive(ctx.project, run):
-        return _decided(ctx, run, identity, files, steward)
-
-
-def _decided(ctx: Context, run: RunReport, identity: Identity, files: list[FileRun], steward: Answer) -> RunReport:
-    run_id = run.run_id
-    reporting.begin(ctx, run, identity)
-    try:
-        done = tuple(_whole_way(ctx, file.but(run_id=run_id, follows=file.run_id), identity, steward) for file in files)
-    except ForebayError as error:
-        reporting.report(ctx, run, identity, error=error.message)
-        raise
-    return reporting.report(ctx, dataclasses.replace(run, files=done), identity)
+    with session(ctx, run) as work:
+        work.files = tuple(
+            _whole_way(ctx, file.but(run_id=run_id, follows=file.run_id), work.identity, steward) for file in files
+        )
+    return work.run
 
 
 def _whole_way(ctx: Context, file: FileRun, identity: Identity, steward: Answer) -> FileRun:

@@ -3,20 +3,15 @@ one."""
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from forebay.errors import FatalError, ForebayError, QualityError
+from forebay.errors import FatalError, QualityError
 from forebay.index import projection
 from forebay.kafka import topics
-from forebay.lineage.openlineage import lineage_run
 from forebay.model import Answer, Decision, FileRun, Identity, RunReport, Status, Window
-from forebay.verbs import report as reporting
 from forebay.verbs._answers import take
 from forebay.verbs._reading import ready
-from forebay.verbs.alive import alive
 from forebay.verbs.context import Context
 from forebay.verbs.discover import GenerationRequest, discover, to_do
 from forebay.verbs.hidden import shown
@@ -24,6 +19,7 @@ from forebay.verbs.inspect import inspect
 from forebay.verbs.isolation import Step, attempt, failed
 from forebay.verbs.publish import publish
 from forebay.verbs.reconcile import reconcile
+from forebay.verbs.session import session
 from forebay.verbs.settle import settle
 
 
@@ -48,18 +44,12 @@ def run_window(
     that cannot be listed) are reported and raised.
     """
     run = RunReport(run_id or new_run_id(window), ctx.pipeline.pipeline, window, "running", trigger=trigger)
-    identity = Identity(run.run_id, lineage_run(run.pipeline, run.run_id))
     ready()
-    with alive(ctx.project, run):
-        try:
-            prepare(ctx)
-            reporting.begin(ctx, run, identity)
-            plan = discover(ctx, window, run.run_id, generation=generation, keep_going=True)
-            files = tuple(_whole_way(ctx, file, identity, steward) for file in plan.files)
-        except BaseException as error:
-            _report_failure(ctx, run, identity, error)
-            raise
-        return reporting.report(ctx, dataclasses.replace(run, files=files, note=plan.note), identity, ready=plan.ready)
+    with session(ctx, run, first=lambda: prepare(ctx)) as work:
+        plan = discover(ctx, window, run.run_id, generation=generation, keep_going=True)
+        work.files = tuple(_whole_way(ctx, file, work.identity, steward) for file in plan.files)
+        work.note, work.ready = plan.note, plan.ready
+    return work.run
 
 
 def prepare(ctx: Context) -> None:
@@ -100,15 +90,6 @@ def _ask(ctx: Context, file: FileRun, steward: Answer | None) -> FileRun:
     if file.decision is not Decision.ASK:
         return file
     return take(ctx, file, steward) if steward else file.but(status=Status.WAITING)
-
-
-def _report_failure(ctx: Context, run: RunReport, identity: Identity, error: BaseException) -> None:
-    """However a run ends, it does not stay `running`: an error of forebay's, one that nobody foresaw, or Ctrl-C."""
-    words = error.message if isinstance(error, ForebayError) else f"the run was cut short by {type(error).__name__}"
-    with contextlib.suppress(
-        ForebayError
-    ):  # a broker that cannot be reached cannot name lineage's cluster: the first error is raised
-        reporting.report(ctx, run, identity, error=words, interrupted=not isinstance(error, Exception))
 
 
 def conclude(files: tuple[FileRun, ...]) -> None:

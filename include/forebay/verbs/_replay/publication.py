@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +12,7 @@ from forebay.encoding.encode import ChunkEncoder
 from forebay.encoding.quarantine_rows import schema
 from forebay.encoding.rows import ROW
 from forebay.encoding.work import digest
-from forebay.errors import ForebayError, ReconcileError, RetryableError
+from forebay.errors import ReconcileError, RetryableError
 from forebay.index import projection
 from forebay.kafka import reader, topics
 from forebay.kafka.ledger import owner as owners
@@ -21,7 +20,6 @@ from forebay.kafka.ledger.reader import Completion, FileEntry
 from forebay.kafka.publish.job import PublishJob
 from forebay.kafka.publish.publisher import publish_file
 from forebay.kafka.publish.records import EncodedChunk, Headers
-from forebay.lineage.openlineage import lineage_run
 from forebay.model import (
     REPLAY,
     ChunkPlan,
@@ -36,12 +34,11 @@ from forebay.model import (
     Window,
 )
 from forebay.support import files
-from forebay.verbs import report as reporting
 from forebay.verbs._replay.origin import open_ledger, replayed_rows
-from forebay.verbs.alive import alive
 from forebay.verbs.context import Context
 from forebay.verbs.publish import ranges
 from forebay.verbs.repair import text_of
+from forebay.verbs.session import session
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -89,7 +86,6 @@ class Publication:
         self.ctx, self.entry, self.stage, self.source = ctx, entry, stage, source
         self.who, self.reason, self.folder, self.at = who, reason, folder, at
         self.run_id = f"replay__{at:%Y%m%dT%H%M%S%f}"
-        self.identity = Identity(self.run_id, lineage_run(ctx.pipeline.pipeline, self.run_id))
         self.rows = pq.read_table(folder / "origin_rows.parquet")[ROW].combine_chunks()
         self.nothing = folder / "nothing.parquet"
         pq.write_table(schema().empty_table(), self.nothing)
@@ -97,36 +93,16 @@ class Publication:
     def publish(self) -> int:
         """Publish, read again, report; returns how many rows are published."""
         window = self.entry.completion.window or _day_of(self.ctx, self.entry)
-        run = RunReport(
-            self.run_id,
-            self.ctx.pipeline.pipeline,
-            window,
-            "running",
-            self.at,
-            trigger="replay",
-            note=f"replay: {self.reason}",
-        )
-        with alive(self.ctx.project, run):
-            return self._published(run)
-
-    def _published(self, run: RunReport) -> int:
-        reporting.begin(self.ctx, run, self.identity)
+        name, note = self.ctx.pipeline.pipeline, f"replay: {self.reason}"
+        run = RunReport(self.run_id, name, window, "running", self.at, trigger="replay", note=note)
         units: list[FileRun] = []
-        try:
+        with session(self.ctx, run) as work:
             for first in range(0, len(self.rows), UNIT_ROWS):
-                units.append(self._unit(first, run))
-        except ForebayError as error:
-            with contextlib.suppress(ForebayError):  # the first error is raised
-                self._report(replace(run, note=f"replay, failed: {error.message}"), units, error.message)
-            raise
-        self._report(run, units)
+                units.append(self._unit(first, run, work.identity))
+                work.files = (merged(units),)
         return sum(unit.published for unit in units)
 
-    def _report(self, run: RunReport, units: list[FileRun], error: str | None = None) -> None:
-        """The run's end, with the units that are published."""
-        reporting.report(self.ctx, replace(run, files=(merged(units),) if units else ()), self.identity, error=error)
-
-    def _unit(self, first: int, run: RunReport) -> FileRun:
+    def _unit(self, first: int, run: RunReport, identity: Identity) -> FileRun:
         rows = self.rows.slice(first, UNIT_ROWS)
         told = Replay(
             self.entry.fingerprint,
@@ -135,7 +111,7 @@ class Publication:
             self.source.path.name,
             self.source.fingerprint,
         )
-        job = self._job(first, rows, told, run)
+        job = self._job(first, rows, told, run, identity)
         receipts = publish_file(job)
         file = FileRun(
             run_id=self.run_id,
@@ -163,7 +139,7 @@ class Publication:
         )
         return file
 
-    def _job(self, first: int, rows: pa.Int64Array, told: Replay, run: RunReport) -> PublishJob:
+    def _job(self, first: int, rows: pa.Int64Array, told: Replay, run: RunReport, identity: Identity) -> PublishJob:
         ctx, entry = self.ctx, self.entry
         fingerprint = entry.fingerprint[:16] + digest(told.to_json())[:48]
         plan = ChunkPlan(len(rows), len(rows), digest({"replay": told.to_json(), "forebay": __version__}))
@@ -175,8 +151,8 @@ class Publication:
             fingerprint=fingerprint,
             plan=plan,
             encode=lambda _: self._encode(first, rows),
-            identity=self.identity,
-            headers=self._headers(),
+            identity=identity,
+            headers=self._headers(identity),
             origin=replace(
                 entry.origin,
                 code_version=__version__,
@@ -197,10 +173,10 @@ class Publication:
         found.check(first // UNIT_ROWS, whole.bounds(first // UNIT_ROWS))
         return replace(found, first_row=1, last_row=len(rows), records=replace(found.records, rows=rows), places=rows)
 
-    def _headers(self) -> Headers:
+    def _headers(self, identity: Identity) -> Headers:
         entry, record = self.entry, self.ctx.pipeline.record
         made = Headers.of(
-            record.headers, self.ctx.pipeline.pipeline, entry.file, entry.fingerprint, entry.generation, self.identity
+            record.headers, self.ctx.pipeline.pipeline, entry.file, entry.fingerprint, entry.generation, identity
         )
         return replace(made, row_id=_prefix(entry).encode())
 
