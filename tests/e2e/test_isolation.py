@@ -211,8 +211,10 @@ POISON = '''
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -234,6 +236,11 @@ class Poison(Csv):
             sum(range(1_000_000))
         while what == b"memory":
             kept.append(b"x" * (8 << 20))
+        while what == b"threads":
+            try:
+                kept.append(mmap.mmap(-1, 1 << 20, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
+            except OSError:
+                threading.Thread(target=print).start()
         while what == b"disk":
             with (into.folder / "much").open("ab") as file:
                 file.write(b"x" * (8 << 20))
@@ -254,6 +261,7 @@ TOLD = {
     "segfault": "its reader died of SIGSEGV (ask for it again",
     "loop": "it takes more than 3 s of processor time and one for each MiB of it (raise `limits.time`",
     "memory": "it needs more than 400 MiB of memory (raise `limits.memory`",
+    "threads": "it needs more than 400 MiB of memory (raise `limits.memory`",
     "disk": "it takes more than 100 MiB of disk while it is read (raise `limits.disk`",
     "kill": "its reader was killed, as a machine without memory does",
     "defect": "KeyError: 'nobody thought of this' (not foreseen: report it with the log",
@@ -261,7 +269,7 @@ TOLD = {
 
 
 def test_a_file_that_kills_starves_or_holds_up_its_reader_fails_alone(shop: Shop, tmp_path: Path) -> None:
-    """Six poison files between seven good ones: real crashes, in one run."""
+    """Seven poison files between eight good ones: real crashes, in one run."""
     (tmp_path / "plugins").mkdir()
     (tmp_path / "plugins/poison.py").write_text(POISON)
     (tmp_path / "plugins/sitecustomize.py").write_text(SITE.format(folder=str(tmp_path / "plugins")))
@@ -276,7 +284,7 @@ def test_a_file_that_kills_starves_or_holds_up_its_reader_fails_alone(shop: Shop
     assert {name for name, words in told.items() if not words} == {name for name in told if "fine" in name}, told
     for n, (what, words) in enumerate(TOLD.items()):
         assert words in told[f"{n}_b_{what}.csv"], told
-    assert shop.ids() == [0, 1, 2, 3, 4, 5, 9]
+    assert shop.ids() == [0, 1, 2, 3, 4, 5, 6, 9]
     left = [
         path
         for path in (tmp_path / ".forebay/work").rglob("*")

@@ -187,8 +187,8 @@ class Trial:
         assert file.rows_in, file.error
         work, stage, verdict = load(self.context, file)
         aside = work.quarantine(Decision.PUBLISH)
-        plan = plan_chunks(stage, verdict, self.pipeline, Decision.PUBLISH, aside)
-        with ChunkEncoder(stage, verdict, self.pipeline, plan, aside) as encoder:
+        plan = plan_chunks(stage, verdict, self.pipeline, Decision.PUBLISH, aside, limits=self.context.limits)
+        with ChunkEncoder(stage, verdict, self.pipeline, plan, aside, limits=self.context.limits) as encoder:
             return [encoder.encode_chunk(n) for n in range(plan.chunks)]
 
     def values(self) -> list[Any]:

@@ -226,7 +226,8 @@ def test_a_rule_that_great_expectations_refuses_is_named(tmp_path: Path) -> None
         judged([odd], tmp_path)
     [fault] = checking.faults_of(suite_of([odd], tmp_path))
     assert fault.line is not None
-    assert "refuses" not in fault.message
+    assert "great expectations refuses it: " in fault.message
+    assert fault.message.endswith("(correct the arguments that it names)")
 
 
 def test_little_memory_is_enough(tmp_path: Path) -> None:

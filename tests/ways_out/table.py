@@ -23,6 +23,7 @@ CONNECTION = "tests/ways_out/test_settings.py::test_a_connection_works_when_its_
 IDLE = "tests/config/test_contradictions.py::test_what_would_do_nothing_is_refused_and_the_way_out_works"
 FILE = "tests/ways_out/test_files.py::test_a_file_is_read_when_its_way_out_is_followed"
 JQ = "tests/ways_out/test_files.py::test_json_that_is_no_lines_is_read_after_the_command_that_is_printed"
+ROOM = "tests/ways_out/test_files.py::test_a_file_has_room_when_its_way_out_is_followed"
 REFUSED = "tests/formats/test_ways_out.py::test_a_file_that_is_refused_can_be_read_as_its_message_says"
 LONG = "tests/formats/test_ways_out.py::test_a_record_that_is_too_long_is_read_when_the_limit_is_raised"
 PARQUET = "tests/formats/test_parquet_types.py::test_what_is_refused_names_a_way_out_that_works"
@@ -174,9 +175,10 @@ WAYS_OUT: dict[str, str] = {
     "publish, publish all or reject": EXAMPLE,
     "put back what was changed, and run it again: it is completed{}": "tests/guarantees/test_changed_settings.py::test_changes_that_decide_records_are_refused_and_the_way_back_works",
     "put them in brackets and write each as a line, with jq 1.7 or later: `jq -c '.[]'`": JQ,
-    "raise `limits.disk`, or deliver it in parts": NOT_YET,
-    "raise `limits.memory`, or deliver it in parts": NOT_YET,
-    "raise `limits.time`, or look at what it holds: such a file may hold up its reader for ever": NOT_YET,
+    "raise FOREBAY_MEMORY, 512MiB where it is not set, or give the home's disk more room": ROOM,
+    "raise `limits.disk`, or deliver it in parts": ROOM,
+    "raise `limits.memory`, or deliver it in parts": ROOM,
+    "raise `limits.time`, or look at what it holds: such a file may hold up its reader for ever": ROOM,
     "raise `topic.replication`": FAULT,
     "raise format.max_record_bytes": LONG,
     "raise its `message.timestamp.after.max.ms`, or leave `record.timestamp` out": NOT_YET,
@@ -205,7 +207,6 @@ WAYS_OUT: dict[str, str] = {
     "see the `steward` task; clear it to ask again": "tests/e2e/airflow/test_steward.py::test_an_answer_without_a_reason_is_asked_again_and_one_too_early_is_never_lost_in_silence",
     "see the failed task's log, then clear it": "tests/e2e/airflow/test_faults.py::test_a_failed_publish_marked_as_success_publishes_nothing_and_clearing_it_does",
     "see: forebay ledger verify {}": COMMAND,
-    "set FOREBAY_MEMORY, such as 2GiB, or give the home's disk more room": MEMORY,
     "set `nan: null` or `nan: string`, and readers get that instead": FILE,
     "set `topic.config: {retention.ms: -1}` and alter the topic, or leave `record.timestamp` out": NOT_YET,
     "set `topic.partitions` to what the topic has; keys then go elsewhere than before if that changed": "tests/e2e/test_bad_input.py::test_another_partition_count_is_a_fault_of_the_pipeline",

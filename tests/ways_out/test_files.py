@@ -127,6 +127,56 @@ FILES: dict[str, tuple[bytes, dict[str, Any], str, dict[str, Any]]] = {
 """The file, its settings, the words of the way out, and the settings that follow it."""
 
 
+LARGE = {"format.max_record_bytes": "64MiB"}
+JSON_LARGE = {"format": {"type": "json_lines", "max_record_bytes": "64MiB"}}
+CELL = b"a" * 6_000_000
+LARGE_JSON = b'{"id": 1, "x": "' + CELL + b'"}\n' + b'{"id": 2, "x": "b"}\n' * 9
+MORE_MEMORY = "raise FOREBAY_MEMORY, 512MiB where it is not set"
+ROOM: dict[str, tuple[bytes, dict[str, Any], str, dict[str, Any]]] = {
+    "large cell of a CSV": (b"id,x\n1," + CELL + b"\n" + b"2,b\n" * 9, LARGE, MORE_MEMORY, {}),
+    "large cell of Parquet": (
+        parquet({"id": list(range(10)), "x": [CELL.decode(), *"bcdefghij"]}),
+        {"format.type": "parquet"},
+        MORE_MEMORY,
+        {},
+    ),
+    "large value of JSON": (LARGE_JSON, JSON_LARGE, MORE_MEMORY, {}),
+    "large value, limited": (
+        LARGE_JSON,
+        JSON_LARGE | {"limits.memory": "150MiB"},
+        "raise `limits.memory`",
+        {"limits.memory": "2GiB"},
+    ),
+    "disk": (
+        b"id,x\n" + b"1,b\n" * 99_999,
+        {"limits.disk": "1KiB"},
+        "raise `limits.disk`",
+        {"limits.disk": "1GiB"},
+    ),
+    "time": (
+        b",".join(b"c%d" % n for n in range(2_000)) + b"\n" + b",".join([b"x"] * 2_000),
+        {"schema": GONE, "record.key": ["c1"], "limits.time": "100ms"},
+        "raise `limits.time`",
+        {"limits.time": "5m"},
+    ),
+}
+"""As `FILES`; the memory of the first ones is raised in the environment."""
+
+
+@pytest.mark.parametrize("name", ROOM)
+def test_a_file_has_room_when_its_way_out_is_followed(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, settings, way_out, followed = ROOM[name]
+    monkeypatch.setenv("FOREBAY_MEMORY", "64MiB" if way_out is MORE_MEMORY else "512MiB")
+    before = Trial(tmp_path / "a", TEXT | settings, {"a.csv": data})
+    assert looks.status(before) == "failed" and way_out in before.told, before.told
+    monkeypatch.setenv("FOREBAY_MEMORY", "512MiB")
+    after = Trial(tmp_path / "b", TEXT | settings | followed, {"a.csv": data})
+    assert looks.status(after) == "inspected publish", after.told
+    assert [row for row, _ in after.aside()] == [1] * ("large" in name)
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_is_read_when_its_way_out_is_followed(name: str, tmp_path: Path) -> None:
     data, settings, way_out, followed = FILES[name]

@@ -74,8 +74,8 @@ class Project:
 
     @property
     def memory(self) -> int:
-        """Bytes that reading and checking a file may hold (`FOREBAY_MEMORY`, default 512MiB). Raises `ConfigError` if
-        it is no such size."""
+        """Bytes that reading, checking and encoding a file may hold (`FOREBAY_MEMORY`, default 512MiB). Raises
+        `ConfigError` if it is no such size."""
         text = os.environ.get("FOREBAY_MEMORY") or "512MiB"
         try:
             found = size(text)

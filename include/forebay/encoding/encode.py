@@ -12,7 +12,7 @@ from forebay import __version__, registry
 from forebay.config.pipeline import FormatSection, Pipeline, Typed
 from forebay.contracts import Settings
 from forebay.encoding.quarantine_rows import compose_quarantine
-from forebay.encoding.rows import ROW, Limits, StagedRows
+from forebay.encoding.rows import ROW, Limits, StagedRows, in_its_room
 from forebay.encoding.work import digest
 from forebay.errors import FatalError
 from forebay.kafka.publish.records import EncodedChunk, Header, Quarantined, Records
@@ -75,11 +75,12 @@ def plan_chunks(
 
     A row's size is the average of the first 10,000 (or 16 MiB) as encoded, plus what the densest 1,000 rows have more
     of text: so no part of a file that grows wide makes a chunk that does not fit memory. Rows set aside count where
-    they are larger. The plan's hash names all that decides which row is in which record (rule C4).
+    they are larger. The plan's hash names all that decides which row is in which record (rule C4). Raises as
+    `in_its_room`.
     """
     rows = StagedRows(stage, pipeline.record)
     chunk = pipeline.publish.chunk
-    with limits.connect() as con:
+    with in_its_room(stage), limits.connect() as con:
         aside = f"(select __row, octet_length(raw) + strlen(reason) as octets from {parquet(quarantine)})"
         row_bytes = max(_row_bytes(con, rows), _densest(con, aside))
         per_chunk = max(1, min(chunk.rows, int(min(chunk.bytes, MOST_BYTES) // row_bytes)))
@@ -203,11 +204,11 @@ class ChunkEncoder:
 
         `records.values` is a `pa.ChunkedArray` of binary, the other columns are arrays.
 
-        Raises `ReconcileError` if the rows do not add up, `FatalError` if one cannot be encoded: stage, plan and
-        quarantine are not of one making then.
+        Raises `ReconcileError` if the rows do not add up, `FatalError` if one cannot be encoded (stage, plan and
+        quarantine are not of one making then), or as `in_its_room`.
         """
         first, last = self.plan.bounds(chunk)
-        with self._database.cursor() as con:
+        with in_its_room(self.rows.stage), self._database.cursor() as con:
             quarantine = self._quarantined(con, first, last)
             found = self._encoded(con, first, last, quarantine.rows)
         for column in ("value", "key"):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forebay.config.pipeline import Pipeline
-from forebay.encoding.rows import ROW, Limits, StagedRows
+from forebay.encoding.rows import ROW, Limits, StagedRows, in_its_room
 from forebay.model import Decision, RuleResult, Severity, Stage, Verdict
 from forebay.serializers.json import Json, JsonConfig
 from forebay.support.folders import private
@@ -71,10 +71,11 @@ def compose_quarantine(
     `Decision.PUBLISH_ALL`); rows with a null part of the key; rows that the serializer refuses; rows whose record time
     Kafka cannot say, or that is after `latest` (milliseconds since the epoch); rows whose key, value and `header_bytes`
     exceed `max_message_bytes`. `made_for` names what else decides the list (`is_made_for`). An ordinary file pays one
-    query that encodes nothing. The same stage, verdict and settings give the same bytes.
+    query that encodes nothing. The same stage, verdict and settings give the same bytes. Raises as `in_its_room`.
     """
     private(into.parent)
     with (
+        in_its_room(stage),
         tempfile.TemporaryDirectory(dir=into.parent, prefix=".spill-") as spill,
         replace(limits, spill=Path(spill)).connect() as con,
     ):

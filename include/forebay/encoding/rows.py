@@ -4,6 +4,7 @@ time."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 from forebay import registry
 from forebay.config.pipeline import RecordSection
 from forebay.contracts import Partitioner, Serializer, SqlEncoding
-from forebay.errors import CorruptFileError
+from forebay.errors import CorruptFileError, FatalError
 from forebay.model import Column, Stage
 from forebay.serializers import text
 from forebay.serializers.json import Json, JsonConfig
-from forebay.support.sql import OFFLINE, parquet
+from forebay.support.sql import OFFLINE, no_room, parquet
 
 if TYPE_CHECKING:
     import duckdb
@@ -45,6 +46,24 @@ class Limits:
 
         spill = {"temp_directory": str(self.spill)} if self.spill else {}
         return duckdb.connect(config=OFFLINE | {"memory_limit": f"{self.memory}B", "threads": self.threads, **spill})
+
+
+@contextmanager
+def in_its_room(stage: Stage) -> Iterator[None]:
+    """Work on a stage's rows. Raises `FatalError` with the way out where DuckDB may use no more memory, or finds no
+    more disk to spill to."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.Error as error:
+        if not no_room(words := str(error).strip().split("\n", 1)[0]):
+            raise
+        raise FatalError(
+            f"encoding rows of file `{stage.fingerprint[:16]}`: {words} (raise FOREBAY_MEMORY, "
+            "512MiB where it is not set, "
+            "or give the home's disk more room)"
+        ) from error
 
 
 @dataclass(frozen=True)

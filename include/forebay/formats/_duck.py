@@ -57,7 +57,7 @@ def connect(writer: StageWriter, folder: Path, uri: str) -> Iterator[duckdb.Duck
         if any(words in str(error) for words in _REFUSED):
             raise MemoryError(f"reading `{uri}`: {_first_line(error)}") from error
         raise FatalError(
-            f"reading `{uri}`: {_first_line(error)} (set FOREBAY_MEMORY, such as 2GiB, "
+            f"reading `{uri}`: {_first_line(error)} (raise FOREBAY_MEMORY, 512MiB where it is not set, "
             "or give the home's disk more room)",
             uri=uri,
         ) from error

@@ -24,7 +24,7 @@ from forebay.quality.rules import Rule
 from forebay.quality.suite import Suite
 from forebay.support import files
 from forebay.support.folders import private
-from forebay.support.sql import OFFLINE, fenced, parquet, quoted
+from forebay.support.sql import OFFLINE, fenced, no_room, parquet, quoted
 
 if TYPE_CHECKING:
     import duckdb
@@ -45,7 +45,7 @@ RESULT_FORMAT = {
     "unexpected_index_column_names": ["__row"],
 }
 
-_MORE_ROOM = "set FOREBAY_MEMORY, such as 2GiB, or give the home's disk more room"
+_MORE_ROOM = "raise FOREBAY_MEMORY, 512MiB where it is not set, or give the home's disk more room"
 
 _lock = threading.RLock()  # Great Expectations keeps one context per process: concurrent runs read each other's batches
 
@@ -287,7 +287,7 @@ def _refuse_raised(suite: Suite, result: Any, redact: Collection[str], stage: St
             continue
         kind, way_out = (
             (FatalError, _MORE_ROOM)
-            if _no_room(words)
+            if no_room(words)
             else (CorruptFileError, "change the rule, the column's type or the file")
         )
         words = redaction.words(words, redact)
@@ -310,14 +310,10 @@ def _has_values(stage: Stage, rule: Rule) -> bool:
 
 def _trouble(suite: Suite, error: Exception, redact: Collection[str]) -> FatalError:
     words = redaction.words(_first_line(str(error)), redact)
-    way_out = _MORE_ROOM if _no_room(words) else "this is a fault of forebay: report it with the suite"
+    way_out = _MORE_ROOM if no_room(words) else "this is a fault of forebay: report it with the suite"
     return FatalError(
         f"checking `{suite.path}`: the failing rows cannot be found: {words} ({way_out})", suite=str(suite.path)
     )
-
-
-def _no_room(words: str) -> bool:
-    return any(sign in words for sign in ("Out of Memory", "could not allocate", "No space left"))
 
 
 def _raised(info: dict[str, Any]) -> str | None:

@@ -17,6 +17,15 @@ Python variable, and no thread writes a file beside its query: when a `COPY` to 
 that thread, which waits for it (one in some fifty on a busy machine, for ever)."""
 
 
+NO_ROOM = "Out of Memory", "could not allocate", "No space left"
+"""Of what DuckDB says, the words that mean: it may use no more memory, or found no more disk to spill to."""
+
+
+def no_room(words: str) -> bool:
+    """Whether that is what an error of DuckDB says."""
+    return any(sign in words for sign in NO_ROOM)
+
+
 def quoted(name: str) -> str:
     """An SQL identifier."""
     return '"' + name.replace('"', '""') + '"'

@@ -17,6 +17,13 @@ from forebay.support.child import Bounds, Child, DiedError
 
 _OF_THE_MACHINE = 0.8
 """The share of the machine's memory that one reader gets at most, whatever is allowed."""
+_STARVED = (
+    "Resource temporarily unavailable",
+    "can't start new thread",
+    "Cannot allocate memory",
+    "failed to map segment",
+)
+"""What the system says where a thread's stack or a library finds no room behind the wall of `support/child.py`."""
 _MIB = 1 << 20
 
 
@@ -53,6 +60,18 @@ def read(job: Job) -> Stage:
 
 
 def _read(job: Job) -> Stage:
+    """In the child. Raises `MemoryError` also for a want of memory that a library has no type for."""
+    try:
+        return _staged(job)
+    except ForebayError:
+        raise
+    except Exception as error:
+        if any(sign in str(error) for sign in _STARVED):
+            raise MemoryError(str(error)) from error
+        raise
+
+
+def _staged(job: Job) -> Stage:
     plugin = registry.find("formats", job.format.type)
     plain = job.writer.folder / "plain"
     limits = job.limits

@@ -13,6 +13,7 @@ from forebay.config.pipeline import Pipeline
 from forebay.contracts import Connections, Source
 
 if TYPE_CHECKING:
+    from forebay.encoding.rows import Limits
     from forebay.kafka.ledger.guard import LedgerHome
 
 
@@ -104,6 +105,13 @@ class Context:
         """What `_pins` knows of the ledger once columns are pinned: `columns`, and `begun`, the schema of each file
         that is half published."""
         return {}
+
+    @property
+    def limits(self) -> Limits:
+        """What encoding a file's rows may use."""
+        from forebay.encoding.rows import Limits
+
+        return Limits(self.project.memory)
 
     @cached_property
     def source(self) -> Source[Any]:

@@ -209,6 +209,7 @@ def quarantine(ctx: Context, stage: Stage, verdict: Verdict | None, decision: De
             max_message_bytes=limit,
             latest=latest(ctx),
             made_for=made_for,
+            limits=ctx.limits,
         )
         files.put(draft, path)
     return path

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
-from forebay.encoding.rows import Limits, StagedRows
+from forebay.encoding.rows import StagedRows, in_its_room
 from forebay.errors import CorruptFileError
 from forebay.model import Stage
 from forebay.verbs.context import Context
@@ -72,7 +72,7 @@ def _oldest(ctx: Context, stage: Stage) -> int | None:
     """The oldest time after 1970 of the stage's rows (those before are set aside), in milliseconds since the epoch;
     None where there is none."""
     rows = StagedRows(stage, ctx.pipeline.record)
-    with Limits().connect() as con:
+    with in_its_room(stage), ctx.limits.connect() as con:
         found: int | None = con.sql(
             f"select min({rows.timestamp}) from {rows.source} where {rows.timestamp} > 0"
         ).fetchall()[0][0]

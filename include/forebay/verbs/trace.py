@@ -167,10 +167,10 @@ def _planned_row(ctx: Context, source: dict[str, Any], found: lookup.Found, at: 
         aside = work.quarantine(decision)
         if not aside.exists():
             continue
-        plan = plan_chunks(stage, verdict, ctx.pipeline, decision, aside)
+        plan = plan_chunks(stage, verdict, ctx.pipeline, decision, aside, limits=ctx.limits)
         if plan.plan_hash != source["plan_hash"]:
             continue
-        with ChunkEncoder(stage, verdict, ctx.pipeline, plan, aside) as encoder:
+        with ChunkEncoder(stage, verdict, ctx.pipeline, plan, aside, limits=ctx.limits) as encoder:
             return _same(ctx, encoder.encode_chunk(source["chunk"]).records, source, found, at)
     return None
 

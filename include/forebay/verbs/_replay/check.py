@@ -78,6 +78,7 @@ def judge(
         aside,
         max_message_bytes=topics.max_message_bytes(ctx.kafka, ctx.pipeline.topic.name),
         latest=latest(ctx),
+        limits=ctx.limits,
     )
     failing = pq.read_table(aside)
     passed = good.filter(pc.invert(pc.is_in(good[ROW], failing[ROW].combine_chunks())))

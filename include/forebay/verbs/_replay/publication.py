@@ -168,7 +168,7 @@ class Publication:
     def _encode(self, first: int, rows: pa.Int64Array) -> EncodedChunk:
         """Rows `first` … of the stage, under the numbers they have in the origin."""
         whole = ChunkPlan(len(self.rows), UNIT_ROWS, "")
-        with ChunkEncoder(self.stage, None, self.ctx.pipeline, whole, self.nothing) as encoder:
+        with ChunkEncoder(self.stage, None, self.ctx.pipeline, whole, self.nothing, limits=self.ctx.limits) as encoder:
             found = encoder.encode_chunk(first // UNIT_ROWS)
         found.check(first // UNIT_ROWS, whole.bounds(first // UNIT_ROWS))
         return replace(found, first_row=1, last_row=len(rows), records=replace(found.records, rows=rows), places=rows)
