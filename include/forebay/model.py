@@ -177,10 +177,14 @@ class Snapshot(Json):
 @dataclass(frozen=True, slots=True)
 class Column(Json):
     """A column of a stage: `type` is one of the Arrow names of the pipeline reference (`int64`, `decimal(10,2)`,
-    `timestamp[tz]` …)."""
+    `timestamp[tz]` …). Of a pinned column it may be `OPEN`."""
 
     name: str
     type: str
+
+
+OPEN = "null"
+"""The type of a pinned column that had no value in any file so far: the first file with one gives it its type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +216,8 @@ class Stage(Json):
     `rows` (Parquet): the typed columns in file order, and `__row` (int64), the 1-based physical record number. Only
     rows that could be read are in it. `rejects` (Parquet): `__row` int64, `stage` (decode|parse|schema), `columns`
     list<string>, `reason` string, `raw` binary: one line for every row that could not be read. `rows_in == rows_read +
-    rows_rejected`. `raw_bytes` is the decompressed size.
+    rows_rejected`. `raw_bytes` is the decompressed size. `pins` are the pinned columns that it was read with, `open`
+    names those that nobody declared and no row has a value of.
     """
 
     fingerprint: str
@@ -225,6 +230,8 @@ class Stage(Json):
     inferred: bool = False
     notes: tuple[str, ...] = ()
     drift: Drift = Drift()
+    pins: tuple[Column, ...] = ()
+    open: tuple[str, ...] = ()
 
     @property
     def rows_read(self) -> int:

@@ -3,12 +3,16 @@ is said before anything is sent."""
 
 from __future__ import annotations
 
+import io
 import json
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.support.kafka import Cluster, read_all
@@ -134,6 +138,56 @@ def test_other_columns_than_the_pinned_ones_are_drift_by_policy(
     answer = shop.forebay("run", shop.name, "--date", NEXT)
     assert answer.code == code and words in answer.err + answer.out
     assert len(keys(shop, kafka)) == (2 if code == 0 else 1)
+
+
+def without_values(values: list[Any], format_: str) -> bytes:
+    """A file of `customer` and `spend`, written by others than forebay."""
+    customers = range(1, len(values) + 1)
+    if format_ == "parquet":
+        sink = io.BytesIO()
+        pq.write_table(pa.table({"customer": customers, "spend": pa.array(values)}), sink)
+        return sink.getvalue()
+    if format_ == "csv":
+        lines = ["customer,spend", *(f"{i},{'' if v is None else v}" for i, v in zip(customers, values, strict=True))]
+    else:
+        lines = [json.dumps({"customer": i, "spend": v}) for i, v in zip(customers, values, strict=True)]
+    return "\n".join(lines).encode()
+
+
+@pytest.mark.parametrize("format_", ["csv", "json_lines", "parquet"])
+def test_a_column_without_any_value_is_pinned_by_the_first_file_that_has_one(
+    tmp_path: Path, kafka: Cluster, topic_name: str, format_: str
+) -> None:
+    shop = made(tmp_path, f"orders-{topic_name[-8:]}", kafka, format_)
+    nights = ([None] * 2, [None] * 3, [None, 5], [None] * 4, ["x", "y"])
+    codes = []
+    for day, values in enumerate(nights, 5):
+        shop.drop(f"2026-01-{day:02}", f"{day}.dat", without_values(values, format_))
+        answer = shop.forebay("run", shop.name, "--date", f"2026-01-{day:02}")
+        codes.append(answer.code)
+    assert codes == [0, 0, 0, 0, 3], answer.err
+    assert "columns of another type: `spend` is string, not int64" in answer.out + answer.err
+    values = [json.loads(message.value())["spend"] for message in read_all(kafka.config, shop.name)]
+    assert sorted(values, key=str) == [5, *[None] * 10]
+
+
+def test_a_half_published_file_keeps_its_types_though_another_one_decided_meanwhile(
+    shop: OrdersProject, kafka: Cluster
+) -> None:
+    path = shop.root / "include/pipelines/orders.yaml"
+    path.write_text(path.read_text().replace("10s", "10s, chunk: {rows: 2}"))
+    shop.drop(DAY, "a.csv", "customer,spend\n1,\n")
+    assert shop.forebay("run", shop.name, "--date", DAY).code == 0
+    shop.drop(NEXT, "b.csv", "customer,spend\n11,5\n12,6\n13,7\n14,8\n")
+    killed = shop.forebay("run", shop.name, "--date", NEXT, FOREBAY_FAILPOINT="after_flush@1:kill9")
+    assert killed.code == -9
+    shop.drop("2026-01-07", "c.csv", "customer,spend\n21,x\n")
+    assert shop.forebay("run", shop.name, "--date", "2026-01-07").code == 0
+    answer = shop.forebay("run", shop.name, "--date", NEXT)
+    assert answer.code == 0, answer.err
+    messages = read_all(kafka.config, shop.name)
+    spent = sorted((int(message.key()), json.loads(message.value())["spend"]) for message in messages)
+    assert spent == [(1, None), (11, 5), (12, 6), (13, 7), (14, 8), (21, "x")]
 
 
 @pytest.mark.parametrize("format_", ["csv", "json_lines"])

@@ -49,10 +49,10 @@ class Format(ABC, Generic[S]):
     def read(self, snapshot: Snapshot, plain: Path, columns: tuple[Column, ...] | None, into: StageWriter) -> Stage:
         """Write `rows.parquet` and `rejects.parquet` (see `Stage`) into `into.folder`, streaming, and describe them.
 
-        `plain` is the unpacked file. `columns` are the declared ones; None infers them once per file (and
-        `Stage.inferred` says so). A row that cannot be decoded, parsed or typed without changing a value becomes a
-        reject; it never stops the file. A declared column that is named twice, or that the file lacks and may not lack
-        (`Tolerance.missing`), raises `CorruptFileError`. `Stage.drift` says how the file's columns differ from the
-        expected ones. Raises `CorruptFileError` if the file as a whole cannot be read. The same bytes and settings give
-        the same stage.
+        `plain` is the unpacked file. `columns` are the declared or pinned ones; None infers them once per file (and
+        `Stage.inferred` says so), and so does the type `OPEN` of a single one. A row that cannot be decoded, parsed or
+        typed without changing a value becomes a reject; it never stops the file. A declared column that is named twice,
+        or that the file lacks and may not lack (`Tolerance.missing`), raises `CorruptFileError`. `Stage.drift` says how
+        the file's columns differ from the expected ones. Raises `CorruptFileError` if the file as a whole cannot be
+        read. The same bytes and settings give the same stage.
         """

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from forebay.config.types import Type, parse
+from forebay.model import OPEN, Column
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,6 +38,11 @@ _OURS = {sql: ours for ours, sql in _DUCKDB.items()} | {
     "UUID": "string",
     "JSON": "string",
 }
+
+
+def known(column: Column) -> Type | None:
+    """The type that a column is expected to have; None: it is inferred from the file."""
+    return None if column.type == OPEN else parse(column.type)
 
 
 def to_duckdb(type_: Type) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from forebay.config.types import parse
 from forebay.contracts import Format, StageWriter
 from forebay.formats._csv.settings import CsvSettings
 from forebay.formats._duck import connect, scratch
 from forebay.formats._text import decoded
+from forebay.formats._types import known
 from forebay.model import Column, Snapshot, Stage
 
 
@@ -23,14 +24,15 @@ class Csv(Format[CsvSettings]):
         from forebay.formats._csv.reading import Reading
 
         uri = snapshot.file.uri
-        types = [parse(column.type) for column in columns] if columns is not None else None
         with scratch(into) as folder, connect(into, folder, uri) as connection:
             text = decoded(plain, folder, self.config.encoding, uri)
             found = layout(self.config, text.path, columns, uri, into.tolerance.missing)
             reading = Reading(
                 self.config, connection, into.folder, folder, found, uri, into.tolerance.misfits, list(text.notes)
             )
-            return reading.stage(snapshot, types, plain.stat().st_size)
+            types = [known(column) for column in columns] if columns is not None else [None] * len(found.wanted)
+            stage = reading.stage(snapshot, types, plain.stat().st_size)
+        return replace(stage, inferred=columns is None)
 
 
 def column_names(plain: Path, config: CsvSettings, scratch: Path, uri: str) -> tuple[str, ...]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from forebay.config.types import parse
 from forebay.contracts import Format, StageWriter
 from forebay.formats._duck import connect, scratch
 from forebay.formats._json.settings import JsonLinesSettings
 from forebay.formats._text import decoded
+from forebay.formats._types import known
 from forebay.model import Column, Snapshot, Stage
 
 
@@ -23,7 +23,7 @@ class JsonLines(Format[JsonLinesSettings]):
         from forebay.formats._json.shape import refuse_other_shapes
 
         uri = snapshot.file.uri
-        types = {column.name: parse(column.type) for column in columns} if columns is not None else None
+        types = {column.name: known(column) for column in columns} if columns is not None else None
         with scratch(into) as folder, connect(into, folder, uri) as connection:
             text = decoded(plain, folder, self.config.encoding, uri)
             refuse_other_shapes(text.path, uri)

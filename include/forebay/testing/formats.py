@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from forebay.contracts import Format, StageWriter, Tolerance
 from forebay.errors import CorruptFileError
-from forebay.model import Column, Drift, Retyped, Snapshot, SourceFile, Stage
+from forebay.model import OPEN, Column, Drift, Retyped, Snapshot, SourceFile, Stage
 
 COLUMNS = (
     Column("id", "int64"),
@@ -184,6 +184,20 @@ class FormatContract(ABC):
     def test_undeclared_columns_are_inferred_and_said_so(self, tmp_path: Path) -> None:
         stage = self.stage(self.encode(sample(20)), tmp_path, None)
         assert stage.inferred and stage.columns[:2] == COLUMNS[:2] and stage.rows_in == 20
+
+    def test_a_pinned_column_that_had_no_value_yet_is_inferred_from_the_file(self, tmp_path: Path) -> None:
+        expected = (COLUMNS[0], Column("name", OPEN), COLUMNS[2])
+        stage = self.stage(self.encode(sample(20)), tmp_path / "there", expected)
+        assert stage.columns == COLUMNS[:3] and not stage.drift.retyped
+        assert rows(stage)[0] == {"id": 1, "name": "row 1", "price": Decimal("0.01"), "__row": 1}
+        lacking = staged(
+            self.make_format(),
+            self.encode(sample(2)),
+            (*expected, Column("new", OPEN)),
+            tmp_path / "lacking",
+            tolerance=Tolerance(missing=True),
+        )
+        assert (lacking.columns[-1], lacking.drift.missing) == (Column("new", "string"), ("new",))
 
     def test_a_format_can_be_pickled(self) -> None:
         format_ = self.make_format()

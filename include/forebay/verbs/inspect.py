@@ -28,7 +28,7 @@ from forebay.support import files
 from forebay.support.folders import private
 from forebay.verbs._answers import asked
 from forebay.verbs._history_rules import compare_with_history
-from forebay.verbs._pins import columns_declared, name_of, pinned
+from forebay.verbs._pins import columns_declared, name_of, pinned, with_pins
 from forebay.verbs._reading import Job, read
 from forebay.verbs.context import Context
 from forebay.verbs.gate import GATE, drift_words, gate, on_drift
@@ -161,7 +161,7 @@ def work_left(ctx: Context, fingerprint: str) -> Work:
     plain = work_of(ctx, fingerprint, "")
     for path in sorted(plain.folder.glob("*/stage/stage.json")):
         stage = Stage.from_json(json.loads(path.read_text("utf-8")))
-        work = work_of(ctx, fingerprint, name_of(stage.columns))
+        work = work_of(ctx, fingerprint, name_of(stage.pins or stage.columns))
         if work.base == path.parent.parent:
             return work
     return plain
@@ -247,7 +247,8 @@ def _stage(ctx: Context, snapshot: Snapshot, work: Work, pins: tuple[Column, ...
         writer = StageWriter(draft, ctx.project.memory, tolerance=Tolerance(on_drift(p).missing == "warn", share))
         stage = read(Job(snapshot, p.format, p.source.compression, declared or pins, writer, p.limits))
         if not declared:
-            stage = replace(stage, inferred=True, notes=(*stage.notes, *_misfits(stage, hide=bool(p.quality.redact))))
+            notes = (*stage.notes, *_misfits(stage, hide=bool(p.quality.redact)))
+            stage = replace(with_pins(stage, pins), inferred=True, notes=notes)
         _refuse_without_key(ctx, stage, snapshot)
         refuse_unplaced(ctx, stage, snapshot)
         final = _move(without_names(stage, p), draft, work.stage_folder)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from forebay import __version__, events
@@ -16,7 +17,7 @@ from forebay.kafka.publish.job import PublishJob
 from forebay.kafka.publish.publisher import publish_file
 from forebay.kafka.publish.records import Headers
 from forebay.model import Decision, FileRun, Identity, OffsetRange, Receipt, Stage, Status, Verdict
-from forebay.verbs._pins import PinnedMeanwhileError, refuse_pinned_meanwhile, schema_hash
+from forebay.verbs._pins import PinnedMeanwhileError, name_of, refuse_pinned_meanwhile, schema_hash
 from forebay.verbs.context import Context
 from forebay.verbs.inspect import as_pinned, load, quarantine
 from forebay.verbs.timestamp_limits import refuse_times
@@ -34,10 +35,9 @@ def publish(ctx: Context, file: FileRun, identity: Identity) -> FileRun:
     """
     if file.status is not Status.INSPECTED or file.decision not in _GO:
         return file
-    try:
-        return _publish(ctx, file, identity)
-    except PinnedMeanwhileError:
-        return _publish(ctx, file, identity)  # with the columns that are pinned now, which nothing unpins
+    while True:
+        with suppress(PinnedMeanwhileError):  # each time, another file decided columns, which nothing unpins
+            return _publish(ctx, file, identity)
 
 
 def _publish(ctx: Context, file: FileRun, identity: Identity) -> FileRun:
@@ -66,7 +66,7 @@ def _publish(ctx: Context, file: FileRun, identity: Identity) -> FileRun:
             completion=_completion(file, stage),
             max_message_bytes=limit,
             keep=ctx.keep,
-            behind_barrier=lambda view, chunk: refuse_pinned_meanwhile(ctx, file, view) if not chunk else None,
+            behind_barrier=lambda view, chunk: refuse_pinned_meanwhile(ctx, file, stage, view) if not chunk else None,
             had=file.had,
             left=tuple(one.fingerprint for one in file.left if one.fingerprint != stage.fingerprint),
         )
@@ -86,6 +86,7 @@ def _origin(ctx: Context, stage: Stage, verdict: Verdict | None) -> Origin:
         suite=verdict.suite if verdict else None,
         suite_hash=verdict.suite_hash if verdict else "",
         schema_hash=schema_hash(stage.columns),
+        pins=name_of(stage.pins),
         partitioner=p.record.partitioner.type,
         partition_count=p.topic.partitions,
         ledger_partitions=p.publish.ledger_partitions,
@@ -101,7 +102,14 @@ def _completion(file: FileRun, stage: Stage) -> Completion:
     who = (decision, file.decided_by, file.decision_reason)
     columns = {column.name: column.type for column in stage.columns}
     return Completion(
-        reason, file.supersedes, file.duplicate_of, *who, file.window, decided_at=file.decided_at, columns=columns
+        reason,
+        file.supersedes,
+        file.duplicate_of,
+        *who,
+        file.window,
+        decided_at=file.decided_at,
+        columns=columns,
+        open=stage.open,
     )
 
 

@@ -15,7 +15,7 @@ from forebay.config.types import Type
 from forebay.errors import CorruptFileError
 from forebay.formats import _infer, _staging, _wide, _witness
 from forebay.formats._csv import look as csv_look
-from forebay.formats._csv import parts as csv_parts
+from forebay.formats._csv import stand_ins
 from forebay.formats._csv import wide as csv_wide
 from forebay.formats._csv.by_hand import ByHand
 from forebay.formats._csv.dialect import Dialect
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from forebay.formats._csv.settings import CsvSettings
-
-_CONTROLS = bytes(b for b in (*range(0x1F, 0x0D, -1), 0x0C, 0x0B, *range(8, 0, -1)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,20 +84,19 @@ class Reading:
         plain = dialect.quote is None or dialect.escape is None
         return plain and width > 1 and max(width, len(self.layout.wanted)) > _staging.WIDE
 
-    def stage(self, snapshot: Snapshot, types: Sequence[Type] | None, raw_bytes: int) -> Stage:
-        """Read the file as those types, or as the narrowest that fit."""
+    def stage(self, snapshot: Snapshot, types: Sequence[Type | None], raw_bytes: int) -> Stage:
+        """Read the staged columns as those types, or, where there is none, as the narrowest that fits."""
         rows, cells, typed = self._as_it_is(types) or self._split(types)
-        inferred, drift = types is None, self.layout.drift
-        if not inferred:
-            retyped = _staging.retyped(
-                self.connection, typed, cells, self.misfits, lambda names: self._types(names, None)
-            )
-            drift = replace(drift, retyped=retyped)
+        expected = [cell for cell, type_ in zip(cells, types, strict=True) if type_]
+        retyped = _staging.retyped(
+            self.connection, typed, expected, self.misfits, lambda names: self._types(names, None)
+        )
+        drift = replace(self.layout.drift, retyped=retyped)
         refused = _staging.Refused(rows.before, rows.rejects)
         notes = [*self.layout.notes, *self.notes, *self._told(rows.found)]
         raw = self._hand(rows.found).raw
         return _staging.finish(
-            self.connection, self.into, snapshot, cells, typed, refused, raw, raw_bytes, inferred, notes, drift
+            self.connection, self.into, snapshot, cells, typed, refused, raw, raw_bytes, False, notes, drift
         )
 
     def _told(self, found: Found) -> list[str]:
@@ -108,7 +105,7 @@ class Reading:
 
     # ------------------------------------------------------------ two ways
 
-    def _as_it_is(self, types: Sequence[Type] | None) -> tuple[Rows, list[_staging.Cell], _staging.Typed] | None:
+    def _as_it_is(self, types: Sequence[Type | None]) -> tuple[Rows, list[_staging.Cell], _staging.Typed] | None:
         """The file read as it lies there; None if it is not clean, or our reading differs."""
         import duckdb
         import pyarrow as pa
@@ -134,7 +131,7 @@ class Reading:
             return None
         return Rows(found), cells, typed
 
-    def _split(self, types: Sequence[Type] | None) -> tuple[Rows, list[_staging.Cell], _staging.Typed]:
+    def _split(self, types: Sequence[Type | None]) -> tuple[Rows, list[_staging.Cell], _staging.Typed]:
         """Our own parting of rows from other records, and the rows read from a copy.
 
         Raises `CorruptFileError` if the copy is read otherwise than by ourselves: on several threads, on one, and where
@@ -196,7 +193,7 @@ class Reading:
             or len(self.layout.names) == 1
             or dialect.foreign
         ):
-            self.dialect = dialect = replace(dialect, stand_ins=_unused(part, self.uri))
+            self.dialect = dialect = replace(dialect, stand_ins=stand_ins.unused(part, self.uri))
         path = self.folder / "refused.parquet"
         with Rejects(path, self.layout.names, self.config.max_record_bytes, dialect, self.config.encoding) as rejects:
             splitter = Splitter(
@@ -238,11 +235,12 @@ class Reading:
             path, width, delimiter.decode(), quote, escape, header, skip, new_line, words, config.quoted_nulls, most
         )
 
-    def _typed(self, types: Sequence[Type] | None) -> tuple[list[_staging.Cell], _staging.Typed]:
+    def _typed(self, types: Sequence[Type | None]) -> tuple[list[_staging.Cell], _staging.Typed]:
         """All rows of the source, typed as declared or as inferred from it."""
-        cells = self._cells(types if types is not None else self._proposed())
+        cells = self._cells(self._proposed(types))
         typed = self._copy(cells)
-        if types is None and (failing := _staging.failing_columns(self.connection, typed)):
+        open_ = self._open(types)
+        if open_ and (failing := _staging.failing_columns(self.connection, typed).intersection(open_)):
             cells = self._cells(self._widened(cells, failing))
             typed = self._copy(cells)
         return cells, typed
@@ -263,7 +261,7 @@ class Reading:
         """SQL: the text of a column, with what stands in for delimiters and the like put back."""
         text = f"c{at}"
         for byte, own in self._replaced():
-            text = f"replace({text}, chr({byte}), {_characters(own)})"
+            text = f"replace({text}, chr({byte}), {stand_ins.characters(own)})"
         return text
 
     def _replaced(self) -> list[tuple[int, bytes]]:
@@ -325,14 +323,18 @@ class Reading:
             return _staging.text_cell(name, type_, source, text, rules)
         return _staging.text_cell(name, type_, source, bare, rules, words if typed else ())
 
-    def _proposed(self) -> list[Type]:
+    def _open(self, types: Sequence[Type | None]) -> list[str]:
+        """The columns of the file whose types are to be inferred."""
+        return [name for (name, at), type_ in zip(self.layout.wanted, types, strict=True) if not type_ and at >= 0]
+
+    def _proposed(self, types: Sequence[Type | None]) -> list[Type]:
         """What the first rows look like; columns without a value there are looked at in full."""
-        names = [name for name, _ in self.layout.wanted]
-        most = self.misfits or 0.0
+        names, most = self._open(types), self.misfits or 0.0
         look = dict(zip(names, self._types(names, _infer.LOOK, most), strict=True))
         blank = [name for name, type_ in look.items() if type_ is None]
         look |= dict(zip(blank, self._types(blank, None, most), strict=True))
-        return [type_ or _infer.STRING for type_ in look.values()]
+        named = zip(self.layout.wanted, types, strict=True)
+        return [type_ or look.get(name) or _infer.STRING for (name, _), type_ in named]
 
     def _widened(self, cells: Sequence[_staging.Cell], failing: set[str]) -> list[Type]:
         """The types after all values of the failing columns were looked at."""
@@ -378,21 +380,3 @@ def _longest(found: Found) -> int:
 def _look_at(cell: _staging.Cell, source: str) -> str:
     """SQL: the text of which the type is to be found."""
     return f"nullif({cell.text(source)}, '')" if "" in cell.null_words else cell.text(source)
-
-
-def _unused(part: Part, uri: str) -> bytes:
-    """Seven control characters that the file does not hold. Raises `CorruptFileError` if it holds too many."""
-    left = bytearray(_CONTROLS)
-    with part.path.open("rb") as file:
-        while block := file.read(csv_parts.BLOCK):
-            left = bytearray(byte for byte in left if byte not in block)
-    if len(left) < 7:
-        raise CorruptFileError(
-            f"reading `{uri}`: it holds nearly every control character (a file of text has few)", uri=uri
-        )
-    return bytes(left[:7])
-
-
-def _characters(text: bytes) -> str:
-    """SQL: these characters."""
-    return "concat(" + ", ".join(f"chr({ord(sign)})" for sign in text.decode()) + ")" if text else literal("")

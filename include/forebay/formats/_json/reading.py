@@ -53,9 +53,9 @@ class Reading:
     exact: json_wide.Read = field(init=False)
     _turns: Iterator[int] = field(default_factory=count)
 
-    def stage(self, snapshot: Snapshot, types: Mapping[str, Type] | None, raw_bytes: int) -> Stage:
+    def stage(self, snapshot: Snapshot, types: Mapping[str, Type | None] | None, raw_bytes: int) -> Stage:
         """Read the file as those types, or as the narrowest that fit the most general kind of each key's values."""
-        declared = types if types is not None else self._inferred()
+        declared = self._inferred() if types is None else self._completed(types)
         _staging.check_names(list(declared), self.uri)
         self._check_rules(declared)
         self.wide = len(declared) > WIDE
@@ -63,7 +63,7 @@ class Reading:
         self._register(declared)
         typed, split = self._typed(cells)
         refused = _staging.Refused(split.after, split.refused)
-        drift = self._drift(typed, cells, declared) if types is not None else Drift()
+        drift = self._drift(typed, cells, declared, types) if types is not None else Drift()
         notes = [*self.notes, *self._notes(split, declared)]
         inferred = types is None
         return _staging.finish(
@@ -147,8 +147,15 @@ class Reading:
                 uri=self.uri,
             )
 
-    def _drift(self, typed: _staging.Typed, cells: Sequence[_staging.Cell], declared: Mapping[str, Type]) -> Drift:
-        retyped = _staging.retyped(self.connection, typed, cells, self.tolerance.misfits, self._kinds)
+    def _drift(
+        self,
+        typed: _staging.Typed,
+        cells: Sequence[_staging.Cell],
+        declared: Mapping[str, Type],
+        types: Mapping[str, Type | None],
+    ) -> Drift:
+        expected = [cell for cell in cells if types[cell.name]]
+        retyped = _staging.retyped(self.connection, typed, expected, self.tolerance.misfits, self._kinds)
         return Drift(self._added(typed, declared), self._missing(typed, declared), retyped)
 
     def _added(self, typed: _staging.Typed, declared: Mapping[str, Type]) -> tuple[str, ...]:
@@ -219,6 +226,16 @@ class Reading:
                 f"reading `{self.uri}`: it has no line with a JSON object to infer columns from (declare them)",
                 uri=self.uri,
             )
+        return self._scalars(names)
+
+    def _completed(self, types: Mapping[str, Type | None]) -> dict[str, Type]:
+        """Those types, and of the columns without one what the file has."""
+        undecided = [name for name, type_ in types.items() if type_ is None]
+        inferred = self._scalars(undecided) if undecided else {}
+        return {name: type_ or inferred[name] for name, type_ in types.items()}
+
+    def _scalars(self, names: Sequence[str]) -> dict[str, Type]:
+        """A type for each key. Raises `CorruptFileError` where the values are objects or lists."""
         kinds = dict(zip(names, self._kinds(names), strict=True))
         nested = [f"`{name}`" for name, kind in kinds.items() if kind == NESTED]
         if nested:

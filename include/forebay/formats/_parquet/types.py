@@ -12,10 +12,11 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from forebay.config.types import Type, parse
+from forebay.config.types import Type
 from forebay.errors import CorruptFileError
 from forebay.formats import _names, _staging
 from forebay.formats._row_column import NAME as ROW
+from forebay.formats._types import known as expected_type
 from forebay.model import Column
 
 if TYPE_CHECKING:
@@ -67,9 +68,13 @@ def readings(file: pq.ParquetFile, declared: Sequence[Column] | None, may_lack: 
 def _expected(schema: pa.Schema, known: Set[str], column: Column, logical: tuple[str, bool], uri: str) -> Reading:
     import pyarrow as pa
 
+    wanted = expected_type(column)
     if column.name not in known:
-        return Reading(column.name, pa.null(), "", parse(column.type), missing=True)
-    return _declared(column.name, schema.field(column.name).type, logical, parse(column.type), uri)
+        return Reading(column.name, pa.null(), "", wanted or STRING, missing=True)
+    found = schema.field(column.name).type
+    return (
+        _declared(column.name, found, logical, wanted, uri) if wanted else _undeclared(column.name, found, logical, uri)
+    )
 
 
 def _check_names(names: Sequence[str], uri: str) -> None:

@@ -147,7 +147,7 @@ class CacheView(LedgerView):
 
     def columns(self) -> dict[str, str]:
         told = [entry for p in range(self.partitions) if (entry := self._telling(p))]
-        return max(told, key=lambda entry: entry.attempted).completion.columns if told else {}
+        return max(told, key=lambda entry: entry.attempted).completion.pins if told else {}
 
     def _telling(self, partition: int) -> FileEntry | None:
         """The last completion record of a partition that tells its columns."""

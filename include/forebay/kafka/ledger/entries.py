@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Self
 
-from forebay.model import Identity, Json, JsonDict, OffsetRange, Receipt, Replay, SourceFile, Window
+from forebay.model import OPEN, Identity, Json, JsonDict, OffsetRange, Receipt, Replay, SourceFile, Window
 
 VERSION = 1
 FILE = "FILE"
@@ -82,6 +83,7 @@ class Origin(_Lenient):
     suite_hash: str = ""
     schema_id: str | None = None
     schema_hash: str = ""
+    pins: str | None = None  # digest of the pinned columns that it was read with; None: an earlier version wrote none
     partitioner: str = ""
     partition_count: int = 0
     ledger_partitions: int = 1
@@ -134,7 +136,7 @@ class ChunkEntry(Json):
             "plan_hash": r.plan_hash,
             "headers": r.headers,
             "suite": {"name": o.suite, "hash": o.suite_hash},
-            "schema": {"id": o.schema_id, "hash": o.schema_hash},
+            "schema": {"id": o.schema_id, "hash": o.schema_hash, "pins": o.pins},
             "partitioner": o.partitioner,
             "partition_count": o.partition_count,
             "ledger_partitions": o.ledger_partitions,
@@ -198,6 +200,7 @@ def _origin(data: JsonDict) -> Origin:
         data["suite"]["hash"],
         data["schema"]["id"],
         data["schema"]["hash"],
+        data["schema"].get("pins"),
         data["partitioner"],
         data["partition_count"],
         data["ledger_partitions"],
@@ -225,6 +228,18 @@ class Completion(_Lenient):
     columns: dict[str, str] = field(
         default_factory=dict
     )  # name to type, in order; those of the latest file are pinned where none are declared
+    open: tuple[str, ...] = ()  # those of them that no file had a value of so far: their type is not pinned
+
+    @property
+    def pins(self) -> dict[str, str]:
+        """What later files are held against: name to type, `OPEN` where none is pinned."""
+        return self.columns | dict.fromkeys(self.open, OPEN)
+
+    def settled(self, pinned: Mapping[str, str]) -> Completion:
+        """The same where other files gave some of the open columns their types meanwhile."""
+        types = {name: pinned[name] for name in self.open if pinned.get(name, OPEN) != OPEN}
+        still = tuple(name for name in self.open if name not in types)
+        return dataclasses.replace(self, columns=self.columns | types, open=still)
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ class MemoryView(LedgerView):
 
     def columns(self) -> dict[str, str]:
         telling = [entry for entry in self._files.values() if entry.completion.columns and not entry.completion.replay]
-        return max(telling, key=lambda entry: entry.attempted).completion.columns if telling else {}
+        return max(telling, key=lambda entry: entry.attempted).completion.pins if telling else {}
 
     def unfinished(self) -> Iterator[dict[int, ChunkEntry]]:
         return (chunks for content in self._contents.values() for chunks in content.unfinished())

@@ -124,7 +124,7 @@ class LedgerView(ABC):
 
     @abstractmethod
     def columns(self) -> dict[str, str]:
-        """Name to type of the file that was completed last, replays aside; none if no record tells."""
+        """Name to type (or `OPEN`) of the file that was completed last, replays aside; none if no record tells."""
 
     @abstractmethod
     def unfinished(self) -> Iterator[dict[int, ChunkEntry]]:

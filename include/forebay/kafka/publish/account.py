@@ -150,7 +150,7 @@ class Account:
             rejected=0,
             plan_hash=job.plan.plan_hash,
             origin=entry.origin,
-            completion=job.completion,
+            completion=job.completion.settled(self._reader.view.columns()) if job.completion.open else job.completion,
             identity=job.identity,
             attempted=entry.attempted,
             **total,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,7 @@ def known(
             )
         receipts = view.receipts(origin.fingerprint, origin.generation)
         done = replayed_rows(view, found[0])
-    entry = found[0]
+        entry = replace(found[0], completion=found[0].completion.settled(view.columns()))
     aside = _on_topic(ctx, origin, receipts)
     if len(aside) == entry.quarantined:
         return entry, aside, done, None
