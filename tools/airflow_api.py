@@ -97,7 +97,7 @@ class Api(ABC):
             except AirflowError as error:
                 if error.status != 404 or time.monotonic() > end:
                     faults = [
-                        found["stack_trace"][-1000:] for found in self.ask("GET", "importErrors")["import_errors"]
+                        fault["stack_trace"][-1000:] for fault in self.ask("GET", "importErrors")["import_errors"]
                     ]
                     raise AirflowError(
                         f"waiting for the DAG `{dag_id}`: {error}\n" + "\n".join(faults), error.status
@@ -137,14 +137,14 @@ class Api(ABC):
             "dag_run_conf": conf or {},
         }
         self._create_backfill(dag_id, body)
-        found = self.ask(
+        answer = self.ask(
             "GET",
             f"dags/{dag_id}/dagRuns",
             logical_date_gte=first.isoformat(),
             logical_date_lte=last.isoformat(),
             order_by="logical_date",
         )
-        return [run["dag_run_id"] for run in found["dag_runs"] if run["run_type"] == "backfill"]
+        return [run["dag_run_id"] for run in answer["dag_runs"] if run["run_type"] == "backfill"]
 
     def _create_backfill(self, dag_id: str, body: Json) -> None:
         """A busy SQLite may leave an empty backfill behind, which then is in the way of the next attempt."""
@@ -222,11 +222,11 @@ class Api(ABC):
         `AirflowError` in the end.
         """
         wanted = list(run_ids) if run_ids is not None else [run["dag_run_id"] for run in self._runs(dag_id, limit=100)]
-        end, told = time.monotonic() + timeout, set[str]()
+        end, said = time.monotonic() + timeout, set[str]()
         while True:
             states = {run_id: self.state(dag_id, run_id) for run_id in wanted}
             if on_progress:
-                self._tell(dag_id, wanted, told, on_progress)
+                self._tell(dag_id, wanted, said, on_progress)
             if set(states.values()) <= ENDED:
                 return states
             if time.monotonic() > end:
@@ -235,7 +235,7 @@ class Api(ABC):
                 (on_progress or print)(f"{name} had died and was started again")
             time.sleep(0.5)
 
-    def _tell(self, dag_id: str, run_ids: list[str], told: set[str], on_progress: Progress) -> None:
+    def _tell(self, dag_id: str, run_ids: list[str], said: set[str], on_progress: Progress) -> None:
         instances = [instance for run_id in run_ids for instance in self.task_instances(dag_id, run_id)]
         zone = None  # without the pipeline's own zone, days are this machine's
         with suppress(Exception):
@@ -243,9 +243,9 @@ class Api(ABC):
         lines = {
             progress_line(i, zone): i["end_date"] or i["start_date"] or "" for i in instances if i["state"] in TOLD
         }
-        for line in sorted(lines.keys() - told, key=lambda line: lines[line]):
+        for line in sorted(lines.keys() - said, key=lambda line: lines[line]):
             on_progress(line)
-        told.update(lines)
+        said.update(lines)
 
     def task_instances(self, dag_id: str, run_id: str) -> list[Json]:
         """Task instances of a run: task_id, map_index, state, try_number, start_date, end_date, pid …"""
@@ -271,8 +271,8 @@ class Api(ABC):
 
     def asked(self, dag_id: str = "~", run_id: str = "~") -> list[Json]:
         """Questions that wait for a steward's answer."""
-        found = self.ask("GET", f"dags/{dag_id}/dagRuns/{_part(run_id)}/hitlDetails", response_received="false")
-        return found["hitl_details"]
+        answer = self.ask("GET", f"dags/{dag_id}/dagRuns/{_part(run_id)}/hitlDetails", response_received="false")
+        return answer["hitl_details"]
 
 
 _tokens: dict[str, str] = {}

@@ -174,17 +174,17 @@ class Airflow(Api):
 
     def stop(self, grace: float = 3) -> bool:
         """End all of it, task processes included (they have process groups of their own). False if nothing ran."""
-        found = self._processes()
-        for process in found:
+        processes = self._processes()
+        for process in processes:
             with suppress(psutil.Error):
                 process.terminate()
-        _, alive = psutil.wait_procs(found, timeout=grace)
+        _, alive = psutil.wait_procs(processes, timeout=grace)
         for process in {*alive, *self._processes()}:
             with suppress(psutil.Error):
                 process.kill()
         psutil.wait_procs(alive, timeout=grace)
         self._save(pids={})
-        return bool(found)
+        return bool(processes)
 
     def _processes(self) -> list[psutil.Process]:
         """Components, executor workers, supervisors and tasks, also orphaned ones: known by their parent, or by their
@@ -193,13 +193,13 @@ class Airflow(Api):
         The embedded broker, which a task may have started, is another program and lives on.
         """
         mine = [psutil.Process(pid) for pid in self.status().values()]
-        found = {child for process in mine for child in _descendants(process)} | set(mine)
+        processes = {child for process in mine for child in _descendants(process)} | set(mine)
         home = str(self.home)
         for process in psutil.process_iter():
             with suppress(psutil.Error, OSError):
                 if process.environ().get("AIRFLOW_HOME") == home:
-                    found.add(process)
-        return [process for process in found if process.pid != os.getpid() and not _is_java(process)]
+                    processes.add(process)
+        return [process for process in processes if process.pid != os.getpid() and not _is_java(process)]
 
     def environ(self) -> dict[str, str]:
         """The environment of every process of this Airflow; with it, `airflow …` by hand speaks to the same home.

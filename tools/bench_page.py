@@ -46,26 +46,26 @@ def judged(results: Results) -> Results:
     its own."""
     loops = zip(results["ceiling"], results["sliced"], strict=True)
     rows = {"ceiling": [max(pair, key=rate) for pair in loops]} | {
-        way: found for way, found in results.items() if way not in {"ceiling", "sliced"}
+        way: runs for way, runs in results.items() if way not in {"ceiling", "sliced"}
     }
     return rows | {"and proof": [r | {"seconds": r["whole"]} for r in results["whole job"]]}
 
 
-def table(results: Results) -> list[str]:
+def table(runs: Results) -> list[str]:
     """One table: medians, and ratios taken round by round against the ceiling of the same round."""
-    rows = judged(results)
-    loops = " and ".join(f"{statistics.median(map(rate, results[way])) / 1000:,.0f} k" for way in ("ceiling", "sliced"))
+    rows = judged(runs)
+    loops = " and ".join(f"{statistics.median(map(rate, runs[way])) / 1000:,.0f} k" for way in ("ceiling", "sliced"))
     lines = [
-        f"### {results['ceiling'][0]['records']:,} rows",
+        f"### {runs['ceiling'][0]['records']:,} rows",
         "",
         "| way | records/s | of the ceiling | of one transaction | of the script | CPU s | peak RSS MB |",
         "|---|---|---|---|---|---|---|",
     ]
-    for way, found in rows.items():
+    for way, samples in rows.items():
         shares = " | ".join(f"{_share(rows, way, other):.2f}" for other in ("ceiling", "one transaction", "script"))
-        cpu, rss = (statistics.median(r[what] for r in found) for what in ("cpu", "rss_mb"))
+        cpu, rss = (statistics.median(r[what] for r in samples) for what in ("cpu", "rss_mb"))
         lines.append(
-            f"| {way} | {statistics.median(map(rate, found)) / 1000:,.0f} k | {shares} | {cpu:.1f} | {rss:,.0f} |"
+            f"| {way} | {statistics.median(map(rate, samples)) / 1000:,.0f} k | {shares} | {cpu:.1f} | {rss:,.0f} |"
         )
     return [*lines, "", f"The bare loop with objects made before the clock and slice by slice within it: {loops}.", ""]
 
@@ -121,7 +121,7 @@ def page(about: str, sizes: list[int], measured: dict[int, Results], rounds: int
 def targets(first: Results, last: Results, sizes: list[int]) -> list[str]:
     """What was aimed at, and what came out: nothing is rounded in our favour."""
     small, large = judged(first), judged(last)
-    rss = [statistics.median(r["rss_mb"] for r in found["whole job"]) for found in (last, first)]
+    rss = [statistics.median(r["rss_mb"] for r in runs["whole job"]) for runs in (last, first)]
     cost = 1 - _share(large, "publish", "one transaction")
     return [
         "### Against what was aimed at",

@@ -197,8 +197,8 @@ def pandas(path: Path, rows: int, into: Path) -> Callable[[], list[int]]:
             suite = context.suites.add(gx.ExpectationSuite(name="bench", expectations=rules))
             batch = whole.get_batch({"dataframe": frame})
             wanted = {"result_format": "COMPLETE", "unexpected_index_column_names": ["__row"]}
-            found = {r.expectation_config.id: r.result for r in batch.validate(suite, result_format=wanted).results}
-        return [found[e.id]["unexpected_count"] for e in suite.expectations if "unexpected_count" in found[e.id]]
+            answers = {r.expectation_config.id: r.result for r in batch.validate(suite, result_format=wanted).results}
+        return [answers[e.id]["unexpected_count"] for e in suite.expectations if "unexpected_count" in answers[e.id]]
 
     return run
 
@@ -235,11 +235,11 @@ def measure(way: str, rows: int) -> Result:
     if done.returncode:
         sys.exit(f"{way}: {done.stderr}")
     result: Result = json.loads(done.stdout.splitlines()[-1])
-    told = (
+    line = (
         f"  {way:7s} {rows:>11,} rows {result['wall']:7.2f} s {result['cpu']:7.2f} CPU s {result['above_mb']:6,.0f} MB "
         "above imports"
     )
-    print(told, file=sys.stderr)
+    print(line, file=sys.stderr)
     return result
 
 
@@ -266,10 +266,10 @@ def section(rounds: int, sizes: tuple[int, ...] = SIZES) -> list[str]:
     ]
     imports = []
     for rows in sizes:
-        found = {way: [measure(way, rows) for _ in range(rounds)] for way in ("floor", "check")}
-        _agree(rows, [*found["floor"], *found["check"]])
-        lines += [_line(way, results, found["floor"]) for way, results in found.items()]
-        imports += [result["imports"] for result in found["check"]]
+        measured = {way: [measure(way, rows) for _ in range(rounds)] for way in ("floor", "check")}
+        _agree(rows, [*measured["floor"], *measured["check"]])
+        lines += [_line(way, results, measured["floor"]) for way, results in measured.items()]
+        imports += [result["imports"] for result in measured["check"]]
     floors, few = ([measure(way, PANDAS_ROWS)] for way in ("floor", "pandas"))
     _agree(PANDAS_ROWS, [*floors, *few])
     lines.append(_line("Great Expectations on pandas", few, floors))

@@ -94,9 +94,9 @@ def _staged(kind: str, path: Path) -> int:
     folder = Path(tempfile.mkdtemp(dir=HOME))
     try:
         snapshot = Snapshot(SourceFile(path.as_uri(), size, 0.0), path, "0" * 64, size)
-        found = plugin(plugin.Config()).read(snapshot, path, columns, StageWriter(folder / "stage"))
-        assert not found.rows_rejected, found
-        return int(found.rows_in)
+        stage = plugin(plugin.Config()).read(snapshot, path, columns, StageWriter(folder / "stage"))
+        assert not stage.rows_rejected, stage
+        return int(stage.rows_in)
     finally:
         shutil.rmtree(folder)
 
@@ -106,8 +106,8 @@ def measure(kind: str, watched: bool) -> dict[str, float]:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{kind}: {done.stderr}")
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return figures
 
 
 def section(rounds: int) -> list[str]:
@@ -142,8 +142,8 @@ def section(rounds: int) -> list[str]:
 
 def _turn(kind: str, number: int) -> tuple[dict[str, float], dict[str, float]]:
     """With it and without it; every other round begins without."""
-    found = {watched: measure(kind, watched) for watched in ((True, False) if number % 2 == 0 else (False, True))}
-    return found[True], found[False]
+    figures = {watched: measure(kind, watched) for watched in ((True, False) if number % 2 == 0 else (False, True))}
+    return figures[True], figures[False]
 
 
 def main() -> None:

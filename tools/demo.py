@@ -58,9 +58,9 @@ def forebay(
         env=os.environ | {"COLUMNS": "140"} | (env or {}),
         check=False,
     )
-    told = done.stdout + (done.stderr if progress or done.returncode else "")
+    output = done.stdout + (done.stderr if progress or done.returncode else "")
     if show:
-        console.print("\n".join(line.rstrip() for line in told.rstrip().splitlines()), markup=False)
+        console.print("\n".join(line.rstrip() for line in output.rstrip().splitlines()), markup=False)
     return done
 
 
@@ -93,26 +93,26 @@ def consume(topic: str, group: str | None) -> list:
     )
     partitions = consumer.list_topics(topic, 10).topics[topic].partitions
     consumer.subscribe([topic]) if group else consumer.assign([TopicPartition(topic, p, 0) for p in partitions])
-    found, ended = [], set()
+    messages, ended = [], set()
     while len(ended) < len(partitions):
         for message in consumer.consume(1000, 0.2):
             if message.error():
                 ended.add(message.partition())
             else:
-                found.append(message)
+                messages.append(message)
     if group:
         consumer.commit(asynchronous=False)
     consumer.close()
-    return found
+    return messages
 
 
 def keep_to_this_folder() -> None:
     """Leave alone what the environment points at: the demo has a home, a broker and an Airflow of its own."""
-    found = [name for name in os.environ if name.startswith(ELSEWHERE) and name != "FOREBAY_CACHE"]
-    for name in found:
+    names = [name for name in os.environ if name.startswith(ELSEWHERE) and name != "FOREBAY_CACHE"]
+    for name in names:
         del os.environ[name]
-    if found:
-        say(f"not used here, from the environment: {', '.join(sorted(found))}")
+    if names:
+        say(f"not used here, from the environment: {', '.join(sorted(names))}")
     os.environ["FOREBAY_HOME"] = str(HOME)
     say(
         f"[bold cyan]$ export FOREBAY_HOME={HOME.name}[/]   [dim](a home of the demo's own: "

@@ -26,7 +26,7 @@ def problems():
         yield "less than 4 GB are free in %s: the packages need 2 GB, the demo 1 GB" % here
 
 
-found = list(problems())
-for line in found:
+faults = list(problems())
+for line in faults:
     print("forebay: " + line, file=sys.stderr)
-sys.exit(1 if found else 0)
+sys.exit(1 if faults else 0)

@@ -27,7 +27,7 @@ _PART = re.compile(r"^── (\d+)\. .*\n((?:(?!── ).*\n?)*)", re.M)
 
 def filled(text: str, root: Path) -> str:
     """The text with every marked block as its file says."""
-    return _BLOCK.sub(lambda found: _block(found["marker"], found["path"], found["part"], root), text)
+    return _BLOCK.sub(lambda match: _block(match["marker"], match["path"], match["part"], root), text)
 
 
 def _block(marker: str, path: str | None, part: str | None, root: Path) -> str:

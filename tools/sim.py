@@ -51,9 +51,9 @@ def _one(seed: int, options: Options) -> int:
 
 def _controls(budget: int) -> int:
     missed = 0
-    for found in run.controls(budget):
-        missed += found.seeds is None
-        print(f"{found.control:<48}{found.seeds or '-':>8}  {found.how}", flush=True)
+    for result in run.controls(budget):
+        missed += result.seeds is None
+        print(f"{result.control:<48}{result.seeds or '-':>8}  {result.how}", flush=True)
     return 1 if missed else 0
 
 

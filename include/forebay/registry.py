@@ -41,11 +41,11 @@ def find(kind: str, name: str) -> Any:
         hint = way_out(name, names(kind))
         raise UnknownPluginError(f"looking for `{name}` in {kind}: there is none ({hint})", kind=kind, name=name)
     module = importlib.import_module(f"forebay.{kind}.{name}")
-    found = [
+    classes = [
         value
         for value in vars(module).values()
         if inspect.isclass(value) and issubclass(value, KINDS[kind]) and value.__module__ == module.__name__
     ]
-    if len(found) != 1:
-        raise TypeError(f"{module.__name__} must define exactly one {KINDS[kind].__name__}, found {len(found)}")
-    return found[0]
+    if len(classes) != 1:
+        raise TypeError(f"{module.__name__} must define exactly one {KINDS[kind].__name__}, found {len(classes)}")
+    return classes[0]

@@ -34,15 +34,15 @@ def _airflow(name: str | None) -> Connections | None:
     from airflow.sdk.exceptions import AirflowNotFoundException
 
     try:
-        found = BaseHook.get_connection(name)
+        connection = BaseHook.get_connection(name)
     except AirflowNotFoundException:
         return None
     parts = {
-        "host": found.host,
-        "port": found.port,
-        "login": found.login,
-        "password": found.password,
-        "extra": found.extra_dejson,
+        "host": connection.host,
+        "port": connection.port,
+        "login": connection.login,
+        "password": connection.password,
+        "extra": connection.extra_dejson,
     }
     variable = next(v for v in variables(name) if v.startswith("AIRFLOW_"))
     return EnvironmentConnections({variable: json.dumps({key: value for key, value in parts.items() if value})})

@@ -67,12 +67,12 @@ def raise_faults() -> None:
     """Raise `SettingsError` with the faults of all pipeline files, if any: each alone, with its suite and beside the
     others, and with notifiers that this Airflow does not have."""
     checked = check.readable(project())
-    faults = [fault for one in checked for fault in one.faults]
+    faults = [fault for file in checked for fault in file.faults]
     faults += [
-        one.file.fault(place, text)
-        for one in checked
-        if one.file.pipeline
-        for place, text in notify.faults(one.file.pipeline)
+        file.file.fault(place, text)
+        for file in checked
+        if file.file.pipeline
+        for place, text in notify.faults(file.file.pipeline)
     ]
     if faults:
         raise SettingsError(tuple(faults))

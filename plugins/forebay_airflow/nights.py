@@ -47,14 +47,14 @@ def window(pipeline: Pipeline, moment: datetime) -> Window:
     table = timetable(pipeline)
     if table is None:
         return Window.of_day(moment.astimezone(ZoneInfo(pipeline.timezone)).date(), pipeline.timezone)
-    found = table.window(moment)
-    if not table.covers(found.day):
+    night = table.window(moment)
+    if not table.covers(night.day):
         bounds = f"from {table.first}" + (f" to {table.last}" if table.last else "")
         raise ConfigError(
-            f"starting the run of {found.day}: the schedule covers days {bounds} (`schedule.start` and `end` of "
+            f"starting the run of {night.day}: the schedule covers days {bounds} (`schedule.start` and `end` of "
             "the pipeline)"
         )
-    return found
+    return night
 
 
 def refuse_other_interval(
@@ -67,7 +67,7 @@ def refuse_other_interval(
     """
     table = timetable(pipeline)
     known = (
-        [table.infer_manual_data_interval(run_after=pendulum.instance(one)) for one in (moment, run_after)]
+        [table.infer_manual_data_interval(run_after=pendulum.instance(instant)) for instant in (moment, run_after)]
         if table
         else []
     )
@@ -224,20 +224,20 @@ class Nights(CronDataIntervalTimetable):
     def _get_next(self, current: pendulum.DateTime) -> pendulum.DateTime:
         """The first tick behind it. Airflow's own may name an earlier one in the hour that comes twice (tried with
         3.3.2)."""
-        found, on = super()._get_next(current), current
-        while found <= current:
+        following, on = super()._get_next(current), current
+        while following <= current:
             on += _HOUR
-            found = super()._get_next(on)
-        return found
+            following = super()._get_next(on)
+        return following
 
     def _get_prev(self, current: pendulum.DateTime) -> pendulum.DateTime:
         """The last tick before it. Airflow's own names the same one where the clocks go forward over it (tried with
         3.3.2)."""
-        found, on = super()._get_prev(current), current
-        while found >= current:
+        previous, on = super()._get_prev(current), current
+        while previous >= current:
             on -= _HOUR
-            found = super()._get_prev(on)
-        return found
+            previous = super()._get_prev(on)
+        return previous
 
 
 def _midnight(day: date, zone: ZoneInfo) -> pendulum.DateTime:

@@ -83,5 +83,5 @@ def answer(said: dict[str, Any] | None) -> Answer | None:
 
 def _moment(value: Any) -> datetime | None:
     """XCom may carry it as text; as Airflow's own kind of datetime it would need pendulum wherever it is read."""
-    found = datetime.fromisoformat(value) if isinstance(value, str) else value
-    return datetime.fromtimestamp(found.timestamp(), UTC) if found else None
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return datetime.fromtimestamp(moment.timestamp(), UTC) if moment else None

@@ -91,7 +91,7 @@ class Steps:
         held = _held(airflow)
         if not held:
             return ["select"]
-        earlier = {file.file.uri: told_of(one) for file in held if (one := before(self.project, file))}
+        earlier = {file.file.uri: told_of(answer) for file in held if (answer := before(self.project, file))}
         airflow["ti"].xcom_push("question", steward.question(held, self.project.reports, notify.interface(), earlier))
         return ["select", "steward", "decide"]
 
@@ -280,14 +280,14 @@ def latest(airflow: Any, through: str) -> list[FileRun]:
     instances that the run no longer has; a mapped task is read as far as its units go, and `decide`, which may be
     skipped now, is believed of files that wait.
     """
-    ti, found = airflow["ti"], dict[str, FileRun]()
+    ti, files = airflow["ti"], dict[str, FileRun]()
     for task in _ORDER[: _ORDER.index(through) + 1]:
         said = [ti.xcom_pull(task_ids=task, key="others")] if task in _MAPPED_BY.values() else []
         said.append(_mapped(ti, task) if task in _MAPPED_BY else ti.xcom_pull(task_ids=task))
         for file in translate.read(said):
-            if task != "decide" or _waits(found.get(file.file.uri)):
-                found[file.file.uri] = file
-    return list(found.values())
+            if task != "decide" or _waits(files.get(file.file.uri)):
+                files[file.file.uri] = file
+    return list(files.values())
 
 
 def _mapped(ti: Any, task: str) -> list[Any]:

@@ -15,7 +15,7 @@ class TestArchive(SettlementContract):
 
     def test_the_file_lies_in_the_days_folder(self) -> None:
         target = self.project / "done" / DS / "a.csv"
-        assert self.make_settlement().settle(self.source, self.one(), DS) == f"archived to file://{target}"
+        assert self.make_settlement().settle(self.source, self.a_file(), DS) == f"archived to file://{target}"
         assert target.read_bytes() == CONTENT
         assert list(self.source.list("drops/*")) == []
 
@@ -23,7 +23,7 @@ class TestArchive(SettlementContract):
         older = self.project / "done" / DS / "a.csv"
         older.parent.mkdir(parents=True)
         older.write_bytes(b"older")
-        assert self.make_settlement().settle(self.source, self.one(), DS) == f"archived to file://{older}.1"
+        assert self.make_settlement().settle(self.source, self.a_file(), DS) == f"archived to file://{older}.1"
         assert older.read_bytes() == b"older"
 
 

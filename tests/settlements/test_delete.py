@@ -11,5 +11,5 @@ class TestDelete(SettlementContract):
         return Delete(DeleteConfig())
 
     def test_the_file_is_gone(self) -> None:
-        assert self.make_settlement().settle(self.source, self.one(), DS) == "deleted"
+        assert self.make_settlement().settle(self.source, self.a_file(), DS) == "deleted"
         assert list(self.source.list("drops/*")) == []

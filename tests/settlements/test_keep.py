@@ -11,6 +11,6 @@ class TestKeep(SettlementContract):
         return Keep(KeepConfig())
 
     def test_the_file_stays(self) -> None:
-        file = self.one()
+        file = self.a_file()
         assert self.make_settlement().settle(self.source, file, DS) == "kept in place"
         assert list(self.source.list("drops/*")) == [file]

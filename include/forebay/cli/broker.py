@@ -61,12 +61,15 @@ def status(root: ProjectOption = None, home: HomeOption = None, as_json: JsonOpt
 
     with exit_codes(as_json):
         at, _ = _folders(root, home)
-        found = broker.status(at)
-        document: dict[str, Any] = {"running": found is not None, **(found.to_json() if found else {"home": str(at)})}
+        state = broker.status(at)
+        document: dict[str, Any] = {
+            "running": state is not None,
+            **(state.to_json() if state else {"home": str(at)}),
+        }
         show(
             document,
             as_json,
-            lambda console: _render(console, found) if found else console.print("no broker is running"),
+            lambda console: _render(console, state) if state else console.print("no broker is running"),
         )
 
 
@@ -77,13 +80,13 @@ def env(root: ProjectOption = None, home: HomeOption = None, as_json: JsonOption
 
     with exit_codes(as_json):
         at, _ = _folders(root, home)
-        found = broker.status(at)
-        if not found:
+        running = broker.status(at)
+        if not running:
             raise BrokerUnavailableError(
                 f"looking for the broker of `{at}`: none runs (start it: forebay broker start)"
             )
-        variables = {"KAFKA_BOOTSTRAP_SERVERS": found.bootstrap}
-        show(variables, as_json, lambda console: console.print(f"export KAFKA_BOOTSTRAP_SERVERS={found.bootstrap}"))
+        variables = {"KAFKA_BOOTSTRAP_SERVERS": running.bootstrap}
+        show(variables, as_json, lambda console: console.print(f"export KAFKA_BOOTSTRAP_SERVERS={running.bootstrap}"))
 
 
 @app.command("train")
@@ -101,8 +104,8 @@ def train(root: ProjectOption = None, home: HomeOption = None, as_json: JsonOpti
 def _folders(root: Path | None, home: Path | None) -> tuple[Path, Path]:
     """The broker's home and the cache of its jars."""
     if home is None:
-        found = project(root)
-        return found.broker, found.cache
+        where = project(root)
+        return where.broker, where.cache
     if root is not None:
         raise ConfigError("reading the options: --project and --home exclude each other (give one of them)")
     try:
@@ -112,14 +115,14 @@ def _folders(root: Path | None, home: Path | None) -> tuple[Path, Path]:
     return home.resolve(), cache
 
 
-def _render(console: Console, found: Any) -> None:
+def _render(console: Console, status: Any) -> None:
     from rich.table import Table
 
-    console.print(f"Apache Kafka {found.version} at {found.bootstrap}")
+    console.print(f"Apache Kafka {status.version} at {status.bootstrap}")
     table = Table(box=None, pad_edge=False)
     for title in ("node", "port", "pid"):
         table.add_column(title, justify="right")
-    for node, (port, pid) in enumerate(zip(found.ports, found.pids, strict=True), 1):
+    for node, (port, pid) in enumerate(zip(status.ports, status.pids, strict=True), 1):
         table.add_row(str(node), str(port), str(pid) if pid else "[red]down[/]")
     console.print(table)
-    console.print(f"data in {found.home}; stop it: forebay broker stop", markup=False)
+    console.print(f"data in {status.home}; stop it: forebay broker stop", markup=False)

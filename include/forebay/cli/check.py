@@ -28,32 +28,32 @@ def check(
 ) -> None:
     """Are the pipeline files, suites and schemas right? No network."""
     with exit_codes(as_json):
-        found = checked(project(root), pipelines or [])
-        count = sum(len(one.faults) for one in found)
+        files = checked(project(root), pipelines or [])
+        count = sum(len(file.faults) for file in files)
         show(
-            {"ok": not count, "files": [one.to_json() for one in found]},
+            {"ok": not count, "files": [file.to_json() for file in files]},
             as_json,
-            lambda console: _print(console, found),
+            lambda console: _print(console, files),
         )
         if count:
             raise typer.Exit(ConfigError.exit_code)
 
 
-def _print(console: Console, found: list[Checked]) -> None:
-    for one in found:
+def _print(console: Console, files: list[Checked]) -> None:
+    for file in files:
         console.print(
-            f"[green]ok[/]     {one.file.label}" if not one.faults else f"[bold red]faults[/] {one.file.label}"
+            f"[green]ok[/]     {file.file.label}" if not file.faults else f"[bold red]faults[/] {file.file.label}"
         )
-        for fault in one.faults:
+        for fault in file.faults:
             console.print(f"       {printable(str(fault))}", markup=False)
-        for note in one.notes:
+        for note in file.notes:
             console.print(f"       {printable(note)}", markup=False)
-    console.print(_summary(found))
+    console.print(_summary(files))
 
 
-def _summary(found: list[Checked]) -> str:
-    if not found:
+def _summary(checked_files: list[Checked]) -> str:
+    if not checked_files:
         return "no pipeline files in include/pipelines"
-    faults = sum(len(one.faults) for one in found)
-    files = f"{len(found)} file{'s' * (len(found) != 1)}"
+    faults = sum(len(file.faults) for file in checked_files)
+    files = f"{len(checked_files)} file{'s' * (len(checked_files) != 1)}"
     return f"{files}, {faults} fault{'s' * (faults != 1)}" if faults else f"{files}, all right"

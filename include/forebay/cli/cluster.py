@@ -54,11 +54,11 @@ def consumers(pipeline: str, root: ProjectOption = None, as_json: JsonOption = F
     from forebay.verbs.context import Context
 
     with exit_codes(as_json):
-        found = project(root)
-        context = Context.of(load_pipeline(found, pipeline), found)
+        where = project(root)
+        context = Context.of(load_pipeline(where, pipeline), where)
         with follow():
             groups = seen.groups(context.kafka, [context.pipeline.topic.name])
-        runs: list[Run] = list(last_ranges(found.index, pipeline, runs=RUNS))
+        runs: list[Run] = list(last_ranges(where.index, pipeline, runs=RUNS))
         document = {
             "pipeline": pipeline,
             "topic": context.pipeline.topic.name,
@@ -67,14 +67,14 @@ def consumers(pipeline: str, root: ProjectOption = None, as_json: JsonOption = F
         show(document, as_json, lambda console: _render_groups(console, context.pipeline.topic.name, groups, runs))
 
 
-def _default_kafka(found: Project) -> dict[str, Any]:
+def _default_kafka(where: Project) -> dict[str, Any]:
     """The cluster of the environment, else the embedded broker, if it runs."""
     given = EnvironmentConnections().kafka(None)
     if given is not None:
         return given
     from forebay.kafka.embedded import broker
 
-    return {"bootstrap.servers": broker.found(found.broker)}
+    return {"bootstrap.servers": broker.running_at(where.broker)}
 
 
 def _topic_json(topic: TopicView) -> dict[str, Any]:
@@ -142,11 +142,11 @@ def _role(view: ClusterView, broker: int) -> tuple[str, str]:
     """A broker's part in the quorum, and how many records of metadata it lacks."""
     if not view.quorum:
         return "", ""
-    found = next((replica for replica in (*view.quorum.voters, *view.quorum.observers) if replica.id == broker), None)
-    if found is None:
+    own = next((replica for replica in (*view.quorum.voters, *view.quorum.observers) if replica.id == broker), None)
+    if own is None:
         return "observer", ""
     voter = any(replica.id == broker for replica in view.quorum.voters)
-    return "leader" if broker == view.quorum.leader else "voter" if voter else "observer", str(found.lag)
+    return "leader" if broker == view.quorum.leader else "voter" if voter else "observer", str(own.lag)
 
 
 def _many(count: int, noun: str) -> str:

@@ -120,15 +120,15 @@ def context(here: Project, pipeline: str, *, starts: bool = False) -> Context:
 def error_document(error: BaseException, kind: str | None = None, message: str | None = None) -> dict[str, Any]:
     """`{"error": {type, message, …}}`: what an error names (uri, topic, row …) in `where`, faults of files in
     `faults`."""
-    found: dict[str, Any] = {
+    document: dict[str, Any] = {
         "type": kind or type(error).__name__,
         "message": message if message is not None else str(error),
     }
     if isinstance(error, SettingsError):
-        found["faults"] = [{"path": f.path, "line": f.line, "message": f.message} for f in error.faults]
+        document["faults"] = [{"path": f.path, "line": f.line, "message": f.message} for f in error.faults]
     elif isinstance(error, ForebayError) and error.where:
-        found["where"] = error.where
-    return {"error": found}
+        document["where"] = error.where
+    return {"error": document}
 
 
 def tell(error: ForebayError) -> None:

@@ -34,11 +34,11 @@ def waiting(
         from forebay.verbs import decide as deciding
 
         where = project(root)
-        found = [
-            Waiting(one, deciding.given(where, one), deciding.before(where, one))
-            for one in deciding.waiting(where, pipeline, file)
+        questions = [
+            Waiting(held, deciding.given(where, held), deciding.before(where, held))
+            for held in deciding.waiting(where, pipeline, file)
         ]
-        show({"files": [_document(one) for one in found]}, as_json, lambda console: _print(console, found))
+        show({"files": [_document(held) for held in questions]}, as_json, lambda console: _print(console, questions))
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ class Waiting:
     before: Answer | None
 
 
-def _document(one: Waiting) -> dict[str, Any]:
-    file, asked = one.file, one.file.question
+def _document(waiting: Waiting) -> dict[str, Any]:
+    file, asked = waiting.file, waiting.file.question
     names = ("pipeline", "run_id", "fingerprint", "generation", "rows_in", "quarantined", "reason")
     return {
         "uri": file.file.uri,
@@ -61,8 +61,8 @@ def _document(one: Waiting) -> dict[str, Any]:
         "answer_at": (asked and asked.link) or _command(file),
         "until": asked.deadline.isoformat() if asked and asked.deadline else None,
         "default": asked.default if asked else None,
-        "given": one.given.to_json() if one.given else None,
-        "before": one.before.to_json() if one.before else None,
+        "given": waiting.given.to_json() if waiting.given else None,
+        "before": waiting.before.to_json() if waiting.before else None,
     }
 
 
@@ -74,35 +74,38 @@ def _command(file: FileRun) -> str:
     )
 
 
-def _print(console: Console, found: list[Waiting]) -> None:
-    if not found:
+def _print(console: Console, questions: list[Waiting]) -> None:
+    if not questions:
         console.print("no file waits for a person")
         return
-    for one in found:
-        file = one.file
+    for waiting in questions:
+        file = waiting.file
         console.print(
             f"{file.window.day}  {file.pipeline}  {printable(file.file.name)}",
             markup=False,
             style="bold",
             soft_wrap=True,
         )
-        for name, words in _told(one):
+        for name, words in _told(waiting):
             console.print(f"  {name:<10}{printable(words)}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _told(one: Waiting) -> Iterator[tuple[str, str]]:
-    file, asked = one.file, one.file.question
+def _told(held: Waiting) -> Iterator[tuple[str, str]]:
+    file, asked = held.file, held.file.question
     yield "why", file.reason
     yield "rows", f"{file.rows_in:,}, to be set aside {file.quarantined:,}"
     if asked:
         yield "since", _moment(asked.asked)
-    if one.before:
-        yield "before", f"{one.before.decision} by {one.before.who}, {_moment(one.before.at)}: {one.before.reason}"
-    if one.given:
+    if held.before:
+        yield (
+            "before",
+            f"{held.before.decision} by {held.before.who}, {_moment(held.before.at)}: {held.before.reason}",
+        )
+    if held.given:
         yield (
             "answered",
-            f"{one.given.decision} by {one.given.who}, {_moment(one.given.at)}: "
-            f"{one.given.reason} (not carried out yet)",
+            f"{held.given.decision} by {held.given.who}, {_moment(held.given.at)}: "
+            f"{held.given.reason} (not carried out yet)",
         )
     if asked and asked.link:
         yield "answer at", asked.link

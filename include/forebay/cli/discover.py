@@ -34,8 +34,8 @@ def discover(
         from forebay.verbs.discover import discover as look
 
         where = project(root)
-        found = load_pipeline(where, pipeline)
-        plan = look(Context.of(found, where), Window.of_day(wanted, found.timezone), f"discover__{date}")
+        loaded = load_pipeline(where, pipeline)
+        plan = look(Context.of(loaded, where), Window.of_day(wanted, loaded.timezone), f"discover__{date}")
         show(plan.to_json(), as_json, lambda console: plan_table(console, plan))
 
 

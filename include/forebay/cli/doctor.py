@@ -34,25 +34,25 @@ def doctor(
 
         here = project(root)
         chosen = [load_pipeline(here, name) for name in pipelines] if pipelines else load_all(here).pipelines.values()
-        found = {pipeline.pipeline: verb.doctor(Context.of(pipeline, here)) for pipeline in chosen}
-        code = max((verb.exit_code(findings) for findings in found.values()), default=0)
+        by_name = {pipeline.pipeline: verb.doctor(Context.of(pipeline, here)) for pipeline in chosen}
+        code = max((verb.exit_code(findings) for findings in by_name.values()), default=0)
         document = {
             "ok": code == 0,
             "pipelines": [
-                {"pipeline": name, "findings": [f.to_json() for f in findings]} for name, findings in found.items()
+                {"pipeline": name, "findings": [f.to_json() for f in findings]} for name, findings in by_name.items()
             ],
         }
-        show(document, as_json, lambda console: _render(console, found))
+        show(document, as_json, lambda console: _render(console, by_name))
     if code:
         raise typer.Exit(code)
 
 
-def _render(console: Console, found: dict[str, tuple[Finding, ...]]) -> None:
-    for name, findings in found.items():
+def _render(console: Console, findings_of: dict[str, tuple[Finding, ...]]) -> None:
+    for name, findings in findings_of.items():
         console.print(Text(name, style="bold"))
         for finding in findings:
             console.print(Text(f"  {finding.level.value:<5}", style=_STYLE[finding.level.value]), Text(_words(finding)))
-    if not found:
+    if not findings_of:
         console.print("there is no pipeline")
 
 

@@ -52,8 +52,8 @@ def show_(pipeline: PipelineArgument, root: ProjectOption = None, as_json: JsonO
 
 def _owner(view: Any) -> Any:
     """The topic and source that its latest record is of."""
-    found = view.owner()
-    return found.to_json() if found else None
+    owner = view.owner()
+    return owner.to_json() if owner else None
 
 
 def _entries(console: Console, entries: Iterator[Any], unfinished: Iterator[dict[str, Any]]) -> None:

@@ -90,9 +90,9 @@ class Lazy(TyperGroup):
 def _loaded(name: str) -> Any:
     app = importlib.import_module(f"forebay.cli.{COMMANDS[name].module}").app
     command = typer.main.get_group(app)
-    found = command.commands.get(name, command)
-    found.name = name
-    return found
+    loaded = command.commands.get(name, command)
+    loaded.name = name
+    return loaded
 
 
 def _version(wanted: bool) -> None:

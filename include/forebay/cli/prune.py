@@ -31,26 +31,26 @@ def prune(
         from forebay.verbs.context import Context
 
         here = project(root)
-        found = [verb.prune(Context.of(pipeline, here), dry_run=dry_run) for pipeline in chosen(here, pipelines)]
+        results = [verb.prune(Context.of(pipeline, here), dry_run=dry_run) for pipeline in chosen(here, pipelines)]
         document = {
             "dry_run": dry_run,
-            "freed": sum(one.freed for one in found),
-            "pipelines": [one.to_json() | {"freed": one.freed} for one in found],
+            "freed": sum(pruned.freed for pruned in results),
+            "pipelines": [pruned.to_json() | {"freed": pruned.freed} for pruned in results],
         }
-        show(document, as_json, lambda console: _print(console, found, dry_run))
+        show(document, as_json, lambda console: _print(console, results, dry_run))
 
 
-def _print(console: Console, found: list[Pruned], dry_run: bool) -> None:
-    for one in found:
-        told = [
+def _print(console: Console, results: list[Pruned], dry_run: bool) -> None:
+    for pruned in results:
+        removed = [
             f"{number} {what}, {size / 1e6:,.1f} MB"
             for number, what, size in (
-                (one.stages, "stages of settled files", one.stage_bytes),
-                (one.expired, "work folders past their days", one.expired_bytes),
-                (one.leftovers, "leftovers of killed processes", one.leftover_bytes),
+                (pruned.stages, "stages of settled files", pruned.stage_bytes),
+                (pruned.expired, "work folders past their days", pruned.expired_bytes),
+                (pruned.leftovers, "leftovers of killed processes", pruned.leftover_bytes),
             )
             if number
         ]
-        left = f"; {one.in_use} left, somebody is at work" if one.in_use else ""
-        console.print(f"{one.pipeline}: {'; '.join(told) or 'nothing to remove'}{left}", markup=False)
-    console.print(f"{'would free' if dry_run else 'freed'} {sum(one.freed for one in found) / 1e6:,.1f} MB")
+        left = f"; {pruned.in_use} left, somebody is at work" if pruned.in_use else ""
+        console.print(f"{pruned.pipeline}: {'; '.join(removed) or 'nothing to remove'}{left}", markup=False)
+    console.print(f"{'would free' if dry_run else 'freed'} {sum(pruned.freed for pruned in results) / 1e6:,.1f} MB")

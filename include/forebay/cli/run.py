@@ -144,9 +144,9 @@ def _run_all(ctx: Context, days: Iterable[date], extra: dict[str, Any]) -> Runs:
     from forebay.verbs.run import run_window
 
     done: list[RunReport] = []
-    for one in days:
+    for each in days:
         try:
-            done.append(run_window(ctx, Window.of_day(one, ctx.pipeline.timezone), trigger="cli", **extra))
+            done.append(run_window(ctx, Window.of_day(each, ctx.pipeline.timezone), trigger="cli", **extra))
         except ForebayError as error:
             return done, error
     return done, None
@@ -194,7 +194,7 @@ def _file_document(file: FileRun) -> dict[str, Any]:
         "reason": file.error or file.reason,
         "generation": file.generation,
         "supersedes": file.supersedes,
-        "left": [one.to_json() for one in file.left],
+        "left": [begun.to_json() for begun in file.left],
         **{name: getattr(file, name) for name in _COUNTS},
         "outputs": [{key: getattr(place, key) for key in keys} for place in file.outputs],
     }

@@ -33,12 +33,12 @@ def runs(
 
         here = project(root)
         tell_interrupted(here)
-        found = queries.runs(here.index, pipeline, limit)
-        show({"runs": found}, as_json, lambda console: _runs_table(console, found))
+        rows = queries.runs(here.index, pipeline, limit)
+        show({"runs": rows}, as_json, lambda console: _runs_table(console, rows))
 
 
-def _runs_table(console: Console, found: list[dict[str, Any]]) -> None:
-    if not found:
+def _runs_table(console: Console, rows: list[dict[str, Any]]) -> None:
+    if not rows:
         console.print("no runs yet (start one: forebay run PIPELINE --date DAY)")
         return
     table = Table("pipeline", "day", "status", box=None, pad_edge=False, header_style="dim")
@@ -46,7 +46,7 @@ def _runs_table(console: Console, found: list[dict[str, Any]]) -> None:
         table.add_column(name, justify="right")
     table.add_column("started (UTC)")
     table.add_column("run id")
-    for row in found:
+    for row in rows:
         counts = [f"{row[name]:,}" for name in ("files", "rows_in", "published", "quarantined", "rejected")]
         table.add_row(
             row["pipeline"],
@@ -72,10 +72,10 @@ def files(
     with exit_codes(as_json):
         from forebay.index import queries
 
-        found = queries.files(project(root).index, pipeline, run_id, name, limit=limit)
-        found.sort(key=lambda file: file.file.uri)
-        found.sort(key=lambda file: file.window.start, reverse=True)
-        show({"files": [file.to_json() for file in found]}, as_json, lambda console: files_table(console, found))
+        shown = queries.files(project(root).index, pipeline, run_id, name, limit=limit)
+        shown.sort(key=lambda file: file.file.uri)
+        shown.sort(key=lambda file: file.window.start, reverse=True)
+        show({"files": [file.to_json() for file in shown]}, as_json, lambda console: files_table(console, shown))
 
 
 def said(file: FileRun) -> str:
@@ -85,16 +85,16 @@ def said(file: FileRun) -> str:
     return file.error or (None if again else file.decision_reason) or file.reason
 
 
-def files_table(console: Console, found: list[FileRun]) -> None:
+def files_table(console: Console, files: list[FileRun]) -> None:
     """Files, their fates and their rows, as a person reads them."""
-    if not found:
+    if not files:
         console.print("no files yet (what would be read: forebay discover PIPELINE --date DAY)")
         return
     table = Table("day", "file", "fate", "status", box=None, pad_edge=False, header_style="dim")
     for name in ("rows in", "published", "quarantined", "rejected"):
         table.add_column(name, justify="right")
     table.add_column("why")
-    for file in found:
+    for file in files:
         counts = [
             f"{n:,}" if n else "[dim]·[/]" for n in (file.rows_in, file.published, file.quarantined, file.rejected)
         ]

@@ -39,17 +39,17 @@ def propose(
             raise ConfigError(
                 f"writing `{to}`: it is there already, and perhaps reviewed (name another file, or remove it)"
             )
-        found = suites.propose(context(project(root), pipeline), file, to.stem if to else pipeline, _bytes(sample))
-        err.print(_basis(found["meta"], sample), style="dim", markup=False)
+        suite = suites.propose(context(project(root), pipeline), file, to.stem if to else pipeline, _bytes(sample))
+        err.print(_basis(suite["meta"], sample), style="dim", markup=False)
         if to is None:
-            write(found)
+            write(suite)
             return
         to.parent.mkdir(parents=True, exist_ok=True)
-        to.write_text(json.dumps(found, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        to.write_text(json.dumps(suite, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
         show(
-            {"path": str(to), "rules": len(found["expectations"])} | found["meta"],
+            {"path": str(to), "rules": len(suite["expectations"])} | suite["meta"],
             as_json,
-            lambda console: _proposed(console, found, to),
+            lambda console: _proposed(console, suite, to),
         )
 
 
@@ -79,16 +79,16 @@ def _basis(meta: dict[str, Any], sample: str) -> str:
     return printable(f"{meta['proposed_from']}: {meta['rows']:,} rows, {part}{bad}")
 
 
-def _proposed(console: Console, found: dict[str, Any], to: Path) -> None:
+def _proposed(console: Console, suite: dict[str, Any], to: Path) -> None:
     """The rules as a table for the first look; the file has them in full."""
     table = Table("severity", "rule", "why", box=None, pad_edge=False, header_style="dim")
-    for rule in found["expectations"]:
+    for rule in suite["expectations"]:
         name = f"{rule['type'].removeprefix('expect_')}({rule['kwargs'].get('column', 'table')})"
         table.add_row(rule["severity"], Text(printable(name)), Text(printable(rule["notes"])))
     console.print(table)
     console.print(
         Text(
-            f"{len(found['expectations'])} rules written to {to}: review them (severity, bounds), "
+            f"{len(suite['expectations'])} rules written to {to}: review them (severity, bounds), "
             "then name it in quality.suite"
         )
     )
@@ -118,13 +118,13 @@ def test(
 def _print(console: Console, tried: Any) -> None:
     table = Table("", "severity", "rule", "found", box=None)
     for result in tried.results:
-        found = (
+        observed = (
             f"{result.unexpected:,} of {result.checked:,} rows"
             if result.kind == "row"
             else f"observed {result.observed}"
         )
         mark = Text("ok", style="green") if result.success else Text("failed", style="bold red")
-        table.add_row(mark, result.severity.value, Text(printable(result.title)), Text(printable(found)))
+        table.add_row(mark, result.severity.value, Text(printable(result.title)), Text(printable(observed)))
     console.print(table)
     console.print(f"{tried.rows_in:,} rows, {tried.unreadable:,} unreadable, {tried.failing:,} fail a rule")
     for row in tried.rows:

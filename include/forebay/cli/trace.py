@@ -41,32 +41,32 @@ def _record(topic: str, partition: int, offset: int, root: Any, as_json: bool) -
 
     here = project(root)
     contexts = {name: Context.of(pipeline, here) for name, pipeline in load_all(here).pipelines.items()}
-    found = trace_record(here, contexts, topic, partition, offset)
-    document = found.to_json()
+    origin = trace_record(here, contexts, topic, partition, offset)
+    document = origin.to_json()
 
     def render(console: Console) -> None:
         table = Table.grid(padding=(0, 2))
         row = (
-            f"{found.row:,} (by {found.how})"
-            if found.row is not None
-            else f"one of {found.first_row:,} to {found.last_row:,}"
+            f"{origin.row:,} (by {origin.how})"
+            if origin.row is not None
+            else f"one of {origin.first_row:,} to {origin.last_row:,}"
         )
-        rows = [("record", f"{topic} partition {partition} offset {offset}"), ("file", found.uri), ("row", row)]
+        rows = [("record", f"{topic} partition {partition} offset {offset}"), ("file", origin.uri), ("row", row)]
         rows += [
-            ("sha256", found.fingerprint),
-            ("generation", str(found.generation)),
-            ("chunk", f"{found.chunk} (rows {found.first_row:,} to {found.last_row:,})"),
+            ("sha256", origin.fingerprint),
+            ("generation", str(origin.generation)),
+            ("chunk", f"{origin.chunk} (rows {origin.first_row:,} to {origin.last_row:,})"),
         ]
         rows += [
-            ("run", found.run_id),
-            ("pipeline", found.pipeline),
-            ("suite", found.suite or ("that of its pipeline, when it was replayed" if found.replay else "none")),
-            ("key", found.key),
-            ("value", _short(found.value)),
+            ("run", origin.run_id),
+            ("pipeline", origin.pipeline),
+            ("suite", origin.suite or ("that of its pipeline, when it was replayed" if origin.replay else "none")),
+            ("key", origin.key),
+            ("value", _short(origin.value)),
         ]
-        if found.replay:
+        if origin.replay:
             rows.append(
-                ("repaired", f"replayed from {found.replay.source} (sha256 {found.replay.source_fingerprint[:16]})")
+                ("repaired", f"replayed from {origin.replay.source} (sha256 {origin.replay.source_fingerprint[:16]})")
             )
         for name, value in rows:
             table.add_row(f"[dim]{name}[/]", _plain(value))
@@ -88,13 +88,13 @@ def _short(value: str) -> str:
 def _file(name: str, root: Any, as_json: bool) -> None:
     from forebay.verbs.trace import trace_file
 
-    found = trace_file(project(root), name)
-    document = {"files": [{"file": file.to_json(), "ranges": ranges} for file, ranges in found]}
-    show(json.loads(json.dumps(document, default=str)), as_json, lambda console: _files(console, found))
+    files = trace_file(project(root), name)
+    document = {"files": [{"file": file.to_json(), "ranges": ranges} for file, ranges in files]}
+    show(json.loads(json.dumps(document, default=str)), as_json, lambda console: _files(console, files))
 
 
-def _files(console: Console, found: list[tuple[FileRun, list[dict[str, Any]]]]) -> None:
-    for file, ranges in found:
+def _files(console: Console, files: list[tuple[FileRun, list[dict[str, Any]]]]) -> None:
+    for file, ranges in files:
         counts = (
             f"{file.rows_in:,} rows in, {file.published:,} published, {file.quarantined:,} quarantined, "
             f"{file.rejected:,} rejected"
@@ -104,11 +104,11 @@ def _files(console: Console, found: list[tuple[FileRun, list[dict[str, Any]]]]) 
         console.print(
             _plain(f"  {content}run {file.run_id}\n  {counts if file.rows_in else file.error or file.reason}")
         )
-        for one in file.left:
+        for begun in file.left:
             console.print(
                 _plain(
-                    f"  instead of {one.fingerprint[:16]}, whose rows {one.first_row:,} to {one.last_row:,} stay "
-                    f"visible: {_places(one)}"
+                    f"  instead of {begun.fingerprint[:16]}, whose rows {begun.first_row:,} to {begun.last_row:,} stay "
+                    f"visible: {_places(begun)}"
                 )
             )
         table = Table("  topic", box=None, pad_edge=False, header_style="dim")
@@ -121,8 +121,8 @@ def _files(console: Console, found: list[tuple[FileRun, list[dict[str, Any]]]]) 
         console.print(table if ranges else "  nothing of it was published")
 
 
-def _places(one: Begun) -> str:
-    return ", ".join(f"{p.topic} {p.partition}: {p.first}-{p.last}" for p in one.outputs) or "none of them published"
+def _places(begun: Begun) -> str:
+    return ", ".join(f"{p.topic} {p.partition}: {p.first}-{p.last}" for p in begun.outputs) or "none of them published"
 
 
 def _what(file: FileRun) -> str:

@@ -67,8 +67,8 @@ def _compression(name: str, setting: str) -> Compression | None:
     if setting == "none":
         return None
     if setting != "auto":
-        found: Compression = registry.find("compressions", setting)()
-        return found
+        compression: Compression = registry.find("compressions", setting)()
+        return compression
     plugins = (registry.find("compressions", known) for known in registry.names("compressions"))
     return next((plugin() for plugin in plugins if name.lower().endswith(plugin.suffixes)), None)
 
@@ -92,7 +92,7 @@ def _write(to: FileIO, data: bytes) -> None:
         while rest:
             rest = rest[to.write(rest) :]
     except OSError as error:
-        found = (error.strerror or "write failed").lower()
+        cause = (error.strerror or "write failed").lower()
         raise OutOfResourcesError(
-            f"unpacking: {found} (free space there, or let FOREBAY_HOME name another disk)"
+            f"unpacking: {cause} (free space there, or let FOREBAY_HOME name another disk)"
         ) from error

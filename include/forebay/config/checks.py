@@ -36,7 +36,7 @@ class Later:
     kind: str = ""
     """The plug-in kind of the value: a plug-in that exists by now is no longer `later`."""
 
-    def found(self, document: Document) -> bool:
+    def is_in(self, document: Document) -> bool:
         if self.path not in document.lines:
             return False
         value = document.at(*self.path)
@@ -59,12 +59,12 @@ LATER = (
 
 def not_built_yet(document: Document) -> tuple[list[Found], list[Path]]:
     """Faults of settings that a later release brings, and the places where other faults need not be told."""
-    found = [later for later in LATER if later.found(document)]
+    written = [later for later in LATER if later.is_in(document)]
     faults = [
         (later.path, f"{reading(later.path)}: {_thing(later, document)} is not built yet ({later.instead})")
-        for later in found
+        for later in written
     ]
-    return faults, [place for later in found for place in (later.path, later.hides) if place]
+    return faults, [place for later in written for place in (later.path, later.hides) if place]
 
 
 def _thing(later: Later, document: Document) -> str:

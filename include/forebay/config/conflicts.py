@@ -19,12 +19,12 @@ Clash = tuple[Path, Path, str]
 
 def faults(loaded: Loaded, project: Project) -> tuple[Fault, ...]:
     """Every clash between two files, told once for each of them; and topics that a pipeline takes from itself."""
-    found: list[Fault] = [fault for file in loaded.files for fault in _own(file, project)]
+    conflicts: list[Fault] = [fault for file in loaded.files for fault in _own(file, project)]
     for a, b in combinations(loaded.files, 2):
         for here, there, words in _clashes(a, b, project):
-            found.append(a.fault(here, f"{words} (the other: {_place(b, there)})"))
-            found.append(b.fault(there, f"{words} (the other: {_place(a, here)})"))
-    return tuple(dict.fromkeys(found))
+            conflicts.append(a.fault(here, f"{words} (the other: {_place(b, there)})"))
+            conflicts.append(b.fault(there, f"{words} (the other: {_place(a, here)})"))
+    return tuple(dict.fromkeys(conflicts))
 
 
 def _place(file: PipelineFile, path: Path) -> str:

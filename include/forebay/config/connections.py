@@ -54,12 +54,12 @@ class EnvironmentConnections(Connections):
         A name that is defined nowhere means `KAFKA_BOOTSTRAP_SERVERS` too, if that is set. Else, and for a definition
         that cannot be read, `ConfigError`: records never go to another cluster than the one that was named.
         """
-        found = self._named(name) if name else None
-        if found is None and self._environ.get("KAFKA_BOOTSTRAP_SERVERS"):
+        named = self._named(name) if name else None
+        if named is None and self._environ.get("KAFKA_BOOTSTRAP_SERVERS"):
             return self._default_kafka()
-        if found is None:
+        if named is None:
             return self._nowhere(name, "KAFKA_BOOTSTRAP_SERVERS") if name else None
-        variable, settings = found
+        variable, settings = named
         settings = _kafka_of_airflow(settings) if variable.startswith("AIRFLOW_") else settings
         return _checked_kafka(name, variable, settings)
 
@@ -69,11 +69,11 @@ class EnvironmentConnections(Connections):
         A name that is defined nowhere means boto3's chain too if `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL` is set,
         else `ConfigError`.
         """
-        found = self._named(name) if name else None
-        if found is None:
+        named = self._named(name) if name else None
+        if named is None:
             redirected = self._environ.get("AWS_ENDPOINT_URL_S3") or self._environ.get("AWS_ENDPOINT_URL")
             return {} if not name or redirected else self._nowhere(name, "AWS_ENDPOINT_URL_S3")
-        variable, settings = found
+        variable, settings = named
         settings = _s3_of_airflow(settings) if variable.startswith("AIRFLOW_") else settings
         return _checked_s3(name, variable, settings)
 

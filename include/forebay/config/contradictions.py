@@ -145,5 +145,5 @@ def not_declared(place: Path, name: str, declared: dict[str, Any]) -> Found:
 
 
 def _mapping(document: Document, *place: str) -> dict[str, Any]:
-    found = document.at(*place)
-    return found if isinstance(found, dict) else {}
+    section = document.at(*place)
+    return section if isinstance(section, dict) else {}

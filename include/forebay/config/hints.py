@@ -155,10 +155,10 @@ def _model_in(hint: Any) -> type[BaseModel] | None:
 
 def places(model: type[BaseModel]) -> dict[str, str]:
     """Key to the dotted place where it belongs, for all keys below the top; the first place wins."""
-    found: dict[str, str] = {}
+    keys_to_places: dict[str, str] = {}
     for place in _walk(model, ()):
-        found.setdefault(str(place[-1]), dotted(place))
-    return found
+        keys_to_places.setdefault(str(place[-1]), dotted(place))
+    return keys_to_places
 
 
 def _walk(model: type[BaseModel], path: Path) -> Iterator[Path]:

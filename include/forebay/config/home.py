@@ -78,12 +78,12 @@ class Project:
         `ConfigError` if it is no such size."""
         text = os.environ.get("FOREBAY_MEMORY") or "512MiB"
         try:
-            found = size(text)
+            memory = size(text)
         except ValueError as error:
             raise ConfigError(f"reading FOREBAY_MEMORY: {error}") from None
-        if found < LEAST_MEMORY:
+        if memory < LEAST_MEMORY:
             raise ConfigError(f"reading FOREBAY_MEMORY: `{text}` is less than 64MiB (write it like 2GiB)")
-        return found
+        return memory
 
     @property
     def check_memory(self) -> int:

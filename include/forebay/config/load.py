@@ -57,8 +57,8 @@ class Loaded:
     def faults(self) -> dict[Path, tuple[Fault, ...]]:
         """The faults of each file that has any, alone or by having another's name."""
         twice = {fault.path: fault for fault in _name_faults(_namesakes(self.files))}
-        found = {file.path: (*file.faults, *filter(None, [twice.get(file.label)])) for file in self.files}
-        return {path: faults for path, faults in found.items() if faults}
+        faults_of = {file.path: (*file.faults, *filter(None, [twice.get(file.label)])) for file in self.files}
+        return {path: faults for path, faults in faults_of.items() if faults}
 
 
 def load_pipeline(project: Project, name: str) -> Pipeline:
@@ -68,13 +68,13 @@ def load_pipeline(project: Project, name: str) -> Pipeline:
     such pipeline.
     """
     files = [_parse(path, project) for path in paths(project)]
-    found = [file for file in files if file.name == name]
-    if not found:
+    matching = [file for file in files if file.name == name]
+    if not matching:
         known = [file.name for file in files]
         raise ConfigError(f"looking for the pipeline `{name}`: there is none ({way_out(name, known)})", pipeline=name)
-    if len(found) > 1:
-        raise SettingsError(_name_faults(found))
-    return _required(_build(found[0], project))
+    if len(matching) > 1:
+        raise SettingsError(_name_faults(matching))
+    return _required(_build(matching[0], project))
 
 
 def load_file(path: Path, project: Project) -> Pipeline:

@@ -43,7 +43,7 @@ NO_HOUR = "write `*` for the hour"
 
 def needs_hour(template: str) -> bool:
     """Whether a path says an hour."""
-    return any(found[1] is not None and found[1].strip() == "hour" for found in _PLACE.finditer(template))
+    return any(match[1] is not None and match[1].strip() == "hour" for match in _PLACE.finditer(template))
 
 
 def render_day(template: str, ds: str) -> str:
@@ -67,16 +67,16 @@ def _day_values(day: date) -> dict[str, str]:
 
 
 def _fill(template: str, values: dict[str, str]) -> str:
-    return _PLACE.sub(lambda found: _value(template, found, values), template)
+    return _PLACE.sub(lambda match: _value(template, match, values), template)
 
 
-def _value(template: str, found: re.Match[str], values: dict[str, str]) -> str:
-    if found[1] is None:
+def _value(template: str, match: re.Match[str], values: dict[str, str]) -> str:
+    if match[1] is None:
         raise ConfigError(
-            f"filling in `{template}`: `{found[0]}` stands alone (write `{{{{ ds }}}}`; names only, no blocks)",
+            f"filling in `{template}`: `{match[0]}` stands alone (write `{{{{ ds }}}}`; names only, no blocks)",
             template=template,
         )
-    name = found[1].strip()
+    name = match[1].strip()
     if name not in values:
         hint = way_out(name, values)
         raise ConfigError(f"filling in `{template}`: `{name}` is not known here ({hint})", template=template, name=name)

@@ -94,8 +94,8 @@ def plugin_schema(kind: str, name: str) -> Schema:
     """The schema of a plug-in's own settings, described by the first paragraph of the plug-in's docstring."""
     plugin = registry.find(kind, name)
     config = getattr(plugin, "Config", None)
-    found = _clean(config.model_json_schema(by_alias=True)) if config else {}
-    return {**found, "description": _summary(plugin)}
+    schema = _clean(config.model_json_schema(by_alias=True)) if config else {}
+    return {**schema, "description": _summary(plugin)}
 
 
 def _summary(thing: Any) -> str:
@@ -153,13 +153,13 @@ def _plugins(kind: str) -> Iterator[str]:
     where = next((".".join(slot.path) for slot in SLOTS if slot.kind == kind), "source.compression")
     yield f"### {kind} (`{where}`)\n"
     for name in registry.names(kind):
-        found = plugin_schema(kind, name)
-        yield f"#### `{name}`\n\n{found['description']}\n"
+        schema = plugin_schema(kind, name)
+        yield f"#### `{name}`\n\n{schema['description']}\n"
         hidden = {"connection"} if kind == "sources" else set()
-        if set(found.get("properties", {})) - hidden:
-            yield _table(found, found.get("$defs", {}), (name,), hidden)
-        for key, part in found.get("properties", {}).items():
-            yield from _nested(part, found.get("$defs", {}), (name, key))
+        if set(schema.get("properties", {})) - hidden:
+            yield _table(schema, schema.get("$defs", {}), (name,), hidden)
+        for key, part in schema.get("properties", {}).items():
+            yield from _nested(part, schema.get("$defs", {}), (name, key))
 
 
 def _nested(part: Schema, defs: dict[str, Schema], path: tuple[str, ...]) -> Iterator[str]:

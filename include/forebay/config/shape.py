@@ -33,9 +33,9 @@ class Slot:
 
     def places(self, document: Document) -> list[Path]:
         """Where its plug-ins stand in a document."""
-        found = document.at(*self.path)
+        section = document.at(*self.path)
         if self.many:
-            return [(*self.path, index) for index in range(len(found))] if isinstance(found, list) else []
+            return [(*self.path, index) for index in range(len(section))] if isinstance(section, list) else []
         return [self.path]
 
     @property

@@ -79,8 +79,8 @@ def problem(name: str) -> str | None:
 
 
 def _decimal(name: str) -> tuple[int, int] | None:
-    found = re.fullmatch(r"decimal\((\d{1,4}), ?(\d{1,4})\)", name)
-    return (int(found[1]), int(found[2])) if found else None
+    match = re.fullmatch(r"decimal\((\d{1,4}), ?(\d{1,4})\)", name)
+    return (int(match[1]), int(match[2])) if match else None
 
 
 def _hint(name: str) -> str:

@@ -23,10 +23,10 @@ _BYTES: dict[str, float] = {
 
 
 def _quantity(value: Any, units: dict[str, float], example: str) -> float:
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", str(value))
-    if isinstance(value, bool) or not found or found[2] not in units:
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", str(value))
+    if isinstance(value, bool) or not match or match[2] not in units:
         raise ValueError(f"`{value}` is not a quantity like `{example}` (units: {', '.join(u for u in units if u)})")
-    return float(found[1]) * units[found[2]]
+    return float(match[1]) * units[match[2]]
 
 
 def _duration(value: Any) -> Any:

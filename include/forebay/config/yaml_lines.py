@@ -52,10 +52,10 @@ class Document:
         """The value at `path`, or None."""
         value = self.data
         for step in path:
-            found = dict(enumerate(value)) if isinstance(value, list) else value
-            if not isinstance(found, dict) or step not in found:
+            children = dict(enumerate(value)) if isinstance(value, list) else value
+            if not isinstance(children, dict) or step not in children:
                 return None
-            value = found[step]
+            value = children[step]
         return value
 
 
@@ -139,8 +139,8 @@ def _slip(lines: list[str]) -> str:
         return " (write a value with `{{ … }}` in quotes)"
     if re.match(r" *\t", line):
         return " (indent with blanks, not with tabs)"
-    if found := re.search(r"(?:: +|- +|[\[,] *)([*&@%`])", line):
-        return f" (write a value that begins with `{found[1]}` in quotes)"
+    if match := re.search(r"(?:: +|- +|[\[,] *)([*&@%`])", line):
+        return f" (write a value that begins with `{match[1]}` in quotes)"
     return " (close every bracket and quote, and write a value with `: ` in it in quotes)"
 
 
@@ -185,7 +185,7 @@ class _Walk:
         return self._scalar(node)
 
     def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        mapping: dict[str, Any] = {}
         for key_node, value_node in node.value:
             key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
             if key is None or key == "<<":
@@ -193,14 +193,14 @@ class _Walk:
                     key_node, f"reading a key: `{key or 'a list or mapping'}` cannot be a key (write the keys out)"
                 )
                 continue
-            if key in found:
+            if key in mapping:
                 self._fault(
                     key_node, f"{reading((*path, key))}: the key is given twice, first in line {self.lines[*path, key]}"
                 )
                 continue
             self.lines[*path, key] = _line(key_node)
-            found[key] = self.value(value_node, (*path, key))
-        return found
+            mapping[key] = self.value(value_node, (*path, key))
+        return mapping
 
     def _scalar(self, node: yaml.Node) -> Any:
         match node.tag.removeprefix("tag:yaml.org,2002:"):

@@ -56,10 +56,10 @@ def waiting(url: str, pipeline: str | None = None, name: str | None = None) -> l
 
     f = table("files")
     order = sa.func.row_number().over(partition_by=(f.c.pipeline, f.c.uri), order_by=f.c.updated.desc()).label("place")
-    told = sa.select(f.c.document, f.c.status, f.c.updated, order).where(f.c.status != Status.FAILED.value)
+    latest = sa.select(f.c.document, f.c.status, f.c.updated, order).where(f.c.status != Status.FAILED.value)
     for condition in _named(pipeline, name):
-        told = told.where(condition)
-    last = told.subquery()
+        latest = latest.where(condition)
+    last = latest.subquery()
     query = (
         sa.select(last.c.document)
         .where((last.c.place == 1) & (last.c.status == Status.WAITING.value))
@@ -115,11 +115,11 @@ def _named(pipeline: str | None, name: str | None) -> list[Any]:
     import sqlalchemy as sa
 
     f = table("files")
-    found = [f.c.pipeline == pipeline] if pipeline else []
+    wanted = [f.c.pipeline == pipeline] if pipeline else []
     if name:
         ending = name.removeprefix("./").replace("%", r"\%").replace("_", r"\_")
-        found.append(sa.or_(f.c.uri.like(f"%{ending}", escape="\\"), f.c.fingerprint.like(f"{ending}%", escape="\\")))
-    return found
+        wanted.append(sa.or_(f.c.uri.like(f"%{ending}", escape="\\"), f.c.fingerprint.like(f"{ending}%", escape="\\")))
+    return wanted
 
 
 def receipts_at(url: str, topic: str, partition: int, offset: int) -> list[dict[str, Any]]:
@@ -163,11 +163,11 @@ def last_ranges(url: str, pipeline: str, runs: int = 5) -> list[tuple[str, str, 
         .where((f.c.pipeline == pipeline) & (f.c.published > 0))
         .order_by(f.c.updated.desc())
     )
-    found: dict[tuple[str, str], list[OffsetRange]] = {}
+    ranges_of: dict[tuple[str, str], list[OffsetRange]] = {}
     for row in _rows(url, query):
         outputs = FileRun.from_json(row["document"]).outputs
-        found.setdefault((row["run_id"], row["ds"]), []).extend(outputs)
-    return [(run_id, ds, tuple(ranges)) for (run_id, ds), ranges in list(found.items())[:runs]]
+        ranges_of.setdefault((row["run_id"], row["ds"]), []).extend(outputs)
+    return [(run_id, ds, tuple(ranges)) for (run_id, ds), ranges in list(ranges_of.items())[:runs]]
 
 
 def night_runs(url: str, pipeline: str, since: str = "") -> list[dict[str, Any]]:

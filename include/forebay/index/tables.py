@@ -178,9 +178,9 @@ def _create(made: Any) -> None:
     from sqlalchemy.schema import CreateIndex, CreateTable
 
     with made.begin() as connection:
-        for one in metadata().sorted_tables:
-            connection.execute(CreateTable(one, if_not_exists=True))
-            for index in sorted(one.indexes, key=lambda i: str(i.name)):
+        for table in metadata().sorted_tables:
+            connection.execute(CreateTable(table, if_not_exists=True))
+            for index in sorted(table.indexes, key=lambda i: str(i.name)):
                 connection.execute(CreateIndex(index, if_not_exists=True))
 
 

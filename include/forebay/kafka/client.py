@@ -191,10 +191,10 @@ class Asker:
 
         level = IsolationLevel.READ_UNCOMMITTED if uncommitted else IsolationLevel.READ_COMMITTED
         wanted = {at: OffsetSpec.earliest() if earliest else OffsetSpec.latest() for at in partitions}  # type: ignore[no-untyped-call]
-        found = self.ask(
+        answers = self.ask(
             lambda admin, within: admin.list_offsets(wanted, isolation_level=level, request_timeout=within), final
         )
-        return {(at.topic, at.partition): told.offset for at, told in found.items()}
+        return {(at.topic, at.partition): offset.offset for at, offset in answers.items()}
 
     def topics(self, names: Iterable[str]) -> dict[str, Any]:
         """The description of each of these topics that exists."""
@@ -202,10 +202,10 @@ class Asker:
 
         wanted = TopicCollection(list(names))
         absent = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART})
-        found: dict[str, Any] = self.ask(
+        described: dict[str, Any] = self.ask(
             lambda admin, within: admin.describe_topics(wanted, request_timeout=within), absent=absent
         )
-        return found
+        return described
 
     def settings(self, resource: ConfigResource) -> dict[str, str]:
         """The effective configuration of a topic or a broker."""
@@ -214,12 +214,12 @@ class Asker:
 
     def _answers(self, asked: Any, within: float, absent: frozenset[int]) -> Any:
         several = isinstance(asked, dict)
-        told = {}
+        answers = {}
         for about, future in (asked if several else {None: asked}).items():
             with _unless(absent):
-                told[about] = _known(answer(self.admin, future, within))
+                answers[about] = _known(answer(self.admin, future, within))
         self._reached = True
-        return told if several else told[None]
+        return answers if several else answers[None]
 
     def _renew(self, within: float) -> None:
         """A new client, which has learnt who leads. Its second question is one round trip; two connections and what
@@ -247,12 +247,12 @@ def _unless(absent: frozenset[int]) -> Iterator[None]:
             raise
 
 
-def _known(told: Any) -> Any:
+def _known(known: Any) -> Any:
     """What was told, unless it is an offset below 0: so librdkafka 2.16 says, without any error, that no leader
     answered in time."""
-    if getattr(told, "offset", 0) < 0:
+    if getattr(known, "offset", 0) < 0:
         raise TimeoutError
-    return told
+    return known
 
 
 def producer(config: Config, errors: ClientErrors | None = None, **overrides: Any) -> Producer:
@@ -328,8 +328,8 @@ def connect_check(config: Config, timeout: float = 5.0) -> str:
     deadline = time.monotonic() + timeout
     while True:
         try:
-            found = client.list_topics(timeout=0.25)
-            return str(found.cluster_id)
+            metadata = client.list_topics(timeout=0.25)
+            return str(metadata.cluster_id)
         except KafkaException as error:
             client.poll(0.05)
             failure = errors.refused or failures.classify(error.args[0])

@@ -209,8 +209,8 @@ def groups(config: client.Config, topics: Iterable[str]) -> list[GroupView]:
             for g in asker.ask(lambda admin, within: admin.list_consumer_groups(request_timeout=within)).valid
         )
         offsets = {
-            group: _committed(found, names)
-            for group, found in asker.ask(lambda admin, within: _ask_offsets(admin, listed, within)).items()
+            group: _committed(answer, names)
+            for group, answer in asker.ask(lambda admin, within: _ask_offsets(admin, listed, within)).items()
         }
         described = (
             asker.ask(lambda admin, within: admin.describe_consumer_groups(listed, request_timeout=within))
@@ -242,8 +242,8 @@ def _ask_offsets(admin: AdminClient, listed: list[str], within: float) -> dict[s
 
 
 def _committed(answer: Any, topics: set[str]) -> dict[tuple[str, int], int]:
-    found: list[TopicPartition] = answer.topic_partitions or []
-    return {(at.topic, at.partition): at.offset for at in found if at.topic in topics and at.offset >= 0}
+    offsets: list[TopicPartition] = answer.topic_partitions or []
+    return {(at.topic, at.partition): at.offset for at in offsets if at.topic in topics and at.offset >= 0}
 
 
 def _group(group: Any, committed: Committed, ends: Mapping[tuple[str, int], int], topics: set[str]) -> GroupView:

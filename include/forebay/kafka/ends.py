@@ -41,12 +41,12 @@ def now(config: client.Config, topic: str, places: Collection[OffsetRange]) -> T
         return None
     asker = topics.asking(config)
     with client.translate(f"asking for the end of `{topic}`", asker.errors, topic=topic):
-        found = asker.topics([topic]).get(topic)
-        there = len(found.partitions) if found else 0
+        described = asker.topics([topic]).get(topic)
+        there = len(described.partitions) if described else 0
         ends = asker.offsets(TopicPartition(topic, partition) for partition in wanted if partition < there)
-    return TopicNow(_id(found), {partition: ends.get((topic, partition), 0) for partition in wanted})
+    return TopicNow(_id(described), {partition: ends.get((topic, partition), 0) for partition in wanted})
 
 
 def _id(described: object) -> str:
-    told = str(getattr(described, "topic_id", "") or "")
-    return "" if told == NO_ID else told
+    topic_id = str(getattr(described, "topic_id", "") or "")
+    return "" if topic_id == NO_ID else topic_id

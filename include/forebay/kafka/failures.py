@@ -292,8 +292,8 @@ def table() -> dict[int, Failure]:
 def of_code(code: int, text: str = "") -> Failure:
     """The table's answer. A code it does not know (a newer librdkafka) is met like an unflagged error: the ledger
     decides."""
-    found = table().get(code) or Failure(code, f"code {code}", Action.LEDGER, OutcomeUnknownError)
-    return Failure(found.code, found.name, found.action, found.error, text)
+    failure = table().get(code) or Failure(code, f"code {code}", Action.LEDGER, OutcomeUnknownError)
+    return Failure(failure.code, failure.name, failure.action, failure.error, text)
 
 
 def classify(error: KafkaError, transactional: bool = False) -> Failure:

@@ -67,16 +67,16 @@ def _parse(answer: Answer) -> Quorum | None:
     voters, observers = _replicas(answer), _replicas(answer)
     end = max((log_end for _, log_end in voters), default=0)
 
-    def seen(found: list[tuple[int, int]]) -> tuple[Replica, ...]:
-        return tuple(Replica(node, log_end, max(0, end - log_end)) for node, log_end in sorted(found))
+    def seen(replicas: list[tuple[int, int]]) -> tuple[Replica, ...]:
+        return tuple(Replica(node, log_end, max(0, end - log_end)) for node, log_end in sorted(replicas))
 
     return Quorum(leader, epoch, high, seen(voters), seen(observers))
 
 
 def _replicas(answer: Answer) -> list[tuple[int, int]]:
-    found = []
+    replicas = []
     for _ in range(answer.varint() - 1):
         node, log_end, _fetched, _caught_up = answer.take(">iqqq")
         answer.tags()
-        found.append((node, log_end))
-    return found
+        replicas.append((node, log_end))
+    return replicas

@@ -175,8 +175,8 @@ class RangeReader:
 
         asked = [TopicPartition(topic, partition) for partition in partitions]
         with client.translate(f"re-reading `{topic}`", self._asker.errors, topic=topic), _missing_named(topic):
-            found = self._asker.offsets(asked, earliest, final=frozenset({KafkaError._NOENT}))
-        return {partition: offset for (_, partition), offset in found.items()}
+            offsets = self._asker.offsets(asked, earliest, final=frozenset({KafkaError._NOENT}))
+        return {partition: offset for (_, partition), offset in offsets.items()}
 
     def _read(self, topic: str, cursors: dict[int, _Cursor], ids: bytes | None) -> None:
         from confluent_kafka import TopicPartition
@@ -353,9 +353,9 @@ def _close(cursor: _Cursor, at: int, with_rows: bool) -> None:
     import numpy as np
 
     while (current := cursor.current) and current.last < at:
-        found, foreign = cursor.found, cursor.foreign
+        present, foreign = cursor.found, cursor.foreign
         if not with_rows:
-            found, foreign = min(found, current.count), max(0, found - current.count)
+            present, foreign = min(present, current.count), max(0, present - current.count)
         rows = np.concatenate([np.empty(0, np.int64), *cursor.rows]) if with_rows else None
-        cursor.counts.append(RangeCount(current, found, foreign, rows, expired=current.first < cursor.low))
+        cursor.counts.append(RangeCount(current, present, foreign, rows, expired=current.first < cursor.low))
         cursor.next, cursor.found, cursor.foreign, cursor.rows = cursor.next + 1, 0, 0, []

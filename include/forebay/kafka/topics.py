@@ -72,17 +72,17 @@ def ensure(config: client.Config, pipeline: Pipeline) -> None:
         return
     asker = asking(config)
     with client.translate("checking topics", asker.errors):
-        found = _counts(asker, wanted(pipeline))
+        counts = _counts(asker, wanted(pipeline))
         for topic in wanted(pipeline):
-            if topic.name not in found:
+            if topic.name not in counts:
                 _create(asker, topic, pipeline.topic.manage)
-            elif topic.partitions is not None and found[topic.name] != topic.partitions:
-                raise _other_count(topic, found[topic.name])
-        if pipeline.ledger_topic in found:
+            elif topic.partitions is not None and counts[topic.name] != topic.partitions:
+                raise _other_count(topic, counts[topic.name])
+        if pipeline.ledger_topic in counts:
             _check_ledger(asker, pipeline.ledger_topic)
-        if pipeline.quarantine_topic in found:
+        if pipeline.quarantine_topic in counts:
             _check_quarantine(asker, pipeline)
-        if len(found) < len(wanted(pipeline)):
+        if len(counts) < len(wanted(pipeline)):
             _wait_until_known(asker, wanted(pipeline))
 
 
@@ -128,17 +128,17 @@ def _wait_until_known(asker: Asker, topics: tuple[Topic, ...], timeout: float = 
         time.sleep(0.02)
 
 
-def _other_count(topic: Topic, found: int) -> Exception:
+def _other_count(topic: Topic, partitions: int) -> Exception:
     if topic.purpose == "ledger":
         return LedgerError(
-            f"checking topics: ledger `{topic.name}` has {found} partitions, `publish.ledger_partitions` says "
+            f"checking topics: ledger `{topic.name}` has {partitions} partitions, `publish.ledger_partitions` says "
             f"{topic.partitions} "
             "(set it back: with another count a file's records are looked for in the wrong place, "
             "and it is published twice)",
             topic=topic.name,
         )
     return PreflightError(
-        f"checking topics: `{topic.name}` has {found} partitions, the pipeline says {topic.partitions} "
+        f"checking topics: `{topic.name}` has {partitions} partitions, the pipeline says {topic.partitions} "
         "(set `topic.partitions` to what the topic has; keys then go elsewhere than before if that changed)",
         topic=topic.name,
     )
@@ -197,16 +197,16 @@ def _check_quarantine(asker: Asker, pipeline: Pipeline) -> None:
             )
 
 
-def too_short(pipeline: Pipeline, found: dict[str, str]) -> tuple[str, str] | None:
+def too_short(pipeline: Pipeline, settings: dict[str, str]) -> tuple[str, str] | None:
     """What is wrong with how long a quarantine topic of these settings keeps its records, and the way out; None when it
     is long enough."""
     name, wanted = pipeline.quarantine_topic, int(kept(pipeline)["retention.ms"])
     way_out = f"alter it to `retention.ms={wanted}`, or say in `topic.quarantine_retention` what it has"
-    has = int(found.get("retention.ms") or -1)
-    if "delete" in found.get("cleanup.policy", "delete") and has >= 0 and (wanted < 0 or has < wanted):
+    has = int(settings.get("retention.ms") or -1)
+    if "delete" in settings.get("cleanup.policy", "delete") and has >= 0 and (wanted < 0 or has < wanted):
         said = "forever" if wanted < 0 else f"{wanted / DAY:g} days"
         return f"`{name}` keeps rows for {has / DAY:g} days, the pipeline says {said}", way_out
-    if "compact" in found.get("cleanup.policy", "delete"):
+    if "compact" in settings.get("cleanup.policy", "delete"):
         return f"`{name}` is compacted and forgets older rows of a key", "alter it to `cleanup.policy=delete`"
     return None
 

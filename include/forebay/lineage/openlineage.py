@@ -143,13 +143,13 @@ def _decision(file: FileRun) -> dict[str, Any]:
     in the assertions."""
     from openlineage.client.facet_v2 import tags_dataset
 
-    told = {"follows": file.follows, "replay": file.replay and f"rows {file.replay.rows} from {file.replay.source}"}
+    facts = {"follows": file.follows, "replay": file.replay and f"rows {file.replay.rows} from {file.replay.source}"}
     if file.decided_by and file.decided_by != "gate":
         when = file.decided_at.isoformat() if file.decided_at else None
-        told |= {"decision": file.decision and file.decision.value, "decided_by": file.decided_by, "decided_at": when}
-        told |= {"decision_reason": file.decision_reason}
+        facts |= {"decision": file.decision and file.decision.value, "decided_by": file.decided_by, "decided_at": when}
+        facts |= {"decision_reason": file.decision_reason}
     tags = [
-        tags_dataset.TagsDatasetFacetFields(f"forebay.{key}", value, "FOREBAY") for key, value in told.items() if value
+        tags_dataset.TagsDatasetFacetFields(f"forebay.{key}", value, "FOREBAY") for key, value in facts.items() if value
     ]
     return {"tags": tags_dataset.TagsDatasetFacet(tags=tags)} if tags else {}
 

@@ -43,15 +43,15 @@ def _weekdays(field: str) -> tuple[int, ...] | None:
     """Days of the week, Monday 0; None for what is not `*`, a list or a range of days."""
     if field == "*":
         return tuple(range(7))
-    found: set[int] = set()
+    weekdays: set[int] = set()
     for part in field.lower().split(","):
         first, dash, last = part.partition("-")
         ends = [_weekday(name) for name in ((first, last) if dash else (first, first))]
         if None in ends:
             return None
         low, high = (int(end) for end in ends if end is not None)
-        found |= {day % 7 for day in range(low, (high if high >= low else high + 7) + 1)}
-    return tuple(sorted(found))
+        weekdays |= {day % 7 for day in range(low, (high if high >= low else high + 7) + 1)}
+    return tuple(sorted(weekdays))
 
 
 def _weekday(name: str) -> int | None:
@@ -88,11 +88,11 @@ def _promised(watched: Watch, known: list[date], first_run: datetime, now: datet
 
 def _gaps(known: list[date]) -> set[date]:
     """Days between neighbours that are not too far apart."""
-    found = set()
+    gaps = set()
     for before, after in pairwise(known):
         if 1 < (after - before).days <= GAP:
-            found |= {before + timedelta(days=n) for n in range(1, (after - before).days)}
-    return found
+            gaps |= {before + timedelta(days=n) for n in range(1, (after - before).days)}
+    return gaps
 
 
 def late_hours(watched: Watch, day: date, first_run: datetime, ended: datetime) -> float | None:

@@ -83,8 +83,8 @@ class Pages:
             for path in sorted(self.folder.glob("*/summary.json"))
             if pipelines is None or path.parent.name in pipelines
         )
-        found = [Summary.from_json(json.loads(path.read_text("utf-8"))) for path in paths]
-        return render.index(found, now, (self.reports / "data_docs" / "index.html").exists())
+        summaries = [Summary.from_json(json.loads(path.read_text("utf-8"))) for path in paths]
+        return render.index(summaries, now, (self.reports / "data_docs" / "index.html").exists())
 
     def save_rows(self, pipeline: str, run_id: str, uri: str, rows: RowList) -> None:
         _save(self._rows(pipeline, run_id, uri), rows)

@@ -87,11 +87,11 @@ class IndexView:
         rows = tuple(_index_row(summary, nights, days) for summary, nights in whole.values())
         shown = [night for row in rows for night in row.cells if night]
         fresh = set(days[-FRESH:])
-        found = [
+        troubles = [
             (row.summary.pipeline, n) for row in rows for n in row.cells if n and n.day in fresh and n.state in TROUBLE
         ]
-        found.sort(key=lambda pair: (-pair[1].day.toordinal(), TROUBLE.index(pair[1].state), pair[0]))
-        return cls(rows, days, months(days), Sums.of(shown), tuple(found), year_of(whole))
+        troubles.sort(key=lambda pair: (-pair[1].day.toordinal(), TROUBLE.index(pair[1].state), pair[0]))
+        return cls(rows, days, months(days), Sums.of(shown), tuple(troubles), year_of(whole))
 
 
 def _index_row(summary: Summary, nights: Sequence[Night], days: tuple[date, ...]) -> IndexRow:
@@ -105,10 +105,10 @@ def with_missing(summary: Summary, now: datetime) -> tuple[Night, ...]:
     if not (summary.watch and summary.first_run):
         return summary.nights
     known = {night.day for night in summary.nights}
-    found = [
+    nights = [
         night.day for night in summary.nights if night.files
     ]  # a look at a day without files says nothing of the nights around it
-    gone = [day for day in freshness.missing(summary.watch, found, summary.first_run, now) if day not in known]
+    gone = [day for day in freshness.missing(summary.watch, nights, summary.first_run, now) if day not in known]
     made = [
         Night(day, State.MISSING, note=f"due {freshness.due(summary.watch, day):%Y-%m-%d %H:%M %Z}, no run since")
         for day in gone
@@ -211,8 +211,8 @@ def _chart(nights: Sequence[Night]) -> tuple[NightBars, ...]:
 
 def _rule_row(rule: RuleTrend, nights: Sequence[Night], recent: Sequence[Night]) -> RuleRow:
     said = [rule.nights.get(night.day) for night in nights]
-    asked = [(day, one) for day, one in sorted(rule.nights.items())]
-    failures = [(day, one) for day, one in asked if not one.success]
+    asked = [(day, answer) for day, answer in sorted(rule.nights.items())]
+    failures = [(day, answer) for day, answer in asked if not answer.success]
     worst = max(failures, key=lambda pair: (pair[1].share or 0.0, pair[0]), default=None)
     cells = tuple(rule.nights.get(night.day) for night in recent)
     drawn = _row_line(said) if rule.kind == "row" else _table_line(said)
@@ -220,13 +220,13 @@ def _rule_row(rule: RuleTrend, nights: Sequence[Night], recent: Sequence[Night])
 
 
 def _row_line(said: Sequence[RuleNight | None]) -> tuple[str, str, None]:
-    return charts.line([one.share if one else None for one in said], *SPARK), "", None
+    return charts.line([answer.share if answer else None for answer in said], *SPARK), "", None
 
 
 def _table_line(said: Sequence[RuleNight | None]) -> tuple[str, str, tuple[float, float] | None]:
-    numbers = [_number(one.observed) if one else None for one in said]
+    numbers = [_number(answer.observed) if answer else None for answer in said]
     known = [number for number in numbers if number is not None]
-    strokes = charts.ticks([bool(one and not one.success) for one in said], *SPARK)
+    strokes = charts.ticks([bool(answer and not answer.success) for answer in said], *SPARK)
     return charts.trend(numbers, *SPARK), strokes, (min(known), max(known)) if known else None
 
 

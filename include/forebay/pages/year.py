@@ -46,24 +46,24 @@ class Year(NamedTuple):
 
 def year_of(pipelines: Mapping[str, tuple[Summary, Sequence[Night]]]) -> Year | None:
     """The map over the last `MONTHS` months, or None while it would say no more than the map of nights."""
-    found = {
+    nights_of = {
         name: states(summary.year, summary.year_from) | {n.day: n.state for n in nights}
         for name, (summary, nights) in pipelines.items()
     }
-    days = sorted({day for one in found.values() for day in one})
+    days = sorted({day for nights in nights_of.values() for day in nights})
     if not days or (days[-1] - days[0]).days < SHORTEST:
         return None
     firsts = _months(days[0], days[-1])[-MONTHS:]
-    rows = tuple((name, tuple(_cell(first, one) for first in firsts)) for name, one in found.items())
+    rows = tuple((name, tuple(_cell(first, nights) for first in firsts)) for name, nights in nights_of.items())
     return Year(tuple(f"{first:%b %Y}" for first in firsts), rows)
 
 
 def _months(first: date, last: date) -> list[date]:
     """The first days of the months from one day to another."""
-    found = [first.replace(day=1)]
-    while (after := (found[-1] + timedelta(days=32)).replace(day=1)) <= last:
-        found.append(after)
-    return found
+    months = [first.replace(day=1)]
+    while (after := (months[-1] + timedelta(days=32)).replace(day=1)) <= last:
+        months.append(after)
+    return months
 
 
 def _cell(first: date, nights: Mapping[date, State]) -> MonthCell | None:
@@ -72,14 +72,14 @@ def _cell(first: date, nights: Mapping[date, State]) -> MonthCell | None:
     if not here:
         return None
     counts = Counter(state for _, state in here)
-    told = ", ".join(f"{counts[state]} {state.value}" for state in LOOKS if counts[state])
+    counted_states = ", ".join(f"{counts[state]} {state.value}" for state in LOOKS if counts[state])
     shown = tuple((state, counts[state]) for state in (*TROUBLE, State.QUARANTINED) if counts[state])
-    return MonthCell(tuple(_strokes(here)), f"{first:%b %Y}: {told}", shown)
+    return MonthCell(tuple(_strokes(here)), f"{first:%b %Y}: {counted_states}", shown)
 
 
 def _strokes(nights: Iterable[tuple[int, State]]) -> Iterable[Stroke]:
     """Runs of equal states on days that follow each other."""
-    for (_, state), group in groupby(enumerate(nights), key=lambda one: (one[1][0] - one[0], one[1][1])):
+    for (_, state), group in groupby(enumerate(nights), key=lambda n: (n[1][0] - n[0], n[1][1])):
         days = [day for _, (day, _) in group]
         height = HIGH if state in TROUBLE else MIDDLE if state in _SET_ASIDE else LOW
         yield Stroke((days[0] - 1) * DAY, len(days) * DAY, height, state)

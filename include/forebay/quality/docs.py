@@ -37,9 +37,11 @@ def write_page(result: Any, verdict: Verdict, stage: Stage, docs: Path, run_name
     depth = len(place.relative_to(docs).parts) - 1
     rows = _first_rows(verdict.failing) if verdict.failing else {}
     own = verdict.results[: len(result.results)]  # those behind are not Great Expectations'
-    found = enumerate(zip(own, result.results, strict=True))
+    pairs = enumerate(zip(own, result.results, strict=True))
     failed = [
-        _failure(rule, one.expectation_config.meta, rows.get(at, [])) for at, (rule, one) in found if not rule.success
+        _failure(rule, answer.expectation_config.meta, rows.get(at, []))
+        for at, (rule, answer) in pairs
+        if not rule.success
     ]
     swap(_render(result, run_name, facts, failed, depth, verdict.results[len(own) :]), place)
     swap(json.dumps(facts, ensure_ascii=False), place.with_suffix(".json"))
@@ -63,14 +65,14 @@ def _facts(verdict: Verdict, stage: Stage, run_name: str, page: str) -> JsonDict
 
 
 def _failure(rule: RuleResult, meta: dict[str, Any] | None, rows: list[int]) -> dict[str, str]:
-    told = (
+    counts = (
         f"{rule.unexpected:,} of {rule.checked:,} rows" if rule.unexpected is not None else f"observed {rule.observed}"
     )
     why = str((meta or {}).get("notes", ""))
     return {
         "severity": rule.severity.value,
         "title": rule.title,
-        "found": told,
+        "found": counts,
         "rows": ", ".join(map(str, rows)),
         "why": why,
     }
@@ -129,7 +131,7 @@ def _tidied(page: str) -> str:
     are not written, and small headings."""
     page = re.sub(r' style="[^"]*"', "", page)
     page = re.sub(r'<a href="[^"]*/expectations/[^"]*"[^>]*>(.*?)</a>', r"\1", page, flags=re.DOTALL)
-    return re.sub(r"(</?h)([56])\b", lambda found: found[1] + {"5": "2", "6": "3"}[found[2]], page)
+    return re.sub(r"(</?h)([56])\b", lambda match: match[1] + {"5": "2", "6": "3"}[match[2]], page)
 
 
 # Great Expectations writes values into its pages without escaping them, and takes `$` for its own templates. So every
@@ -152,13 +154,13 @@ def _veiled(result: Any, title: str) -> Any:
         "run_id": {"run_name": _veil(title), "run_time": str(result.meta["run_id"].run_time)},
         "batch_spec": {"data_asset_name": _veil(title)},
     }
-    for one in veiled.results:
-        config = one.expectation_config
+    for answer in veiled.results:
+        config = answer.expectation_config
         config.kwargs = {
             key: _condition(value) if key == "row_condition" else _veil(value) for key, value in config.kwargs.items()
         }
         config.meta, config.notes = _veil(config.meta), _veil(config.notes)
-        one.result = _veil(one.result)
+        answer.result = _veil(answer.result)
     return veiled
 
 

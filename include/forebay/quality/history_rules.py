@@ -44,8 +44,8 @@ def measure(stage: Stage, metric: str, column: str | None) -> float | None:
     }
     source = parquet(stage.rows)
     with duckdb.connect(config=OFFLINE | {"memory_limit": "512MiB", "threads": 2}) as con:
-        found = con.execute(f"select ({asked[metric]})::double from {source}").fetchall()[0][0]
-    return None if found is None else float(found)
+        value = con.execute(f"select ({asked[metric]})::double from {source}").fetchall()[0][0]
+    return None if value is None else float(value)
 
 
 def same_name(name: str) -> str:

@@ -56,8 +56,8 @@ class Masks:
         conditions = {m.id: m.metric_dependencies["unexpected_condition"].id for m in metrics}
         self.planned |= {_key(m): conditions[m.id] for m in metrics}
         self._scan({i: resolved[i] for i in conditions.values() if i not in self.bits})
-        found: dict[Any, list[Any]] = {}
-        return {m.id: _shape(m, self._sample(m, conditions[m.id], resolved, found)) for m in metrics}
+        known: dict[Any, list[Any]] = {}
+        return {m.id: _shape(m, self._sample(m, conditions[m.id], resolved, known)) for m in metrics}
 
     def condition_of(self, planned: Any) -> Any:
         """The id of the condition behind a sample (`….unexpected_values`) that an expectation plans."""
@@ -134,12 +134,12 @@ class Masks:
         return [*within, *_not_ignored(kwargs)]
 
     def _sample(
-        self, metric: Any, condition: Any, resolved: dict[Any, Any], found: dict[Any, list[Any]]
+        self, metric: Any, condition: Any, resolved: dict[Any, Any], known: dict[Any, list[Any]]
     ) -> list[dict[str, Any]]:
-        if condition not in found:
+        if condition not in known:
             most = metric.metric_value_kwargs["result_format"]["partial_unexpected_count"]
-            found[condition] = self._rows(condition, _columns(resolved[condition][2]), most)
-        return found[condition]
+            known[condition] = self._rows(condition, _columns(resolved[condition][2]), most)
+        return known[condition]
 
     def _rows(self, condition: Any, columns: list[str], most: int) -> list[dict[str, Any]]:
         table = next(table for table, ids in self.tables if condition in ids)

@@ -109,19 +109,19 @@ def _repeat(least: Any, most: Any, inner: Any, flags: int) -> str:
 def _members(items: list[tuple[Any, Any]], flags: int) -> frozenset[int]:
     """The printable ASCII characters of a class such as `[^a-z\\d]`."""
     negated = items[0][0] is sre.NEGATE
-    found: set[int] = set()
+    members: set[int] = set()
     for op, argument in items[1:] if negated else items:
         if op is sre.LITERAL:
-            found |= _folded({argument}, flags)
+            members |= _folded({argument}, flags)
         elif op is sre.RANGE:
-            found |= _folded(
+            members |= _folded(
                 set(range(argument[0], argument[1] + 1)) if argument[1] < 0x80 else _beyond(argument, flags), flags
             )
         elif op is sre.CATEGORY:
-            found |= _category(argument)
+            members |= _category(argument)
         else:
             raise _Unsure
-    return PRINTABLE - found if negated else PRINTABLE & found
+    return PRINTABLE - members if negated else PRINTABLE & members
 
 
 def _beyond(bounds: tuple[int, int], flags: int) -> set[int]:

@@ -208,9 +208,9 @@ def _type_of(column: Any, arguments: Arguments) -> type:
     """The Python type of a column's values."""
     engine: ForebayDuckEngine = arguments["_execution_engine"]
     columns = engine.get_inspector().get_columns("rows")
-    found = next(c["type"] for c in columns if c["name"] == column.name)
+    column_type = next(c["type"] for c in columns if c["name"] == column.name)
     try:
-        return found.python_type
+        return column_type.python_type
     except NotImplementedError:
         return object
 

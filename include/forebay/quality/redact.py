@@ -33,19 +33,19 @@ def hides(rule: Rule, redacted: Collection[str]) -> bool:
     return bool(redacted) and (rule.type == "unexpected_rows_expectation" or not set(redacted).isdisjoint(rule.columns))
 
 
-def result(rule: Rule, found: dict[str, Any], redacted: Collection[str]) -> dict[str, Any]:
+def result(rule: Rule, raw: dict[str, Any], redacted: Collection[str]) -> dict[str, Any]:
     """Great Expectations' result without the values of redacted columns. Samples of row rules come without them already
     (`masks.py`)."""
     if rule.entry.judges_rows or not hides(rule, redacted):
-        return found
-    kept: dict[str, Any] = {key: value for key, value in found.items() if isinstance(value, int | float | None)}
-    if found.get("observed_value") is not None:
-        kept["observed_value"] = found["observed_value"] if rule.type in TELL_NO_VALUE else MARK
+        return raw
+    kept: dict[str, Any] = {key: value for key, value in raw.items() if isinstance(value, int | float | None)}
+    if raw.get("observed_value") is not None:
+        kept["observed_value"] = raw["observed_value"] if rule.type in TELL_NO_VALUE else MARK
     return kept
 
 
 def words(message: str, redacted: Collection[str]) -> str:
     """A foreign error's message; with redacted columns, up to its first quote: DuckDB quotes values, which may have
     quotes in them."""
-    found = re.search("['\"]", message) if redacted else None
-    return f"{message[: found.start()]}{MARK}" if found else message
+    quote = re.search("['\"]", message) if redacted else None
+    return f"{message[: quote.start()]}{MARK}" if quote else message

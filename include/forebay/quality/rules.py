@@ -128,10 +128,10 @@ def _query_fault(query: Any) -> str | None:
         return "is no text"
     with duckdb.connect(config=OFFLINE) as con:
         try:
-            found = con.extract_statements(query.replace("{batch}", "rows").replace("{{", "{").replace("}}", "}"))
+            statements = con.extract_statements(query.replace("{batch}", "rows").replace("{{", "{").replace("}}", "}"))
         except duckdb.Error:
             return None
-    if len(found) == 1 and found[0].type == duckdb.StatementType.SELECT:
+    if len(statements) == 1 and statements[0].type == duckdb.StatementType.SELECT:
         return None
     return "is not one SELECT: a rule asks, it changes nothing (write one `SELECT … FROM {batch} WHERE …`)"
 

@@ -53,11 +53,11 @@ def load(path: Path) -> Suite:
         raise SettingsError(faults)
     lines = lines_of(text, "expectations")
     parsed = [_rule(path, item, line) for item, line in zip(data["expectations"], lines, strict=True)]
-    faults = tuple(fault for _, found in parsed for fault in found)
+    faults = tuple(fault for _, rules in parsed for fault in rules)
     if faults:
         raise SettingsError(faults)
-    found = tuple(rule for rule, _ in parsed if rule is not None)
-    return Suite(str(data.get("name") or path.stem), path, _hash(data), found)
+    rules = tuple(rule for rule, _ in parsed if rule is not None)
+    return Suite(str(data.get("name") or path.stem), path, _hash(data), rules)
 
 
 def check(suite: Suite, columns: tuple[Column, ...]) -> tuple[Fault, ...]:

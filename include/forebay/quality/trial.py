@@ -62,8 +62,8 @@ def _two(name: str) -> Any:
     """Two values of a type."""
     import pyarrow as pa
 
-    if found := re.fullmatch(r"decimal\((\d+), *(\d+)\)", name):
-        precision, scale = int(found[1]), int(found[2])
+    if match := re.fullmatch(r"decimal\((\d+), *(\d+)\)", name):
+        precision, scale = int(match[1]), int(match[2])
         return pa.array([Decimal(0), Decimal(1).scaleb(-scale)], pa.decimal128(precision, scale))
     day = datetime(1970, 1, 1)
     own = {

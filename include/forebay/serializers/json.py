@@ -61,8 +61,8 @@ class Json(Serializer[JsonConfig]):
         sql = self.sql(table.schema, identifiers)
         with duckdb.connect(config=OFFLINE) as con:
             con.register("rows", table.rename_columns(identifiers))
-            found = con.sql(f"select {sql.value} as value, {sql.reason} as reason from rows").to_arrow_table()
-        return Encoded(found["value"].cast("binary").combine_chunks(), found["reason"].cast("string").combine_chunks())
+            made = con.sql(f"select {sql.value} as value, {sql.reason} as reason from rows").to_arrow_table()
+        return Encoded(made["value"].cast("binary").combine_chunks(), made["reason"].cast("string").combine_chunks())
 
     def show(self, rows: pa.Table) -> pa.BinaryArray:
         """One object per row, refusing nothing (see `object`)."""
@@ -99,15 +99,15 @@ class Json(Serializer[JsonConfig]):
                     "long", pa.table({"c0": pa.chunked_array([k for name in names for k in table[name].chunks], arrow)})
                 )
                 text, _ = self._member("c0", arrow, never_null=False)
-                told = self._faults("", "c0", arrow)
-                bad = told[0][0] if told else "false"
-                found = con.sql(
+                long_faults = self._faults("", "c0", arrow)
+                bad = long_faults[0][0] if long_faults else "false"
+                cells = con.sql(
                     f"select ({text})::varchar as text, coalesce({bad}, false) as bad from long"
                 ).to_arrow_table()
-                texts = found["text"].cast(pa.string()).combine_chunks()
+                texts = cells["text"].cast(pa.string()).combine_chunks()
                 members |= {n: texts.slice(k * len(table), len(table)) for k, n in enumerate(places)}
                 faults |= {
-                    places[k]: self._told(con, names[k], table[names[k]]) for k in _any(found["bad"], len(table))
+                    places[k]: self._told(con, names[k], table[names[k]]) for k in _any(cells["bad"], len(table))
                 }
         return [members[n] for n in range(len(self.columns))], [faults[n] for n in sorted(faults)]
 
@@ -117,8 +117,8 @@ class Json(Serializer[JsonConfig]):
 
         con.register("one", pa.table({"c0": values}))
         [(condition, reason)] = self._faults(name, "c0", values.type)
-        found = con.sql(f"select case when {condition} then {reason} end as reason from one").to_arrow_table()
-        return found["reason"].cast(pa.string()).combine_chunks()
+        reasons = con.sql(f"select case when {condition} then {reason} end as reason from one").to_arrow_table()
+        return reasons["reason"].cast(pa.string()).combine_chunks()
 
     def sql(self, schema: pa.Schema, identifiers: Sequence[str]) -> SqlEncoding:
         """The object and the reason as expressions; see `Serializer.sql`. `concat` of texts is faster than `to_json` of

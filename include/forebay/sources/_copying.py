@@ -43,9 +43,9 @@ class Writer:
         try:
             yield
         except OSError as error:
-            found = (error.strerror or "write failed").lower()
+            cause = (error.strerror or "write failed").lower()
             raise RetryableError(
-                f"copying `{self._uri}` into `{self._path.parent}`: {found} (free space there, "
+                f"copying `{self._uri}` into `{self._path.parent}`: {cause} (free space there, "
                 "or let FOREBAY_HOME name another disk)",
                 uri=self._uri,
             ) from error

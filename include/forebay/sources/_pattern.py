@@ -21,8 +21,8 @@ def is_wild(text: str) -> bool:
 
 def literal_prefix(pattern: str) -> str:
     """The text before the first wildcard: every match begins with it."""
-    found = _WILD.search(pattern)
-    return pattern[: found.start()] if found else pattern
+    match = _WILD.search(pattern)
+    return pattern[: match.start()] if match else pattern
 
 
 def split(pattern: str) -> tuple[str, tuple[str, ...]]:
@@ -62,8 +62,8 @@ def _piece(part: str, at: int) -> tuple[str, int]:
         return "[^/]*", at + 1
     if part[at] == "?":
         return "[^/]", at + 1
-    found = re.compile(r"\[(!?)(\]?[^\]]*)\]").match(part, at)
-    if part[at] != "[" or not found or not found[2]:
+    match = re.compile(r"\[(!?)(\]?[^\]]*)\]").match(part, at)
+    if part[at] != "[" or not match or not match[2]:
         return re.escape(part[at]), at + 1
-    inside = re.sub(r"([\\^\[&~|])", r"\\\1", found[2]).replace("]", r"\]", 1 if found[2].startswith("]") else 0)
-    return rf"(?:(?!/)[{'^' if found[1] else ''}{inside}])", found.end()
+    inside = re.sub(r"([\\^\[&~|])", r"\\\1", match[2]).replace("]", r"\]", 1 if match[2].startswith("]") else 0)
+    return rf"(?:(?!/)[{'^' if match[1] else ''}{inside}])", match.end()

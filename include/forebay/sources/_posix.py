@@ -22,26 +22,27 @@ _DENIED = {errno.EACCES, errno.EPERM}
 _NO_LINKS = {errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.EACCES}
 
 
-def version_of(found: os.stat_result) -> str:
+def version_of(status: os.stat_result) -> str:
     """Inode and mtime in nanoseconds: another file of that name, or the same one rewritten, has another version."""
-    return f"{found.st_ino:x}-{found.st_mtime_ns:x}"
+    return f"{status.st_ino:x}-{status.st_mtime_ns:x}"
 
 
-def is_version(found: os.stat_result, file: SourceFile) -> bool:
-    return stat.S_ISREG(found.st_mode) and found.st_size == file.size and file.version in {None, version_of(found)}
+def is_version(status: os.stat_result, file: SourceFile) -> bool:
+    return stat.S_ISREG(status.st_mode) and status.st_size == file.size and file.version in {None, version_of(status)}
 
 
-def require_version(found: os.stat_result, file: SourceFile, doing: str) -> None:
+def require_version(status: os.stat_result, file: SourceFile, doing: str) -> None:
     """Raise `FileChangedError` if that is not the listed version."""
-    if not is_version(found, file):
+    if not is_version(status, file):
         raise changed(
-            file, doing, f"size or time of change is not what was listed ({found.st_size} bytes now, {file.size} then)"
+            file, doing, f"size or time of change is not what was listed ({status.st_size} bytes now, {file.size} then)"
         )
 
 
-def changed(file: SourceFile, doing: str, found: str) -> FileChangedError:
+def changed(file: SourceFile, doing: str, change: str) -> FileChangedError:
     return FileChangedError(
-        f"{doing} `{file.uri}`: {found} (run again; set `ready_when: {{quiet_for: 60s}}` if it is still being written)",
+        f"{doing} `{file.uri}`: {change} "
+        "(run again; set `ready_when: {quiet_for: 60s}` if it is still being written)",
         uri=file.uri,
     )
 
@@ -97,10 +98,10 @@ def unlink_version(path: Path, file: SourceFile) -> None:
     if lstat(path) is not None:
         require_version(path.lstat(), file, "deleting")
         path.rename(aside)
-    found = lstat(aside)
-    if found is None:
+    status = lstat(aside)
+    if status is None:
         return
-    if not is_version(found, file):
+    if not is_version(status, file):
         _put_back(aside, path, file)
     aside.unlink()
 
@@ -118,13 +119,13 @@ def move_version(path: Path, folder: Path, file: SourceFile) -> Path:
     done = _moved_before(path, folder, file)
     if done:
         return _finish(path, done, file)
-    found = lstat(path)
-    if found is None:
+    status = lstat(path)
+    if status is None:
         raise FileChangedError(
             f"moving `{file.uri}` to `{folder}`: it is at neither place (look who else takes files from there)",
             uri=file.uri,
         )
-    require_version(found, file, "moving")
+    require_version(status, file, "moving")
     folder.mkdir(parents=True, exist_ok=True)
     part = folder / f".{uuid4().hex}.part"
     try:
@@ -139,8 +140,8 @@ def _finish(path: Path, target: Path, file: SourceFile) -> Path:
     """Delete the source, unless what lies there by now is a later delivery. The other name is on disk by then, whatever
     power cut comes."""
     files.on_disk(target.parent)
-    found = lstat(path)
-    if found is None or is_version(found, file):
+    status = lstat(path)
+    if status is None or is_version(status, file):
         unlink_version(path, file)
     return target
 
@@ -154,10 +155,10 @@ def _moved_before(path: Path, folder: Path, file: SourceFile) -> Path | None:
     changed_at = (file.version or "").partition("-")[2]
     source = lstat(path)
     for candidate in names(folder, path.name):
-        found = lstat(candidate)
-        if found is None:
+        status = lstat(candidate)
+        if status is None:
             return None
-        alike = found.st_size == file.size and f"{found.st_mtime_ns:x}" == changed_at
+        alike = status.st_size == file.size and f"{status.st_mtime_ns:x}" == changed_at
         if alike and (source is None or not is_version(source, file) or _same_bytes(path, candidate)):
             return candidate
     return None
@@ -225,5 +226,5 @@ def _link(part: Path, target: Path) -> None:
 
 
 def _same_bytes(a: Path, b: Path) -> bool:
-    found = b.lstat()
-    return stat.S_ISREG(found.st_mode) and found.st_size == a.stat().st_size and sha256(a) == sha256(b)
+    status = b.lstat()
+    return stat.S_ISREG(status.st_mode) and status.st_size == a.stat().st_size and sha256(a) == sha256(b)

@@ -89,8 +89,8 @@ def of_response(response: Any, uri: str, doing: str) -> ForebayError:
             return FatalError(f"{start}: it lies in an archive tier (restore the object first)", uri=uri, code=code)
         return NotAuthorizedError(f"{start}: the store says `{code}` ({_CHECK_LOGIN})", uri=uri, code=code)
     if status in {404, 412, 409}:
-        found = "it is gone" if status == 404 else "another version lies there by now"
-        return FileChangedError(f"{start}: {found} (run again: it is listed anew)", uri=uri, code=code)
+        cause = "it is gone" if status == 404 else "another version lies there by now"
+        return FileChangedError(f"{start}: {cause} (run again: it is listed anew)", uri=uri, code=code)
     return FatalError(
         f"{start}: the store says `{code}`, HTTP {status} (look it up in the store's documentation)", uri=uri, code=code
     )

@@ -51,10 +51,10 @@ def move(client: Any, file: SourceFile, folder: str, *, one_copy: int = ONE_COPY
 def _moved_before(client: Any, file: SourceFile, bucket: str, prefix: str) -> str | None:
     """Where a copy of this version lies already."""
     for key in _names(file, prefix):
-        found = head(client, bucket, key)
-        if found is None:
+        answer = head(client, bucket, key)
+        if answer is None:
             return None
-        if _is_copy(found, file):
+        if _is_copy(answer, file):
             return _uri.of_object(bucket, key)
     return None
 
@@ -148,10 +148,10 @@ def _require_copied(client: Any, file: SourceFile, source: Any, bucket: str, key
     )
 
 
-def _is_copy(found: Any, file: SourceFile) -> bool:
+def _is_copy(head: Any, file: SourceFile) -> bool:
     """A copy that we made of this version, or the same bytes by ETag."""
-    marked = found.get("Metadata", {}).get(MARK) == mark(file)
-    return bool(found["ContentLength"] == file.size and (marked or etag_of(found) == file.etag))
+    marked = head.get("Metadata", {}).get(MARK) == mark(file)
+    return bool(head["ContentLength"] == file.size and (marked or etag_of(head) == file.etag))
 
 
 def mark(file: SourceFile) -> str:
@@ -182,15 +182,15 @@ def head(client: Any, bucket: str, key: str) -> Any | None:
 
 def _head(client: Any, file: SourceFile) -> Any | None:
     """HEAD of the original, or None if it is gone or another version by now."""
-    found = head(client, *_uri.to_object(file.uri))
-    return found if found is not None and etag_of(found) == file.etag else None
+    answer = head(client, *_uri.to_object(file.uri))
+    return answer if answer is not None and etag_of(answer) == file.etag else None
 
 
 def require_same(client: Any, file: SourceFile, doing: str) -> Any | None:
     """HEAD of the listed version; None if nothing lies there. Raises `FileChangedError` if another version does."""
-    found = head(client, *_uri.to_object(file.uri))
-    if found is not None and file.etag and etag_of(found) != file.etag:
+    answer = head(client, *_uri.to_object(file.uri))
+    if answer is not None and file.etag and etag_of(answer) != file.etag:
         raise FileChangedError(
             f"{doing} `{file.uri}`: another version lies there by now (run again: it is listed anew)", uri=file.uri
         )
-    return found
+    return answer

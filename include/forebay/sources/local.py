@@ -39,19 +39,19 @@ class Local(Source[LocalConfig]):
         fixed, parts = _pattern.split(pattern.removeprefix("file://"))
         root = Path(os.path.realpath(self.project / fixed))
         with _posix.errors(_uri.of_path(root), "listing"):
-            found = [
+            files = [
                 file for entry in _walk(root, parts) if entry.is_file(follow_symlinks=False) and (file := _seen(entry))
             ]
-        yield from sorted(found, key=lambda file: file.uri)
+        yield from sorted(files, key=lambda file: file.uri)
 
     def passed_over(self, pattern: str) -> Iterator[tuple[str, str]]:
         fixed, parts = _pattern.split(pattern.removeprefix("file://"))
         root = Path(os.path.realpath(self.project / fixed))
         with _posix.errors(_uri.of_path(root), "listing"):
-            found = [
+            names = [
                 (_uri.of_path(entry.path), what) for entry in _walk(root, parts) if (what := _no_file(entry, parts))
             ]
-        yield from sorted(found)
+        yield from sorted(names)
 
     def matches(self, uri: str, pattern: str) -> bool:
         fixed, parts = _pattern.split(pattern.removeprefix("file://"))
@@ -85,10 +85,10 @@ class Local(Source[LocalConfig]):
 def _seen(entry: os.DirEntry[str]) -> SourceFile | None:
     """A listed file; None if it vanished meanwhile."""
     try:
-        found = entry.stat(follow_symlinks=False)
+        status = entry.stat(follow_symlinks=False)
     except FileNotFoundError:
         return None
-    return SourceFile(_uri.of_path(entry.path), found.st_size, found.st_mtime, version=_posix.version_of(found))
+    return SourceFile(_uri.of_path(entry.path), status.st_size, status.st_mtime, version=_posix.version_of(status))
 
 
 def _no_file(entry: os.DirEntry[str], parts: tuple[str, ...]) -> str | None:

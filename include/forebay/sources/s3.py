@@ -52,15 +52,15 @@ class S3(Source[S3Config]):
         matches = _pattern.compiled(key).fullmatch
         uri = _uri.of_object(bucket, _pattern.literal_prefix(key))
         with s3_errors(uri, "listing"):
-            found = {
+            items = {
                 item["Key"]: item for item in self._items(bucket, _pattern.literal_prefix(key)) if matches(item["Key"])
             }
-        yield from sorted((_source_file(bucket, item) for item in found.values()), key=lambda file: file.uri)
+        yield from sorted((_source_file(bucket, item) for item in items.values()), key=lambda file: file.uri)
 
     def matches(self, uri: str, pattern: str) -> bool:
         bucket, key = self._split(pattern)
-        found = _uri.to_object(uri)
-        return uri.startswith("s3://") and found[0] == bucket and _pattern.compiled(key).fullmatch(found[1]) is not None
+        place = _uri.to_object(uri)
+        return uri.startswith("s3://") and place[0] == bucket and _pattern.compiled(key).fullmatch(place[1]) is not None
 
     def fetch(self, file: SourceFile, into: Path) -> Snapshot:
         with whole_file(into, file.uri) as writer:

@@ -24,7 +24,7 @@ def size_of(path: Path) -> int:
     """Bytes of a file, or of all files of a folder; what vanishes meanwhile counts as nothing, and links are not
     followed."""
     total = 0
-    for one in (path, *path.rglob("*")):
+    for entry in (path, *path.rglob("*")):
         with contextlib.suppress(FileNotFoundError):
-            total += 0 if one.is_symlink() or not one.is_file() else one.stat().st_size
+            total += 0 if entry.is_symlink() or not entry.is_file() else entry.stat().st_size
     return total

@@ -32,7 +32,7 @@ class SettlementContract:
         (self.project / "drops").mkdir(parents=True)
         self.source: Source[Any] = Local(LocalConfig(), EnvironmentConnections({}), self.project)
 
-    def one(self, content: bytes = CONTENT) -> SourceFile:
+    def a_file(self, content: bytes = CONTENT) -> SourceFile:
         (self.project / "drops" / "a.csv").write_bytes(content)
         (found,) = self.source.list("drops/*.csv")
         return found
@@ -41,20 +41,20 @@ class SettlementContract:
         return [path.read_bytes() for path in sorted(self.project.rglob("*")) if path.is_file()]
 
     def test_a_repeat_is_a_no_op_that_says_the_same(self) -> None:
-        file = self.one()
+        file = self.a_file()
         said = self.make_settlement().settle(self.source, file, DS)
         after = self.everything()
         assert self.make_settlement().settle(self.source, file, DS) == said
         assert self.everything() == after
 
     def test_the_bytes_remain_if_it_is_reversible_and_only_then(self) -> None:
-        self.make_settlement().settle(self.source, self.one(), DS)
+        self.make_settlement().settle(self.source, self.a_file(), DS)
         assert self.everything() == ([CONTENT] if self.keeps else [])
         assert type(self.make_settlement()).reversible is self.keeps
 
     def test_a_later_delivery_is_left_in_place(self) -> None:
-        file = self.one()
-        self.one(b"later delivery")
+        file = self.a_file()
+        self.a_file(b"later delivery")
         with contextlib.suppress(FileChangedError):
             self.make_settlement().settle(self.source, file, DS)
         assert (self.project / "drops" / "a.csv").read_bytes() == b"later delivery"
@@ -65,6 +65,6 @@ class SettlementContract:
         assert config.model_config["extra"] == "forbid"
 
     def test_it_says_what_was_done_in_a_few_words(self) -> None:
-        said = self.make_settlement().settle(self.source, self.one(), DS)
+        said = self.make_settlement().settle(self.source, self.a_file(), DS)
         assert said == said.strip()
         assert 0 < len(said.partition("file://")[0]) < 40

@@ -63,7 +63,7 @@ class SourceContract:
         self.remove("zz-probe")
         return probe.uri.removesuffix("zz-probe")
 
-    def one(self, name: str = "a.csv", content: bytes = b"id\n1\n") -> SourceFile:
+    def a_file(self, name: str = "a.csv", content: bytes = b"id\n1\n") -> SourceFile:
         self.put(name, content)
         (found,) = self.listed(name)
         return found
@@ -134,7 +134,7 @@ class SourceContract:
 
     @pytest.mark.parametrize("content", [b"", b"id\n1\n", bytes(range(256)) * 20_000], ids=["empty", "small", "5 MB"])
     def test_fetch_copies_the_bytes_and_names_their_sha256(self, content: bytes, tmp_path: Path) -> None:
-        file = self.one(content=content)
+        file = self.a_file(content=content)
         into = tmp_path / "deep" / "snapshot"
         snapshot = self.make_source().fetch(file, into)
         version = snapshot.file.version  # a store may name it only with the bytes
@@ -146,7 +146,7 @@ class SourceContract:
         assert self.make_source().fingerprint(file) == snapshot.fingerprint
 
     def test_a_file_that_vanished_is_its_own_error_and_leaves_nothing(self, tmp_path: Path) -> None:
-        file = self.one()
+        file = self.a_file()
         self.remove("a.csv")
         with pytest.raises(FileChangedError, match=r"^reading `.*a\.csv`: .* \(run again"):
             self.make_source().fetch(file, tmp_path / "copy")
@@ -157,7 +157,7 @@ class SourceContract:
 
     @pytest.mark.parametrize("content", [b"id\n2\n", b"id\n1\n2\n"], ids=["same size", "longer"])
     def test_a_file_that_changed_is_its_own_error_and_leaves_nothing(self, content: bytes, tmp_path: Path) -> None:
-        file = self.one()
+        file = self.a_file()
         self.put("a.csv", content)
         with pytest.raises(FileChangedError, match=r"a\.csv"):
             self.make_source().fetch(file, tmp_path / "copy")
@@ -165,12 +165,12 @@ class SourceContract:
         assert list(tmp_path.glob("**/.*.part")) == []
 
     def test_a_changed_file_is_not_the_same_version(self) -> None:
-        source, before = self.make_source(), self.one()
-        after = self.one(content=b"id\n2\n")
+        source, before = self.make_source(), self.a_file()
+        after = self.a_file(content=b"id\n2\n")
         assert not source.same_version(before, after)
 
     def test_move_is_idempotent(self) -> None:
-        file = self.one()
+        file = self.a_file()
         there = self.make_source().move(file, f"{self.root}done/2013-01-01/")
         assert there == self.uri_of_root() + "done/2013-01-01/a.csv"
         assert self.make_source().move(file, f"{self.root}done/2013-01-01/") == there
@@ -179,23 +179,23 @@ class SourceContract:
 
     def test_move_never_overwrites_other_bytes(self) -> None:
         self.put("done/a.csv", b"older")
-        there = self.make_source().move(self.one(), f"{self.root}done/")
+        there = self.make_source().move(self.a_file(), f"{self.root}done/")
         assert there.endswith("done/a.csv.1")
         assert (self.read("done/a.csv"), self.read("done/a.csv.1")) == (b"older", b"id\n1\n")
 
     def test_a_repeated_delivery_of_the_same_bytes_is_kept_once(self) -> None:
         source = self.make_source()
-        places = {source.move(self.one(), f"{self.root}done/") for _ in range(2)}
+        places = {source.move(self.a_file(), f"{self.root}done/") for _ in range(2)}
         assert len(places) == 1
         assert self.names("**") == ["done/a.csv"]
 
     def test_moving_a_file_to_where_it_lies_keeps_it(self) -> None:
-        file = self.one()
+        file = self.a_file()
         assert self.make_source().move(file, self.root) == file.uri
         assert self.read("a.csv") == b"id\n1\n"
 
     def test_a_later_delivery_is_neither_moved_nor_deleted(self) -> None:
-        file = self.one()
+        file = self.a_file()
         self.put("a.csv", b"later")
         with pytest.raises(FileChangedError):
             self.make_source().move(file, f"{self.root}done/")
@@ -205,31 +205,31 @@ class SourceContract:
         assert self.read("a.csv") == b"later"
 
     def test_a_delivery_after_the_move_stays(self) -> None:
-        file = self.one()
+        file = self.a_file()
         there = self.make_source().move(file, f"{self.root}done/")
         self.put("a.csv", b"later")
         assert self.make_source().move(file, f"{self.root}done/") == there
         assert self.read("a.csv") == b"later"
 
     def test_moving_a_file_that_is_nowhere_is_an_error(self) -> None:
-        file = self.one()
+        file = self.a_file()
         self.remove("a.csv")
         with pytest.raises(FileChangedError, match="neither place"):
             self.make_source().move(file, f"{self.root}done/")
 
     def test_delete_is_idempotent(self) -> None:
-        file = self.one()
+        file = self.a_file()
         self.make_source().delete(file)
         self.make_source().delete(file)
         assert self.names("**") == []
 
     def test_rebuilt_and_pickled_sources_give_the_same(self) -> None:
-        file, source = self.one(), self.make_source()
+        file, source = self.a_file(), self.make_source()
         assert list(source.list(self.root + "*")) == [file]
         again = pickle.loads(pickle.dumps(source))
         assert list(again.list(self.root + "*")) == [file] == self.listed("*")
         assert again.fingerprint(file) == source.fingerprint(file)
 
     def test_a_listing_survives_json(self) -> None:
-        file = self.one()
+        file = self.a_file()
         assert SourceFile.from_json(file.to_json()) == file

@@ -64,7 +64,9 @@ class Context:
         from forebay.kafka.embedded import broker
 
         home = self.project.broker
-        return {"bootstrap.servers": broker.ensure(home, self.project.cache) if self.starts else broker.found(home)}
+        return {
+            "bootstrap.servers": broker.ensure(home, self.project.cache) if self.starts else broker.running_at(home)
+        }
 
     @cached_property
     def keep(self) -> LedgerHome:

@@ -46,8 +46,8 @@ def make_app(folder: Path | None = None) -> FastAPI:
     def of_pipeline(kind: str, dag_id: str, page: str) -> Response:
         """Pages of one pipeline: its name is its DAG's id, so that Airflow asks for the right to read that DAG's
         runs."""
-        found = _find(_folder(folder), f"{kind}/{dag_id}/{page}")
-        return _guarded(HTMLResponse(_NOTHING, 404) if found is None else FileResponse(found))
+        file = _find(_folder(folder), f"{kind}/{dag_id}/{page}")
+        return _guarded(HTMLResponse(_NOTHING, 404) if file is None else FileResponse(file))
 
     @app.get("/reports/{page:path}")
     def nothing_else(page: str) -> Response:
@@ -105,10 +105,10 @@ def _find(folder: Path, page: str) -> Path | None:
     reports is no report."""
     root = place = folder.resolve()
     for part in page.split("/"):
-        found = next((entry for entry in place.iterdir() if entry.name == part), None) if place.is_dir() else None
-        if found is None:
+        child = next((entry for entry in place.iterdir() if entry.name == part), None) if place.is_dir() else None
+        if child is None:
             return None
-        place = found
+        place = child
     return place if place.is_file() and place.resolve().is_relative_to(root) else None
 
 

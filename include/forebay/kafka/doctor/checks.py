@@ -123,8 +123,8 @@ def _broker_settings(seen: ClusterFacts) -> dict[str, str]:
 
     with client.translate("reading broker settings", seen.errors):
         nodes = seen.asker.ask(lambda admin, within: admin.describe_cluster(request_timeout=within)).nodes
-        found = seen.asker.settings(ConfigResource(ResourceType.BROKER, str(nodes[0].id)))
-    return {name: value for name, value in found.items() if value is not None}
+        settings = seen.asker.settings(ConfigResource(ResourceType.BROKER, str(nodes[0].id)))
+    return {name: value for name, value in settings.items() if value is not None}
 
 
 def _timeout(seen: ClusterFacts) -> Finding:

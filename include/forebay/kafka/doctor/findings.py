@@ -48,6 +48,6 @@ class ClusterFacts:
 
     def __post_init__(self) -> None:
         self.asker = topics.asking(self.config, self.errors)
-        self.found: dict[str, Any] = {}  # topic to its description
+        self.described: dict[str, Any] = {}  # topic to its description
         self.settings: dict[str, dict[str, str]] = {}
         self.broker: dict[str, str] = {}

@@ -23,7 +23,7 @@ LAG = 2.0  # seconds that a commit's markers may take
 
 def ledger(seen: ClusterFacts) -> Iterator[Finding]:
     """Whether it is the ledger that was used before; nothing is remembered by looking."""
-    name, described = seen.pipeline.ledger_topic, seen.found.get(seen.pipeline.ledger_topic)
+    name, described = seen.pipeline.ledger_topic, seen.described.get(seen.pipeline.ledger_topic)
     guard = Guard(seen.keep, seen.pipeline.pipeline)
     try:
         if described is None:
@@ -61,7 +61,7 @@ def rights(seen: ClusterFacts) -> Iterator[Finding]:
     Its transactional.id is a lane's neighbour: a lane's own would fence a publisher at work.
     """
     wanted = topics.wanted(seen.pipeline)
-    if any(topic.name not in seen.found for topic in wanted):
+    if any(topic.name not in seen.described for topic in wanted):
         yield Finding(Level.OK, "rights", "not tried: the topics are not there yet")
         return
     lane = f"forebay.{seen.pipeline.pipeline}.doctor"
@@ -98,13 +98,13 @@ def _try(seen: ClusterFacts, lane: str, wanted: tuple[topics.Topic, ...]) -> dic
             producer.init_transactions(CALL)
             _write_and_abort(producer, refused, topic.name)
         finally:
-            told = dict(refused)
+            refusals = dict(refused)
             with contextlib.suppress(
                 Exception
             ):  # of an instance with a fatal error, any call may raise that error again
                 producer.purge()
                 producer.close()
-            refused = told
+            refused = refusals
     return refused
 
 
@@ -185,7 +185,7 @@ def _read_one(seen: ClusterFacts, topic: str) -> str | None:
 
 def open_transactions(seen: ClusterFacts) -> Iterator[Finding]:
     """Whether somebody's open transaction holds back the ledger's end."""
-    if seen.pipeline.ledger_topic not in seen.found:
+    if seen.pipeline.ledger_topic not in seen.described:
         return
     reader = LedgerReader(seen.config, seen.pipeline)
     try:

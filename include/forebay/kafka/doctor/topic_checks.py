@@ -23,7 +23,7 @@ def check(seen: ClusterFacts) -> Iterator[Finding]:
         if described is None:
             yield _absent(seen.pipeline, topic)
             continue
-        seen.found[topic.name] = described
+        seen.described[topic.name] = described
         try:
             with client.translate(f"reading the settings of topic `{topic.name}`", seen.errors):
                 seen.settings[topic.name] = topics.settings(seen.asker, topic.name)
@@ -85,9 +85,9 @@ def _fit(seen: ClusterFacts, topic: topics.Topic, described: Any, settings: dict
         yield from _settings(seen, topic, settings, copies)
 
 
-def _settings(seen: ClusterFacts, topic: topics.Topic, found: dict[str, str], copies: int) -> Iterator[Finding]:
+def _settings(seen: ClusterFacts, topic: topics.Topic, settings: dict[str, str], copies: int) -> Iterator[Finding]:
     check, name = f"{topic.purpose} topic", topic.name
-    if copies > 1 and int(found.get("min.insync.replicas") or 1) < 2:
+    if copies > 1 and int(settings.get("min.insync.replicas") or 1) < 2:
         yield Finding(
             Level.WARN,
             check,
@@ -95,7 +95,7 @@ def _settings(seen: ClusterFacts, topic: topics.Topic, found: dict[str, str], co
             "a record may be acknowledged by one broker only",
             "set it to 2",
         )
-    if found.get("unclean.leader.election.enable") == "true":
+    if settings.get("unclean.leader.election.enable") == "true":
         yield Finding(
             Level.WARN,
             check,
@@ -104,61 +104,61 @@ def _settings(seen: ClusterFacts, topic: topics.Topic, found: dict[str, str], co
             "set it to false",
         )
     if topic.purpose == "ledger":
-        yield from _forgets(name, found)
+        yield from _forgets(name, settings)
     if topic.purpose == "data":
-        yield from _compacted(seen.pipeline, name, found)
-        yield from _times(seen.pipeline, name, found)
-    if topic.purpose == "quarantine" and (short := topics.too_short(seen.pipeline, found)):
+        yield from _compacted(seen.pipeline, name, settings)
+        yield from _times(seen.pipeline, name, settings)
+    if topic.purpose == "quarantine" and (short := topics.too_short(seen.pipeline, settings)):
         yield Finding(Level.WARN, check, short[0], "rows set aside may be gone before they are repaired", short[1])
-    if int(found.get("max.message.bytes") or topics.DEFAULT_MAX_MESSAGE_BYTES) < 65_536:
+    if int(settings.get("max.message.bytes") or topics.DEFAULT_MAX_MESSAGE_BYTES) < 65_536:
         yield Finding(
             Level.WARN,
             check,
-            f"`{name}` takes records of at most {found['max.message.bytes']} bytes",
+            f"`{name}` takes records of at most {settings['max.message.bytes']} bytes",
             "larger rows are quarantined",
             "raise `max.message.bytes`",
         )
 
 
-def _compacted(pipeline: Pipeline, name: str, found: dict[str, str]) -> Iterator[Finding]:
-    if "compact" in found.get("cleanup.policy", "delete"):
+def _compacted(pipeline: Pipeline, name: str, settings: dict[str, str]) -> Iterator[Finding]:
+    if "compact" in settings.get("cleanup.policy", "delete"):
         said = pipeline.topic.compacted
         yield Finding(
             Level.OK if said else Level.WARN,
             "data topic",
-            f"`{name}` has `cleanup.policy={found['cleanup.policy']}`: {COMPACTED}",
+            f"`{name}` has `cleanup.policy={settings['cleanup.policy']}`: {COMPACTED}",
             "" if said else "whoever reads later finds fewer rows than the ledger counts",
             "" if said else "set it to `delete`, or say so in `topic.config`",
         )
 
 
-def _forgets(name: str, found: dict[str, str]) -> Iterator[Finding]:
-    if found.get("cleanup.policy") != "compact":
+def _forgets(name: str, settings: dict[str, str]) -> Iterator[Finding]:
+    if settings.get("cleanup.policy") != "compact":
         yield Finding(
             Level.FAIL,
             "ledger topic",
-            f"`{name}` has `cleanup.policy={found.get('cleanup.policy')}`",
+            f"`{name}` has `cleanup.policy={settings.get('cleanup.policy')}`",
             "a ledger that forgets publishes everything again",
             "set it to `compact`, exactly",
         )
     for setting in ("retention.ms", "retention.bytes"):
-        if found.get(setting, "-1") != "-1":
+        if settings.get(setting, "-1") != "-1":
             yield Finding(
                 Level.WARN,
                 "ledger topic",
-                f"`{name}` has `{setting}={found[setting]}`",
+                f"`{name}` has `{setting}={settings[setting]}`",
                 "harmless while it is only compacted; the day somebody adds `delete`, it forgets",
                 f"set `{setting}=-1`",
             )
 
 
-def _times(pipeline: Pipeline, name: str, found: dict[str, str]) -> Iterator[Finding]:
+def _times(pipeline: Pipeline, name: str, settings: dict[str, str]) -> Iterator[Finding]:
     """What Kafka does with records whose time is a column of the file."""
     column = pipeline.record.timestamp
     if column is None:
         return
     check = "record timestamps"
-    if found.get("message.timestamp.type") == "LogAppendTime":
+    if settings.get("message.timestamp.type") == "LogAppendTime":
         yield Finding(
             Level.WARN,
             check,
@@ -167,7 +167,7 @@ def _times(pipeline: Pipeline, name: str, found: dict[str, str]) -> Iterator[Fin
             "set it to CreateTime, or leave `record.timestamp` out",
         )
         return
-    after = int(found.get("message.timestamp.after.max.ms") or 1 << 62)
+    after = int(settings.get("message.timestamp.after.max.ms") or 1 << 62)
     if after < 365 * DAY:
         yield Finding(
             Level.WARN,
@@ -176,7 +176,7 @@ def _times(pipeline: Pipeline, name: str, found: dict[str, str]) -> Iterator[Fin
             f"one row with such a `{column}` fails its whole chunk",
             "raise `message.timestamp.after.max.ms`",
         )
-    before = int(found.get("message.timestamp.before.max.ms") or 1 << 62)
+    before = int(settings.get("message.timestamp.before.max.ms") or 1 << 62)
     if before < 36_500 * DAY:
         yield Finding(
             Level.WARN,
@@ -185,8 +185,8 @@ def _times(pipeline: Pipeline, name: str, found: dict[str, str]) -> Iterator[Fin
             f"one row with such a `{column}` fails its whole chunk",
             "raise `message.timestamp.before.max.ms`",
         )
-    kept = int(found.get("retention.ms") or -1)
-    if kept >= 0 and "delete" in found.get("cleanup.policy", "delete"):
+    kept = int(settings.get("retention.ms") or -1)
+    if kept >= 0 and "delete" in settings.get("cleanup.policy", "delete"):
         yield Finding(
             Level.WARN,
             check,

@@ -53,7 +53,7 @@ def ensure(home: Path, cache: Path) -> str:
     return started.bootstrap
 
 
-def found(home: Path) -> str:
+def running_at(home: Path) -> str:
     """Bootstrap address of the broker of this home, which is not started. Raises `BrokerUnavailableError` where none
     runs."""
     running = status(home)

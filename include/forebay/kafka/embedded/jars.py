@@ -92,10 +92,10 @@ def _fetch_all(coordinates: list[str], folder: Path) -> None:
 
 def _fetch(coordinate: str, scratch: Path, folder: Path) -> None:
     jar = _download(coordinate, scratch)
-    found, expected = sha256(jar), lock()[coordinate]
-    if found != expected:
+    digest, expected = sha256(jar), lock()[coordinate]
+    if digest != expected:
         raise FatalError(
-            f"downloading `{coordinate}`: its sha256 is {found}, the lock file says {expected} "
+            f"downloading `{coordinate}`: its sha256 is {digest}, the lock file says {expected} "
             "(a proxy or mirror changed it, or it was tampered with; nothing of it was kept)",
             artifact=coordinate,
         )

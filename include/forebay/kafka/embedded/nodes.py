@@ -146,14 +146,14 @@ def _replication(nodes: int) -> dict[str, str]:
 
 def _listeners(layout: Layout, i: int) -> dict[str, str]:
     opened = {"PLAINTEXT": layout.ports[i], "CONTROLLER": layout.controllers[i]}
-    told = {"PLAINTEXT": layout.ports[i]}
+    advertised = {"PLAINTEXT": layout.ports[i]}
     if layout.sasl:
-        opened["SASL_PLAINTEXT"] = told["SASL_PLAINTEXT"] = layout.sasl[i]
+        opened["SASL_PLAINTEXT"] = advertised["SASL_PLAINTEXT"] = layout.sasl[i]
     if layout.proxied:
-        opened["PROXIED"], told["PROXIED"] = layout.proxied[i], layout.advertised[i]
+        opened["PROXIED"], advertised["PROXIED"] = layout.proxied[i], layout.advertised[i]
     return {
         "listeners": ",".join(f"{name}://{HOST}:{port}" for name, port in opened.items()),
-        "advertised.listeners": ",".join(f"{name}://{HOST}:{port}" for name, port in told.items()),
+        "advertised.listeners": ",".join(f"{name}://{HOST}:{port}" for name, port in advertised.items()),
         "controller.listener.names": "CONTROLLER",
         "inter.broker.listener.name": "PLAINTEXT",
         "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,PROXIED:PLAINTEXT",  # noqa: E501

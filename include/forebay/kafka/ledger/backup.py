@@ -202,9 +202,9 @@ def _compare(source: Path, held: _Held, doing: str) -> int:
     """How many records the topic has already. Raises `LedgerError` if one of them says something else."""
     present = 0
     for _, key, value in _lines(source):
-        found = held.get(key)
-        present += found is not None
-        if found is not None and found != hashlib.sha256(value).digest():
+        digest = held.get(key)
+        present += digest is not None
+        if digest is not None and digest != hashlib.sha256(value).digest():
             raise LedgerError(
                 f"{doing}: the topic has another record of `{key.decode()}` (both were published: compare them by hand)"
             )

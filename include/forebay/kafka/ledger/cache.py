@@ -113,16 +113,16 @@ class CacheView(LedgerView):
         """A column, and the unpacked value, of some records."""
         with self._lost():
             rows = self._file.select(f"SELECT {column}, {PACKED} FROM record WHERE {where}", *values)
-        for told, *packed in rows:
+        for cell, *packed in rows:
             with self._lost():
                 value = self._file.value(*packed)
-            yield told, value
+            yield cell, value
 
     def by_uri(self, uri: str) -> tuple[FileEntry, ...]:
-        found = (
+        completions = (
             FileEntry.from_json(json.loads(value)) for _, value in self._values("place", "uri = ? ORDER BY place", uri)
         )
-        return tuple(sorted(found, key=lambda entry: entry.attempted))
+        return tuple(sorted(completions, key=lambda entry: entry.attempted))
 
     def has_size(self, size: int) -> bool:
         with self._lost():
@@ -135,35 +135,35 @@ class CacheView(LedgerView):
     def entries(self) -> Iterator[FileEntry]:
         place = -1
         while True:  # some hundred in memory at a time
-            found = list(
+            page = list(
                 self._values(
                     "place", "place > ? AND chunk IS NULL AND uri IS NOT ? ORDER BY place LIMIT 500", place, TAKEN
                 )
             )
-            if not found:
+            if not page:
                 return
-            yield from (FileEntry.from_json(json.loads(value)) for _, value in found)
-            place = found[-1][0]
+            yield from (FileEntry.from_json(json.loads(value)) for _, value in page)
+            place = page[-1][0]
 
     def columns(self) -> dict[str, str]:
-        told = [entry for p in range(self.partitions) if (entry := self._telling(p))]
-        return max(told, key=lambda entry: entry.attempted).completion.pins if told else {}
+        telling = [entry for p in range(self.partitions) if (entry := self._telling(p))]
+        return max(telling, key=lambda entry: entry.attempted).completion.pins if telling else {}
 
     def _telling(self, partition: int) -> FileEntry | None:
         """The last completion record of a partition that tells its columns."""
         first, place = partition * PARTITION, (partition + 1) * PARTITION
         while True:
             words = "place >= ? AND place < ? AND chunk IS NULL AND uri IS NOT ? ORDER BY place DESC LIMIT 20"
-            found = list(self._values("place", words, first, place, TAKEN))
-            if not found:
+            page = list(self._values("place", words, first, place, TAKEN))
+            if not page:
                 return None
-            entries = (FileEntry.from_json(json.loads(value)) for _, value in found)
+            entries = (FileEntry.from_json(json.loads(value)) for _, value in page)
             telling = next(
                 (entry for entry in entries if entry.completion.columns and not entry.completion.replay), None
             )
             if telling:
                 return telling
-            place = found[-1][0]
+            place = page[-1][0]
 
     def tails(self) -> Iterator[ChunkEntry | FileEntry]:
         words = "place >= ? AND place < ? ORDER BY place DESC LIMIT 1"
@@ -175,16 +175,16 @@ class CacheView(LedgerView):
         with self._lost():
             begun = self._file.select("SELECT fp FROM record GROUP BY fp, generation HAVING count(chunk) = count(*)")
         for short in sorted({short for (short,) in begun}):
-            found = [json.loads(value) for _, value in self._values("place", "fp = ? AND chunk IS NOT NULL", short)]
-            for fingerprint in sorted({data["file"]["fp"] for data in found}):
+            chunks = [json.loads(value) for _, value in self._values("place", "fp = ? AND chunk IS NOT NULL", short)]
+            for fingerprint in sorted({data["file"]["fp"] for data in chunks}):
                 yield from self.content(fingerprint).unfinished()
 
 
 def _keys(records: list[Record]) -> list[tuple[str, str, str]]:
     """Fingerprint, generation and chunk of records' keys; an empty chunk is the completion record. One search for all
     is twice as fast."""
-    found = _KEY.findall("\n".join([record[0].decode() for record in records]))
-    return found if len(found) == len(records) else [_key(record[0]) for record in records]
+    keys = _KEY.findall("\n".join([record[0].decode() for record in records]))
+    return keys if len(keys) == len(records) else [_key(record[0]) for record in records]
 
 
 def _key(raw: bytes) -> tuple[str, str, str]:
@@ -194,8 +194,8 @@ def _key(raw: bytes) -> tuple[str, str, str]:
 
 def _file(raw: bytes) -> tuple[str, int]:
     """Uri and size of a completion record's file."""
-    if found := _FILE.match(raw):
-        return found[1].decode(), int(found[2])
+    if match := _FILE.match(raw):
+        return match[1].decode(), int(match[2])
     file = json.loads(raw)["file"]
     return file["uri"], file["size"]
 

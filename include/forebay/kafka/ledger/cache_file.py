@@ -74,18 +74,18 @@ class CacheFile:
         )
         _clear(folder, pipeline)
         for path in sorted(folder.glob(f"{stem}.*.sqlite")):
-            if found := cls._usable(path, topic_id, partitions):
-                return found
+            if cache := cls._usable(path, topic_id, partitions):
+                return cache
         return cls._create(folder / f"{stem}.{secrets.token_hex(6)}.sqlite", topic_id, partitions)
 
     @classmethod
     def _usable(cls, path: Path, topic_id: str, partitions: int) -> Self | None:
         """The file if it is what it should be; one that is damaged is deleted."""
         try:
-            found = cls(path)
-            if found._is_whole(topic_id, partitions):
+            cache = cls(path)
+            if cache._is_whole(topic_id, partitions):
                 path.touch()
-                return found
+                return cache
         except sqlite3.OperationalError as error:
             if "locked" in str(error):
                 return None

@@ -102,15 +102,15 @@ class Guard:
 
         Raises `LedgerError` with the ways out.
         """
-        found = self.known(topic_id)
-        if found is None:
+        known = self.known(topic_id)
+        if known is None:
             cluster = self.refuse_other(topic_id, cluster_id)
             self._save(Known(topic_id, cluster, self._place, partitions, now()))
-        elif found.partitions != partitions:
+        elif known.partitions != partitions:
             raise LedgerError(
-                f"{self._doing}: the topic has {partitions} partitions and had {found.partitions}, "
+                f"{self._doing}: the topic has {partitions} partitions and had {known.partitions}, "
                 "so files would be looked for in the wrong "
-                f"place (export it, delete and create it with {found.partitions}, "
+                f"place (export it, delete and create it with {known.partitions}, "
                 f"then `forebay ledger restore {self.pipeline} --from FILE`)"
             )
 
@@ -131,9 +131,9 @@ class Guard:
 
     def check_ends(self, topic_id: str, ends: Mapping[int, int]) -> None:
         """Refuse a topic that ends before what was seen of it. Raises `LedgerError`."""
-        found = self.known(topic_id)
+        known = self.known(topic_id)
         for partition, end in ends.items():
-            seen = found.ends.get(str(partition), 0) if found else 0
+            seen = known.ends.get(str(partition), 0) if known else 0
             if end < seen:
                 raise LedgerError(
                     f"{self._doing}: partition {partition} ends at offset {end}, it was read up to {seen} before "
@@ -148,34 +148,34 @@ class Guard:
         )
 
     def tail(self, topic_id: str, partition: int) -> Tail | None:
-        found = self.known(topic_id)
-        return found.tails.get(str(partition)) if found else None
+        known = self.known(topic_id)
+        return known.tails.get(str(partition)) if known else None
 
     def low(self, topic_id: str, partition: int) -> int:
         """The offset at which a partition may begin."""
-        found = self.known(topic_id)
-        return found.low.get(str(partition), 0) if found else 0
+        known = self.known(topic_id)
+        return known.low.get(str(partition), 0) if known else 0
 
     def owner(self, topic_id: str) -> Owner | None:
         """Whose the ledger was when this project, in this folder, used it last."""
-        found = self.known(topic_id)
-        return found.owner if found and found.root == self._root else None
+        known = self.known(topic_id)
+        return known.owner if known and known.root == self._root else None
 
     # remembering
 
     def saw(self, topic_id: str, ends: Mapping[int, int], tails: Mapping[int, Tail]) -> None:
         """Remember how far a ledger was read."""
-        found = self.known(topic_id)
-        if found is None:
+        known = self.known(topic_id)
+        if known is None:
             return
-        new = replace(found, ends={str(p): n for p, n in ends.items()}, tails={str(p): t for p, t in tails.items()})
-        if found.merged(new) != found:
+        new = replace(known, ends={str(p): n for p, n in ends.items()}, tails={str(p): t for p, t in tails.items()})
+        if known.merged(new) != known:
             self._save(new)
 
     def owned(self, topic_id: str, owner: Owner) -> None:
         """Remember whose a ledger is that this project uses."""
-        if found := self.known(topic_id):
-            self._save(replace(found, owner=owner, root=self._root))
+        if known := self.known(topic_id):
+            self._save(replace(known, owner=owner, root=self._root))
 
     def accept(self, known: Known, reason: str) -> None:
         """Go on with this ledger as it is, by a person's decision; what was known of this cluster's ledger is kept as a

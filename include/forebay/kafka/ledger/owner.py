@@ -43,24 +43,24 @@ def check(view: LedgerView, pipeline: Pipeline, keep: LedgerHome | None = None) 
     With `keep` it is remembered which owner was this project's, so that a source that is edited here is no other
     project.
     """
-    found, mine = view.owner(), of(pipeline)
+    owner, mine = view.owner(), of(pipeline)
     guard = Guard(keep, pipeline.pipeline) if keep else None
     before = guard.owner(view.topic_id) if guard else None
-    if found is not None and not _same(found, mine) and (found.topic != mine.topic or found != before):
-        raise PreflightError(_words(pipeline, found, mine), topic=pipeline.ledger_topic)
-    if found is not None and not found.source and before is None:
+    if owner is not None and not _same(owner, mine) and (owner.topic != mine.topic or owner != before):
+        raise PreflightError(_words(pipeline, owner, mine), topic=pipeline.ledger_topic)
+    if owner is not None and not owner.source and before is None:
         events.emit(events.LEDGER_ADOPTED, topic=pipeline.ledger_topic, data_topic=mine.topic)
-    if guard and (found is None or _same(found, mine)) and before != (found or mine):
-        guard.owned(view.topic_id, found or mine)
+    if guard and (owner is None or _same(owner, mine)) and before != (owner or mine):
+        guard.owned(view.topic_id, owner or mine)
 
 
-def _same(found: Owner, mine: Owner) -> bool:
-    return found.topic == mine.topic and found.source in {"", mine.source}
+def _same(owner: Owner, mine: Owner) -> bool:
+    return owner.topic == mine.topic and owner.source in {"", mine.source}
 
 
-def _words(pipeline: Pipeline, found: Owner, mine: Owner) -> str:
+def _words(pipeline: Pipeline, owner: Owner, mine: Owner) -> str:
     name = pipeline.pipeline
-    theirs = f"topic `{found.topic}`" + (f" from `{found.source}`" if found.source else "")
+    theirs = f"topic `{owner.topic}`" + (f" from `{owner.source}`" if owner.source else "")
     return (
         f"reading ledger of `{name}`: it is another project's, or this one's before a change: "
         f"it was written last for {theirs}, this "
@@ -76,12 +76,12 @@ def take(config: client.Config, pipeline: Pipeline, keep: LedgerHome, who: str, 
     project's already."""
     mine = of(pipeline)
     with opened(config, pipeline, keep) as view:
-        found = view.owner()
-        if found is None or _same(found, mine):
+        owner = view.owner()
+        if owner is None or _same(owner, mine):
             return None
         taken = _record(pipeline, view, Completion(reason, decided_by=who, decision_reason=reason))
     backup.write(config, pipeline, [(partition_of(_FINGERPRINT, view.partitions), taken.key, dump(taken.to_json()))])
-    return found
+    return owner
 
 
 def _record(pipeline: Pipeline, view: LedgerView, completion: Completion) -> FileEntry:

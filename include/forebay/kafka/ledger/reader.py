@@ -107,9 +107,9 @@ class LedgerReader:
         self._copies = copies
         name = self._pipeline.pipeline
         if self._keep and copies:
-            found = cache.open_view(self._keep.folder, name, self._topic_id, self._count)
-            if found:
-                return found
+            view = cache.open_view(self._keep.folder, name, self._topic_id, self._count)
+            if view:
+                return view
         return MemoryView(name, self._count, self._topic_id, self._only)
 
     def owned_by(self, owner: Owner) -> None:
@@ -139,10 +139,10 @@ class LedgerReader:
 
         with client.translate(self._doing, self._errors, topic=self.topic):
             topics = TopicCollection([self.topic])
-            found = self._asker.ask(lambda admin, within: admin.describe_topics(topics, request_timeout=within))[
+            described = self._asker.ask(lambda admin, within: admin.describe_topics(topics, request_timeout=within))[
                 self.topic
             ]
-        return len(found.partitions), str(found.topic_id)
+        return len(described.partitions), str(described.topic_id)
 
     def _start(self) -> None:
         """Assign from the beginning, or where the local copy ends.
@@ -184,8 +184,8 @@ class LedgerReader:
     def _offsets(self, earliest: bool = False, uncommitted: bool = True) -> dict[int, int]:
         """The partitions' first or end offsets."""
         with client.translate(self._doing, self._errors, topic=self.topic):
-            found = self._asker.offsets(map(self._tp, self.partitions), earliest, uncommitted)
-        return {partition: offset for (_, partition), offset in found.items()}
+            offsets = self._asker.offsets(map(self._tp, self.partitions), earliest, uncommitted)
+        return {partition: offset for (_, partition), offset in offsets.items()}
 
     def watermarks(self, uncommitted: bool = True) -> dict[int, int]:
         """End offset of each partition: the high watermark, or (not `uncommitted`) the last stable offset."""

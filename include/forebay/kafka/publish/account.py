@@ -91,12 +91,12 @@ class Account:
                     "nothing will be published twice)"
                 )
             time.sleep(0.01)
-        found = self._reader.view.receipts(job.fingerprint, job.generation)
-        if sum(r.rows_in for r in found) != entry.rows_in or entry.rows_in != entry.published + entry.quarantined:
+        receipts = self._reader.view.receipts(job.fingerprint, job.generation)
+        if sum(r.rows_in for r in receipts) != entry.rows_in or entry.rows_in != entry.published + entry.quarantined:
             raise ReconcileError(
                 f"{job.doing}: the ledger's chunks do not add up to its completion record (a fault in forebay)"
             )
-        return found
+        return receipts
 
     def entry(
         self, chunk: int, encoded: EncodedChunk, outputs: Ranges | None, quarantine: Ranges | None, started: datetime

@@ -296,17 +296,17 @@ class Driver:
 
     def _quarantine_partition(self) -> int:
         topic = self._job.pipeline.quarantine_topic
-        found = self._producer.list_topics(topic, 10).topics[topic]
-        return quarantine_partition_of(self._job.fingerprint, max(1, len(found.partitions)))
+        described = self._producer.list_topics(topic, 10).topics[topic]
+        return quarantine_partition_of(self._job.fingerprint, max(1, len(described.partitions)))
 
     def _produce_ledger(self, effect: steps.ProduceLedger) -> steps.Event:
         encoded = self._chunk_of(effect.chunk)
         entry = self._account.entry(effect.chunk, encoded, self._outputs, self._quarantine, self._started)
         topic = self._job.pipeline.ledger_topic
-        self._sender.one(topic, self._partition, entry.key, dump(entry.to_json()))
+        self._sender.ledger_record(topic, self._partition, entry.key, dump(entry.to_json()))
         if effect.last:
             complete = self._account.completion(entry)
-            self._sender.one(topic, self._partition, complete.key, dump(complete.to_json()))
+            self._sender.ledger_record(topic, self._partition, complete.key, dump(complete.to_json()))
         self._ledger_sent = True
         return self._done()
 

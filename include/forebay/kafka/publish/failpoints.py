@@ -59,23 +59,23 @@ def armed(name: str, chunk: int | None = None) -> bool:
 
 def hit(name: str, chunk: int | None = None) -> None:
     """Act if this place is armed."""
-    if _armed and (found := _take(name, chunk)):
-        _act(found.action)
+    if _armed and (failpoint := _take(name, chunk)):
+        _act(failpoint.action)
 
 
 def soon(name: str, chunk: int | None = None, delay: float = 0.001) -> None:
     """Act `delay` seconds from now in another thread, while the caller goes on into a blocking call."""
-    if _armed and (found := _take(name, chunk)):
-        timer = threading.Timer(delay, _act, [found.action])
+    if _armed and (failpoint := _take(name, chunk)):
+        timer = threading.Timer(delay, _act, [failpoint.action])
         timer.daemon = True
         timer.start()
 
 
 def _take(name: str, chunk: int | None) -> _Armed | None:
-    found = next((a for a in _armed if a.name == name and a.chunk in {None, chunk}), None)
-    if found:
-        _armed.remove(found)
-    return found
+    failpoint = next((a for a in _armed if a.name == name and a.chunk in {None, chunk}), None)
+    if failpoint:
+        _armed.remove(failpoint)
+    return failpoint
 
 
 def _act(action: str) -> None:

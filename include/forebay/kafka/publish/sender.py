@@ -129,7 +129,7 @@ class Sender:
                 self._patiently(topic, row)
         return ranges
 
-    def one(self, topic: str, partition: int, key: bytes, value: bytes) -> None:
+    def ledger_record(self, topic: str, partition: int, key: bytes, value: bytes) -> None:
         """Produce a single record, and hear of its delivery."""
         self._patiently(topic, (value, key, partition), on_delivery=self._report(None))
 
