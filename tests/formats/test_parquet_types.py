@@ -261,6 +261,10 @@ DECLARED = [
     (pa.array(["2026-01-05T10:00:00Z"]).dictionary_encode(), "timestamp[tz]", [1767607200000000], []),
     (pa.nulls(1), "date", [None], []),
     (pa.array([300, 1], pa.duration("s")), "int8", [1], [1]),
+    (pa.array([1001.0, None, -7.0, 1.5, float("nan"), float("inf")]), "int64", [1001, None, -7], [4, 5, 6]),
+    (pa.array([2.0**53 - 1, 2.0**53, -(2.0**53), -(2.0**63)]), "int64", [2**53 - 1], [2, 3, 4]),
+    (pa.array([2.0**24 - 1, 2.0**24], pa.float32()), "int64", [2**24 - 1], [2]),
+    (pa.array([-1.0, 0.0, 255.0, 256.0]), "uint8", [0, 255], [1, 4]),
 ]
 
 
@@ -272,6 +276,22 @@ def test_a_declared_type_takes_the_values_that_are_the_same_in_it(
     assert plain(pq.read_table(stage.rows)["a"]) == values
     assert [reject["__row"] for reject in rejects(stage)] == aside
     assert all(f"is not {type_}" in reject["reason"] for reject in rejects(stage))
+
+
+def test_ids_that_pandas_made_floats_for_a_null_are_the_ids_that_they_were(tmp_path: Path) -> None:
+    ids = [1001, None, 2**53 - 1, *range(3_000)]
+    data = file_of(pa.table({"a": pa.array([None if i is None else float(i) for i in ids])}))
+    stage = read(data, tmp_path, a="int64")
+    assert pq.read_table(stage.rows)["a"].to_pylist() == ids and not stage.rows_rejected
+    assert read(data, tmp_path / "undeclared").columns == (Column("a", "float64"),)
+
+
+def test_control_a_fraction_that_was_rounded_to_an_integer_is_found_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("forebay.formats._exact._whole", lambda values, to: pa.compute.round(values).cast(to))
+    with pytest.raises(CorruptFileError, match="two readers differ in column `a`"):
+        read(one(pa.array([1.0, 2.6, 4.0])), tmp_path, a="int64")
 
 
 def test_a_row_is_set_aside_beside_a_decimal_of_256_bits_however_few_its_digits(tmp_path: Path) -> None:
@@ -286,7 +306,8 @@ def test_a_row_is_set_aside_beside_a_decimal_of_256_bits_however_few_its_digits(
 
 
 OTHERS = [
-    (pa.array([1.5]), "int64"),
+    (pa.array([1.5]), "string"),
+    (pa.array(np.array([1.0], np.float16)), "int64"),
     (pa.array([1]), "string"),
     (pa.array([True]), "int64"),
     (pa.array([0.1]), "decimal(10,2)"),

@@ -17,6 +17,7 @@ _LONG = 76  # digits of decimal256
 # DuckDB's timestamps and dates: the numbers around these mean infinity (duckdb.org/docs/sql/data_types/timestamp)
 _TIMES = -9_223_372_022_400_000_000, 2**63 - 2
 _DAYS = -2_147_483_646, 2**31 - 2
+_DIGITS = {32: 24, 64: 53}  # bits of a float's significand (IEEE 754), by its width
 
 
 def exact(values: pa.Array, to: pa.DataType) -> pa.Array:
@@ -165,9 +166,26 @@ def _scalar(number: int, like: pa.DataType) -> Any:
 
 def _of_floats(values: pa.Array, to: pa.DataType) -> pa.Array:
     import pyarrow.compute as pc
+    import pyarrow.types as t
 
+    if t.is_integer(to):
+        return _whole(values, to)
     cast = values.cast(to, safe=False)
     if to.bit_width > values.type.bit_width:
         return cast
     same = pc.or_(pc.equal(cast.cast(values.type), values), pc.is_nan(values))
     return cast if pc.all(same).as_py() is not False else _only(cast, same)
+
+
+def _whole(values: pa.Array, to: pa.DataType) -> pa.Array:
+    """Floats as integers. From two to the number of digits on, neighbouring integers are one float: there, nobody knows
+    which it was."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    least, most = _range(to)
+    end = 2 ** _DIGITS[values.type.bit_width] - 1
+    low, high = (pa.scalar(float(number), values.type) for number in (max(-end, least), min(end, most)))
+    inside = _only(values, pc.and_(pc.greater_equal(values, low), pc.less_equal(values, high)))
+    integers = inside.cast(to, safe=False)
+    return _same(integers, integers.cast(values.type), inside)

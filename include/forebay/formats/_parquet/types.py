@@ -192,8 +192,8 @@ def _decimal(precision: int, scale: int) -> Type | None:
 
 
 def readable(found: pa.DataType, logical: str, wanted: Type) -> bool:
-    """Whether a value of the column can be the same value in the type `wanted`. Never from binary fractions to other
-    numbers."""
+    """Whether a value of the column can be the same value in the type `wanted`. Of binary fractions, whole numbers may
+    be: pandas makes floats of a column of integers with nulls."""
     import pyarrow.types as t
 
     type_, found_plain = own(found, logical), plain(found)
@@ -211,7 +211,9 @@ def readable(found: pa.DataType, logical: str, wanted: Type) -> bool:
         return not is_uuid(found, logical) or wanted == STRING
     if type_.is_integer or type_.kind == "decimal":
         return wanted.is_integer or wanted.is_float or wanted.kind == "decimal"
-    return wanted.is_float if type_.is_float else type_.kind == wanted.kind
+    if type_.is_float:
+        return wanted.is_float or (wanted.is_integer and not t.is_float16(found_plain))
+    return type_.kind == wanted.kind
 
 
 def _is_long(found: pa.DataType) -> bool:

@@ -142,9 +142,7 @@ class Witness:
                 continue
             name, sql, *_ = known[places[reading.name]]
             if _alike(sql, reading):
-                found.append(
-                    _Both(reading.name, f"try_cast({quoted(name)} AS {to_duckdb(reading.type)})", quoted(reading.name))
-                )
+                found.append(_Both(reading.name, _cast(quoted(name), reading), quoted(reading.name)))
         return found
 
     def _compare(self, columns: Sequence[_Both], part: _Part, connection: duckdb.DuckDBPyConnection) -> None:
@@ -221,6 +219,15 @@ def _parts(stretches: Sequence[Stretch], columns: int, rows: int) -> Iterator[_P
         yield _Part(number, stretches[start].first, last.first + last.rows, all=False)
 
 
+def _cast(column: str, reading: Reading) -> str:
+    """SQL: the column's value in the type that it is read as. DuckDB rounds floats: of a fraction there is none."""
+    import pyarrow.types as t
+
+    cast = f"try_cast({column} AS {to_duckdb(reading.type)})"
+    fraction = t.is_floating(plain(reading.found)) and reading.type.is_integer
+    return f"CASE WHEN {column} = trunc({column}) THEN {cast} END" if fraction else cast
+
+
 def _alike(sql: str, reading: Reading) -> bool:
     """Whether DuckDB's type `sql` is the same kind of value as pyarrow's, and the stage's value follows from it by an
     exact cast."""
@@ -255,7 +262,8 @@ def _alike(sql: str, reading: Reading) -> bool:
         "TIMESTAMP_MS": "timestamp",
         "TIMESTAMP WITH TIME ZONE": "timestamp[tz]",
     }
-    return bool(alike.get(sql)) and own[sql] == kind
+    whole = sql in {"FLOAT", "DOUBLE"} and reading.type.is_integer
+    return bool(alike.get(sql)) and (own[sql] == kind or whole)
 
 
 def _places(footer: pq.FileMetaData) -> dict[str, int]:
@@ -273,9 +281,9 @@ def _comparable(found: pa.DataType, staged: pa.DataType) -> bool:
         return bool(t.is_integer(staged) or t.is_decimal(staged))
     if t.is_large_string(found) or t.is_string_view(found) or t.is_string(found):
         return bool(t.is_string(staged))
-    return bool((t.is_float32(found) or t.is_float64(found)) and t.is_floating(staged)) or (
-        not t.is_float16(found) and _kind(found) == _kind(staged)
-    )
+    if t.is_float32(found) or t.is_float64(found):
+        return bool(t.is_floating(staged) or t.is_integer(staged))
+    return not t.is_float16(found) and _kind(found) == _kind(staged)
 
 
 def _kind(found: pa.DataType) -> str:
