@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,27 @@ def test_a_record_that_is_too_long_is_read_when_the_limit_is_raised(read: Any, t
     [reject] = rejects(read(data, tmp_path / "a", max_record_bytes=2048))
     assert "raise format.max_record_bytes" in reject["reason"]
     assert len(rows(read(data, tmp_path / "b", max_record_bytes=6000))) == 2
+
+
+IDS = [1, 12345678901234567890, -(10**38) + 1, 2**64]
+
+
+@pytest.mark.parametrize("columns", [None, (Column("a", "int64"),)])
+def test_whole_numbers_beyond_64_bits_are_read_as_the_message_says(
+    columns: tuple[Column, ...] | None, tmp_path: Path
+) -> None:
+    """The judge is Python's own reading of JSON."""
+    data = "".join(json.dumps({"a": number}) + "\n" for number in IDS).encode()
+    reasons = [reject["reason"] for reject in rejects(json_lines(data, tmp_path / "first", columns))]
+    assert len(reasons) == 3 and all(reason.endswith(" (declare it `decimal(38,0)`)") for reason in reasons), reasons
+    stage = json_lines(data, tmp_path / "declared", (Column("a", "decimal(38,0)"),))
+    assert [int(row["a"]) for row in rows(stage)] == [json.loads(line)["a"] for line in data.splitlines()]
+
+
+def test_a_short_number_and_a_fraction_name_no_such_way_out(tmp_path: Path) -> None:
+    columns = (Column("a", "int64"),)
+    data = b'{"a": 1.5}\n{"a": "12345678901234567890"}\n{"a": 1' + b"0" * 38 + b"}\n"
+    assert all("declare" not in r["reason"] for r in rejects(json_lines(data, tmp_path, columns)))
 
 
 KINDS = [

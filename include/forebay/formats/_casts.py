@@ -20,6 +20,9 @@ _CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6}0*)?)?"
 _OFFSET = r"(Z|[-+](0[0-9]|1[0-8])(:?[0-5][0-9])?)"
 _BASE64 = r"([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
 _DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_BEYOND = r"-?[1-9][0-9]{18,37}"
+LONGEST = Type("decimal", 38, 0)
+"""Every whole number of up to 38 digits."""
 _EXAMPLE = datetime(2026, 1, 5, 10, 0, 0, 500_000)
 _HINTS = {
     "date": "such as 2026-01-05",
@@ -53,7 +56,15 @@ def fault(text: str, type_: Type, name: str, hint: str = "", rules: ColumnRules 
         hint = f" such as {_EXAMPLE.strftime(rules.format)}, as `format` says"
     hint = hint or (f" {_HINTS[type_.kind]}" if type_.kind in _HINTS else "")
     shown = f"CASE WHEN length({text}) > 80 THEN left({text}, 80) || '…' ELSE {text} END"
-    return f"concat('column `', {name}, '`: `', {shown}, {literal(f'` is not {type_}{hint}')})"
+    return f"concat('column `', {name}, '`: `', {shown}, {literal(f'` is not {type_}{hint}')}{_way_out(text, type_)})"
+
+
+def _way_out(text: str, type_: Type) -> str:
+    """SQL of what is said beside of a whole number that no integer type has and no float keeps."""
+    if type_.kind not in {"int64", "uint64", "float64"}:
+        return ""
+    beyond = f"{_matches(text, _BEYOND)} AND try_cast({text} AS BIGINT) IS NULL"
+    return f", CASE WHEN {beyond} THEN {literal(f' (declare it `{LONGEST}`)')} END"
 
 
 def _matches(text: str, pattern: str) -> str:
