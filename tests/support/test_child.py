@@ -82,6 +82,11 @@ def write(folder: Path) -> None:
             file.flush()
 
 
+def wait() -> None:
+    """Without any work."""
+    threading.Event().wait()
+
+
 def refuse() -> None:
     raise CorruptFileError("torn", uri="file:///a")
 
@@ -108,6 +113,7 @@ def test_one_child_serves_call_after_call(child: Child, tmp_path: Path) -> None:
         (leave, {}, None, None),
         (eat, {"memory": 256 << 20}, "memory", None),
         (turn, {"seconds": 0.5}, "time", None),
+        (wait, {"seconds": 0.5}, "time", None),
     ],
 )
 def test_a_call_that_breaks_a_limit_or_its_process_is_told_and_the_next_one_is_served(

@@ -116,8 +116,8 @@ class LimitsSection(Settings):
     memory: Size = Field(default="8GiB", validate_default=True)
     """Memory; never more than four fifths of the machine's."""
     time: Duration = Field(default="30m", validate_default=True)
-    """Processor time (on the clock four times as long); one second more for each MiB of the file and of what is made of
-    it."""
+    """Processor time, and four times as long on the clock, for a reader that waits without an end; one second more for
+    each MiB of the file and of what is made of it (on the clock four)."""
     disk: Size = Field(default="400GiB", validate_default=True)
     """Disk, for its unpacked bytes and what is made of them until it is staged."""
     unpacked: Size = Field(default="100GiB", validate_default=True)

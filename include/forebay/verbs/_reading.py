@@ -13,7 +13,7 @@ from forebay.config.pipeline import FormatSection, LimitsSection
 from forebay.contracts import StageWriter
 from forebay.errors import CorruptFileError, ForebayError, OutOfResourcesError
 from forebay.model import Column, Snapshot, Stage
-from forebay.support.child import Bounds, Child, DiedError
+from forebay.support.child import PATIENCE, Bounds, Child, DiedError
 
 _OF_THE_MACHINE = 0.8
 """The share of the machine's memory that one reader gets at most, whatever is allowed."""
@@ -95,7 +95,8 @@ def _told(died: DiedError, uri: str, bounds: Bounds) -> ForebayError:
             )
         case "time", _:
             words = (
-                f"it takes more than {bounds.seconds:g} s of processor time and one for each MiB of it (raise "
+                f"it takes more than {bounds.seconds:g} s of processor time and one for each MiB of it, or {PATIENCE} "
+                "times as long on the clock (raise "
                 "`limits.time`, or look at what it holds:"
                 " such a file may hold up its reader for ever)"
             )
