@@ -42,7 +42,10 @@ class AirflowError(RuntimeError):
 class Api(ABC):
     """One Airflow's API. Run ids, states and task instances are Airflow's own words."""
 
-    user: str
+    @property
+    @abstractmethod
+    def user(self) -> str:
+        """Who asks."""
 
     @property
     @abstractmethod

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -64,7 +65,7 @@ def forebay(
     return done
 
 
-def document(*words: str) -> dict:
+def document(*words: str) -> Any:
     """The `--json` answer of a command."""
     done = forebay(*words, "--json", show=False)
     if not done.stdout:
@@ -77,7 +78,7 @@ def records(topic: str) -> int:
     return len(consume(topic, group=None))
 
 
-def consume(topic: str, group: str | None) -> list:
+def consume(topic: str, group: str | None) -> list[Any]:
     """Read a topic to its end as any application would: read_committed, and with a group its offsets are committed."""
     from confluent_kafka import Consumer, TopicPartition
 
@@ -93,7 +94,8 @@ def consume(topic: str, group: str | None) -> list:
     )
     partitions = consumer.list_topics(topic, 10).topics[topic].partitions
     consumer.subscribe([topic]) if group else consumer.assign([TopicPartition(topic, p, 0) for p in partitions])
-    messages, ended = [], set()
+    messages: list[Any] = []
+    ended: set[int | None] = set()
     while len(ended) < len(partitions):
         for message in consumer.consume(1000, 0.2):
             if message.error():

@@ -5,12 +5,13 @@ import os
 import platform
 import shutil
 import sys
+from typing import Iterator
 
 NEEDED = (3, 11)
 BUILT_FOR = {("Linux", "x86_64"), ("Linux", "aarch64"), ("Darwin", "arm64"), ("Darwin", "x86_64")}
 
 
-def problems():
+def problems() -> Iterator[str]:
     """One line for each thing that will not do, each with the way out."""
     if sys.version_info[:2] < NEEDED:
         yield "Python %d.%d is too old: forebay needs 3.11 or newer (make PYTHON=python3.12 …)" % sys.version_info[:2]

@@ -60,9 +60,9 @@ def test_a_module_holds_exactly_one_plugin_with_docstrings(kind: str, name: str)
         for n, value in vars(module).items()
         if inspect.isclass(value) and value.__module__ == module.__name__ and n[0] != "_"
     ]
-    assert (
-        set(public) - {plugin.__name__} <= {config(plugin).__name__} if config(plugin) else public == [plugin.__name__]
-    )
+    settings = config(plugin)
+    assert plugin.__name__ in public
+    assert set(public) <= {plugin.__name__, *([settings.__name__] if settings else [])}
     assert plugin.__name__.lower() == name.replace("_", "")
     assert not inspect.isabstract(plugin)
 

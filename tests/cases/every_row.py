@@ -8,11 +8,21 @@ import json
 import pathlib
 import random
 import sys
+from typing import NamedTuple
 
 CUT = 8_000_000
 
 
-def write(path, random_, kind, quoted):
+class Written(NamedTuple):
+    """How many rows a file has, and of how many the kind of fault is `kind`."""
+
+    file: str
+    rows: int
+    bad: int
+    kind: str
+
+
+def write(path: pathlib.Path, random_: random.Random, kind: str, quoted: bool) -> Written:
     size, width = random_.randrange(8_200_000, 34_000_000), random_.randrange(60, 240)
     last, written, rows, bad, placed, lines = size // CUT * CUT, 7, 0, 0, False, ["id,a,b\n"]
     while written < size:
@@ -26,7 +36,7 @@ def write(path, random_, kind, quoted):
         lines.append(line)
         written += len(line)
     path.write_text("".join(lines))
-    return {"file": path.name, "rows": rows, "bad": bad, "kind": kind}
+    return Written(path.name, rows, bad, kind)
 
 
 if __name__ == "__main__":
@@ -34,4 +44,4 @@ if __name__ == "__main__":
     folder.mkdir(parents=True, exist_ok=True)
     source = random.Random(seed)
     for n in range(files):
-        print(json.dumps(write(folder / f"f{n}.csv", source, ["long", "short", "one"][n % 3], bool(n % 2))))
+        print(json.dumps(write(folder / f"f{n}.csv", source, ["long", "short", "one"][n % 3], bool(n % 2))._asdict()))

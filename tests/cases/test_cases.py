@@ -268,7 +268,7 @@ def test_the_path_of_a_project_means_nothing(folder: str, tmp_path: Path, kafka:
 
 
 def _cut_files(tmp_path: Path, kafka: Cluster, name: str, seed: int, count: int) -> None:
-    from tests.cases.every_row import write  # the generator of the case, untouched
+    from tests.cases.every_row import write  # the generator of the case, its draws untouched
 
     (tmp_path / "include/pipelines").mkdir(parents=True)
     (tmp_path / "include/pipelines/cut.yaml").write_text(f"""\
@@ -290,8 +290,8 @@ topic: {{name: {name}, manage: create}}
     answer = shop.run()
     assert answer.code == 0, answer.err
     told = {f["uri"].rsplit("/", 1)[-1]: (f["rows_in"], f["published"], f["quarantined"]) for f in answer.json["files"]}
-    assert told == {w["file"]: (w["rows"], w["rows"] - w["bad"], w["bad"]) for w in written}
-    assert len(read_all(kafka.config, name)) == sum(w["rows"] - w["bad"] for w in written)
+    assert told == {w.file: (w.rows, w.rows - w.bad, w.bad) for w in written}
+    assert len(read_all(kafka.config, name)) == sum(w.rows - w.bad for w in written)
 
 
 def test_no_row_is_lost_where_a_parallel_scan_cuts(tmp_path: Path, kafka: Cluster, topic_name: str) -> None:

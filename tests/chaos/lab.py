@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from forebay.kafka.embedded import broker
+from forebay.kafka.embedded.running import Broker
 from tests.chaos.java import read_java
 from tests.chaos.proxy import Proxy
 from tests.harness.checker import Anomaly, Expectation, check, compare
@@ -148,7 +148,7 @@ class Lab:
     """A cluster and a batch of topics on it. `proxies` has one entry per node; `proxied` is the bootstrap address
     through them."""
 
-    def __init__(self, started: broker.Broker, proxies: list[Proxy], scratch: Path) -> None:
+    def __init__(self, started: Broker, proxies: list[Proxy], scratch: Path) -> None:
         self.cluster = Cluster(started.bootstrap, started.home, started.sasl)
         self.nodes = started.nodes
         self.proxies = proxies

@@ -23,7 +23,7 @@ def versions() -> dict[str, str]:
     import confluent_kafka
 
     from forebay import __version__
-    from forebay.kafka.embedded.broker import KAFKA_VERSION
+    from forebay.kafka.embedded.jars import KAFKA_VERSION
 
     client = f"confluent-kafka {confluent_kafka.__version__}, librdkafka {confluent_kafka.libversion()[0]}"
     return {"versions": f"Apache Kafka {KAFKA_VERSION}, {client}, forebay {__version__} ({_commit()})"}

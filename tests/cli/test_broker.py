@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
 import psutil
 import pytest
 
 from forebay.kafka.embedded import broker
 from tests.support.kafka import CACHE
+from tests.support.project import Answer
 
 
 @pytest.fixture
-def cached(monkeypatch: pytest.MonkeyPatch, root):
+def cached(monkeypatch: pytest.MonkeyPatch, root: Path) -> Iterator[None]:
     """Kafka's jars come from the tests' cache; a broker left running in the project is ended."""
     monkeypatch.setenv("FOREBAY_CACHE", str(CACHE))
     yield
@@ -18,7 +22,7 @@ def cached(monkeypatch: pytest.MonkeyPatch, root):
 
 
 @pytest.mark.kafka
-def test_start_status_env_stop(forebay, root, cached) -> None:
+def test_start_status_env_stop(forebay: Callable[..., Answer], root: Path, cached: None) -> None:
     started = forebay("broker", "start", "--json")
     assert started.code == 0
     bootstrap, (pid,) = started.json["bootstrap"], started.json["pids"]
@@ -35,7 +39,7 @@ def test_start_status_env_stop(forebay, root, cached) -> None:
     assert forebay("broker", "status", "--json").json == {"running": False, "home": str(root / ".forebay" / "broker")}
 
 
-def test_without_a_broker_nothing_is_started_by_asking(forebay, root) -> None:
+def test_without_a_broker_nothing_is_started_by_asking(forebay: Callable[..., Answer], root: Path) -> None:
     assert forebay("broker", "status").out == "no broker is running\n"
     assert forebay("broker", "stop", "--json").json["stopped"] is False
     answer = forebay("broker", "env")
@@ -43,7 +47,7 @@ def test_without_a_broker_nothing_is_started_by_asking(forebay, root) -> None:
     assert "none runs (start it: forebay broker start)" in answer.err
 
 
-def test_home_serves_without_a_project(root, tmp_path) -> None:
+def test_home_serves_without_a_project(root: Path, tmp_path: Path) -> None:
     from typer.testing import CliRunner
 
     from forebay.cli.main import app
@@ -53,7 +57,7 @@ def test_home_serves_without_a_project(root, tmp_path) -> None:
     assert str(tmp_path / "elsewhere") in result.stdout
 
 
-def test_project_and_home_exclude_each_other(forebay, tmp_path) -> None:
+def test_project_and_home_exclude_each_other(forebay: Callable[..., Answer], tmp_path: Path) -> None:
     answer = forebay("broker", "status", "--home", str(tmp_path / "elsewhere"))
     assert answer.code == 2
     assert "--project and --home exclude each other" in answer.err

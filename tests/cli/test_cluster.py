@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -10,20 +11,24 @@ import pytest
 from forebay.index import projection
 from forebay.model import Fate, FileRun, OffsetRange, RunReport, SourceFile, Status, Window
 from tests.cli.conftest import GOOD
-from tests.support.kafka import create_topic, fresh, produce
+from tests.support.kafka import Cluster, create_topic, fresh, produce
+from tests.support.project import Answer
 
 pytestmark = pytest.mark.kafka
 
+Run = Callable[..., Answer]
+Write = Callable[..., Path]
+
 
 @pytest.fixture
-def here(kafka, monkeypatch: pytest.MonkeyPatch, root):
+def here(kafka: Cluster, monkeypatch: pytest.MonkeyPatch, root: Path) -> Cluster:
     """The session's broker as the environment's."""
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", kafka.bootstrap)
     monkeypatch.delenv("FOREBAY_INDEX", raising=False)
     return kafka
 
 
-def test_cluster_shows_brokers_controller_and_topics(forebay, here, topic_name) -> None:
+def test_cluster_shows_brokers_controller_and_topics(forebay: Run, here: Cluster, topic_name: str) -> None:
     create_topic(here.config, topic_name, partitions=2)
     document = forebay("cluster", "--json").json
     assert document["controller"] == 1
@@ -40,14 +45,14 @@ def test_cluster_shows_brokers_controller_and_topics(forebay, here, topic_name) 
     assert topic_name in shown
 
 
-def test_cluster_hides_kafkas_own_topics_unless_asked(forebay, here, topic_name) -> None:
+def test_cluster_hides_kafkas_own_topics_unless_asked(forebay: Run, here: Cluster, topic_name: str) -> None:
     create_topic(here.config, topic_name)
     produce(here.config, topic_name, [b"x"], id=fresh("tx"))  # makes __transaction_state
     assert not [t for t in forebay("cluster", "--json").json["topics"] if t["internal"]]
     assert "__transaction_state" in forebay("cluster", "--all").out
 
 
-def test_cluster_without_a_broker_is_worth_another_try(forebay, monkeypatch) -> None:
+def test_cluster_without_a_broker_is_worth_another_try(forebay: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
     answer = forebay("cluster", "--json")
     assert answer.code == 4
@@ -64,7 +69,9 @@ def _published(root: Path, run_id: str, day: date, at: OffsetRange) -> None:
     projection.project_file(url, file)
 
 
-def test_consumers_shows_how_much_of_each_run_a_group_has_read(forebay, here, root, pipeline, topic_name) -> None:
+def test_consumers_shows_how_much_of_each_run_a_group_has_read(
+    forebay: Run, here: Cluster, root: Path, pipeline: Write, topic_name: str
+) -> None:
     from confluent_kafka import Consumer, TopicPartition
 
     pipeline(GOOD.replace("topic: {name: orders}", f"topic: {{name: {topic_name}}}"))
@@ -90,14 +97,16 @@ def test_consumers_shows_how_much_of_each_run_a_group_has_read(forebay, here, ro
     assert "50%" in shown
 
 
-def test_consumers_of_a_topic_nobody_reads_says_so(forebay, here, pipeline, topic_name) -> None:
+def test_consumers_of_a_topic_nobody_reads_says_so(
+    forebay: Run, here: Cluster, pipeline: Write, topic_name: str
+) -> None:
     pipeline(GOOD.replace("topic: {name: orders}", f"topic: {{name: {topic_name}}}"))
     create_topic(here.config, topic_name)
     assert forebay("consumers", "orders").out == f"no consumer group has read {topic_name} yet\n"
     assert forebay("consumers", "orders", "--json").json["groups"] == []
 
 
-def test_consumers_of_a_topic_that_is_not_there_says_so(forebay, here, pipeline) -> None:
+def test_consumers_of_a_topic_that_is_not_there_says_so(forebay: Run, here: Cluster, pipeline: Write) -> None:
     pipeline(GOOD.replace("topic: {name: orders}", "topic: {name: never-made}"))
     answer = forebay("consumers", "orders")
     assert answer.code == 1

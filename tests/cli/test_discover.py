@@ -44,7 +44,7 @@ def commit(config: dict[str, Any], name: str, uri: str, content: bytes) -> None:
 
     made = Ledger()
     made.publish(SourceFile(uri, len(content), 0.0), content)
-    (entry,) = made.view.files.values()
+    (entry,) = made.view.entries()
     producer = Producer({**config, "transactional.id": name})
     producer.init_transactions(30)
     producer.begin_transaction()

@@ -33,7 +33,7 @@ def test_a_good_file_becomes_a_pipeline(project: Project, write: Write, good: st
     found = load.load_file(write(good), project)
     assert (found.pipeline, found.record.key, found.topic.partitions) == ("orders", ("id",), 3)
     assert found.format.options == {"delimiter": ";"}
-    assert found.schema_ is not None
+    assert found.schema_ is not None and found.schema_.columns is not None
     assert list(found.schema_.columns) == ["id", "amount", "day"]
 
 

@@ -168,8 +168,10 @@ def test_a_schedule_may_end_and_airflow_is_not_told_by_dates_of_the_dag(make_pro
         birds=MINIMAL.format(name="birds").replace("zone: America/New_York", "zone: America/New_York, end: 2013-12-31")
     )
     dag = all_dags()["birds"]
+    assert dag.start_date is not None
     assert (dag.start_date.year, dag.end_date) == (1970, None)
-    assert (dag.timetable.first, dag.timetable.last) == ("2013-01-01", "2013-12-31")
+    timetable: Any = dag.timetable
+    assert (timetable.first, timetable.last) == ("2013-01-01", "2013-12-31")
 
 
 def test_the_steward_asks_as_the_pipeline_says(make_project: Make) -> None:
@@ -178,7 +180,7 @@ def test_the_steward_asks_as_the_pipeline_says(make_project: Make) -> None:
     make_project(
         birds=MINIMAL.format(name="birds") + "quality: {steward: {timeout: 30m, default: publish, users: [ann]}}\n"
     )
-    steward = all_dags()["birds"].task_dict["steward"]
+    steward: Any = all_dags()["birds"].task_dict["steward"]
     assert steward.options == ["Publish passing rows", "Publish all rows", "Reject"]
     assert steward.defaults == ["Publish passing rows"]
     assert steward.response_timeout.total_seconds() == 1800

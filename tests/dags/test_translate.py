@@ -20,8 +20,8 @@ def file(name: str = "a.csv", **changes: Any) -> FileRun:
     return FileRun("r", "birds", DAY, SourceFile(f"file:///drops/{name}", 10, 0.0), Fate.NEW, "new").but(**changes)
 
 
-def utc(*parts: int) -> datetime:
-    return datetime(*parts, tzinfo=UTC)  # type: ignore[misc]
+def utc(year: int, month: int, day: int, hour: int = 0, minute: int = 0) -> datetime:
+    return datetime(year, month, day, hour, minute, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ class TestRetries:
 
         from forebay_airflow.translate import retry_policy
 
-        error = kind((errors.Fault("a.yaml", 1, "no"),)) if kind is errors.SettingsError else kind("no")  # type: ignore[arg-type]
+        error = kind((errors.Fault("a.yaml", 1, "no"),)) if kind is errors.SettingsError else kind("no")
         assert retry_policy().evaluate(error, 1, 5).action is RetryAction.FAIL
 
     @pytest.mark.parametrize("kind", [*worth_a_retry(), OSError, MemoryError, RuntimeError])

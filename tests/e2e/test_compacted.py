@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from forebay.kafka.embedded import broker
+from forebay.kafka.embedded.running import Broker
 from tests.e2e.test_take_up import cut_short, settled_by
 from tests.support.kafka import create_topic, delete_records, read_all, running
 from tests.support.project import OrdersProject, orders
@@ -20,14 +20,14 @@ DAY, NEXT = "2026-01-05", "2026-01-06"
 
 
 @pytest.fixture(scope="module")
-def cleaning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[broker.Broker]:
+def cleaning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     """A broker whose cleaner looks ten times a second; by default every 15 s."""
     with running(tmp_path_factory.mktemp("cleaning") / "broker", extra={"log.cleaner.backoff.ms": "100"}) as started:
         yield started
 
 
 @pytest.fixture
-def shop(tmp_path: Path, cleaning: broker.Broker, topic_name: str) -> OrdersProject:
+def shop(tmp_path: Path, cleaning: Broker, topic_name: str) -> OrdersProject:
     """Its topic exists already, of one partition, with segments that end at once."""
     name = f"orders-{topic_name[-8:]}"
     found = OrdersProject.make(tmp_path, name, cleaning.bootstrap)
@@ -96,8 +96,8 @@ def test_verify_knows_that_older_keys_are_gone(shop: OrdersProject) -> None:
     policy(shop, "compact,delete")
     assert verified(shop)[0] == 0
     delete_records({"bootstrap.servers": shop.bootstrap}, shop.name, {0: offset + 100})
-    told = shop.forebay("ledger", "verify", shop.name)
-    assert (told.code, "100 more records have expired, not been lost" in told.out) == (0, True), told.out
+    answer = shop.forebay("ledger", "verify", shop.name)
+    assert (answer.code, "100 more records have expired, not been lost" in answer.out) == (0, True), answer.out
 
 
 def test_what_was_compacted_before_it_was_proved_is_reconciled_as_far_as_it_goes(shop: OrdersProject) -> None:

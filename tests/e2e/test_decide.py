@@ -282,6 +282,7 @@ def test_the_same_answer_elsewhere_finds_it_done_though_source_and_stage_are_gon
         Answer(Decision.REJECT, "nobody in time", "", AT, "Airflow", person=False),
     ):
         done = carried_out(ctx, take(ctx, file, late))
+        assert done is not None
         assert (done.published, done.quarantined, done.decided_by, done.decision_reason) == (
             70,
             30,

@@ -159,7 +159,7 @@ def test_a_column_without_any_value_is_pinned_by_the_first_file_that_has_one(
     tmp_path: Path, kafka: Cluster, topic_name: str, format_: str
 ) -> None:
     shop = made(tmp_path, f"orders-{topic_name[-8:]}", kafka, format_)
-    nights = ([None] * 2, [None] * 3, [None, 5], [None] * 4, ["x", "y"])
+    nights: tuple[list[Any], ...] = ([None] * 2, [None] * 3, [None, 5], [None] * 4, ["x", "y"])
     codes = []
     for day, values in enumerate(nights, 5):
         shop.drop(f"2026-01-{day:02}", f"{day}.dat", without_values(values, format_))

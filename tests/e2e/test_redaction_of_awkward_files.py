@@ -6,7 +6,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -34,7 +34,7 @@ record: {{key: id}}
 topic: {{name: {name}, manage: create}}
 """
 
-CSV = {
+CSV: dict[str, str | bytes] = {
     "no-header": f"1,{CELL},{NUMBER},2026-01-05\n2,{SECRET},{NUMBER},{SECRET}\n",
     "other-delimiter": f"id;account;pin;at\n1;{SECRET};{NUMBER};{SECRET}\n",
     "no-header-other-delimiter": f"1;{SECRET};{NUMBER};{SECRET}\n",
@@ -58,7 +58,7 @@ CSV = {
     "dated": f"id,account,pin,at\n1,{SECRET},{NUMBER},9999-01-05\n2,{SECRET},{NUMBER},0001-01-05\n",
     "is-json": json.dumps([{"id": 1, "account": ODD, "pin": int(NUMBER)}]),
 }
-JSON = {
+JSON: dict[str, str | bytes] = {
     "array": json.dumps([{"id": 1, "account": ODD, "pin": int(NUMBER)}]),
     "array-lines": f'["{SECRET}", {NUMBER}]\n[{NUMBER}]\n{{"id": 1, "account": "a", "pin": 1, "at": "2026-01-05"}}\n',
     "pretty": json.dumps({"id": 1, "account": ODD, "pin": int(NUMBER)}, indent=2),
@@ -108,7 +108,8 @@ def parquets() -> dict[str, bytes]:
 
 def files() -> Iterator[tuple[str, str, bytes]]:
     """Kind, name and bytes of each."""
-    for kind, found in (("csv", CSV), ("json_lines", JSON), ("parquet", parquets())):
+    kinds: dict[str, Mapping[str, str | bytes]] = {"csv": CSV, "json_lines": JSON, "parquet": parquets()}
+    for kind, found in kinds.items():
         for name, body in found.items():
             yield kind, name, body.encode() if isinstance(body, str) else body
     packed = gzip.compress(f"id,account,pin,at\n1,{SECRET},{NUMBER},2026-01-05\n".encode() * 1000)

@@ -248,8 +248,8 @@ def test_many_units_and_no_headers(
     assert (first.published, first.already, again.published, again.already) == (5, 0, 0, 5)
     assert sorted(json.loads(m.value())["id"] for m in read_all(kafka.config, shop.name)) == list(range(1, 106))
     with origin.open_ledger(ctx) as view:
-        told = [entry.completion.replay.rows for entry in view.by_uri("replay+" + first.uri)]
-    assert told == ["101-102", "103-104", "105"]
+        replays = [entry.completion.replay for entry in view.by_uri("replay+" + first.uri)]
+    assert [replay and replay.rows for replay in replays] == ["101-102", "103-104", "105"]
     from forebay.verbs.quarantine import files_with, replayed
     from forebay.verbs.rebuild import rebuild
 
@@ -294,7 +294,7 @@ def test_rows_that_were_published_are_refused_when_the_records_are_gone(
     shop: OrdersProject, kafka: Cluster, work: bool
 ) -> None:
     rows = export(shop)
-    whole = {int(row["__row"]): {} for row in rows}
+    whole: dict[int, dict[str, str]] = {int(row["__row"]): {} for row in rows}
     path = edited(shop, [*rows, rows[0] | {"__row": "50"}], whole | {50: {"amount": "1.00"}})
     expire(shop, kafka)
     if not work:

@@ -131,7 +131,8 @@ def text_of(text: str, at: int) -> Any:
     """What the text of a CSV's cell means."""
     if not text:
         return None
-    return {"int64": int, "float64": float, "bool": json.loads}.get(KINDS[at % 5], str)(text)
+    kinds: dict[str, Callable[[str], Any]] = {"int64": int, "float64": float, "bool": json.loads}
+    return kinds.get(KINDS[at % 5], str)(text)
 
 
 @pytest.mark.parametrize("written", WRITERS)

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forebay.errors import CorruptFileError
+from forebay.formats._rules import ColumnRules
 from forebay.formats.csv import Csv
 from forebay.model import Column, Stage
 from forebay.testing.formats import COLUMNS, FormatContract, Rows, rejects, rows, staged
@@ -206,9 +207,9 @@ def test_a_late_value_widens_the_inferred_type_and_loses_no_row(tmp_path: Path, 
 def test_rules_of_columns(tmp_path: Path) -> None:
     columns = (Column("d", "date"), Column("n", "decimal(10,2)"), Column("f", "bool"))
     rules = {
-        "d": {"format": "%d/%m/%Y"},
-        "n": {"decimal_point": ",", "thousands": "."},
-        "f": {"true_values": ["Y"], "false_values": ["N"]},
+        "d": ColumnRules(format="%d/%m/%Y"),
+        "n": ColumnRules(decimal_point=",", thousands="."),
+        "f": ColumnRules(true_values=("Y",), false_values=("N",)),
     }
     config = Csv.Config(delimiter=";", columns=rules)
     stage = staged(Csv(config), b"d;n;f\n05/01/2026;1.000,50;Y\n5/1/2026;1,5;N\n", columns, tmp_path)
@@ -218,7 +219,7 @@ def test_rules_of_columns(tmp_path: Path) -> None:
 
 def test_rules_for_a_column_that_an_undeclared_file_lacks_are_that_files_matter(tmp_path: Path) -> None:
     """Where columns are declared, `check` says so (tests/config/test_contradictions.py)."""
-    reader = Csv(Csv.Config(columns={"zz": {}}))
+    reader = Csv(Csv.Config(columns={"zz": ColumnRules()}))
     with pytest.raises(
         CorruptFileError,
         match="rules for `zz`, which is no column of it \\(ask for it again with that column, or take its rules out",

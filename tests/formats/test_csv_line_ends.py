@@ -7,6 +7,7 @@ import csv
 import io
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from forebay.model import Column, Stage
 from forebay.testing.formats import rejects, rows, staged
 
 
-def read(data: bytes, folder: Path, width: int = 2, **options: object) -> Stage:
+def read(data: bytes, folder: Path, width: int = 2, **options: Any) -> Stage:
     return staged(
         Csv(Csv.Config(header=False, **options)),
         data,
@@ -31,7 +32,9 @@ def table(stage: Stage, width: int = 2) -> list[list[str]]:
 
 def well_formed(data: str, end: str) -> list[list[str]]:
     """Records of RFC 4180 whose line end is known."""
-    records, record, held, state = [], [], "", "start"
+    records: list[list[str]] = []
+    record: list[str] = []
+    held, state = "", "start"
     for place, sign in enumerate(data):
         if state == "skip":
             state = "start"
@@ -57,7 +60,7 @@ def file(chance: random.Random, end: str, escape: bool) -> str:
         signs = ["\r", "\n", "\r\n", ',"', '"', "5,6", "\n7,8\n", "\r7,8\r", "x", "\\"]
         cell = "".join(chance.choices(signs, k=chance.randrange(6)))
         row = [str(n), cell] if chance.random() < 0.7 else [cell, str(n)]
-        how = {"doublequote": False, "escapechar": "\\"} if escape else {}
+        how: dict[str, Any] = {"doublequote": False, "escapechar": "\\"} if escape else {}
         csv.writer(text, lineterminator=end, quoting=csv.QUOTE_ALL, **how).writerow(row)
         held = text.getvalue()
         lines.append(held.replace(f'"{n}"', str(n)) if not cell or chance.random() < 0.5 else held)

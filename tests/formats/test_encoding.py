@@ -14,9 +14,11 @@ from pydantic import ValidationError
 
 from forebay.errors import CorruptFileError
 from forebay.formats import _encoding
+from forebay.formats._csv.settings import CsvSettings
 from forebay.formats._encoding import transcode
-from forebay.formats.csv import Csv, CsvSettings
-from forebay.formats.json_lines import JsonLines, JsonLinesSettings
+from forebay.formats._json.settings import JsonLinesSettings
+from forebay.formats.csv import Csv
+from forebay.formats.json_lines import JsonLines
 from forebay.model import Column
 from forebay.testing.formats import rejects, rows, staged
 

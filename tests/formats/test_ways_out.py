@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ import pytest
 
 from forebay.config.home import Project
 from forebay.errors import ConfigError, CorruptFileError
+from forebay.formats._csv.settings import CsvSettings
+from forebay.formats._json.settings import JsonLinesSettings
 from forebay.formats._rules import ColumnRules
-from forebay.formats.csv import Csv, CsvSettings
-from forebay.formats.json_lines import JsonLines, JsonLinesSettings
+from forebay.formats.csv import Csv
+from forebay.formats.json_lines import JsonLines
 from forebay.model import Column, Stage
 from forebay.testing.formats import rejects, rows, staged
 
@@ -31,7 +34,7 @@ def json_lines(data: bytes, folder: Path, columns: tuple[Column, ...] | None = A
 LONG = b"a,b\n1," + b"x" * 5000 + b"\n2,y\n"
 QUOTES = b"a,b\n" + b'1,"x\n2,y\n' * 4
 
-FILES = {
+FILES: dict[str, tuple[Callable[..., Stage], bytes, dict[str, Any], str, dict[str, Any]]] = {
     "other delimiter": (csv, b"a;b\n1;x\n", {}, "set format.delimiter: ';'", {"delimiter": ";"}),
     "tab": (csv, b"a\tb\n1\tx\n", {}, r"set format.delimiter: '\t'", {"delimiter": "\t"}),
     "unclosed quotes": (

@@ -51,8 +51,15 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
 # ---------------------------------------------------------------- the same as the narrow way
 
 ABC = (Column("a", "int64"), Column("b", "string"), Column("c", "decimal(6,2)"))
-ALL = (Column("i", "int32"), Column("f", "float64"), Column("t", "bool"), Column("d", "date"), Column("m", "timestamp"))
-ALL += (Column("z", "timestamp[tz]"), Column("k", "time"), Column("x", "binary"), Column("s", "string"))
+_PLAIN = (
+    Column("i", "int32"),
+    Column("f", "float64"),
+    Column("t", "bool"),
+    Column("d", "date"),
+    Column("m", "timestamp"),
+)
+_ODD = (Column("z", "timestamp[tz]"), Column("k", "time"), Column("x", "binary"), Column("s", "string"))
+ALL = (*_PLAIN, *_ODD)
 TYPED = (
     "i,f,t,d,m,z,k,x,s\n1,0.1,true,2026-01-05,2026-01-05 10:00:00,2026-01-05T10:00:00+02:00,10:00:00.5,aGk=,é\n"
     "007,1e400,yes,2026-02-30,2026-01-05 10:00:00+02,2026-01-05,24:00,a,\n,,,,,,,,\n"

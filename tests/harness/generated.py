@@ -92,5 +92,5 @@ def as_earlier_versions() -> None:
 
     Pipeline.transactional_id = lambda self, lane: f"forebay.{self.pipeline}.{lane}"  # type: ignore[method-assign]
     PublishJob.lane = property(lambda self: int(self.fingerprint[:8], 16) % self.pipeline.publish.lanes)  # type: ignore[assignment, method-assign]
-    forebay.kafka.publish.account.LANES = 0  # what its ledger records do not say
-    forebay.kafka.publish.lanes.fence_earlier = lambda *_, **__: None  # type: ignore[assignment]
+    vars(forebay.kafka.publish.account)["LANES"] = 0  # what its ledger records do not say
+    forebay.kafka.publish.lanes.fence_earlier = lambda *_, **__: None

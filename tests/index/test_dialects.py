@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
+from sqlalchemy.engine import make_url
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from forebay.index import answers, projection, queries
@@ -29,10 +29,13 @@ SQLITE_ONLY = (
 )
 
 
+POSTGRESQL = make_url("postgresql+psycopg2://").get_dialect()()
+
+
 class Said:
     """Stands in for a connection to PostgreSQL: compiles what it is told."""
 
-    dialect = postgresql.dialect()
+    dialect = POSTGRESQL
 
     def __init__(self) -> None:
         self.words: list[str] = []
@@ -69,7 +72,7 @@ def said(monkeypatch: pytest.MonkeyPatch) -> Said:
 
 
 def test_tables_and_indices() -> None:
-    dialect = postgresql.dialect()
+    dialect = POSTGRESQL
     words = [str(CreateTable(table).compile(dialect=dialect)) for table in metadata().sorted_tables]
     words += [
         str(CreateIndex(index).compile(dialect=dialect))

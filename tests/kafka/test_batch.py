@@ -153,7 +153,7 @@ def test_the_same_lies_on_the_topic_as_by_produce(
 
     def lies(topic: str) -> tuple[Any, Any]:
         create_topic(kafka.config, topic, partitions=4)
-        producer = client.producer(kafka.config, **{"enable.idempotence": True})
+        producer = client.producer(kafka.config, None, **{"enable.idempotence": True})
         sender = Sender(producer)
         ranges = sender.records(topic, records, BARE, 0)
         assert producer.flush(30) == 0
@@ -199,7 +199,7 @@ def test_a_full_queue_takes_a_part_and_the_rest_follows_in_order(
 def test_a_queue_without_room_for_too_long_is_said(kafka: Cluster) -> None:
     topic = fresh("batch")
     create_topic(kafka.config, topic, partitions=4)
-    producer = client.producer(kafka.config, **{"queue.buffering.max.messages": 20, "linger.ms": 60_000})
+    producer = client.producer(kafka.config, None, **{"queue.buffering.max.messages": 20, "linger.ms": 60_000})
     with pytest.raises(BufferError):
         Sender(producer, patience=0.2).records(topic, awkward(100), BARE, 0)
     producer.purge()

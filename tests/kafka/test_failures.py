@@ -71,7 +71,7 @@ class FlaggedError:
     def str(self) -> str:
         return "words"
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: Any) -> Any:
         return lambda: self._flags.get(name, False)
 
 

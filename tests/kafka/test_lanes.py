@@ -18,7 +18,7 @@ from forebay import events
 from forebay.config.pipeline import Pipeline
 from forebay.kafka import topics
 from forebay.kafka.ledger.reader import lane_of, partition_of
-from forebay.kafka.publish import driver
+from forebay.kafka.publish import failpoints
 from forebay.kafka.publish.publisher import publish_file
 from tests.chaos.proxy import Proxy
 from tests.harness.generated import make_job, make_pipeline
@@ -47,7 +47,7 @@ def in_lanes(count: int) -> list[str]:
 
 
 def ready(config: dict[str, Any], **more: int) -> Pipeline:
-    pipeline = make_pipeline(fresh("lane").lower(), **more)
+    pipeline = make_pipeline(fresh("lane").lower(), 4, "60s", **more)
     topics.ensure(config, pipeline)
     return pipeline
 
@@ -73,7 +73,7 @@ def test_as_many_transactions_as_lanes_are_open_at_once(kafka: Cluster, monkeypa
         if place == "after_flush":
             together.wait()
 
-    monkeypatch.setattr(driver.failpoints, "hit", hit)
+    monkeypatch.setattr(failpoints, "hit", hit)
     with told(events.PRODUCER_FENCED) as fenced, ThreadPoolExecutor(LANES) as pool:
         receipts = list(
             pool.map(lambda name: publish_file(make_job(kafka.config, pipeline, ROWS, ROWS // 2, name)), names)

@@ -22,7 +22,7 @@ from tests.support.ledger import begun, read
 
 NOW = datetime(2026, 11, 22, 18, 0, tzinfo=UTC)
 WHO = Identity("run-1", "0190-run", "flights", "publish", 3, 2, backfill=True)
-ORIGIN = Origin("cluster", "flights", "abc", None, "def", "murmur2", 6, 1, "0.1.0")
+ORIGIN = Origin("cluster", "flights", "abc", None, "def", None, "murmur2", 6, 1, "0.1.0")
 
 
 def receipt(fp: str = "a" * 64, chunk: int = 0, of: int = 2, generation: int = 1) -> Receipt:

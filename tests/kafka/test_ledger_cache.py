@@ -21,7 +21,7 @@ from tests.support import ledger as made
 
 NOW = datetime(2026, 11, 22, 18, 0, tzinfo=UTC)
 WHO = Identity("run-1", "0190-run")
-ORIGIN = Origin("cluster", "flights", "abc", None, "def", "murmur2", 6, 2, "0.1.0")
+ORIGIN = Origin("cluster", "flights", "abc", None, "def", None, "murmur2", 6, 2, "0.1.0")
 FINGERPRINTS = [
     "a" * 64,
     "b" * 16 + "c" * 48,
@@ -52,7 +52,7 @@ things = st.tuples(
 
 def records(drawn: list[tuple[Any, ...]]) -> list[Record]:
     """One partition each for the two halves of the fingerprints; offsets with gaps, as markers make them."""
-    entries = [entry(*thing, number) for number, thing in enumerate(drawn)]
+    entries = [entry(*(*thing, number)) for number, thing in enumerate(drawn)]
     return [
         (e.key, dump(e.to_json()), FINGERPRINTS.index(thing[0]) % 2, 3 * n)
         for n, (e, thing) in enumerate(zip(entries, drawn, strict=True))

@@ -249,11 +249,33 @@ def test_a_hole_in_the_ledger_stops_the_file() -> None:
     assert outcome(publish(3, Broker([(1, "plan", False)]))) == Outcome.LEDGER_HOLE
 
 
+class Unseeing(Worker):
+    """To whom the ledger shows nothing."""
+
+    def _Look(self, _: Look) -> Event:
+        return Ledger(self.now)
+
+    def _ReadTo(self, effect: ReadTo) -> Event:
+        return Ledger(self.now)
+
+
+class Unacknowledged(Worker):
+    """Of whose records one is never acknowledged."""
+
+    def _Flush(self, _: Flush) -> Event:
+        return Flushed(self.now, 1)
+
+
+class Unreached(Worker):
+    """Whose barrier is never reached."""
+
+    def _ReadTo(self, effect: ReadTo) -> Event:
+        return Ledger(self.now, reached=False)
+
+
 def test_own_commits_count_though_their_markers_are_not_written_yet() -> None:
     broker = Broker()
-    worker = Worker(broker, 1, Task(2, "plan"), Protections())
-    worker._Look = lambda _: Ledger(worker.now)  # type: ignore[method-assign]
-    worker._ReadTo = lambda _: Ledger(worker.now)  # type: ignore[method-assign]
+    worker = Unseeing(broker, 1, Task(2, "plan"), Protections())
     assert worker.run().outcome == Outcome.DONE
     assert [n for n, _, _ in broker.committed] == [0, 1]
 
@@ -279,8 +301,7 @@ def test_an_abortable_error_aborts_and_takes_a_new_producer(kind: type[Effect]) 
 
 
 def test_records_that_were_not_acknowledged_are_not_committed() -> None:
-    worker = Worker(Broker(), 1, Task(1, "plan", attempts=2), Protections())
-    worker._Flush = lambda _: Flushed(worker.now, 1)  # type: ignore[method-assign]
+    worker = Unacknowledged(Broker(), 1, Task(1, "plan", attempts=2), Protections())
     finish = worker.run()
     assert (finish.outcome, finish.failure and finish.failure.error) == (Outcome.GAVE_UP, DeliveryError)
     assert "Commit" not in kinds(worker)
@@ -315,8 +336,7 @@ def test_init_is_called_again_for_two_transaction_timeouts_and_then_fails() -> N
 
 
 def test_a_barrier_that_is_not_reached_fails_closed() -> None:
-    worker = Worker(Broker(), 1, Task(1, "plan"), Protections())
-    worker._ReadTo = lambda _: Ledger(worker.now, reached=False)  # type: ignore[method-assign]
+    worker = Unreached(Broker(), 1, Task(1, "plan"), Protections())
     assert worker.run().outcome == Outcome.BARRIER_BLOCKED
     assert "Begin" not in kinds(worker)
 

@@ -34,7 +34,7 @@ from forebay.errors import (
 from forebay.kafka import topics
 from forebay.kafka.ledger.reader import Completion
 from forebay.kafka.ledger.view import LedgerView
-from forebay.kafka.publish import driver
+from forebay.kafka.publish import failpoints
 from forebay.kafka.publish.job import PublishJob
 from forebay.kafka.publish.publisher import publish_file
 from forebay.kafka.publish.records import EncodedChunk, Headers, Quarantined, Records
@@ -426,12 +426,18 @@ def test_a_right_that_is_taken_away_in_mid_transaction_is_named_at_once(
         if place == step:
             last = may[-1]
             gone = AclBindingFilter(
-                last.restype, last.name, last.resource_pattern_type, None, None, last.operation, last.permission_type
+                last.restype,
+                last.name,
+                last.resource_pattern_type,
+                last.principal,
+                last.host,
+                last.operation,
+                last.permission_type,
             )
             admin.delete_acls([gone])[gone].result(20)
             time.sleep(0.3)  # until the broker's own copy of its metadata has it
 
-    monkeypatch.setattr(driver.failpoints, "hit", hit)
+    monkeypatch.setattr(failpoints, "hit", hit)
     began = time.monotonic()
     with pytest.raises(NotAuthorizedError, match="TRANSACTIONAL_ID_AUTHORIZATION_FAILED"):
         publish_file(dataclasses.replace(job, config=kafka.sasl("bob")))

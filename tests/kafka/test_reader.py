@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from forebay.errors import BrokerUnavailableError, ReconcileError, RetryableErro
 from forebay.kafka import reader
 from forebay.kafka.reader import RangeCount, RangeReader, count_ranges
 from forebay.model import OffsetRange
-from tests.support.kafka import create_topic, fresh, read_all
+from tests.support.kafka import Cluster, create_topic, fresh, read_all
 
 pytestmark = pytest.mark.kafka
 
@@ -22,7 +23,7 @@ OURS = "0123456789abcdef:1:"
 
 
 @contextmanager
-def transaction(config, commit: bool = True):
+def transaction(config: dict[str, Any], commit: bool = True) -> Iterator[Any]:
     """A producer within an open transaction; committed, or aborted, afterwards."""
     from confluent_kafka import Producer
 
@@ -37,7 +38,7 @@ def transaction(config, commit: bool = True):
         producer.abort_transaction(30)
 
 
-def send(producer, topic: str, rows: Iterable[int], partition: int = 0, prefix: str | None = OURS) -> None:
+def send(producer: Any, topic: str, rows: Iterable[int], partition: int = 0, prefix: str | None = OURS) -> None:
     """Records with `ce_id` headers as forebay's `minimal` profile has them; none without a prefix."""
     for row in rows:
         headers = [("ce_id", f"{prefix}{row}".encode()), ("ce_source", b"hash")] if prefix else None
@@ -54,7 +55,7 @@ def summary(count: RangeCount) -> tuple[int, int, int, bool]:
     return count.found, count.foreign, count.missing, count.proven
 
 
-def test_whole_ranges_of_several_partitions_are_counted_with_their_rows(kafka, topic_name) -> None:
+def test_whole_ranges_of_several_partitions_are_counted_with_their_rows(kafka: Cluster, topic_name: str) -> None:
     create_topic(kafka.config, topic_name, partitions=3)
     with transaction(kafka.config) as producer:
         for partition in range(3):
@@ -66,7 +67,7 @@ def test_whole_ranges_of_several_partitions_are_counted_with_their_rows(kafka, t
     assert all(summary(count) == (1000, 0, 0, True) for count in counts)
 
 
-def test_without_ids_the_count_alone_is_compared(kafka, topic_name) -> None:
+def test_without_ids_the_count_alone_is_compared(kafka: Cluster, topic_name: str) -> None:
     create_topic(kafka.config, topic_name)
     with transaction(kafka.config) as producer:
         send(producer, topic_name, range(1, 2501), prefix=None)
@@ -75,7 +76,7 @@ def test_without_ids_the_count_alone_is_compared(kafka, topic_name) -> None:
     assert count.rows is None
 
 
-def test_ranges_with_markers_and_other_files_between_them(kafka, topic_name) -> None:
+def test_ranges_with_markers_and_other_files_between_them(kafka: Cluster, topic_name: str) -> None:
     create_topic(kafka.config, topic_name)
     for chunk in range(4):
         with transaction(kafka.config) as producer:
@@ -89,7 +90,7 @@ def test_ranges_with_markers_and_other_files_between_them(kafka, topic_name) -> 
     assert {summary(count) for count in counts} == {(10, 0, 0, True)}
 
 
-def test_others_records_within_a_range_are_foreign(kafka, topic_name) -> None:
+def test_others_records_within_a_range_are_foreign(kafka: Cluster, topic_name: str) -> None:
     create_topic(kafka.config, topic_name)
     with transaction(kafka.config) as ours, transaction(kafka.config) as theirs:
         send(ours, topic_name, [1, 2])
@@ -109,7 +110,7 @@ def test_others_records_within_a_range_are_foreign(kafka, topic_name) -> None:
     assert summary(blind) == (3, 5, 0, False), "eight records cannot prove which three are ours"
 
 
-def test_the_header_is_found_where_others_put_theirs_first(kafka, topic_name) -> None:
+def test_the_header_is_found_where_others_put_theirs_first(kafka: Cluster, topic_name: str) -> None:
     create_topic(kafka.config, topic_name)
     with transaction(kafka.config) as producer:
         producer.produce(
@@ -122,7 +123,7 @@ def test_the_header_is_found_where_others_put_theirs_first(kafka, topic_name) ->
     assert rows(count) == [9007199254740993]
 
 
-def test_an_aborted_transaction_is_not_counted(kafka, topic_name) -> None:
+def test_an_aborted_transaction_is_not_counted(kafka: Cluster, topic_name: str) -> None:
     create_topic(kafka.config, topic_name)
     with transaction(kafka.config, commit=False) as producer:
         send(producer, topic_name, range(1, 11))
@@ -133,7 +134,7 @@ def test_an_aborted_transaction_is_not_counted(kafka, topic_name) -> None:
         assert summary(count) == (0, 0, 10, False)
 
 
-def test_an_aborted_transaction_at_the_end_of_the_log_is_missing_not_awaited(kafka, topic_name) -> None:
+def test_an_aborted_transaction_at_the_end_of_the_log_is_missing_not_awaited(kafka: Cluster, topic_name: str) -> None:
     create_topic(kafka.config, topic_name)
     with transaction(kafka.config) as producer:
         send(producer, topic_name, [1, 2])
@@ -145,7 +146,7 @@ def test_an_aborted_transaction_at_the_end_of_the_log_is_missing_not_awaited(kaf
     assert time.monotonic() - began < 10
 
 
-def test_a_record_that_is_twice_there_shows_in_the_rows(kafka, topic_name) -> None:
+def test_a_record_that_is_twice_there_shows_in_the_rows(kafka: Cluster, topic_name: str) -> None:
     create_topic(kafka.config, topic_name)
     with transaction(kafka.config) as producer:
         send(producer, topic_name, [1, 2, 2, 3])
@@ -153,7 +154,7 @@ def test_a_record_that_is_twice_there_shows_in_the_rows(kafka, topic_name) -> No
     assert (rows(count), count.found, count.proven) == ([1, 2, 2, 3], 4, False)
 
 
-def test_an_open_transaction_is_waited_for(kafka, topic_name) -> None:
+def test_an_open_transaction_is_waited_for(kafka: Cluster, topic_name: str) -> None:
     create_topic(kafka.config, topic_name)
     with transaction(kafka.config) as theirs:
         send(theirs, topic_name, [7], prefix=None)
@@ -171,7 +172,7 @@ def test_an_open_transaction_is_waited_for(kafka, topic_name) -> None:
     assert rows(count) == [1, 2]
 
 
-def test_an_expired_range_is_said_to_be_expired_not_lost(kafka, topic_name) -> None:
+def test_an_expired_range_is_said_to_be_expired_not_lost(kafka: Cluster, topic_name: str) -> None:
     from confluent_kafka import TopicPartition
 
     create_topic(kafka.config, topic_name)
@@ -186,7 +187,7 @@ def test_an_expired_range_is_said_to_be_expired_not_lost(kafka, topic_name) -> N
     assert rows(count) == [16, 17, 18, 19, 20]
 
 
-def test_a_range_beyond_the_end_of_the_log_is_an_error(kafka, topic_name) -> None:
+def test_a_range_beyond_the_end_of_the_log_is_an_error(kafka: Cluster, topic_name: str) -> None:
     create_topic(kafka.config, topic_name)
     with transaction(kafka.config) as producer:
         send(producer, topic_name, [1])
@@ -194,13 +195,13 @@ def test_a_range_beyond_the_end_of_the_log_is_an_error(kafka, topic_name) -> Non
         count_ranges(kafka.config, [OffsetRange(topic_name, 0, 0, 9, 10)], OURS)
 
 
-def test_overlapping_ranges_are_an_error(kafka, topic_name) -> None:
+def test_overlapping_ranges_are_an_error(kafka: Cluster, topic_name: str) -> None:
     overlapping = [OffsetRange(topic_name, 0, 0, 9, 10), OffsetRange(topic_name, 0, 9, 12, 4)]
     with pytest.raises(ReconcileError, match="two ranges of one file overlap at offset 9"):
         count_ranges(kafka.config, overlapping, OURS)
 
 
-def test_a_topic_that_is_gone_is_named(kafka) -> None:
+def test_a_topic_that_is_gone_is_named(kafka: Cluster) -> None:
     with pytest.raises(TopicMissingError, match="no-such-topic"):
         count_ranges(kafka.config, [OffsetRange("no-such-topic", 0, 0, 0, 1)], OURS)
 
@@ -212,12 +213,12 @@ def test_no_broker_is_an_error_within_the_patience() -> None:
     assert time.monotonic() - began < 10
 
 
-def test_a_range_whose_offsets_are_unknown_counts_nothing(kafka) -> None:
+def test_a_range_whose_offsets_are_unknown_counts_nothing(kafka: Cluster) -> None:
     (count,) = count_ranges(kafka.config, [OffsetRange("t", 0, -1, -1, 5, complete=False)], OURS)
     assert summary(count) == (0, 0, 5, False)
 
 
-def test_one_reader_counts_again_and_over_several_topics(kafka, topic_name) -> None:
+def test_one_reader_counts_again_and_over_several_topics(kafka: Cluster, topic_name: str) -> None:
     data, quarantine = (
         create_topic(kafka.config, topic_name, partitions=2),
         create_topic(kafka.config, fresh("quarantine")),
@@ -232,7 +233,7 @@ def test_one_reader_counts_again_and_over_several_topics(kafka, topic_name) -> N
             assert [rows(count) for count in again.count(ranges, OURS)] == [[2], [1, 3], [4]]
 
 
-def test_far_ranges_are_jumped_to(kafka, topic_name, monkeypatch) -> None:
+def test_far_ranges_are_jumped_to(kafka: Cluster, topic_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "FAR", 100)
     create_topic(kafka.config, topic_name, partitions=2)
     with transaction(kafka.config) as producer:
@@ -243,7 +244,7 @@ def test_far_ranges_are_jumped_to(kafka, topic_name, monkeypatch) -> None:
     assert [rows(count) for count in counts] == [list(range(r.first, r.last + 1)) for r in ranges]
 
 
-def test_nothing_is_committed_for_any_group(kafka, topic_name) -> None:
+def test_nothing_is_committed_for_any_group(kafka: Cluster, topic_name: str) -> None:
     create_topic(kafka.config, topic_name)
     with transaction(kafka.config) as producer:
         send(producer, topic_name, [1])
@@ -252,7 +253,7 @@ def test_nothing_is_committed_for_any_group(kafka, topic_name) -> None:
     assert "forebay" not in {group.group_id for group in listed}
 
 
-def test_it_agrees_with_a_plain_consumer(kafka, topic_name) -> None:
+def test_it_agrees_with_a_plain_consumer(kafka: Cluster, topic_name: str) -> None:
     create_topic(kafka.config, topic_name, partitions=4)
     shuffled = np.random.default_rng(7).permutation(4000) + 1
     with transaction(kafka.config) as producer:

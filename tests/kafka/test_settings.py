@@ -112,7 +112,12 @@ def test_an_airflow_uri_is_judged_too() -> None:
 def test_ours_win_in_every_client(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever builds a client with such settings, past the connections: they never reach librdkafka."""
     built: list[dict[str, Any]] = []
-    monkeypatch.setattr(client, "_build", lambda _, settings: built.append(settings) or _Nothing())
+
+    def build(_: Any, settings: dict[str, Any]) -> _Nothing:
+        built.append(settings)
+        return _Nothing()
+
+    monkeypatch.setattr(client, "_build", build)
     own: dict[str, Any] = {"transactional.id": "lane", "transaction.timeout.ms": 60_000, "message.max.bytes": 1_000_000}
     bad = {key: value for key, value in OTHERWISE.items() if key.strip().lower() in OURS}
     match kind:

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.kafka
 
 
 def named(manage: str = "create", **publish: int) -> Pipeline:
-    pipeline = make_pipeline(fresh("p").lower(), 3, **publish)
+    pipeline = make_pipeline(fresh("p").lower(), 3, "60s", **publish)
     return pipeline.model_copy(
         update={"topic": pipeline.topic.model_copy(update={"manage": manage, "config": {"retention.ms": 3_600_000}})}
     )
@@ -99,9 +99,13 @@ def test_a_record_that_fits_by_the_bound_is_accepted_and_a_larger_one_is_not(kaf
     fits = next(n for n in range(2000, 0, -1) if topics.framing(5, n, header_bytes, 2) <= 2000)
     reports: list[object] = []
     producer = Producer({**kafka.config, "enable.idempotence": True})
-    producer.produce(name, b"v" * fits, b"k" * 5, headers=headers, on_delivery=lambda error, _: reports.append(error))
+    producer.produce(
+        name, b"v" * fits, b"k" * 5, headers=[*headers], on_delivery=lambda error, _: reports.append(error)
+    )
     assert producer.flush(10) == 0
-    producer.produce(name, b"v" * 2000, b"k" * 5, headers=headers, on_delivery=lambda error, _: reports.append(error))
+    producer.produce(
+        name, b"v" * 2000, b"k" * 5, headers=[*headers], on_delivery=lambda error, _: reports.append(error)
+    )
     assert producer.flush(10) == 0
     assert reports[0] is None
     assert reports[1] is not None

@@ -62,13 +62,13 @@ def sick(findings: tuple[Finding, ...]) -> list[Finding]:
 
 def test_the_cluster_is_well_when_its_ways_out_are_followed(tmp_path: Path, kafka: Cluster) -> None:
     ctx = make(tmp_path, kafka.config, "check", {"timestamp": "day"}, transaction_timeout="20m")
-    wrong = {
+    wrong: dict[str, Any] = {
         "cleanup_policy": "compact",
         "retention_ms": 1000,
         "max_message_bytes": 1000,
         "unclean_leader_election_enable": "true",
     }
-    times = {
+    times: dict[str, Any] = {
         "message_timestamp_after_max_ms": 1000,
         "message_timestamp_before_max_ms": 1000,
         "message_timestamp_type": "LogAppendTime",

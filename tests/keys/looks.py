@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -175,7 +176,9 @@ def learnt(fact: Callable[[Any], Any], nights: int = 6) -> Look:
         sketches = [{"ds": day, "name": "a.csv", "observed": old.text()} for day in days]
         asked = {"counted": counts, "measured": counts, "sketches": sketches}
         file, stage = trial.inspected(), trial.stage()
-        with patch.multiple(queries, **{name: lambda *_, found=found: found for name, found in asked.items()}):
+        with ExitStack() as patched:
+            for name, found in asked.items():
+                patched.enter_context(patch.object(queries, name, return_value=found))
             (result,) = compare_with_history(trial.context, file, stage)
         return fact(result)
 

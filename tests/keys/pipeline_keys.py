@@ -62,7 +62,7 @@ def held(changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def as_type(name: str) -> list[dict[str, Any]]:
-    others = {
+    others: dict[str, dict[str, Any]] = {
         "webhook": {"url": "http://127.0.0.1:9/"},
         "airflow": {"notifier": "tests.keys.looks.Leave", "arguments": {"to": "told by airflow"}},
     }

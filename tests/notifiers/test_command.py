@@ -21,18 +21,18 @@ class TestCommand(NotifierContract):
     def _file(self, tmp_path: Path) -> None:
         self.path = tmp_path / "taken; touch x"
 
-    def make_notifier(self) -> Notifier:
+    def make_notifier(self) -> Notifier[Any]:
         return Command(CommandConfig(command=(sys.executable, "-c", KEEP, str(self.path))))
 
     def taken(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.path.read_text("utf-8").splitlines()]
 
-    def make_failing(self) -> list[Notifier]:
+    def make_failing(self) -> list[Notifier[Any]]:
         loud = f"import sys; print('{SECRET}'); print('{SECRET}', file=sys.stderr); sys.exit(3)"
         commands = [("/no/such/program", SECRET), (sys.executable, "-c", loud), (str(self.path.parent), SECRET)]
         return [Command(CommandConfig(command=command)) for command in commands]
 
-    def make_slow(self) -> Notifier:
+    def make_slow(self) -> Notifier[Any]:
         return Command(CommandConfig(command=(sys.executable, "-c", "import time; time.sleep(60)"), timeout=0.2))
 
     def test_what_it_prints_is_dropped(self, capfd: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from pydantic import ValidationError
@@ -20,7 +20,7 @@ from forebay.testing.notifiers import NOTICE, SECRET, NotifierContract
 class Receiver(BaseHTTPRequestHandler):
     """Takes what comes to `/ok`, refuses `/no`, sends on from `/moved`, and lets `/slow` wait."""
 
-    got: list[dict[str, Any]]
+    got: ClassVar[list[dict[str, Any]]]
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -43,7 +43,11 @@ class Receiver(BaseHTTPRequestHandler):
 class TestWebhook(NotifierContract):
     @pytest.fixture(autouse=True)
     def _server(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-        self.receiver = type("Own", (Receiver,), {"got": []})
+
+        class Own(Receiver):
+            got: ClassVar[list[dict[str, Any]]] = []
+
+        self.receiver = Own
         server = ThreadingHTTPServer(("127.0.0.1", 0), self.receiver)
         self.address = f"http://127.0.0.1:{server.server_port}"
         thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
@@ -60,17 +64,17 @@ class TestWebhook(NotifierContract):
         server.server_close()
         thread.join()
 
-    def make_notifier(self) -> Notifier:
+    def make_notifier(self) -> Notifier[Any]:
         return Webhook(WebhookConfig(url=f"{self.address}/ok"))
 
     def taken(self) -> list[dict[str, Any]]:
         return self.receiver.got
 
-    def make_failing(self) -> list[Notifier]:
+    def make_failing(self) -> list[Notifier[Any]]:
         names = ("EMPTY", "NOT_THERE", "ODD", "BROKEN", "REFUSED", "MOVED", "CLOSED")
         return [Webhook(WebhookConfig(url_from=name)) for name in names]
 
-    def make_slow(self) -> Notifier:
+    def make_slow(self) -> Notifier[Any]:
         return Webhook(WebhookConfig(url=f"{self.address}/slow", timeout=0.2))
 
     def test_the_address_may_be_a_secret_of_the_environment(self) -> None:

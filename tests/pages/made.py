@@ -7,6 +7,7 @@ import random
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from forebay.config.home import Project
 from forebay.config.load import load_pipeline
@@ -278,10 +279,10 @@ class Made:
 class Refused(Connections):
     """Whoever asks for a connection here has done too much: pages come from the index and the files of the project."""
 
-    def kafka(self, name: str | None) -> dict:
+    def kafka(self, name: str | None) -> dict[str, Any]:
         raise AssertionError("a page asked for Kafka")
 
-    def s3(self, name: str | None) -> dict:
+    def s3(self, name: str | None) -> dict[str, Any]:
         raise AssertionError("a page asked for S3")
 
 

@@ -46,8 +46,10 @@ class Book:
         return self
 
     def night(self, now: datetime = NOW) -> Night:
-        read = [ask(self.url, "p") for ask in (queries.night_runs, queries.night_files, queries.night_rules)]
-        [night] = daily_status.nights(*read, None, now)
+        runs, files, rules = (
+            ask(self.url, "p") for ask in (queries.night_runs, queries.night_files, queries.night_rules)
+        )
+        [night] = daily_status.nights(runs, files, rules, None, now)
         return night
 
 

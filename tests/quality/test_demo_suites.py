@@ -9,11 +9,11 @@ import duckdb
 import pyarrow as pa
 import pytest
 
+import drops
 from forebay.model import Severity, Stage, Verdict
 from forebay.quality import suite as suites
 from forebay.quality.check import check, faults_of
 from tests.quality.made import failing_rows, stage_of
-from tools import drops
 
 SUITES = Path(__file__).parents[2] / "include" / "expectations"
 WHOLE_YEAR = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -135,13 +135,13 @@ def test_a_file_replaced_by_rename_with_same_size_and_time_is_another_version(tm
 class Racer:
     """Changes a file at the moment when its first block was read."""
 
-    def __init__(self, change: object) -> None:
+    def __init__(self, change: Callable[[], None]) -> None:
         self.change, self.done = change, threading.Event()
 
-    def write(self, block: bytes) -> None:
+    def write(self, block: memoryview) -> None:
         if not self.done.is_set():
             self.done.set()
-            self.change()  # type: ignore[operator]
+            self.change()
 
 
 @pytest.mark.parametrize("how", ["truncated", "appended", "rewritten", "replaced", "removed"])

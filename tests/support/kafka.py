@@ -23,6 +23,7 @@ import pytest
 
 from forebay.errors import ForebayError
 from forebay.kafka.embedded import broker
+from forebay.kafka.embedded.running import Broker
 
 ROOT = Path(__file__).parents[2]
 CACHE = Path(os.environ.get("FOREBAY_CACHE") or ROOT / ".cache" / "forebay")
@@ -91,7 +92,7 @@ def reaper(home: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def running(home: Path, nodes: int = 1, **options: Any) -> Iterator[broker.Broker]:
+def running(home: Path, nodes: int = 1, **options: Any) -> Iterator[Broker]:
     """A broker of a test's own, gone afterwards. Options are those of `broker.start`."""
     with reaper(home):
         try:
@@ -199,9 +200,9 @@ def read_all(config: dict[str, Any], topic: str, isolation: str = "read_committe
             timeout -= 0 if got else 0.2
             assert timeout > 0, f"partitions {waiting} of {topic} never came to their end"
             for message in got:
-                if message.error() is None:
+                if (error := message.error()) is None:
                     messages.append(message)
-                elif message.error().code() == KafkaError._PARTITION_EOF:
+                elif error.code() == KafkaError._PARTITION_EOF:
                     waiting.discard(message.partition())
                 else:
                     raise AssertionError(message.error())

@@ -61,7 +61,7 @@ def _templates(pipeline: str, partitions: int) -> tuple[bytes, bytes]:
         content_hash=_HASH,
         plan_hash="d" * 64,
     )
-    origin = Origin("cluster", "flights", "a" * 64, None, "b" * 64, "murmur2", 3, partitions, "0.1.0")
+    origin = Origin("cluster", "flights", "a" * 64, None, "b" * 64, None, "murmur2", 3, partitions, "0.1.0")
     identity = Identity("scheduled__2013-01-05T02:00:00+00:00", "00000000-0000-0000-0000-000000000000")
     now = datetime(2013, 1, 6, 2, tzinfo=UTC)
     chunk = ChunkEntry(pipeline, file, receipt, origin, identity, now, now)

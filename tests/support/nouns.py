@@ -34,7 +34,7 @@ def file_run(name: str = "EWR.csv.gz", **changes: Any) -> FileRun:
 def receipt(**changes: Any) -> Receipt:
     """The ledger's receipt for `file_run`."""
     file = file_run()
-    fields = {
+    fields: dict[str, Any] = {
         "fingerprint": FINGERPRINT,
         "generation": 1,
         "chunk": 0,

@@ -15,7 +15,8 @@ from typing import Any
 import psutil
 import pytest
 
-from airflow_home import Airflow, AirflowError
+from airflow_api import AirflowError
+from airflow_home import Airflow
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -58,11 +57,16 @@ def listed(root: Path) -> list[SourceFile]:
 
 
 @pytest.fixture
-def hashed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the files whose bytes discovery read."""
     seen: list[str] = []
     real = Local.fingerprint
-    monkeypatch.setattr(Local, "fingerprint", lambda self, file: (seen.append(file.name), real(self, file))[1])
+
+    def noted(self: Local, file: SourceFile) -> str:
+        seen.append(file.name)
+        return real(self, file)
+
+    monkeypatch.setattr(Local, "fingerprint", noted)
     return seen
 
 
@@ -426,7 +430,12 @@ def test_a_file_that_vanishes_while_it_is_looked_at_is_incomplete(
     put(drops, "a.csv", b"1")
     ledger.publish(listed(tmp_path)[0], b"1")
     real = Local.fingerprint
-    monkeypatch.setattr(Local, "fingerprint", lambda self, file: ((drops / "a.csv").unlink(), real(self, file))[1])
+
+    def vanishing(self: Local, file: SourceFile) -> str:
+        (drops / "a.csv").unlink()
+        return real(self, file)
+
+    monkeypatch.setattr(Local, "fingerprint", vanishing)
     assert fates(look(tmp_path, ledger)) == [
         ("a.csv", Fate.INCOMPLETE, "it changed or vanished while it was looked at")
     ]

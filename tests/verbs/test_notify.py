@@ -75,7 +75,7 @@ def test_a_notifier_that_fails_is_logged_and_the_next_one_is_told(
 ) -> None:
     section, path = told
     monkeypatch.setenv("ALERTS", "http://127.0.0.1:9/s3cr3t")
-    broken = [
+    broken: list[dict[str, Any]] = [
         {"type": "webhook", "options": {"url_from": "ALERTS"}},
         {"type": "no_such"},
         {"type": "webhook", "options": {"url": 5}},

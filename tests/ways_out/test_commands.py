@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 import typer
+from typer.exceptions import TyperException
 
-from forebay.cli.main import COMMANDS, TyperException, app
+from forebay.cli.main import COMMANDS, app
 from tests.ways_out.sites import ROOT, modules, texts
 
 _COMMAND = re.compile(r"(?:^|[`: ;(>])(forebay (?:[a-z]+)(?: [^`;()\n]*)?)")

@@ -190,7 +190,7 @@ class Asker:
         from confluent_kafka.admin import OffsetSpec
 
         level = IsolationLevel.READ_UNCOMMITTED if uncommitted else IsolationLevel.READ_COMMITTED
-        wanted = {at: OffsetSpec.earliest() if earliest else OffsetSpec.latest() for at in partitions}  # type: ignore[no-untyped-call]
+        wanted = {at: OffsetSpec.earliest() if earliest else OffsetSpec.latest() for at in partitions}
         answers = self.ask(
             lambda admin, within: admin.list_offsets(wanted, isolation_level=level, request_timeout=within), final
         )

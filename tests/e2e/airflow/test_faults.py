@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 import psutil
 import pytest
 
-from airflow_home import AirflowError
+from airflow_api import AirflowError
 from tests.e2e.airflow.lab import NIGHT, Lab, Trial, gone, until
 from tests.harness.checker import Anomaly
 
@@ -126,13 +126,15 @@ def zombie(trial: Trial) -> Outcome:
     (run,) = trial.backfill()
     task = trial.in_the_middle(run)
     supervisor = psutil.Process(task.ppid())
-    task.suspend(), supervisor.suspend()
+    task.suspend()
+    supervisor.suspend()
     try:
         until(lambda: _second_try(trial, run), "the second try never ran")
         both = task.is_running() and task.status() == psutil.STATUS_STOPPED
         state = trial.ended([run])
     finally:
-        task.resume(), supervisor.resume()
+        task.resume()
+        supervisor.resume()
     died = gone(task, 60)
     return Outcome(
         state,
@@ -259,7 +261,8 @@ def test_a_failed_publish_marked_as_success_publishes_nothing_and_clearing_it_do
 
 def two_backfills(trial: Trial) -> Outcome:
     last = NIGHT + timedelta(days=1)
-    trial.night(NIGHT), trial.night(last)
+    trial.night(NIGHT)
+    trial.night(last)
     runs = trial.backfill(NIGHT, last)
     refused = ""
     try:

@@ -9,6 +9,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -146,10 +147,14 @@ def test_only_those_who_are_named_may_answer(asked: dict[str, str], trial: Trial
     assert "not a respondent" in str(refused.value)
 
 
+def _settled(trial: Trial, run: str) -> bool:
+    return trial.tasks(run).get("settle") == "success"
+
+
 def test_what_passed_is_published_while_the_question_stands(asked: dict[str, str], trial: Trial) -> None:
     """The clean file of each night, to its end, as the command line does it; of the one that is held back nothing."""
     for run in asked.values():
-        until(lambda run=run: trial.tasks(run).get("settle") == "success", "what passed never came to its end")
+        until(partial(_settled, trial, run), "what passed never came to its end")
         assert trial.files(run).keys() == {"JFK.csv"}
         assert trial.files(run)["JFK.csv"]["status"] == "done"
     assert {json.loads(record.value)["airport"] for record in trial.records() if record.topic == "data"} == {"JFK"}
