@@ -210,14 +210,29 @@ class Drift(Json):
 
 
 @dataclass(frozen=True, slots=True)
+class Cause(Json):
+    """One reason for which a row is set aside.
+
+    `rule` is a failing rule's title, and `detail` its settings as JSON then; else `rule` is empty, and `detail` says
+    what is wrong, without a word of the file. `value` is what stood in the one column of `columns` (its beginning),
+    None where there is none or where it may not be shown.
+    """
+
+    rule: str = ""
+    columns: tuple[str, ...] = ()
+    detail: str = ""
+    value: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Stage(Json):
     """A file's rows as typed columns.
 
     `rows` (Parquet): the typed columns in file order, and `__row` (int64), the 1-based physical record number. Only
     rows that could be read are in it. `rejects` (Parquet): `__row` int64, `stage` (decode|parse|schema), `columns`
-    list<string>, `reason` string, `raw` binary: one line for every row that could not be read. `rows_in == rows_read +
-    rows_rejected`. `raw_bytes` is the decompressed size. `pins` are the pinned columns that it was read with, `open`
-    names those that nobody declared and no row has a value of.
+    list<string>, `causes` list<struct> (the fields of `Cause`), `raw` binary: one line for every row that could not be
+    read. `rows_in == rows_read + rows_rejected`. `raw_bytes` is the decompressed size. `pins` are the pinned columns
+    that it was read with, `open` names those that nobody declared and no row has a value of.
     """
 
     fingerprint: str

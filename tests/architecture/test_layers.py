@@ -156,10 +156,5 @@ def _private_and_foreign() -> set[str]:
     return found
 
 
-PRIVATE_FOR_NOW = {"forebay.verbs._causes"}
-"""Read from outside, until the causes of a quarantined row are values. Nothing is added here."""
-
-
 def test_private_means_private_to_its_package() -> None:
-    found = {line for line in _private_and_foreign() if not any(name in line for name in PRIVATE_FOR_NOW)}
-    assert found == set()
+    assert _private_and_foreign() == set()

@@ -17,14 +17,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forebay.config.pipeline import Pipeline
-from forebay.contracts import Encoded, Serializer, Settings
+from forebay.contracts import Encoded, Serializer, Settings, causes
 from forebay.encoding import encode, quarantine_rows, work
 from forebay.encoding.encode import ChunkEncoder, compose_quarantine, plan_chunks
-from forebay.encoding.rows import StagedRows
+from forebay.encoding.rows import Limits, StagedRows
 from forebay.encoding.work import Work
 from forebay.errors import CorruptFileError, FatalError, ReconcileError
 from forebay.kafka.publish.records import EncodedChunk
-from forebay.model import ChunkPlan, Column, Decision, RuleResult, Severity, Stage, Verdict
+from forebay.model import Cause, ChunkPlan, Column, Decision, RuleResult, Severity, Stage, Verdict
 from forebay.support import versions
 
 FP = "0123456789abcdef" * 4
@@ -33,7 +33,7 @@ REJECTS = pa.schema(
         "__row": pa.int64(),
         "stage": pa.string(),
         "columns": pa.list_(pa.string()),
-        "reason": pa.string(),
+        "causes": causes.arrow(),
         "raw": pa.binary(),
     }
 )
@@ -64,7 +64,13 @@ def make_stage(folder: Path, table: pa.Table, rejects: Sequence[int] = ()) -> St
         table.append_column("__row", pa.array(numbers, pa.int64())), folder / "rows.parquet", row_group_size=1000
     )
     lines = [
-        {"__row": n, "stage": "parse", "columns": ["id"], "reason": "too few columns", "raw": RAW or b"raw %d" % n}
+        {
+            "__row": n,
+            "stage": "parse",
+            "columns": ["id"],
+            "causes": [Cause(detail="too few columns").to_json()],
+            "raw": RAW or b"raw %d" % n,
+        }
         for n in rejects
     ]
     pq.write_table(pa.Table.from_pylist(lines, REJECTS), folder / "rejects.parquet")
@@ -284,6 +290,23 @@ def test_publish_all_sets_nothing_aside_for_quality(tmp_path: Path) -> None:
     verdict = make_verdict(tmp_path, FAILING, *RULES)
     made = Made(tmp_path, numbered(4), pipeline(), verdict=verdict, decision=Decision.PUBLISH_ALL, rejects=[3])
     assert [(line["__row"], line["stage"]) for line in made.lines] == [(3, "parse")]
+
+
+def test_causes_of_one_rank_have_an_order(tmp_path: Path) -> None:
+    """A time and a value that are refused are both of the step `encode`; without a second key, threads decide."""
+    rows = 20_000
+    late = pa.array([dt.datetime(1960, 1, 1)] * rows, pa.timestamp("us"))
+    config = pipeline(record={"timestamp": "at"})
+    lists = []
+    for name, threads in (("a", 4), ("b", 1)):
+        (tmp_path / name).mkdir()
+        table = numbered(rows, at=late, f=[math.nan] * rows)
+        lists.append(Made(tmp_path / name, table, config, limits=Limits(threads=threads)))
+    first, second = (made.path.read_bytes() for made in lists)
+    assert first == second
+    assert {tuple(cause["detail"].split(" ")[0] for cause in line["causes"]) for line in lists[0].lines} == {
+        ("encoding", "making")
+    }
 
 
 def test_a_row_with_several_faults_has_one_line_with_every_reason(tmp_path: Path) -> None:

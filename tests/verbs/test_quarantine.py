@@ -10,23 +10,32 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from forebay.contracts.causes import SQL, arrow, sentence, sql_sentence
 from forebay.encoding.quarantine_rows import schema
+from forebay.model import Cause
 from forebay.verbs import quarantine
-from forebay.verbs._causes import causes
 
 ODD = 'a/b~c"d'
 TITLES = ("expect_a(amount)", "expect_b(amount, state)")
-REASON = (
-    'expect_a(amount) {"column": "amount", "min_value": 0}; expect_b(amount, state) {"column_list": ["amount", '
-    '"state"], "regex": "^a; {b}"}'
-)
+A = Cause(TITLES[0], ("amount",), '{"column": "amount", "min_value": 0}')
+B = Cause(TITLES[1], ("amount", "state"), '{"column_list": ["amount", "state"], "regex": "^a; {b}"}')
+NO_KEY = Cause(columns=("a",), detail="making the key: null in a")
 
 
 def listed(folder: Path, *rows: dict[str, Any]) -> Path:
     path = folder / "quarantine.parquet"
-    empty = {"columns": [], "rule": "", "raw": b"", "stage": "expectation", "reason": ""}
+    empty = {"columns": [], "rule": "", "raw": b"", "stage": "expectation", "reason": "", "causes": []}
     pq.write_table(pa.Table.from_pylist([{**empty, **row} for row in rows], schema=schema()), path)
     return path
+
+
+def of(*causes: Cause) -> dict[str, Any]:
+    """The fields of a row with these causes."""
+    return {"causes": [cause.to_json() for cause in causes], "columns": [n for cause in causes for n in cause.columns]}
+
+
+def unread(column: str, value: str) -> Cause:
+    return Cause(columns=(column,), detail="is not int64", value=value)
 
 
 def row(number: int, **more: Any) -> dict[str, Any]:
@@ -48,15 +57,9 @@ def test_what_stood_in_the_columns_is_shown(tmp_path: Path) -> None:
         json_row(1, values, columns=["amount", "state"]),
         json_row(2, values, columns=[ODD], stage="key"),
         json_row(3, values, columns=["gone"]),
-        row(
-            4,
-            columns=["id"],
-            stage="schema",
-            reason="column `id`: `a, `b`` is not int64; column `x`: `1\n2` is not date such as 2026-01-05",
-            raw=b"a",
-        ),
-        row(5, stage="parse", reason="record has 3 columns, the file has 2", raw=b"1,2,3"),
-        row(6, columns=["id"], stage="decode", reason="not UTF-8", raw=b"\xff"),
+        row(4, stage="schema", raw=b"a", **of(unread("id", "a, `b`"), unread("x", "1\n2"))),
+        row(5, stage="parse", raw=b"1,2,3", **of(Cause(detail="record has 3 columns, the file has 2"))),
+        row(6, stage="decode", raw=b"\xff", **of(Cause(columns=("id",), detail="not UTF-8"))),
         row(7, columns=["id"], raw=b"no json"),
     )
     assert observed(path) == [
@@ -86,7 +89,7 @@ def test_the_observed_value_of_a_format_that_refuses_is_what_it_says(tmp_path: P
     rejects = pq.read_table(stage.rejects)
     made = listed(
         tmp_path,
-        *(line | {"rule": ""} for line in rejects.select(["__row", "stage", "columns", "reason", "raw"]).to_pylist()),
+        *rejects.to_pylist(),
     )
     assert observed(made) == ["id: x", "day: 31.12.2025"]
 
@@ -95,49 +98,77 @@ def test_no_value_of_a_redacted_column_is_shown(tmp_path: Path) -> None:
     path = listed(
         tmp_path,
         json_row(1, {"amount": -5, "state": "secret"}, columns=["amount", "state"]),
-        row(2, columns=["amount"], stage="schema", reason="column `amount`: `x` is not int64", raw=b"x,secret"),
+        row(2, stage="schema", raw=b"x,secret", **of(unread("amount", "x"))),
     )
     found = quarantine.rows(path, redact=("state",)).to_pylist()
     assert "secret" not in json.dumps(found) and "-5" in found[0]["observed"]
 
 
 @pytest.mark.parametrize(
-    ("rule", "reason", "told"),
+    ("cause", "words"),
     [
-        ("; ".join(TITLES), REASON, ("expect_a(amount): min_value 0", "expect_b(amount, state): regex ^a; {b}")),
-        (
-            "; ".join(TITLES),
-            REASON + "; making the key: null in a",
-            ("expect_a(amount): min_value 0", "expect_b(amount, state): regex ^a; {b}", "making the key: null in a"),
-        ),
-        ("expect_a(amount)", "expect_a(amount) {}", ("expect_a(amount)",)),
-        ("expect_a(amount)", "expect_a(amount)", ("expect_a(amount)",)),
-        ("", "record has 3 columns; the file has 2", ("record has 3 columns; the file has 2",)),
-        (
-            "expect_a(x; expect_z(y)",
-            "expect_a(x; expect_z(y) {}",
-            ("expect_a(x", "expect_z(y)"),
-        ),  # a column named to look like a rule costs a line, and loses nothing
+        (A, "expect_a(amount): min_value 0"),
+        (B, "expect_b(amount, state): regex ^a; {b}"),
+        (NO_KEY, "making the key: null in a"),
+        (Cause(TITLES[0], detail="{}"), TITLES[0]),
+        (Cause(TITLES[0]), TITLES[0]),
+        (Cause(TITLES[0], detail="no JSON"), f"{TITLES[0]}: no JSON"),
+        (unread("id", "x"), "column `id`: `x` is not int64"),
+        (Cause(detail="record has 3 columns; the file has 2"), "record has 3 columns; the file has 2"),
     ],
 )
-def test_every_reason_stands_by_itself(rule: str, reason: str, told: tuple[str, ...]) -> None:
-    assert causes(rule, reason) == told
+def test_a_cause_is_one_sentence(cause: Cause, words: str) -> None:
+    assert sentence(cause) == words
+
+
+def test_a_cause_without_a_rule_is_the_same_sentence_in_sql(tmp_path: Path) -> None:
+    import duckdb
+
+    causes = [NO_KEY, unread("id", "x"), Cause(detail="record has 3 columns; the file has 2")]
+    table = pa.table({"causes": pa.array([[cause.to_json() for cause in causes]], arrow())})
+    with duckdb.connect() as con:
+        con.register("rows", table)
+        said = con.sql(f"select list_transform(causes::{SQL}, lambda c: {sql_sentence('c')}) from rows").fetchall()[0][
+            0
+        ]
+    assert said == [sentence(cause) for cause in causes]
+
+
+def test_every_cause_stands_by_itself(tmp_path: Path) -> None:
+    path = listed(tmp_path, json_row(1, {}, **of(A, B, NO_KEY)))
+    assert [quarantine.said(line) for line in quarantine.rows(path).to_pylist()] == [
+        ("expect_a(amount): min_value 0", "expect_b(amount, state): regex ^a; {b}", "making the key: null in a")
+    ]
 
 
 def test_rules_are_counted_one_by_one_and_unreadable_rows_by_their_columns(tmp_path: Path) -> None:
-    both = "; ".join(TITLES)
-    bad = {"columns": ["id"], "stage": "schema"}
     path = listed(
         tmp_path,
-        json_row(1, {}, rule=both, reason=REASON),
-        json_row(2, {}, rule=TITLES[0], reason="expect_a(amount) {}"),
-        row(3, reason="column `id`: `x` is not int64", **bad),
-        row(4, reason="column `id`: `y` is not int64", **bad),
-        row(5, reason="record has 3 columns, the file has 2", stage="parse"),
+        json_row(1, {}, **of(A, B)),
+        json_row(2, {}, **of(A)),
+        row(3, stage="schema", **of(unread("id", "x"))),
+        row(4, stage="schema", **of(unread("id", "y"))),
+        row(5, stage="parse", **of(Cause(detail="record has 3 columns, the file has 2"))),
     )
     assert [(line["stage"], line["why"], line["rows"], line["first_row"]) for line in quarantine.by_reason(path)] == [
         ("expectation", TITLES[0], 2, 1),
         ("schema", "such as column `id`: `x` is not int64", 2, 3),
         ("expectation", TITLES[1], 1, 1),
         ("parse", "record has 3 columns, the file has 2", 1, 5),
+    ]
+
+
+def test_a_list_of_an_earlier_version_shows_each_reason_whole(tmp_path: Path) -> None:
+    path = listed(
+        tmp_path,
+        json_row(1, {"amount": -5}, columns=["amount"], rule="expect_a(amount)", reason="expect_a(amount) {}"),
+        row(2, columns=["id"], stage="schema", reason="column `id`: `x` is not int64", raw=b"x"),
+    )
+    pq.write_table(pq.read_table(path).drop_columns(["causes"]), path)
+    lines = quarantine.rows(path).to_pylist()
+    assert [quarantine.said(line) for line in lines] == [("expect_a(amount) {}",), ("column `id`: `x` is not int64",)]
+    assert [(line["observed"], line["raw"]) for line in lines] == [("amount: -5", '{"amount":-5}'), ("", "x")]
+    assert [(line["why"], line["first_row"]) for line in quarantine.by_reason(path)] == [
+        ("expect_a(amount) {}", 1),
+        ("column `id`: `x` is not int64", 2),
     ]

@@ -106,11 +106,10 @@ def show_(
 def _lines(here: Project, ctx: Any, file: FileRun, limit: int) -> list[dict[str, Any]]:
     """The first rows of one file, each with its `causes` and whether it was `replayed`."""
     from forebay.verbs import quarantine
-    from forebay.verbs._causes import causes
 
     done = quarantine.rows_of(quarantine.replays(here, file))
     found = quarantine.rows(quarantine.listed(ctx, file), limit, redact=ctx.pipeline.quality.redact).to_pylist()
-    return [row | {"causes": list(causes(row["rule"], row["reason"])), "replayed": row["row"] in done} for row in found]
+    return [row | {"causes": list(quarantine.said(row)), "replayed": row["row"] in done} for row in found]
 
 
 def _rows(console: Console, found: list[tuple[FileRun, list[dict[str, Any]]]]) -> None:
@@ -260,7 +259,7 @@ def _write(lists: list[tuple[FileRun, Path]], to: Path, raw: bool, redact: tuple
 
     count, writer = 0, None
     for file, path in lists:
-        table = quarantine.rows(path, redact=redact)
+        table = quarantine.rows(path, redact=redact).drop_columns(["causes"])
         table = table.add_column(0, "file", pa.repeat(file.file.uri, len(table)))
         table = table if raw else _harmless(table)
         writer = writer or pc.CSVWriter(to, table.schema)

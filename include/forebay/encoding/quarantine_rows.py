@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forebay.config.pipeline import Pipeline
+from forebay.contracts import causes
 from forebay.encoding.rows import ROW, Limits, StagedRows, in_its_room
 from forebay.model import Decision, RuleResult, Severity, Stage, Verdict
 from forebay.serializers.json import Json, JsonConfig
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-FOUND = "__row bigint, rank int, stage varchar, columns varchar[], rule varchar, reason varchar"
+FOUND = f"__row bigint, rank int, stage varchar, causes {causes.SQL}"
 WINDOW_BYTES = 64 << 20
 WINDOW_ROWS = 50_000
 SUMMED = 1_000
@@ -34,7 +35,8 @@ def schema() -> pa.Schema:
     """The columns of `quarantine.parquet`, sorted by `__row`.
 
     `stage` is decode, parse, schema (the file's own rejects), expectation, key, encode or size: the first that applied,
-    while `reason` names all. `rule` is empty except for `expectation`. `raw` is the record's own bytes, or a typed
+    while `causes` (see `Cause`) has all. `rule` (the titles of the failing rules, empty but for `expectation`) and
+    `reason` say the same as text, for the headers of quarantine records. `raw` is the record's own bytes, or a typed
     row's JSON.
     """
     import pyarrow as pa
@@ -48,6 +50,7 @@ def schema() -> pa.Schema:
             "rule": pa.string(),
             "reason": pa.string(),
             "raw": pa.binary(),
+            "causes": causes.arrow(),
         }
     )
 
@@ -102,10 +105,14 @@ def is_made_for(path: Path, made_for: str) -> bool:
         return False
 
 
-_WITHOUT_VALUES = """case when len(columns) > 0 then 'reading column ' || array_to_string(columns, ', ') || ': a value is not of its type (redacted)'
-    else regexp_extract(reason, '^[A-Za-z0-9 ,;-]*[A-Za-z,;-]') || ' (redacted)' end"""  # noqa: E501
+_NO_VALUE = causes.made(
+    "'reading column ' || array_to_string(c.columns, ', ') || ': a value is not of its type (redacted)'", "c.columns"
+)
+_WITHOUT_VALUES = f"list_transform(causes, lambda c: case when c.value is null then c else {_NO_VALUE} end)"
 """Why a row could not be read where there are redacted columns: nobody knows which value lies where in such a row, so
 none is quoted."""
+_TITLES = "array_to_string(list_filter(list_transform(causes, lambda c: c.rule), lambda t: t != ''), '; ')"
+_WORDS = f"array_to_string(list_transform(causes, lambda c: {causes.sql_sentence('c')}), '; ')"
 
 
 @dataclass(frozen=True)
@@ -124,19 +131,17 @@ class _Work:
         chosen = [n for n, rule in enumerate(verdict.results) if rule.kind == "row" and _severe(rule, least)]
         if not chosen or verdict.failing is None:
             return
-        told = {
-            "chosen": chosen,
-            "titles": [r.title for r in verdict.results],
-            "columns": [list(r.columns) for r in verdict.results],
-        }
-        told["reasons"] = [f"{r.title} {r.expected}".rstrip() for r in verdict.results]
+        rule = causes.made("$details[r + 1]", "$columns[r + 1]", rule="$titles[r + 1]")
         self.con.execute(
-            f"""insert into found
-            select __row, 0, 'expectation', list_sort(list_distinct(flatten(list_transform(rs, lambda r: $columns[r + 1])))),
-                array_to_string(list_transform(rs, lambda r: $titles[r + 1]), '; '), array_to_string(list_transform(rs, lambda r: $reasons[r + 1]), '; ')
+            f"""insert into found select __row, 0, 'expectation', list_transform(rs, lambda r: {rule})
             from (select __row, list_filter(rules, lambda r: list_contains($chosen, r)) as rs from {parquet(verdict.failing)})
             where len(rs) > 0""",  # noqa: E501
-            told,
+            {
+                "chosen": chosen,
+                "titles": [r.title for r in verdict.results],
+                "columns": [list(r.columns) for r in verdict.results],
+                "details": [r.expected for r in verdict.results],
+            },
         )
 
     def find_unfit(self) -> None:
@@ -178,9 +183,10 @@ class _Work:
         )
         after = f"{when} > {self.latest}" if self.latest is not None else "false"
         told = f"making the time of the record: column `{name}`: "
+        cause = causes.made(f"$told || case when {after} then $late else $early end", "[$name]")
         self.con.execute(
-            f"""insert into found select {rows.row}, 2, 'encode', [$name], '', $told || case when {after} then $late else $early end
-            from {rows.source} where {place} is not null and ({when} is null or {when} <= 0 or {after})""",  # noqa: E501
+            f"""insert into found select {rows.row}, 2, 'encode', [{cause}]
+            from {rows.source} where {place} is not null and ({when} is null or {when} <= 0 or {after})""",
             {"name": name, "told": told, "late": late, "early": early},
         )
 
@@ -206,18 +212,20 @@ class _Work:
         too_large = (
             f"format('encoding the record: key and value have {{}} bytes (there is room for {self.room})', size)"
         )
+        no_key = causes.made("'making the key: null in ' || array_to_string(nulls, ', ')", "nulls")
         self.con.execute(
-            f"""insert into found
-            select __row, 1, 'key', nulls, '', 'making the key: null in ' || array_to_string(nulls, ', ') from marked where len(nulls) > 0
-            union all select __row, 2, 'encode', [], '', reason from marked where reason is not null
-            union all select __row, 3, 'size', [], '', {too_large} from marked where size > {self.room}"""  # noqa: E501
+            f"""insert into found select __row, 1, 'key', [{no_key}] from marked where len(nulls) > 0
+            union all select __row, 2, 'encode', [{causes.made("reason")}] from marked where reason is not null
+            union all select __row, 3, 'size', [{causes.made(too_large)}] from marked where size > {self.room}"""
         )
 
     def settle(self) -> None:
-        """One line per row: the first stage that applied, every reason."""
+        """One line per row: the first stage that applied, every cause. Causes of one rank come in the order of their
+        words: the same rows give the same list."""
         self.con.execute(
-            """create temp table aside as select __row, arg_min(stage, rank) as stage, list_sort(list_distinct(flatten(list(columns)))) as columns,
-            arg_min(rule, rank) as rule, string_agg(reason, '; ' order by rank) as reason from found group by __row"""  # noqa: E501
+            """create temp table aside as select *, list_sort(list_distinct(flatten(list_transform(causes, lambda c: c.columns)))) as columns
+            from (select __row, arg_min(stage, rank) as stage, flatten(list(causes order by rank, causes)) as causes
+            from found group by __row)"""  # noqa: E501
         )
 
     def write(self, into: Path, made_for: str) -> int:
@@ -227,14 +235,14 @@ class _Work:
         rows, rejects = self.rows, f"{parquet(self.rows.stage.rejects)}"
         sizes = f"""select __row, octets from {rows.sizes(self.con)} where __row in (select __row from aside)
             union all select __row, octet_length(raw) from {rejects}"""
-        reason = _WITHOUT_VALUES if self.redact else "reason"
+        unread = _WITHOUT_VALUES if self.redact else "causes"
         draft, count = into.with_name(f".{into.name}.{os.getpid()}"), 0
         named = {MADE_FOR: made_for.encode()}
         with pq.ParquetWriter(draft, schema().with_metadata(named), compression="zstd") as writer:
             for lo, hi in self._windows(sizes):
                 lines = self.con.sql(
-                    f"""{self._shown(lo, hi)}
-                    union all select __row, stage, columns, '', {reason}, raw from {rejects} where __row between {lo} and {hi} order by 1"""  # noqa: E501
+                    f"""select __row, stage, columns, {_TITLES} as rule, {_WORDS} as reason, raw, causes from ({self._shown(lo, hi)}
+                    union all select __row, stage, columns, {unread} as causes, raw from {rejects} where __row between {lo} and {hi}) order by 1"""  # noqa: E501
                 ).to_arrow_table()
                 writer.write_table(lines.cast(schema()).replace_schema_metadata(named))
                 count += len(lines)
@@ -245,7 +253,7 @@ class _Work:
         """A query of the typed rows in the window that are set aside, with their JSON as `raw`."""
         rows, columns = self.rows, [column.name for column in self.rows.stage.columns]
         if not rows.wide:
-            return f"""select a.__row, stage, columns, rule, reason, encode({rows.json(columns)}) as raw
+            return f"""select a.__row, stage, columns, causes, encode({rows.json(columns)}) as raw
                 from {rows.source} join aside a on a.__row = {rows.row} where {rows.row} between {lo} and {hi}"""
         import pyarrow as pa
         import pyarrow.compute as pc
@@ -255,7 +263,7 @@ class _Work:
         table = table.filter(pc.is_in(table[ROW], numbers.combine_chunks()))
         shown = Json(JsonConfig(nan="string"), rows.stage.columns).show(table)
         self.con.register("shown", pa.table({ROW: table[ROW], "raw": shown}))
-        return "select a.__row, stage, columns, rule, reason, raw from shown join aside a using (__row)"
+        return "select a.__row, stage, columns, causes, raw from shown join aside a using (__row)"
 
     def _windows(self, sizes: str) -> list[tuple[int, int]]:
         """Ranges of rows, first to last, of some `WINDOW_BYTES` and at most `WINDOW_ROWS` listed rows each; `sizes`

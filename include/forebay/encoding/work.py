@@ -27,6 +27,8 @@ from forebay.support.folders import private
 from forebay.support.versions import RECORDS, VERDICTS, libraries
 
 J = TypeVar("J", bound=Json)
+LAYOUT = 2
+"""Of the files below: a stage that another layout left is not met."""
 _log = logging.getLogger("forebay")
 
 
@@ -47,7 +49,7 @@ class Work:
     @property
     def base(self) -> Path:
         """Under `left`, or what the settings, this version and its libraries make."""
-        made_by = {"forebay": __version__, "libraries": libraries(*RECORDS, *VERDICTS)}
+        made_by = {"forebay": __version__, "layout": LAYOUT, "libraries": libraries(*RECORDS, *VERDICTS)}
         return self.folder / (self.left or digest({**self.settings, **made_by})[:12])
 
     @property

@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from forebay.config.types import Type
+from forebay.contracts import causes
 from forebay.errors import ConfigError
 from forebay.formats._rules import STRICT, ColumnRules
 from forebay.formats._types import to_duckdb
@@ -50,13 +51,14 @@ def value(text: str, type_: Type, rules: ColumnRules) -> str:
 
 
 def fault(text: str, type_: Type, name: str, hint: str = "", rules: ColumnRules = STRICT) -> str:
-    """SQL: why `text` is no value of the type, in words, with a value that would be one; `name` is SQL of the column's
-    name."""
+    """SQL: why `text` is no value of the type (a written cause), with a value that would be one; `name` is SQL of the
+    column's name."""
     if rules.format and type_.kind in {"date", "time", "timestamp"}:
         hint = f" such as {_EXAMPLE.strftime(rules.format)}, as `format` says"
     hint = hint or (f" {_HINTS[type_.kind]}" if type_.kind in _HINTS else "")
     shown = f"CASE WHEN length({text}) > 80 THEN left({text}, 80) || '…' ELSE {text} END"
-    return f"concat('column `', {name}, '`: `', {shown}, {literal(f'` is not {type_}{hint}')}{_way_out(text, type_)})"
+    detail = f"concat({literal(f'is not {type_}{hint}')}{_way_out(text, type_)})"
+    return causes.written(causes.made(detail, f"[{name}]", shown))
 
 
 def _way_out(text: str, type_: Type) -> str:

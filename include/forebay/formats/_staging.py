@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forebay.config.types import Type
+from forebay.contracts import causes
 from forebay.errors import CorruptFileError
 from forebay.formats import _casts
 from forebay.formats._row_column import NAME as ROW
@@ -55,7 +56,7 @@ Sql = Callable[[str], str]
 @dataclass(frozen=True, slots=True)
 class Cell:
     """One column's cells: `source` is SQL of what the record has there, `text` of what that holds (null is null),
-    `value` how that is typed, and `fault` what is said (with SQL of the column's name) where it cannot be.
+    `value` how that is typed, and `fault` the written cause (with SQL of the column's name) where it cannot be.
 
     A cell that is not null and has no value is bad, unless it is one of `null_words`. `whole` means that every text is
     a value.
@@ -145,12 +146,15 @@ def select(cells: Sequence[Cell], source: str, besides: Besides = Besides()) -> 
     may_fail = [(i, cell) for i, cell in enumerate(cells) if not cell.whole]
     sides = [_bad(cell, i) for i, cell in may_fail] + ([f"{_WRONG} IS NOT NULL"] if besides.wrong else [])
     any_bad = _joined(" OR ", sides) or "false"
-    reasons = ([_WRONG] if besides.wrong else []) + [
+    whole = f"CASE WHEN {_WRONG} IS NOT NULL THEN {causes.written(causes.made(_WRONG))} END"
+    reasons = ([whole] if besides.wrong else []) + [
         _when_bad(cell, i, cell.fault(f"t{i}", literal(cell.name))) for i, cell in may_fail
     ]
     names = [_when_bad(cell, i, literal(cell.name)) for i, cell in may_fail]
     final = [f"v{i} AS {quoted(cell.name)}" for i, cell in enumerate(cells)]
-    final.append(f"CASE WHEN {any_bad} THEN concat_ws('; ', {', '.join(reasons or ['NULL'])}) END AS {REASON}")
+    final.append(
+        f"CASE WHEN {any_bad} THEN concat('[', concat_ws(',', {', '.join(reasons or ['NULL'])}), ']') END AS {REASON}"
+    )
     final.append(
         f"CASE WHEN {any_bad} THEN concat_ws({SEPARATOR_SQL}, {', '.join(names or ['NULL'])}) END AS {COLUMNS}"
     )
@@ -340,7 +344,7 @@ def rejects_schema() -> pa.Schema:
             pa.field(ROW, pa.int64()),
             pa.field("stage", pa.string()),
             pa.field("columns", pa.list_(pa.string())),
-            pa.field("reason", pa.string()),
+            pa.field("causes", causes.arrow()),
             pa.field("raw", pa.binary()),
         ]
     )
@@ -381,7 +385,7 @@ def _mistyped(connection: duckdb.DuckDBPyConnection, typed: Typed, raw: Raw | No
     names = f"CASE WHEN {COLUMNS} = '' THEN [] ELSE string_split({COLUMNS}, {SEPARATOR_SQL}) END"
     query = (
         f"SELECT {ROW}, CASE WHEN {COLUMNS} = '' THEN 'parse' ELSE 'schema' END AS stage, {names} AS columns, "
-        f"{REASON} AS reason, {text} AS raw, "
+        f"{causes.read(REASON)} AS causes, {text} AS raw, "
         f"file_row_number AS place FROM {parquet(typed.path, file_row_number='true')} WHERE {REASON} IS NOT NULL"
     )  # DuckDB keeps the file's order, which is that of the rows
     for batch in connection.sql(query).to_arrow_reader(REJECTS_BATCH):

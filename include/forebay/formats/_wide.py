@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from forebay.contracts import causes
 from forebay.formats import _staging
 from forebay.formats._sink import Sink
 from forebay.formats._staging import COLUMNS, LINE, OCTETS, PRINT, RAW, REASON, REST, SEPARATOR, Cell, Typed
@@ -144,7 +145,8 @@ class _Faults:
         self._rows = batch.rows
         wrong = np.flatnonzero(batch.wrong.is_valid()) if batch.wrong is not None else np.empty(0, np.int64)
         self._row, self._place = [wrong], [np.full(len(wrong), -1)]
-        self._told = [batch.wrong.drop_null()] if batch.wrong is not None else [pa.array([], pa.string())]
+        whole = batch.wrong.drop_null().to_pylist() if batch.wrong is not None else []
+        self._told = [pa.array(map(causes.written_whole, whole), pa.string())]
 
     def add(
         self, connection: duckdb.DuckDBPyConnection, kind: _Kind, cells: Sequence[Cell], long: pa.Array, bad: np.ndarray
@@ -164,10 +166,11 @@ class _Faults:
         self._place.append(places)
 
     def reasons(self) -> pa.Array:
-        """All reasons of each record in the order of its columns, null where it has none."""
+        """All causes of each record in the order of its columns, as JSON, null where it has none."""
         import pyarrow as pa
+        import pyarrow.compute as pc
 
-        return self._joined(pa.concat_arrays(self._told), "; ")
+        return pc.binary_join_element_wise("[", self._joined(pa.concat_arrays(self._told), ","), "]", "")
 
     def columns(self, names: Sequence[str]) -> pa.Array:
         """The names of its columns that are bad: none, where it is no record at all."""

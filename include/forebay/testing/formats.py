@@ -17,8 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from forebay.contracts import Format, StageWriter, Tolerance
+from forebay.contracts.causes import sentences
 from forebay.errors import CorruptFileError
-from forebay.model import OPEN, Column, Drift, Retyped, Snapshot, SourceFile, Stage
+from forebay.model import OPEN, Cause, Column, Drift, Retyped, Snapshot, SourceFile, Stage
 
 COLUMNS = (
     Column("id", "int64"),
@@ -65,7 +66,11 @@ def rows(stage: Stage) -> Rows:
 
 
 def rejects(stage: Stage) -> Rows:
-    return pq.read_table(stage.rejects).to_pylist()
+    """The rejects, each with its `reason`: what people are told of its causes."""
+    return [
+        {**line, "reason": "; ".join(sentences(map(Cause.from_json, line["causes"])))}
+        for line in pq.read_table(stage.rejects).to_pylist()
+    ]
 
 
 def sample(count: int) -> Rows:
@@ -112,7 +117,7 @@ class FormatContract(ABC):
             pa.timestamp("us"),
             pa.int64(),
         ]
-        assert pq.read_schema(stage.rejects).names == ["__row", "stage", "columns", "reason", "raw"]
+        assert pq.read_schema(stage.rejects).names == ["__row", "stage", "columns", "causes", "raw"]
         assert sorted(path.name for path in stage.rows.parent.iterdir()) == ["rejects.parquet", "rows.parquet"]
 
     # one test function in several subclasses: each has its own writer

@@ -32,7 +32,6 @@ from forebay.pages.values import (
     Watch,
 )
 from forebay.verbs import daily_status, quarantine
-from forebay.verbs._causes import causes
 from forebay.verbs.context import Context
 
 NIGHTS = 366
@@ -235,8 +234,10 @@ class _History:
 
 
 def _row(row: dict[str, Any]) -> QuarantinedRow:
-    told = tuple(map(_cut, causes(row["rule"] or "", row["reason"] or "")))
-    return QuarantinedRow(**{name: _cut(value) for name, value in row.items()}, causes=told)
+    return QuarantinedRow(
+        **{name: _cut(value) for name, value in row.items() if name != "causes"},
+        causes=tuple(map(_cut, quarantine.said(row))),
+    )
 
 
 def _marked(rows: RowList | None, done: set[int]) -> RowList | None:

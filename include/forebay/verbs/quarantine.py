@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import json
 import shlex
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forebay.config.home import Project
+from forebay.contracts.causes import made, sentences
 from forebay.encoding.work import Work
 from forebay.errors import ConfigError
 from forebay.index import queries
-from forebay.model import REPLAY, Decision, FileRun
+from forebay.model import REPLAY, Cause, Decision, FileRun
 from forebay.quality.redact import MARK
 from forebay.support.sql import OFFLINE, parquet
-from forebay.verbs._causes import titles
 from forebay.verbs.context import Context
 from forebay.verbs.inspect import work_of
 from forebay.verbs.repair import numbers_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-COLUMNS = ("__row", "stage", "columns", "rule", "reason", "raw")
 
 
 def files_with(project: Project, pipeline: str | None, name: str | None = None, limit: int = 50) -> list[FileRun]:
@@ -91,8 +90,9 @@ _READ = (
     f"list_transform(columns, lambda c: c || ': ' || coalesce(left(json_extract(decode(raw), {_POINTER})::varchar, "
     "200), 'null'))"
 )
-_NAMED = r"'(?s)column `(.*?)`: `(.*?)` is not '"  # as formats/_casts.py words it
-_UNREAD = f"""list_transform(list_zip(regexp_extract_all(reason, {_NAMED}, 1), regexp_extract_all(reason, {_NAMED}, 2)), lambda p: p[1] || ': ' || p[2])"""  # noqa: E501
+_UNREAD = (
+    """list_transform(list_filter(causes, lambda c: c.value is not null), lambda c: c.columns[1] || ': ' || c.value)"""
+)
 _OBSERVED = f"""coalesce(array_to_string(case stage when 'schema' then {_UNREAD} when 'decode' then [] when 'parse' then [] else try({_READ}) end, ', '), '')"""  # noqa: E501
 
 
@@ -100,17 +100,26 @@ def _hidden(path: Path, redact: tuple[str, ...]) -> str:
     """The list, with `raw` as a person may see it: a row's JSON without the values of redacted columns, and nothing of
     a row that could not be read."""
     if not redact:
-        return parquet(path)
+        return _list(path)
     patch = json.dumps(dict.fromkeys(redact, MARK), ensure_ascii=False).replace("'", "''")
     told = "'[redacted: ' || octet_length(raw) || ' bytes]'"
     json_of = f"coalesce(try(json_merge_patch(decode(raw)::json, '{patch}'::json)::varchar), {told})"
     shown = f"case when stage in ('expectation', 'key', 'encode', 'size') then {json_of} else {told} end"
-    return f"(select * replace (encode({shown}) as raw) from {parquet(path)})"
+    return f"(select * replace (encode({shown}) as raw) from {_list(path)})"
+
+
+def _list(path: Path) -> str:
+    """The list as SQL. One of an earlier version has no `causes`: its reason is one, whole."""
+    import pyarrow.parquet as pq
+
+    if "causes" in pq.read_schema(path).names:
+        return parquet(path)
+    return f"(select *, [{made('reason', 'columns')}] as causes from {parquet(path)})"
 
 
 def rows(path: Path, limit: int | None = None, first: int = 1, redact: tuple[str, ...] = ()) -> pa.Table:
-    """The rows of a list from row number `first` on, all but `row` text: stage, columns, rule, reason, observed, raw
-    (what is not UTF-8 as `\\xNN`).
+    """The rows of a list from row number `first` on, all but `row` and `causes` text: stage, columns, rule, reason,
+    observed, raw (what is not UTF-8 as `\\xNN`), causes (list<struct>, see `Cause`).
 
     Values of the columns `redact` are not shown, nor the raw text of rows that could not be read, if there are such
     columns. `observed` is what stood in the columns that the reason is about (`flight: 0, dest: "x"`): of a row that
@@ -122,7 +131,7 @@ def rows(path: Path, limit: int | None = None, first: int = 1, redact: tuple[str
         con.execute("set threads = 1")
         query = con.sql(
             rf"""select __row as row, stage, array_to_string(columns, ', ') as columns, rule, reason, {_OBSERVED} as observed,
-            coalesce(try(decode(raw)), raw::varchar) as raw
+            coalesce(try(decode(raw)), raw::varchar) as raw, causes
             from {_hidden(path, redact)} where __row >= $first order by __row limit $limit""",  # noqa: E501
             params={"first": first, "limit": 2**62 if limit is None else limit},
         )
@@ -139,20 +148,39 @@ def count(path: Path) -> int:
 def by_reason(path: Path) -> list[dict[str, Any]]:
     """What set rows aside, the most rows first: `stage`, `why`, `rows`, `first_row`.
 
-    A row that fails several rules counts with each of them. Rows that could not be read are told by their columns, with
-    the first row's reason.
+    A row that fails several rules counts with each of them. Rows that could not be read, or be encoded, are told by
+    their columns, with the first row's causes.
     """
     import duckdb
 
     with duckdb.connect(config=OFFLINE) as con:
         con.execute("set threads = 1")
-        found = con.execute(
-            f"""select stage, rule, case when rule = '' then columns end, count(*), min(__row), arg_min(reason, __row)
-            from {parquet(path)} group by 1, 2, 3"""
+        broken = con.execute(
+            f"""select stage, c.rule, count(*), min(__row) from (select __row, stage, unnest(causes) as c from {_list(path)})
+            where c.rule != '' group by 1, 2"""  # noqa: E501
         ).fetchall()
-    told: dict[tuple[str, str], dict[str, Any]] = {}
-    for stage, rule, _, rows, first, reason in sorted(found, key=lambda one: one[4]):
-        for why in titles(rule) if rule else [reason if rows == 1 else f"such as {reason}"]:
-            line = told.setdefault((stage, why), {"stage": stage, "why": why, "rows": 0, "first_row": first})
-            line["rows"] += rows
-    return sorted(told.values(), key=lambda line: (-line["rows"], line["first_row"]))[:50]
+        others = con.execute(
+            f"""select stage, count(*), min(__row), arg_min(causes, __row) from {_list(path)}
+            where len(list_filter(causes, lambda c: c.rule != '')) = 0 group by stage, columns"""
+        ).fetchall()
+    lines = [_Reason(stage, rule, rows, first) for stage, rule, rows, first in broken]
+    lines += [_Reason(stage, _such_as(causes, rows), rows, first) for stage, rows, first, causes in others]
+    return [asdict(line) for line in sorted(lines, key=lambda line: (-line.rows, line.first_row, line.why))[:50]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Reason:
+    stage: str
+    why: str
+    rows: int
+    first_row: int
+
+
+def _such_as(causes: list[dict[str, Any]], rows: int) -> str:
+    words = "; ".join(sentences(map(Cause.from_json, causes)))
+    return words if rows == 1 else f"such as {words}"
+
+
+def said(row: dict[str, Any]) -> tuple[str, ...]:
+    """The causes of a row of `rows`, each in words."""
+    return sentences(map(Cause.from_json, row["causes"]))

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from forebay.contracts import causes
 from forebay.formats._csv.dialect import Dialect, Fault
 from forebay.formats._csv.head import FAULTS
 from forebay.formats._csv.record import record_at
 from forebay.formats._staging import rejects_schema
+from forebay.model import Cause
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -51,7 +53,7 @@ class Rejects:
             pa.array(rows, pa.int64()),
             pa.array([stage for stage, _, _ in told], pa.string()).take(places),
             pa.array([[] if name is None else [name] for _, name, _ in told], pa.list_(pa.string())).take(places),
-            pa.array([reason for _, _, reason in told], pa.string()).take(places),
+            pa.array([[cause.to_json()] for _, _, cause in told], causes.arrow()).take(places),
             _slices(text, bad.starts, bad.stops),
         ]
         self._sink.write_table(pa.table(dict(zip(rejects_schema().names, columns, strict=True))).cast(rejects_schema()))
@@ -84,8 +86,12 @@ class Rejects:
             return record.count(self._dialect.delimiter, 0, error.start)
         return -1
 
-    def _told(self, fault: Fault, number: int) -> tuple[str, str | None, str]:
-        """Stage, column and reason."""
+    def _told(self, fault: Fault, number: int) -> tuple[str, str | None, Cause]:
+        """Stage, column and cause."""
+        stage, name, detail = self._words(fault, number)
+        return stage, name, Cause(columns=() if name is None else (name,), detail=detail)
+
+    def _words(self, fault: Fault, number: int) -> tuple[str, str | None, str]:
         if fault is Fault.COLUMNS:
             return "parse", None, f"record has {number} columns, the file has {len(self._names)}"
         if fault is Fault.LONG:

@@ -18,6 +18,7 @@ import numpy as np
 from forebay.formats._lines import Spill
 from forebay.formats._row_column import NAME as ROW
 from forebay.formats._staging import rejects_schema
+from forebay.model import Cause
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -146,14 +147,14 @@ class Splitter:
                 ROW: batch["row"].take(pa.array(at)),
                 "stage": [stage for stage, _ in told],
                 "columns": [[] for _ in told],
-                "reason": [reason for _, reason in told],
+                "causes": [[Cause(detail=detail).to_json()] for _, detail in told],
                 "raw": raw,
             }
             batch = batch.filter(pa.array(kept))
         return batch.set_column(0, "line", batch["line"].view(pa.string())), bad
 
     def _refusals(self, batch: pa.RecordBatch, cut: int) -> dict[int, tuple[str, str]]:
-        """Stage and reason for lines that are no text, by place in the batch."""
+        """Stage and cause of lines that are no text, by place in the batch."""
         import pyarrow as pa
 
         long = {

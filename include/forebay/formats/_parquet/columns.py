@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from forebay.contracts import causes
 from forebay.formats import _casts, _staging
 from forebay.formats._exact import exact
 from forebay.formats._parquet.types import BINARY, Reading, is_uuid
@@ -17,6 +18,7 @@ from forebay.support.sql import quoted
 
 if TYPE_CHECKING:
     import duckdb
+    import numpy as np
     import pyarrow as pa
 
 SHOWN = 80  # characters of a value in a reason
@@ -181,22 +183,73 @@ def rejects(batch: Typed, numbers: pa.Array, connection: duckdb.DuckDBPyConnecti
 
     which = pc.indices_nonzero(pc.invert(batch.good))
     held = [_presentable(pc.take(had, which)) for had in batch.held]
-    reasons, names = [], []
+    faults = _Faults(len(which))
     for reading, whole, has, had in zip(batch.readings, batch.held, batch.values, held, strict=True):
         if has.null_count > whole.null_count:
-            bad = pc.and_(pc.take(has, which).is_null(), had.is_valid())
-            reasons.append(pc.if_else(bad, _reason(had, reading), pa.scalar(None, pa.string())))
-            names.append(pc.if_else(bad, pa.scalar(reading.name), pa.scalar(None, pa.string())))
+            faults.add(reading, pc.and_(pc.take(has, which).is_null(), had.is_valid()), had)
     columns = {
         ROW: pc.take(numbers, which),
         "stage": pa.array(["schema"] * len(which)),
-        "columns": pc.split_pattern(
-            pc.binary_join_element_wise(*names, _staging.SEPARATOR, null_handling="skip"), _staging.SEPARATOR
-        ),
-        "reason": pc.binary_join_element_wise(*reasons, "; ", null_handling="skip"),
+        "columns": faults.columns(),
+        "causes": faults.causes(),
         "raw": _raw(held, batch.readings, connection),
     }
     return pa.table(columns).cast(_staging.rejects_schema())
+
+
+class _Faults:
+    """Which values of `rows` rows are not of their type, column by column."""
+
+    def __init__(self, rows: int) -> None:
+        self._rows = rows
+        self._row: list[pa.Array] = []
+        self._name: list[pa.Array] = []
+        self._detail: list[pa.Array] = []
+        self._value: list[pa.Array] = []
+
+    def add(self, reading: Reading, bad: pa.BooleanArray, held: pa.Array) -> None:
+        """The `bad` ones of a column's values `held`."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        places = pc.indices_nonzero(bad)
+        self._row.append(places)
+        self._name.append(pa.repeat(reading.name, len(places)))
+        self._detail.append(pa.repeat(f"is not {_wanted(reading)}", len(places)))
+        self._value.append(_shown(held.take(places)))
+
+    def columns(self) -> pa.ListArray:
+        """The names of each row's columns."""
+        return self._lists(self._ordered(self._name))
+
+    def causes(self) -> pa.ListArray:
+        """The causes of each row, in the order of its columns."""
+        import numpy as np
+        import pyarrow as pa
+
+        names = self._ordered(self._name)
+        each = pa.ListArray.from_arrays(pa.array(np.arange(len(names) + 1), pa.int32()), names)
+        fields = [pa.repeat("", len(names)), each, self._ordered(self._detail), self._ordered(self._value)]
+        return self._lists(pa.StructArray.from_arrays(fields, names=causes.struct().names))
+
+    def _ordered(self, parts: list[pa.Array]) -> pa.Array:
+        """The columns' parts, row by row."""
+        import numpy as np
+        import pyarrow as pa
+
+        return pa.concat_arrays(parts).take(pa.array(np.argsort(self._rows_of(), kind="stable")))
+
+    def _rows_of(self) -> np.ndarray:
+        import pyarrow as pa
+
+        return pa.concat_arrays(self._row).to_numpy()
+
+    def _lists(self, values: pa.Array) -> pa.ListArray:
+        import numpy as np
+        import pyarrow as pa
+
+        ends = np.cumsum(np.bincount(self._rows_of(), minlength=self._rows))
+        return pa.ListArray.from_arrays(pa.array(np.concatenate(([0], ends)), pa.int32()), values)
 
 
 def _presentable(values: pa.Array) -> pa.Array:
@@ -227,14 +280,14 @@ def _instants(values: pa.Array) -> pa.Array:
     )
 
 
-def _reason(values: pa.Array, reading: Reading) -> pa.Array:
+def _shown(values: pa.Array) -> pa.Array:
+    """The beginning of each value, as text."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     text = values if pa.types.is_string(values.type) else _text(values)
     long = pc.greater(pc.utf8_length(text), SHOWN)
-    shown = pc.if_else(long, pc.binary_join_element_wise(pc.utf8_slice_codeunits(text, 0, SHOWN), "…", ""), text)
-    return pc.binary_join_element_wise(f"column `{reading.name}`: `", shown, f"` is not {_wanted(reading)}", "")
+    return pc.if_else(long, pc.binary_join_element_wise(pc.utf8_slice_codeunits(text, 0, SHOWN), "…", ""), text)
 
 
 def _text(values: pa.Array) -> pa.Array:

@@ -19,8 +19,7 @@ from forebay.model import Column, Decision, Json, Stage, Verdict
 from forebay.quality import suite as suites
 from forebay.quality.suite import Suite
 from forebay.support.sql import OFFLINE, literal, parquet
-from forebay.verbs import repair
-from forebay.verbs._causes import causes
+from forebay.verbs import quarantine, repair
 from forebay.verbs._pins import columns_declared
 from forebay.verbs._replay.origin import then
 from forebay.verbs.context import Context
@@ -86,8 +85,8 @@ def judge(
     pq.write_table(passed.select([ROW]), folder / "origin_rows.parquet")
     dense = passed.set_column(passed.schema.get_field_index(ROW), passed.schema.field(ROW), places)
     still = tuple(
-        Still(line[ROW], tuple(line["columns"]), "; ".join(causes(line["rule"], line["reason"])))
-        for line in failing.select([ROW, "columns", "rule", "reason"]).to_pylist()
+        Still(line[ROW], tuple(line["columns"]), "; ".join(quarantine.said(line)))
+        for line in failing.select([ROW, "columns", "causes"]).to_pylist()
     )
     return _stage(entry, columns, dense, bad.slice(0, 0), folder / "passed"), still, note
 
