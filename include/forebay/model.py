@@ -229,7 +229,7 @@ class Stage(Json):
     """A file's rows as typed columns.
 
     `rows` (Parquet): the typed columns in file order, and `__row` (int64), the 1-based physical record number. Only
-    rows that could be read are in it. `rejects` (Parquet): `__row` int64, `stage` (decode|parse|schema), `columns`
+    rows that could be read are in it. `rejects` (Parquet): `__row` int64, `step` (decode|parse|schema), `columns`
     list<string>, `causes` list<struct> (the fields of `Cause`), `raw` binary: one line for every row that could not be
     read. `rows_in == rows_read + rows_rejected`. `raw_bytes` is the decompressed size. `pins` are the pinned columns
     that it was read with, `open` names those that nobody declared and no row has a value of.

@@ -213,7 +213,7 @@ def test_ten_thousand_rows_five_of_them_broken(shop: OrdersProject, forebay: Run
     assert (file["rows_in"], file["published"], file["quarantined"], file["rejected"]) == (10_000, 9_995, 5, 0)
     assert published(shop, kafka) == [i for i in range(1, 10_001) if i not in broken]
     aside = forebay("quarantine", "show", shop.name).json["files"][0]["rows"]
-    assert {r["row"]: r["stage"] for r in aside} == {row: stage for row, (_, stage, _) in broken.items()}
+    assert {r["row"]: r["step"] for r in aside} == {row: stage for row, (_, stage, _) in broken.items()}
     assert [r["reason"] for r in aside if broken[r["row"]][2] not in r["reason"]] == []
     records = read_all(kafka.config, f"forebay.{shop.name}.quarantine")
     assert sorted(int(dict(m.headers())["ce_id"].split(b":")[2]) for m in records) == sorted(broken)

@@ -110,7 +110,7 @@ def test_a_redacted_value_is_in_the_records_and_nowhere_else(
         assert not leaks(answer.out + answer.err), answer
     assert json.loads(said[-1].out)["value"].startswith("[redacted: ")
     shown = json.loads(said[4].out)["files"][0]["rows"]
-    assert {row["stage"] for row in shown} == {"expectation", "schema", "parse"}
+    assert {row["step"] for row in shown} == {"expectation", "schema", "parse"}
     assert any("[redacted]" in row["raw"] and '"id":2' in row["raw"] for row in shown)
     own = [shop.root / "drops", shop.root / ".forebay/work", shop.root / "include"]
     written = [

@@ -31,7 +31,7 @@ FP = "0123456789abcdef" * 4
 REJECTS = pa.schema(
     {
         "__row": pa.int64(),
-        "stage": pa.string(),
+        "step": pa.string(),
         "columns": pa.list_(pa.string()),
         "causes": causes.arrow(),
         "raw": pa.binary(),
@@ -66,7 +66,7 @@ def make_stage(folder: Path, table: pa.Table, rejects: Sequence[int] = ()) -> St
     lines = [
         {
             "__row": n,
-            "stage": "parse",
+            "step": "parse",
             "columns": ["id"],
             "causes": [Cause(detail="too few columns").to_json()],
             "raw": RAW or b"raw %d" % n,
@@ -213,7 +213,7 @@ def test_times_that_no_record_can_have_are_set_aside(
     table = pa.table({"id": range(len(MOMENTS)), "at": pa.array(scaled, pa.timestamp("us", zone))})
     made = Made(tmp_path, table, pipeline(record={"timestamp": "at"}), latest=latest)
     aside = {1, 2} | late
-    assert [(line["__row"], line["stage"], line["columns"]) for line in made.lines] == [
+    assert [(line["__row"], line["step"], line["columns"]) for line in made.lines] == [
         (row, "encode", ["at"]) for row in sorted(aside)
     ]
     (chunk,) = made.chunks()
@@ -224,7 +224,7 @@ def test_times_that_no_record_can_have_are_set_aside(
 def test_null_key_parts_are_set_aside(tmp_path: Path) -> None:
     table = pa.table({"a": [None, "x", None], "b": [None, 1, 2]})
     made = Made(tmp_path, table, pipeline(["a", "b"]))
-    assert [(line["__row"], line["stage"], line["columns"], line["reason"], line["raw"]) for line in made.lines] == [
+    assert [(line["__row"], line["step"], line["columns"], line["reason"], line["raw"]) for line in made.lines] == [
         (1, "key", ["a", "b"], "making the key: null in a, b", b'{"a":null,"b":null}'),
         (3, "key", ["a"], "making the key: null in a", b'{"a":null,"b":2}'),
     ]
@@ -233,7 +233,7 @@ def test_null_key_parts_are_set_aside(tmp_path: Path) -> None:
 
 def test_rows_that_cannot_be_encoded_are_set_aside(tmp_path: Path) -> None:
     made = Made(tmp_path, numbered(4, f=[1.0, math.nan, None, math.inf]), pipeline())
-    assert [(line["__row"], line["stage"]) for line in made.lines] == [(2, "encode"), (4, "encode")]
+    assert [(line["__row"], line["step"]) for line in made.lines] == [(2, "encode"), (4, "encode")]
     assert "`f`: nan" in made.lines[0]["reason"]
     assert made.lines[1]["raw"] == b'{"id":3,"name":"n3","f":"Infinity"}'
     assert made.values() == [b'{"id":0,"name":"n0","f":1.0}', b'{"id":2,"name":"n2","f":null}']
@@ -245,7 +245,7 @@ def test_a_row_is_too_large_from_one_byte_over(tmp_path: Path, extra: int) -> No
     other = len(b'{"id":0,"t":""}') + len(b"0") + headers
     table = pa.table({"id": [0, 1], "t": ["x" * (limit - other + extra), "ü"]})
     made = Made(tmp_path, table, pipeline(), max_message_bytes=limit, header_bytes=headers)
-    assert [(line["__row"], line["stage"]) for line in made.lines] == [(1, "size")] * extra
+    assert [(line["__row"], line["step"]) for line in made.lines] == [(1, "size")] * extra
     assert len(made.values()) == 2 - extra
     with made.encoder(room=50) as encoder:
         quarantine = encoder.encode_chunk(0).quarantine
@@ -283,13 +283,13 @@ def test_rows_failing_a_rule_of_the_severity_are_set_aside(
     assert {line["__row"]: line["reason"] for line in made.lines} == {
         row: "; ".join(f'{rule} {{"mostly": 1}}' for rule in rules) for row, rules in rows.items()
     }
-    assert all(line["stage"] == "expectation" for line in made.lines)
+    assert all(line["step"] == "expectation" for line in made.lines)
 
 
 def test_publish_all_sets_nothing_aside_for_quality(tmp_path: Path) -> None:
     verdict = make_verdict(tmp_path, FAILING, *RULES)
     made = Made(tmp_path, numbered(4), pipeline(), verdict=verdict, decision=Decision.PUBLISH_ALL, rejects=[3])
-    assert [(line["__row"], line["stage"]) for line in made.lines] == [(3, "parse")]
+    assert [(line["__row"], line["step"]) for line in made.lines] == [(3, "parse")]
 
 
 def test_causes_of_one_rank_have_an_order(tmp_path: Path) -> None:
@@ -313,7 +313,7 @@ def test_a_row_with_several_faults_has_one_line_with_every_reason(tmp_path: Path
     table = pa.table({"id": [None, 7], "f": [math.nan, 1.0]})
     verdict = make_verdict(tmp_path, {2: [0]}, ("id", Severity.CRITICAL))
     made = Made(tmp_path, table, pipeline(), verdict=verdict, rejects=[1])
-    assert [(line["__row"], line["stage"], line["columns"]) for line in made.lines] == [
+    assert [(line["__row"], line["step"], line["columns"]) for line in made.lines] == [
         (1, "parse", ["id"]),
         (2, "expectation", ["id"]),
     ]
@@ -495,7 +495,7 @@ class Upper(Serializer[Settings]):
 def test_a_serializer_without_expressions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(StagedRows, "serializer", property(lambda rows: Upper(Settings(), rows.stage.columns)))
     made = Made(tmp_path, numbered(21), pipeline(), rejects=[4], max_message_bytes=4, header_bytes=0)
-    assert [(line["__row"], line["stage"]) for line in made.lines] == [
+    assert [(line["__row"], line["step"]) for line in made.lines] == [
         (4, "parse"),
         (5, "encode"),
         *((n, "size") for n in range(12, 15)),

@@ -27,7 +27,7 @@ def read(data: bytes, folder: Path, columns: tuple[Column, ...] | None = AB, **o
 
 
 def summary(stage: Stage) -> list[tuple[int, str, bytes]]:
-    return [(reject["__row"], reject["stage"], reject["raw"]) for reject in rejects(stage)]
+    return [(reject["__row"], reject["step"], reject["raw"]) for reject in rejects(stage)]
 
 
 class TestCsv(FormatContract, WitnessContract):

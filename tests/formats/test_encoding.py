@@ -156,7 +156,7 @@ def test_a_byte_that_the_encoding_does_not_have_costs_its_row(
         (2, good.decode(encoding)[2:]),
         (4, good.decode(encoding)[2:]),
     ]
-    assert [(reject["__row"], reject["stage"]) for reject in rejects(stage)] == [(3, "decode")]
+    assert [(reject["__row"], reject["step"]) for reject in rejects(stage)] == [(3, "decode")]
     assert any(
         f"not {CsvSettings(encoding=encoding).encoding}; their rows are set aside" in note for note in stage.notes
     )

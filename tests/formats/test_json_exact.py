@@ -239,7 +239,7 @@ def test_what_is_no_json_is_set_aside_whether_its_key_is_declared_or_not(
     good = '{"id":"0"}'
     stage = read(f"{good}\n{line}\n{good}".encode(), tmp_path, (Column("id", "string"),))
     [reject] = rejects(stage)
-    assert reason in reject["reason"] and (reject["__row"], reject["stage"], reject["raw"].decode()) == (
+    assert reason in reject["reason"] and (reject["__row"], reject["step"], reject["raw"].decode()) == (
         2,
         "parse",
         line,
@@ -283,7 +283,7 @@ def test_a_line_that_is_too_long_costs_itself_only(
     )
     fits = size <= 1_024
     assert [row["__row"] for row in rows(stage)] == ([1, 2, 3, 5] if fits else [1, 3, 5])
-    assert [(reject["__row"], reject["stage"]) for reject in rejects(stage)] == ([] if fits else [(2, "parse")]) + [
+    assert [(reject["__row"], reject["step"]) for reject in rejects(stage)] == ([] if fits else [(2, "parse")]) + [
         (4, "decode")
     ]
 

@@ -59,7 +59,7 @@ def test_what_is_no_row_costs_its_line_only(tmp_path: Path, line: bytes, kind: s
     stage = read(GOOD + b"\n\n" + line + b"\n" + GOOD, tmp_path)
     assert [row["__row"] for row in rows(stage)] == [1, 3]
     [reject] = rejects(stage)
-    assert (reject["__row"], reject["stage"], reject["columns"], reject["raw"]) == (2, kind, columns, line)
+    assert (reject["__row"], reject["step"], reject["columns"], reject["raw"]) == (2, kind, columns, line)
 
 
 @pytest.mark.parametrize(

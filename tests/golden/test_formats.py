@@ -60,8 +60,8 @@ def test_an_awkward_file_becomes_what_stands_beside_it(case: Path, tmp_path: Pat
     stage = read(case, expected, tmp_path)
     found = rejects(stage)
     assert json.dumps(seen(stage)) == json.dumps(expected["rows"])  # as text: 1 is not true, 0.0 is not -0.0
-    shape = [(r["row"], r["stage"], r["columns"], r["raw"]) for r in expected["rejects"]]
-    assert [(r["__row"], r["stage"], r["columns"], r["raw"].decode("utf-8", "surrogateescape")) for r in found] == shape
+    shape = [(r["row"], r["step"], r["columns"], r["raw"]) for r in expected["rejects"]]
+    assert [(r["__row"], r["step"], r["columns"], r["raw"].decode("utf-8", "surrogateescape")) for r in found] == shape
     assert [
         (r["reason"], e["reason"])
         for r, e in zip(found, expected["rejects"], strict=True)
@@ -112,7 +112,7 @@ def test_five_broken_rows_of_ten_thousand_cost_themselves_wherever_they_are(seed
         lines[place - 1] = text % place
         broken[place] = (stage_, reason, text % place)
     stage = staged(_csv(), b"id,name,amount,day\n" + b"\n".join(lines) + b"\n", FOUR, tmp_path)
-    assert {r["__row"]: (r["stage"], r["reason"], r["raw"]) for r in rejects(stage)} == broken
+    assert {r["__row"]: (r["step"], r["reason"], r["raw"]) for r in rejects(stage)} == broken
     found = rows(stage)
     assert (
         [row["id"] for row in found]

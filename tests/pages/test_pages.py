@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from forebay.pages.values import LOOKS, Night, State, letters, states
+from forebay.pages.values import LOOKS, Night, RowList, State, letters, states
 from forebay.verbs import history
 from tests.pages.made import HOSTILE, NOW, Made
 
@@ -374,3 +374,10 @@ def test_a_rule_on_the_whole_has_a_line_of_what_it_observed_and_strokes_where_it
     assert paths[0].count("v26") == 1
     assert len(re.findall("[ML]", paths[1])) == 5  # nights without a verdict draw nothing
     assert "0.01 to 0.3" in page.text
+
+
+def test_rows_that_an_earlier_version_kept_are_read() -> None:
+    kept = {"row": 3, "stage": "schema", "columns": "id", "rule": "", "reason": "why", "raw": "x", "causes": ["why"]}
+    found = RowList.from_json({"total": 1, "rows": [kept]})
+    assert (found.rows[0].step, found.rows[0].causes) == ("schema", ("why",))
+    assert RowList.from_json(found.to_json()) == found

@@ -24,7 +24,7 @@ NO_KEY = Cause(columns=("a",), detail="making the key: null in a")
 
 def listed(folder: Path, *rows: dict[str, Any]) -> Path:
     path = folder / "quarantine.parquet"
-    empty = {"columns": [], "rule": "", "raw": b"", "stage": "expectation", "reason": "", "causes": []}
+    empty = {"columns": [], "rule": "", "raw": b"", "step": "expectation", "reason": "", "causes": []}
     pq.write_table(pa.Table.from_pylist([{**empty, **row} for row in rows], schema=schema()), path)
     return path
 
@@ -55,11 +55,11 @@ def test_what_stood_in_the_columns_is_shown(tmp_path: Path) -> None:
     path = listed(
         tmp_path,
         json_row(1, values, columns=["amount", "state"]),
-        json_row(2, values, columns=[ODD], stage="key"),
+        json_row(2, values, columns=[ODD], step="key"),
         json_row(3, values, columns=["gone"]),
-        row(4, stage="schema", raw=b"a", **of(unread("id", "a, `b`"), unread("x", "1\n2"))),
-        row(5, stage="parse", raw=b"1,2,3", **of(Cause(detail="record has 3 columns, the file has 2"))),
-        row(6, stage="decode", raw=b"\xff", **of(Cause(columns=("id",), detail="not UTF-8"))),
+        row(4, step="schema", raw=b"a", **of(unread("id", "a, `b`"), unread("x", "1\n2"))),
+        row(5, step="parse", raw=b"1,2,3", **of(Cause(detail="record has 3 columns, the file has 2"))),
+        row(6, step="decode", raw=b"\xff", **of(Cause(columns=("id",), detail="not UTF-8"))),
         row(7, columns=["id"], raw=b"no json"),
     )
     assert observed(path) == [
@@ -98,7 +98,7 @@ def test_no_value_of_a_redacted_column_is_shown(tmp_path: Path) -> None:
     path = listed(
         tmp_path,
         json_row(1, {"amount": -5, "state": "secret"}, columns=["amount", "state"]),
-        row(2, stage="schema", raw=b"x,secret", **of(unread("amount", "x"))),
+        row(2, step="schema", raw=b"x,secret", **of(unread("amount", "x"))),
     )
     found = quarantine.rows(path, redact=("state",)).to_pylist()
     assert "secret" not in json.dumps(found) and "-5" in found[0]["observed"]
@@ -146,11 +146,11 @@ def test_rules_are_counted_one_by_one_and_unreadable_rows_by_their_columns(tmp_p
         tmp_path,
         json_row(1, {}, **of(A, B)),
         json_row(2, {}, **of(A)),
-        row(3, stage="schema", **of(unread("id", "x"))),
-        row(4, stage="schema", **of(unread("id", "y"))),
-        row(5, stage="parse", **of(Cause(detail="record has 3 columns, the file has 2"))),
+        row(3, step="schema", **of(unread("id", "x"))),
+        row(4, step="schema", **of(unread("id", "y"))),
+        row(5, step="parse", **of(Cause(detail="record has 3 columns, the file has 2"))),
     )
-    assert [(line["stage"], line["why"], line["rows"], line["first_row"]) for line in quarantine.by_reason(path)] == [
+    assert [(line["step"], line["why"], line["rows"], line["first_row"]) for line in quarantine.by_reason(path)] == [
         ("expectation", TITLES[0], 2, 1),
         ("schema", "such as column `id`: `x` is not int64", 2, 3),
         ("expectation", TITLES[1], 1, 1),
@@ -162,9 +162,10 @@ def test_a_list_of_an_earlier_version_shows_each_reason_whole(tmp_path: Path) ->
     path = listed(
         tmp_path,
         json_row(1, {"amount": -5}, columns=["amount"], rule="expect_a(amount)", reason="expect_a(amount) {}"),
-        row(2, columns=["id"], stage="schema", reason="column `id`: `x` is not int64", raw=b"x"),
+        row(2, columns=["id"], step="schema", reason="column `id`: `x` is not int64", raw=b"x"),
     )
-    pq.write_table(pq.read_table(path).drop_columns(["causes"]), path)
+    table = pq.read_table(path).drop_columns(["causes"])
+    pq.write_table(table.rename_columns(["stage" if name == "step" else name for name in table.column_names]), path)
     lines = quarantine.rows(path).to_pylist()
     assert [quarantine.said(line) for line in lines] == [("expect_a(amount) {}",), ("column `id`: `x` is not int64",)]
     assert [(line["observed"], line["raw"]) for line in lines] == [("amount: -5", '{"amount":-5}'), ("", "x")]

@@ -81,7 +81,12 @@ def test_members_of_json_rows_keep_every_digit(tmp_path: Path) -> None:
     path = tmp_path / "listed.parquet"
     pq.write_table(
         pa.table(
-            {"__row": pa.array([4, 5, 6], pa.int64()), "stage": ["schema"] * 3, "raw": pa.array(raw, pa.binary())}
+            {
+                "__row": pa.array([4, 5, 6], pa.int64()),
+                "step": ["schema"] * 3,
+                "causes": [[]] * 3,
+                "raw": pa.array(raw, pa.binary()),
+            }
         ),
         path,
     )

@@ -52,7 +52,7 @@ def _reasons(here: Project, file: FileRun) -> list[dict[str, Any]]:
     try:
         return quarantine.by_reason(quarantine.listed(context(here, file.pipeline), file))
     except ConfigError as error:
-        return [{"stage": "", "why": error.message, "rows": file.quarantined, "first_row": None}]
+        return [{"step": "", "why": error.message, "rows": file.quarantined, "first_row": None}]
 
 
 def _summary(file: FileRun) -> dict[str, Any]:
@@ -68,12 +68,12 @@ def _table(console: Console, found: list[tuple[FileRun, list[dict[str, Any]], in
         left = f", {replayed:,} of them replayed, {file.quarantined - replayed:,} left" if replayed else ""
         console.print(Text(f"{file.pipeline}  {file.window.day}  {printable(file.file.name)}", style="bold"), end="")
         console.print(f": {file.quarantined:,} of {file.rows_in:,} rows quarantined{left}")
-        table = Table("stage", "why", box=None, pad_edge=False, header_style="dim")
+        table = Table("step", "why", box=None, pad_edge=False, header_style="dim")
         table.add_column("rows", justify="right")
         table.add_column("first", justify="right")
         for reason in reasons:
             table.add_row(
-                reason["stage"], Text(printable(reason["why"])), f"{reason['rows']:,}", f"{reason['first_row'] or ''}"
+                reason["step"], Text(printable(reason["why"])), f"{reason['rows']:,}", f"{reason['first_row'] or ''}"
             )
         console.print(Padding(table, (0, 0, 1, 2), expand=False))
     console.print(
@@ -131,8 +131,7 @@ def _row(console: Console, row: dict[str, Any]) -> None:
     where = row["observed"] or row["columns"]
     console.print(
         Text(
-            f"  row {row['row']:,}  {row['stage']}{', replayed' if row['replayed'] else ''}  "
-            f"{printable(where)}".rstrip()
+            f"  row {row['row']:,}  {row['step']}{', replayed' if row['replayed'] else ''}  {printable(where)}".rstrip()
         )
     )
     for cause in row["causes"]:
@@ -268,7 +267,7 @@ def _write(lists: list[tuple[FileRun, Path]], to: Path, raw: bool, redact: tuple
     if writer:
         writer.close()
     else:
-        to.write_text("file,row,stage,columns,rule,reason,observed,raw\n")
+        to.write_text("file,row,step,columns,rule,reason,observed,raw\n")
     return count
 
 

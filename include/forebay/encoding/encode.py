@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any, overload
 from forebay import __version__, registry
 from forebay.config.pipeline import FormatSection, Pipeline, Typed
 from forebay.contracts import Settings
-from forebay.encoding.quarantine_rows import compose_quarantine
+from forebay.encoding.quarantine_rows import compose_quarantine, stored
 from forebay.encoding.rows import ROW, Limits, StagedRows, in_its_room
 from forebay.encoding.work import digest
 from forebay.errors import FatalError
 from forebay.kafka.publish.records import EncodedChunk, Header, Quarantined, Records
 from forebay.model import ChunkPlan, Decision, Stage, Verdict
-from forebay.support.sql import parquet
 from forebay.support.versions import RECORDS, libraries
 
 if TYPE_CHECKING:
@@ -36,15 +35,16 @@ PRINT = 6
 
 
 class QuarantineHeaders(Sequence[tuple[Header, ...]]):
-    """The `q_…` headers of a chunk's quarantined rows, made when a row is produced: stage, rule (where there is one),
+    """The `q_…` headers of a chunk's quarantined rows, made when a row is produced: step, rule (where there is one),
     reason, suite, rowhash.
 
-    Columns `stage`, `rule`, `reason` (cut to 1,000 characters), `hash` (sha256 of the whole raw bytes, hex); `suite` is
+    Columns `step`, `rule`, `reason` (cut to 1,000 characters), `hash` (sha256 of the whole raw bytes, hex); `suite` is
     `name@hash`.
     """
 
     def __init__(self, found: pa.Table, suite: str | None) -> None:
-        self.columns = [(f"q_{name}", _one(found[name], "binary")) for name in ("stage", "rule", "reason")]
+        named = (("q_stage", "step"), ("q_rule", "rule"), ("q_reason", "reason"))  # consumers read `q_stage`
+        self.columns = [(header, _one(found[name], "binary")) for header, name in named]
         self.columns += [("q_rowhash", _one(found["hash"], "binary"))]
         self.suite: tuple[Header, ...] = (("q_suite", suite.encode()),) if suite else ()
 
@@ -81,7 +81,7 @@ def plan_chunks(
     rows = StagedRows(stage, pipeline.record)
     chunk = pipeline.publish.chunk
     with in_its_room(stage), limits.connect() as con:
-        aside = f"(select __row, octet_length(raw) + strlen(reason) as octets from {parquet(quarantine)})"
+        aside = f"(select __row, octet_length(raw) + strlen(reason) as octets from {stored(quarantine)})"
         row_bytes = max(_row_bytes(con, rows), _densest(con, aside))
         per_chunk = max(1, min(chunk.rows, int(min(chunk.bytes, MOST_BYTES) // row_bytes)))
     found = _parameters(stage, verdict, pipeline, decision, quarantine, per_chunk)
@@ -268,8 +268,8 @@ class ChunkEncoder:
 
     def _quarantined(self, con: duckdb.DuckDBPyConnection, first: int, last: int) -> Quarantined:
         found = con.sql(
-            f"""select raw[:{self.room}] as value, __row as row, stage, rule, reason[:1000] as reason, sha256(raw) as hash
-            from {parquet(self.quarantine)} where __row between {first} and {last} order by __row"""  # noqa: E501
+            f"""select raw[:{self.room}] as value, __row as row, step, rule, reason[:1000] as reason, sha256(raw) as hash
+            from {stored(self.quarantine)} where __row between {first} and {last} order by __row"""  # noqa: E501
         ).to_arrow_table()
         return Quarantined(
             _one(found["value"], "binary"), _one(found["row"], "int64"), QuarantineHeaders(found, self.suite)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-FOUND = f"__row bigint, rank int, stage varchar, causes {causes.SQL}"
+FOUND = f"__row bigint, rank int, step varchar, causes {causes.SQL}"
 WINDOW_BYTES = 64 << 20
 WINDOW_ROWS = 50_000
 SUMMED = 1_000
@@ -34,7 +34,7 @@ MADE_FOR = b"forebay.made_for"
 def schema() -> pa.Schema:
     """The columns of `quarantine.parquet`, sorted by `__row`.
 
-    `stage` is decode, parse, schema (the file's own rejects), expectation, key, encode or size: the first that applied,
+    `step` is decode, parse, schema (the file's own rejects), expectation, key, encode or size: the first that applied,
     while `causes` (see `Cause`) has all. `rule` (the titles of the failing rules, empty but for `expectation`) and
     `reason` say the same as text, for the headers of quarantine records. `raw` is the record's own bytes, or a typed
     row's JSON.
@@ -45,7 +45,7 @@ def schema() -> pa.Schema:
     return pa.schema(
         {
             ROW: pa.int64(),
-            "stage": pa.string(),
+            "step": pa.string(),
             "columns": names,
             "rule": pa.string(),
             "reason": pa.string(),
@@ -91,6 +91,17 @@ def compose_quarantine(
         work.find_unfit()
         work.settle()
         return work.write(into, made_for)
+
+
+def stored(path: Path) -> str:
+    """A list as SQL: a table of the columns of `schema`. A list of an earlier version calls the step `stage` and has no
+    `causes`: its reason is one, whole."""
+    import pyarrow.parquet as pq
+
+    if "causes" in pq.read_schema(path).names:
+        return parquet(path)
+    cause = causes.made("reason", "columns")
+    return f"(select * rename (stage as step), [{cause}] as causes from {parquet(path)})"
 
 
 def is_made_for(path: Path, made_for: str) -> bool:
@@ -220,11 +231,11 @@ class _Work:
         )
 
     def settle(self) -> None:
-        """One line per row: the first stage that applied, every cause. Causes of one rank come in the order of their
+        """One line per row: the first step that applied, every cause. Causes of one rank come in the order of their
         words: the same rows give the same list."""
         self.con.execute(
             """create temp table aside as select *, list_sort(list_distinct(flatten(list_transform(causes, lambda c: c.columns)))) as columns
-            from (select __row, arg_min(stage, rank) as stage, flatten(list(causes order by rank, causes)) as causes
+            from (select __row, arg_min(step, rank) as step, flatten(list(causes order by rank, causes)) as causes
             from found group by __row)"""  # noqa: E501
         )
 
@@ -241,8 +252,8 @@ class _Work:
         with pq.ParquetWriter(draft, schema().with_metadata(named), compression="zstd") as writer:
             for lo, hi in self._windows(sizes):
                 lines = self.con.sql(
-                    f"""select __row, stage, columns, {_TITLES} as rule, {_WORDS} as reason, raw, causes from ({self._shown(lo, hi)}
-                    union all select __row, stage, columns, {unread} as causes, raw from {rejects} where __row between {lo} and {hi}) order by 1"""  # noqa: E501
+                    f"""select __row, step, columns, {_TITLES} as rule, {_WORDS} as reason, raw, causes from ({self._shown(lo, hi)}
+                    union all select __row, step, columns, {unread} as causes, raw from {rejects} where __row between {lo} and {hi}) order by 1"""  # noqa: E501
                 ).to_arrow_table()
                 writer.write_table(lines.cast(schema()).replace_schema_metadata(named))
                 count += len(lines)
@@ -253,7 +264,7 @@ class _Work:
         """A query of the typed rows in the window that are set aside, with their JSON as `raw`."""
         rows, columns = self.rows, [column.name for column in self.rows.stage.columns]
         if not rows.wide:
-            return f"""select a.__row, stage, columns, causes, encode({rows.json(columns)}) as raw
+            return f"""select a.__row, step, columns, causes, encode({rows.json(columns)}) as raw
                 from {rows.source} join aside a on a.__row = {rows.row} where {rows.row} between {lo} and {hi}"""
         import pyarrow as pa
         import pyarrow.compute as pc
@@ -263,7 +274,7 @@ class _Work:
         table = table.filter(pc.is_in(table[ROW], numbers.combine_chunks()))
         shown = Json(JsonConfig(nan="string"), rows.stage.columns).show(table)
         self.con.register("shown", pa.table({ROW: table[ROW], "raw": shown}))
-        return "select a.__row, stage, columns, causes, raw from shown join aside a using (__row)"
+        return "select a.__row, step, columns, causes, raw from shown join aside a using (__row)"
 
     def _windows(self, sizes: str) -> list[tuple[int, int]]:
         """Ranges of rows, first to last, of some `WINDOW_BYTES` and at most `WINDOW_ROWS` listed rows each; `sizes`

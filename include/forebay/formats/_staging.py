@@ -342,7 +342,7 @@ def rejects_schema() -> pa.Schema:
     return pa.schema(
         [
             pa.field(ROW, pa.int64()),
-            pa.field("stage", pa.string()),
+            pa.field("step", pa.string()),
             pa.field("columns", pa.list_(pa.string())),
             pa.field("causes", causes.arrow()),
             pa.field("raw", pa.binary()),
@@ -384,7 +384,7 @@ def _mistyped(connection: duckdb.DuckDBPyConnection, typed: Typed, raw: Raw | No
     text = "NULL::BLOB" if raw else f"encode(regexp_replace({RAW}, '\\r?\\n?$', ''))"
     names = f"CASE WHEN {COLUMNS} = '' THEN [] ELSE string_split({COLUMNS}, {SEPARATOR_SQL}) END"
     query = (
-        f"SELECT {ROW}, CASE WHEN {COLUMNS} = '' THEN 'parse' ELSE 'schema' END AS stage, {names} AS columns, "
+        f"SELECT {ROW}, CASE WHEN {COLUMNS} = '' THEN 'parse' ELSE 'schema' END AS step, {names} AS columns, "
         f"{causes.read(REASON)} AS causes, {text} AS raw, "
         f"file_row_number AS place FROM {parquet(typed.path, file_row_number='true')} WHERE {REASON} IS NOT NULL"
     )  # DuckDB keeps the file's order, which is that of the rows

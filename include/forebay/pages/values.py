@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
-from forebay.model import Json, Severity
+from forebay.model import Json, JsonDict, Severity
 
 
 class State(StrEnum):
@@ -179,7 +179,7 @@ class QuarantinedRow(Json):
     `causes` every failing rule or reason."""
 
     row: int
-    stage: str
+    step: str
     columns: str
     rule: str
     reason: str
@@ -187,6 +187,12 @@ class QuarantinedRow(Json):
     observed: str = ""
     causes: tuple[str, ...] = ()
     replayed: bool = False
+
+    @classmethod
+    def from_json(cls, data: JsonDict) -> Self:
+        """As `Json.from_json`; an earlier version wrote the step as `stage`."""
+        named = {"step" if name == "stage" else name: value for name, value in data.items()}
+        return super(QuarantinedRow, cls).from_json(named)  # slots make another class, which a bare `super` misses
 
 
 @dataclass(frozen=True, slots=True)

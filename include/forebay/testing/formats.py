@@ -117,7 +117,7 @@ class FormatContract(ABC):
             pa.timestamp("us"),
             pa.int64(),
         ]
-        assert pq.read_schema(stage.rejects).names == ["__row", "stage", "columns", "causes", "raw"]
+        assert pq.read_schema(stage.rejects).names == ["__row", "step", "columns", "causes", "raw"]
         assert sorted(path.name for path in stage.rows.parent.iterdir()) == ["rejects.parquet", "rows.parquet"]
 
     # one test function in several subclasses: each has its own writer
@@ -162,7 +162,7 @@ class FormatContract(ABC):
         stage = self.stage(self.encode(table), tmp_path, narrow)
         assert [row["__row"] for row in rows(stage)] == [i for i in range(1, 101) if i != 42]
         [reject] = rejects(stage)
-        assert (reject["__row"], reject["stage"], reject["columns"]) == (42, "schema", ["id"])
+        assert (reject["__row"], reject["step"], reject["columns"]) == (42, "schema", ["id"])
         assert "`300` is not uint8" in reject["reason"] and b"row 42" in reject["raw"]
         assert (stage.rows_in, stage.rows_rejected) == (100, 1)
 

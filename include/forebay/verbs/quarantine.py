@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forebay.config.home import Project
-from forebay.contracts.causes import made, sentences
+from forebay.contracts.causes import sentences
+from forebay.encoding.quarantine_rows import stored
 from forebay.encoding.work import Work
 from forebay.errors import ConfigError
 from forebay.index import queries
 from forebay.model import REPLAY, Cause, Decision, FileRun
 from forebay.quality.redact import MARK
-from forebay.support.sql import OFFLINE, parquet
+from forebay.support.sql import OFFLINE
 from forebay.verbs.context import Context
 from forebay.verbs.inspect import work_of
 from forebay.verbs.repair import numbers_of
@@ -93,32 +94,23 @@ _READ = (
 _UNREAD = (
     """list_transform(list_filter(causes, lambda c: c.value is not null), lambda c: c.columns[1] || ': ' || c.value)"""
 )
-_OBSERVED = f"""coalesce(array_to_string(case stage when 'schema' then {_UNREAD} when 'decode' then [] when 'parse' then [] else try({_READ}) end, ', '), '')"""  # noqa: E501
+_OBSERVED = f"""coalesce(array_to_string(case step when 'schema' then {_UNREAD} when 'decode' then [] when 'parse' then [] else try({_READ}) end, ', '), '')"""  # noqa: E501
 
 
 def _hidden(path: Path, redact: tuple[str, ...]) -> str:
     """The list, with `raw` as a person may see it: a row's JSON without the values of redacted columns, and nothing of
     a row that could not be read."""
     if not redact:
-        return _list(path)
+        return stored(path)
     patch = json.dumps(dict.fromkeys(redact, MARK), ensure_ascii=False).replace("'", "''")
     told = "'[redacted: ' || octet_length(raw) || ' bytes]'"
     json_of = f"coalesce(try(json_merge_patch(decode(raw)::json, '{patch}'::json)::varchar), {told})"
-    shown = f"case when stage in ('expectation', 'key', 'encode', 'size') then {json_of} else {told} end"
-    return f"(select * replace (encode({shown}) as raw) from {_list(path)})"
-
-
-def _list(path: Path) -> str:
-    """The list as SQL. One of an earlier version has no `causes`: its reason is one, whole."""
-    import pyarrow.parquet as pq
-
-    if "causes" in pq.read_schema(path).names:
-        return parquet(path)
-    return f"(select *, [{made('reason', 'columns')}] as causes from {parquet(path)})"
+    shown = f"case when step in ('expectation', 'key', 'encode', 'size') then {json_of} else {told} end"
+    return f"(select * replace (encode({shown}) as raw) from {stored(path)})"
 
 
 def rows(path: Path, limit: int | None = None, first: int = 1, redact: tuple[str, ...] = ()) -> pa.Table:
-    """The rows of a list from row number `first` on, all but `row` and `causes` text: stage, columns, rule, reason,
+    """The rows of a list from row number `first` on, all but `row` and `causes` text: step, columns, rule, reason,
     observed, raw (what is not UTF-8 as `\\xNN`), causes (list<struct>, see `Cause`).
 
     Values of the columns `redact` are not shown, nor the raw text of rows that could not be read, if there are such
@@ -130,7 +122,7 @@ def rows(path: Path, limit: int | None = None, first: int = 1, redact: tuple[str
     with duckdb.connect(config=OFFLINE) as con:
         con.execute("set threads = 1")
         query = con.sql(
-            rf"""select __row as row, stage, array_to_string(columns, ', ') as columns, rule, reason, {_OBSERVED} as observed,
+            rf"""select __row as row, step, array_to_string(columns, ', ') as columns, rule, reason, {_OBSERVED} as observed,
             coalesce(try(decode(raw)), raw::varchar) as raw, causes
             from {_hidden(path, redact)} where __row >= $first order by __row limit $limit""",  # noqa: E501
             params={"first": first, "limit": 2**62 if limit is None else limit},
@@ -146,7 +138,7 @@ def count(path: Path) -> int:
 
 
 def by_reason(path: Path) -> list[dict[str, Any]]:
-    """What set rows aside, the most rows first: `stage`, `why`, `rows`, `first_row`.
+    """What set rows aside, the most rows first: `step`, `why`, `rows`, `first_row`.
 
     A row that fails several rules counts with each of them. Rows that could not be read, or be encoded, are told by
     their columns, with the first row's causes.
@@ -156,21 +148,21 @@ def by_reason(path: Path) -> list[dict[str, Any]]:
     with duckdb.connect(config=OFFLINE) as con:
         con.execute("set threads = 1")
         broken = con.execute(
-            f"""select stage, c.rule, count(*), min(__row) from (select __row, stage, unnest(causes) as c from {_list(path)})
+            f"""select step, c.rule, count(*), min(__row) from (select __row, step, unnest(causes) as c from {stored(path)})
             where c.rule != '' group by 1, 2"""  # noqa: E501
         ).fetchall()
         others = con.execute(
-            f"""select stage, count(*), min(__row), arg_min(causes, __row) from {_list(path)}
-            where len(list_filter(causes, lambda c: c.rule != '')) = 0 group by stage, columns"""
+            f"""select step, count(*), min(__row), arg_min(causes, __row) from {stored(path)}
+            where len(list_filter(causes, lambda c: c.rule != '')) = 0 group by step, columns"""
         ).fetchall()
-    lines = [_Reason(stage, rule, rows, first) for stage, rule, rows, first in broken]
-    lines += [_Reason(stage, _such_as(causes, rows), rows, first) for stage, rows, first, causes in others]
+    lines = [_Reason(step, rule, rows, first) for step, rule, rows, first in broken]
+    lines += [_Reason(step, _such_as(causes, rows), rows, first) for step, rows, first, causes in others]
     return [asdict(line) for line in sorted(lines, key=lambda line: (-line.rows, line.first_row, line.why))[:50]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Reason:
-    stage: str
+    step: str
     why: str
     rows: int
     first_row: int

@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING, Any
 from forebay import registry
 from forebay.compressions import unpack
 from forebay.contracts import StageWriter
+from forebay.encoding.quarantine_rows import stored
 from forebay.encoding.rows import StagedRows
 from forebay.encoding.work import Work
 from forebay.errors import ConfigError
 from forebay.model import Column, FileRun, Snapshot, SourceFile, Stage
 from forebay.serializers import text
-from forebay.support.sql import OFFLINE, parquet
+from forebay.support.sql import OFFLINE
 from forebay.verbs.context import Context
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def exported(ctx: Context, file: FileRun, work: Work, listed: Path) -> pa.Table:
     names = [column.name for column in stage.columns]
     staged = StagedRows(stage, ctx.pipeline.record)
     forms = (
-        f"case when q.stage in ('decode', 'parse', 'schema') and {ctx.pipeline.format.type == 'csv'} then '{FILE}' "
+        f"case when q.step in ('decode', 'parse', 'schema') and {ctx.pipeline.format.type == 'csv'} then '{FILE}' "
         f"else '{TYPED}' end"
     )
     with duckdb.connect(config=OFFLINE) as con:
@@ -63,7 +64,7 @@ def exported(ctx: Context, file: FileRun, work: Work, listed: Path) -> pa.Table:
         )
         found: pa.Table = con.sql(
             f"""select {cells}, $fp, $generation, q.__row::varchar, q.reason, {forms}, coalesce(try(decode(raw)), raw::varchar)
-            from {parquet(listed)} q left join cells c using (__row) left join {staged.source} on t.{staged.row} = q.__row order by q.__row""",  # noqa: E501
+            from {stored(listed)} q left join cells c using (__row) left join {staged.source} on t.{staged.row} = q.__row order by q.__row""",  # noqa: E501
             params={"fp": file.fingerprint, "generation": str(file.generation)},
         ).to_arrow_table()
     columns = [found.column(n).cast(pa.string()) for n in range(found.num_columns)]
@@ -115,8 +116,8 @@ def _unread(listed: Path) -> list[tuple[int, str]]:
     with duckdb.connect(config=OFFLINE) as con:
         con.execute("set threads = 1")
         return con.execute(
-            f"""select __row, rtrim(decode(raw), chr(10) || chr(13)) as raw from {parquet(listed)}
-            where stage in ('decode', 'parse', 'schema') and try(decode(raw)) is not null order by __row"""
+            f"""select __row, rtrim(decode(raw), chr(10) || chr(13)) as raw from {stored(listed)}
+            where step in ('decode', 'parse', 'schema') and try(decode(raw)) is not null order by __row"""
         ).fetchall()
 
 

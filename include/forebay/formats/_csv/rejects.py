@@ -51,7 +51,7 @@ class Rejects:
         places = pa.array(which.reshape(-1))
         columns = [
             pa.array(rows, pa.int64()),
-            pa.array([stage for stage, _, _ in told], pa.string()).take(places),
+            pa.array([step for step, _, _ in told], pa.string()).take(places),
             pa.array([[] if name is None else [name] for _, name, _ in told], pa.list_(pa.string())).take(places),
             pa.array([[cause.to_json()] for _, _, cause in told], causes.arrow()).take(places),
             _slices(text, bad.starts, bad.stops),
@@ -87,9 +87,9 @@ class Rejects:
         return -1
 
     def _told(self, fault: Fault, number: int) -> tuple[str, str | None, Cause]:
-        """Stage, column and cause."""
-        stage, name, detail = self._words(fault, number)
-        return stage, name, Cause(columns=() if name is None else (name,), detail=detail)
+        """Step, column and cause."""
+        step, name, detail = self._words(fault, number)
+        return step, name, Cause(columns=() if name is None else (name,), detail=detail)
 
     def _words(self, fault: Fault, number: int) -> tuple[str, str | None, str]:
         if fault is Fault.COLUMNS:

@@ -145,7 +145,7 @@ class Splitter:
             bad = {
                 "after": before,
                 ROW: batch["row"].take(pa.array(at)),
-                "stage": [stage for stage, _ in told],
+                "step": [step for step, _ in told],
                 "columns": [[] for _ in told],
                 "causes": [[Cause(detail=detail).to_json()] for _, detail in told],
                 "raw": raw,
@@ -154,7 +154,7 @@ class Splitter:
         return batch.set_column(0, "line", batch["line"].view(pa.string())), bad
 
     def _refusals(self, batch: pa.RecordBatch, cut: int) -> dict[int, tuple[str, str]]:
-        """Stage and cause of lines that are no text, by place in the batch."""
+        """Step and cause of lines that are no text, by place in the batch."""
         import pyarrow as pa
 
         long = {

@@ -189,7 +189,7 @@ def rejects(batch: Typed, numbers: pa.Array, connection: duckdb.DuckDBPyConnecti
             faults.add(reading, pc.and_(pc.take(has, which).is_null(), had.is_valid()), had)
     columns = {
         ROW: pc.take(numbers, which),
-        "stage": pa.array(["schema"] * len(which)),
+        "step": pa.array(["schema"] * len(which)),
         "columns": faults.columns(),
         "causes": faults.causes(),
         "raw": _raw(held, batch.readings, connection),
