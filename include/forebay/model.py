@@ -495,6 +495,7 @@ class FileRun(Json):
     settled: str | None = None
     headers: str = ""  # the profile that the published records carry, as the ledger says
     notes: tuple[str, ...] = ()  # what reading it had to say, drift included
+    warnings: int = 0  # in how many ways a file that is published exceeds `quality.warn_when`
     pins: str = ""  # digest of the pinned columns that it was read with
 
     def but(self, **changes: Any) -> FileRun:

@@ -234,7 +234,7 @@ def test_null_key_parts_are_set_aside(tmp_path: Path) -> None:
 def test_rows_that_cannot_be_encoded_are_set_aside(tmp_path: Path) -> None:
     made = Made(tmp_path, numbered(4, f=[1.0, math.nan, None, math.inf]), pipeline())
     assert [(line["__row"], line["step"]) for line in made.lines] == [(2, "encode"), (4, "encode")]
-    assert "`f`: nan" in made.lines[0]["reason"]
+    assert "column `f`: `nan` " in made.lines[0]["reason"]
     assert made.lines[1]["raw"] == b'{"id":3,"name":"n3","f":"Infinity"}'
     assert made.values() == [b'{"id":0,"name":"n0","f":1.0}', b'{"id":2,"name":"n2","f":null}']
 
@@ -305,7 +305,7 @@ def test_causes_of_one_rank_have_an_order(tmp_path: Path) -> None:
     first, second = (made.path.read_bytes() for made in lists)
     assert first == second
     assert {tuple(cause["detail"].split(" ")[0] for cause in line["causes"]) for line in lists[0].lines} == {
-        ("encoding", "making")
+        ("making", "has")
     }
 
 
@@ -315,10 +315,10 @@ def test_a_row_with_several_faults_has_one_line_with_every_reason(tmp_path: Path
     made = Made(tmp_path, table, pipeline(), verdict=verdict, rejects=[1])
     assert [(line["__row"], line["step"], line["columns"]) for line in made.lines] == [
         (1, "parse", ["id"]),
-        (2, "expectation", ["id"]),
+        (2, "expectation", ["f", "id"]),
     ]
     told = made.lines[1]["reason"]
-    assert told.index(FIRST) < told.index("making the key") < told.index("nan has no JSON number")
+    assert told.index(FIRST) < told.index("making the key") < told.index("`nan` has no JSON number")
     headers = dict(made.chunks()[0].quarantine.reasons[1])
     assert (headers["q_stage"], headers["q_rule"], headers["q_suite"]) == (
         b"expectation",
@@ -488,8 +488,9 @@ class Upper(Serializer[Settings]):
     def encode(self, rows: pa.Table) -> Encoded:
         names = rows["name"].to_pylist()
         values = [None if "3" in name else name.upper().encode() for name in names]
-        reasons = ["there is a 3" if value is None else None for value in values]
-        return Encoded(pa.array(values, pa.binary()), pa.array(reasons, pa.string()))
+        why = [Cause(detail="there is a 3").to_json()]
+        refused = [why if value is None else None for value in values]
+        return Encoded(pa.array(values, pa.binary()), pa.array(refused, causes.arrow()))
 
 
 def test_a_serializer_without_expressions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,11 +47,12 @@ def told(tmp_path: Path) -> tuple[dict[str, Any], Path]:
         ({"status": Status.REJECTED, "decision": Decision.REJECT, "decision_reason": "why"}, "rejected", "why"),
         ({"status": Status.FAILED, "error": "no CSV"}, "failed", "no CSV"),
         (
-            {"status": Status.INSPECTED, "decision_reason": "all passed; WARNING: 9 rows"},
+            {"status": Status.INSPECTED, "decision_reason": "all passed; WARNING: 9 rows", "warnings": 1},
             "over_budget",
             "all passed; WARNING: 9 rows",
         ),
         ({"status": Status.INSPECTED, "decision_reason": "all passed"}, None, ""),
+        ({"status": Status.INSPECTED, "decision_reason": "a person's words; WARNING: of none"}, None, ""),
     ],
 )
 def test_each_end_has_its_event(

@@ -67,9 +67,9 @@ def test_a_wide_table_is_encoded_as_a_narrow_one(monkeypatch: pytest.MonkeyPatch
     narrow = serializer.encode(table)
     monkeypatch.setattr(json_serializer, "TOGETHER", 2)
     wide = serializer.encode(table)
-    assert (wide.values.to_pylist(), wide.reasons.to_pylist()) == (
+    assert (wide.values.to_pylist(), wide.causes.to_pylist()) == (
         narrow.values.to_pylist(),
-        narrow.reasons.to_pylist(),
+        narrow.causes.to_pylist(),
     )
     assert serializer.encode(table.slice(0, 0)).values.to_pylist() == []
 

@@ -18,20 +18,20 @@ S = TypeVar("S", bound=Settings)
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """`values[i]` is row i's record value; where `reasons[i]` is not null the row could not be encoded and its value is
-    null."""
+    """`values[i]` is row i's record value; where `causes[i]` (a list of the fields of `Cause`) is not null the row
+    could not be encoded and its value is null."""
 
     values: pa.BinaryArray
-    reasons: pa.StringArray
+    causes: pa.ListArray
 
 
 @dataclass(frozen=True, slots=True)
 class SqlEncoding:
-    """A serializer as DuckDB expressions over one row: `value` (VARCHAR; null where refused) and `reason` (VARCHAR;
-    null where encoded)."""
+    """A serializer as DuckDB expressions over one row: `value` (VARCHAR; null where refused) and `causes` (the
+    type `contracts.causes.SQL`; null where encoded)."""
 
     value: str
-    reason: str
+    causes: str
 
 
 class Serializer(ABC, Generic[S]):
@@ -56,6 +56,6 @@ class Serializer(ABC, Generic[S]):
         given to `encode`.
 
         `identifiers[i]` is the SQL name of `schema`'s field i. Reading, encoding and filtering in one query is twice as
-        fast, and `reason` finds the rows to set aside without encoding any.
+        fast, and `causes` finds the rows to set aside without encoding any.
         """
         return None

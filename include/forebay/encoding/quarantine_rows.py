@@ -14,7 +14,7 @@ from forebay.encoding.rows import ROW, Limits, StagedRows, in_its_room
 from forebay.model import Decision, RuleResult, Severity, Stage, Verdict
 from forebay.serializers.json import Json, JsonConfig
 from forebay.support.folders import private
-from forebay.support.sql import literal, parquet
+from forebay.support.sql import literals, parquet
 
 if TYPE_CHECKING:
     import duckdb
@@ -161,14 +161,14 @@ class _Work:
         self._find_times()
         if rows.value is not None:
             perhaps = f"{rows.most_octets()} > {self.room}"
-            self._mark(rows.source, f"strlen({rows.value.value})", rows.value.reason, perhaps)
+            self._mark(rows.source, f"strlen({rows.value.value})", rows.value.causes, perhaps)
             return
         for lo, hi in self._windows(f"select * from {rows.sizes(self.con)}"):
             found = self._rows_between(lo, hi)
             encoded = rows.serializer.encode(found)
-            told = rows.besides(found).append_column("value", encoded.values).append_column("reason", encoded.reasons)
+            told = rows.besides(found).append_column("value", encoded.values).append_column("causes", encoded.causes)
             self.con.register("encoded", told)
-            self._mark("encoded", "octet_length(value)", "reason", "true")
+            self._mark("encoded", "octet_length(value)", "causes", "true")
             self.con.unregister("encoded")
 
     def _rows_between(self, first: int, last: int) -> pa.Table:
@@ -201,23 +201,24 @@ class _Work:
             {"name": name, "told": told, "late": late, "early": early},
         )
 
-    def _mark(self, source: str, value_octets: str, reason: str, perhaps: str) -> None:
+    def _mark(self, source: str, value_octets: str, refused: str, perhaps: str) -> None:
         """One pass. Sizes are only computed (CASE is lazy) of rows that are `perhaps` too large."""
         rows, names = self.rows, self.rows.record.key
         nulls = " || ".join(
             f"case when {rows.identifier(name)} is null then [${n}] else [] end" for n, name in enumerate(names, 1)
         )
         size = f"case when {perhaps} then coalesce({value_octets}, 0) + coalesce(strlen({rows.key}), 0) end"
-        told = " or ".join(f"contains({reason}, {literal(f'column `{name}`: ')})" for name in self.redact)
+        hidden = causes.made("'encoding the record: a redacted value of it has no such form'", "c.columns")
+        redacted = f"list_has_any(c.columns, [{literals(self.redact)}])"
         shown = (
-            f"case when {told} then 'encoding the record: a redacted value of it has no such form' else {reason} end"
-            if told
-            else reason
+            f"list_transform({refused}, lambda c: case when {redacted} then {hidden} else c end)"
+            if self.redact
+            else refused
         )
         any_null = " or ".join(f"{rows.identifier(name)} is null" for name in names)
         self.con.execute(
-            f"""create or replace temp table marked as select {rows.row} as __row, {nulls} as nulls, {shown} as reason, {size} as size
-            from {source} where {any_null} or ({reason}) is not null or coalesce({size}, 0) > {self.room}""",  # noqa: E501
+            f"""create or replace temp table marked as select {rows.row} as __row, {nulls} as nulls, {shown} as refused, {size} as size
+            from {source} where {any_null} or ({refused}) is not null or coalesce({size}, 0) > {self.room}""",  # noqa: E501
             list(names),
         )
         too_large = (
@@ -226,7 +227,7 @@ class _Work:
         no_key = causes.made("'making the key: null in ' || array_to_string(nulls, ', ')", "nulls")
         self.con.execute(
             f"""insert into found select __row, 1, 'key', [{no_key}] from marked where len(nulls) > 0
-            union all select __row, 2, 'encode', [{causes.made("reason")}] from marked where reason is not null
+            union all select __row, 2, 'encode', refused from marked where refused is not null
             union all select __row, 3, 'size', [{causes.made(too_large)}] from marked where size > {self.room}"""
         )
 

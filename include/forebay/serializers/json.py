@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import BeforeValidator, WithJsonSchema
 
 from forebay.contracts import Encoded, Serializer, Settings, SqlEncoding
+from forebay.contracts import causes as cause
 from forebay.serializers._text import text
 from forebay.support.sql import OFFLINE, literal
 
@@ -61,8 +62,9 @@ class Json(Serializer[JsonConfig]):
         sql = self.sql(table.schema, identifiers)
         with duckdb.connect(config=OFFLINE) as con:
             con.register("rows", table.rename_columns(identifiers))
-            made = con.sql(f"select {sql.value} as value, {sql.reason} as reason from rows").to_arrow_table()
-        return Encoded(made["value"].cast("binary").combine_chunks(), made["reason"].cast("string").combine_chunks())
+            made = con.sql(f"select {sql.value} as value, {sql.causes} as causes from rows").to_arrow_table()
+        values, causes = made["value"].cast("binary"), made["causes"].cast(cause.arrow())
+        return Encoded(values.combine_chunks(), causes.combine_chunks())
 
     def show(self, rows: pa.Table) -> pa.BinaryArray:
         """One object per row, refusing nothing (see `object`)."""
@@ -73,14 +75,14 @@ class Json(Serializer[JsonConfig]):
         import pyarrow.compute as pc
 
         members, faults = self._members_and_faults(table)
-        reason = pa.nulls(len(table), pa.string())
+        written = pa.nulls(len(table), pa.string())
         for fault in faults:
-            reason = pc.coalesce(pc.binary_join_element_wise(reason, fault, "; "), reason, fault)
+            written = pc.coalesce(pc.binary_join_element_wise(written, fault, ","), written, fault)
         values = _objects(table.column_names, members, len(table))
-        return Encoded(pc.if_else(reason.is_null(), values, pa.scalar(None, pa.binary())), reason)
+        return Encoded(pc.if_else(written.is_null(), values, pa.scalar(None, pa.binary())), _causes(written))
 
     def _members_and_faults(self, table: pa.Table) -> tuple[list[pa.StringArray], list[pa.StringArray]]:
-        """The JSON text of every column, and, in the columns' order, why some have none.
+        """The JSON text of every column, and, in the columns' order, why some have none (written causes).
 
         Columns of one type are one long column to DuckDB: memory and time of a statement grow faster than its columns.
         """
@@ -116,21 +118,22 @@ class Json(Serializer[JsonConfig]):
         import pyarrow as pa
 
         con.register("one", pa.table({"c0": values}))
-        [(condition, reason)] = self._faults(name, "c0", values.type)
-        reasons = con.sql(f"select case when {condition} then {reason} end as reason from one").to_arrow_table()
-        return reasons["reason"].cast(pa.string()).combine_chunks()
+        [(condition, why)] = self._faults(name, "c0", values.type)
+        made = con.sql(f"select case when {condition} then {cause.written(why)} end as why from one").to_arrow_table()
+        return made["why"].cast(pa.string()).combine_chunks()
 
     def sql(self, schema: pa.Schema, identifiers: Sequence[str]) -> SqlEncoding:
-        """The object and the reason as expressions; see `Serializer.sql`. `concat` of texts is faster than `to_json` of
+        """The object and the causes as expressions; see `Serializer.sql`. `concat` of texts is faster than `to_json` of
         a struct."""
         value = self.object(schema, identifiers)
         faults = [fault for column in self._placed(schema, identifiers) for fault in self._faults(*column[:3])]
         if not faults:
-            return SqlEncoding(value, "null::varchar")
+            return SqlEncoding(value, f"null::{cause.SQL}")
         bad = " or ".join(condition for condition, _ in faults)
-        reasons = ", ".join(f"case when {condition} then {reason} end" for condition, reason in faults)
+        each = ", ".join(f"case when {condition} then {why} end" for condition, why in faults)
         return SqlEncoding(
-            f"case when {bad} then null else {value} end", f"case when {bad} then concat_ws('; ', {reasons}) end"
+            f"case when {bad} then null else {value} end",
+            f"case when {bad} then list_filter([{each}], lambda c: c is not null) end",
         )
 
     def object(self, schema: pa.Schema, identifiers: Sequence[str]) -> str:
@@ -178,17 +181,17 @@ class Json(Serializer[JsonConfig]):
         return f"case when isfinite({identifier}) then {plain} when {identifier} is not null then {odd} end"
 
     def _faults(self, name: str, identifier: str, arrow: pa.DataType) -> list[tuple[str, str]]:
-        """What may keep a value of this column out of JSON: a condition, and the reason as an expression."""
+        """What may keep a value of this column out of JSON: a condition, and the cause as an expression."""
         import pyarrow.types as t
 
         if t.is_floating(arrow) and self.config.nan == "quarantine":
             why = "has no JSON number (set `nan: null` or `nan: string`, and readers get that instead)"
-            return [(f"not isfinite({identifier})", _reason(name, f"{identifier}::varchar", why))]
+            return [(f"not isfinite({identifier})", _cause(name, f"{identifier}::varchar", why))]
         if t.is_date(arrow) or t.is_timestamp(arrow):
             return [
                 (
                     _outside(identifier, arrow),
-                    _reason(name, f"{identifier}::varchar", "is outside the years 1 to 9999 of ISO 8601"),
+                    _cause(name, f"{identifier}::varchar", "is outside the years 1 to 9999 of ISO 8601"),
                 )
             ]
         return []
@@ -205,9 +208,21 @@ def _joined(members: list[tuple[str, str, str]], start: str, end: str) -> str:
     return f"concat({', '.join([*parts, literal(last)])})"
 
 
-def _reason(name: str, value: str, why: str) -> str:
-    shown = json.dumps(name, ensure_ascii=False)[1:-1]
-    return f"concat({literal(f'encoding column `{shown}`: ')}, {value}, {literal(' ' + why)})"
+def _cause(name: str, value: str, why: str) -> str:
+    plain = name if "\0" not in name else json.dumps(name, ensure_ascii=False)[1:-1]  # NUL ends a statement
+    return cause.made(literal(why), f"[{literal(plain)}]", value)
+
+
+def _causes(written: pa.StringArray) -> pa.ListArray:
+    """The causes of rows that are written one behind the other, with commas between."""
+    import duckdb
+    import pyarrow as pa
+
+    with duckdb.connect(config=OFFLINE) as con:
+        con.register("rows", pa.table({"written": written}))
+        read = cause.read("'[' || written || ']'")
+        found = con.sql(f"select {read} as causes from rows").to_arrow_table()
+    return found["causes"].cast(cause.arrow()).combine_chunks()
 
 
 def _outside(identifier: str, arrow: pa.DataType) -> str:

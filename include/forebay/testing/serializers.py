@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from forebay.contracts import Serializer
+from forebay.contracts import Serializer, causes
 from forebay.model import Column
 
 NEW_YORK = "America/New_York"
@@ -43,16 +43,16 @@ def columns_of(table: pa.Table) -> tuple[Column, ...]:
     return tuple(Column(field.name, str(field.type)) for field in table.schema)
 
 
-def by_sql(serializer: Serializer[Any], table: pa.Table) -> tuple[list[bytes | None], list[str | None]] | None:
-    """Values and reasons by the serializer's expressions, if it has them."""
+def by_sql(serializer: Serializer[Any], table: pa.Table) -> tuple[list[bytes | None], list[Any]] | None:
+    """Values and causes by the serializer's expressions, if it has them."""
     identifiers = [f"x{n}" for n in range(table.num_columns)]
     sql = serializer.sql(table.schema, identifiers)
     if sql is None:
         return None
     with duckdb.connect() as con:
         con.register("t", table.rename_columns(identifiers))
-        found = con.sql(f"select {sql.value} as v, {sql.reason} as r from t").to_arrow_table()
-    return found["v"].cast("binary").to_pylist(), found["r"].cast("string").to_pylist()
+        found = con.sql(f"select {sql.value} as v, {sql.causes} as r from t").to_arrow_table()
+    return found["v"].cast("binary").to_pylist(), found["r"].cast(causes.arrow()).to_pylist()
 
 
 class SerializerContract:
@@ -83,8 +83,8 @@ class SerializerContract:
 
     def test_types_of_the_answer(self) -> None:
         encoded = self.make_serializer(columns_of(EVERY_TYPE)).encode(EVERY_TYPE)
-        assert (encoded.values.type, encoded.reasons.type) == (pa.binary(), pa.string())
-        assert encoded.reasons.null_count == len(EVERY_TYPE)
+        assert (encoded.values.type, encoded.causes.type) == (pa.binary(), causes.arrow())
+        assert encoded.causes.null_count == len(EVERY_TYPE)
         assert encoded.values.null_count == 0
 
     def test_deterministic(self) -> None:
@@ -106,18 +106,18 @@ class SerializerContract:
 
     def test_no_rows(self) -> None:
         encoded = self.make_serializer(columns_of(EVERY_TYPE)).encode(EVERY_TYPE.slice(0, 0))
-        assert (len(encoded.values), len(encoded.reasons)) == (0, 0)
+        assert (len(encoded.values), len(encoded.causes)) == (0, 0)
 
     def test_null_stays_null(self) -> None:
         values = self.make_serializer(columns_of(EVERY_TYPE)).encode(EVERY_TYPE).values
         assert self.decode(values[3].as_py()) == dict.fromkeys(EVERY_TYPE.column_names)
 
-    def test_a_refused_row_has_a_reason_and_no_value(self) -> None:
+    def test_a_refused_row_has_a_cause_and_no_value(self) -> None:
         table = self.refused()
         encoded = self.make_serializer(columns_of(table)).encode(table)
         assert [v is None for v in encoded.values.to_pylist()] == [False, True]
-        assert encoded.reasons[0].as_py() is None
-        assert "`odd`" in encoded.reasons[1].as_py()
+        assert encoded.causes[0].as_py() is None
+        assert [cause["columns"] for cause in encoded.causes[1].as_py()] == [["odd"]]
 
     def test_shared_between_threads(self) -> None:
         serializer = self.make_serializer(columns_of(EVERY_TYPE))
@@ -130,7 +130,7 @@ class SerializerContract:
             serializer = self.make_serializer(columns_of(table))
             encoded = serializer.encode(table)
             found = by_sql(serializer, table)
-            assert found in (None, (encoded.values.to_pylist(), encoded.reasons.to_pylist()))
+            assert found in (None, (encoded.values.to_pylist(), encoded.causes.to_pylist()))
 
     def test_settings_are_strict(self) -> None:
         with pytest.raises(ValidationError, match="no_such_setting"):

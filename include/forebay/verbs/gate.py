@@ -11,8 +11,6 @@ from forebay.errors import ConfigError
 from forebay.model import Decision, Drift, FileRun, RuleResult, Severity, Stage, Status, Verdict
 from forebay.support.words import shown, some
 
-WARNING = "; WARNING: "
-"""What stands in a decision's reason before that which exceeds `warn_when`."""
 GATE = "gate"
 """Who decided, when no person did."""
 
@@ -39,8 +37,9 @@ def gate(pipeline: Pipeline, file: FileRun, stage: Stage, verdict: Verdict | Non
         *_drift(pipeline, stage.drift),
     ]
     if not held:
-        words = _passed(stage, verdict, quarantined) + _warned(pipeline, stage, verdict, quarantined)
-        return file.but(decision=Decision.PUBLISH, decided_by=GATE, decision_reason=words)
+        warned = list(_warned(pipeline, stage, verdict, quarantined))
+        words = _passed(stage, verdict, quarantined) + (f"; WARNING: {'; '.join(warned)}" if warned else "")
+        return file.but(decision=Decision.PUBLISH, decided_by=GATE, decision_reason=words, warnings=len(warned))
     words = "; ".join(held)
     if pipeline.quality.steward.on == "never":
         return _rejected(file, GATE, words)
@@ -136,11 +135,11 @@ def _over(count: int, rows_in: int, limit: float) -> bool:
     return count > (limit if isinstance(limit, int) else limit * rows_in)
 
 
-def _warned(pipeline: Pipeline, stage: Stage, verdict: Verdict | None, quarantined: int) -> str:
+def _warned(pipeline: Pipeline, stage: Stage, verdict: Verdict | None, quarantined: int) -> Iterator[str]:
     """What exceeds `warn_when`."""
     budget = pipeline.quality.warn_when
-    found = [*_budget(budget, stage.rows_in, quarantined), *_rule_limits(budget, stage.rows_in, verdict)]
-    return f"{WARNING}{'; '.join(found)}" if found else ""
+    yield from _budget(budget, stage.rows_in, quarantined)
+    yield from _rule_limits(budget, stage.rows_in, verdict)
 
 
 def _percent(share: float) -> str:

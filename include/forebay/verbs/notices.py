@@ -15,7 +15,6 @@ from forebay.contracts import Notice, Notifier
 from forebay.errors import ForebayError
 from forebay.model import FileRun, RunReport, Status
 from forebay.verbs.context import Context
-from forebay.verbs.gate import WARNING
 
 _WAYS_OUT = {
     "waiting": 'forebay decide {pipeline} --file {content} --publish --reason "…"; or --publish-all, or --reject',
@@ -85,7 +84,7 @@ def _events(file: FileRun) -> Iterator[str]:
     ends = {Status.WAITING: "waiting", Status.REJECTED: "rejected", Status.FAILED: "failed"}
     if file.status in ends:
         yield ends[file.status]
-    elif WARNING in (file.decision_reason or ""):
+    elif file.warnings:
         yield "over_budget"
 
 
