@@ -373,18 +373,19 @@ class Identity(Json):
     backfill: bool = False
 
 
-REPLAY = "replay+"
-"""What stands before the origin's uri in the uri of a replay: part of ledger records, so it stays."""
+_REPLAY = "replay+"
 
 
-def is_replay(uri: str) -> bool:
-    """Whether the content of that uri are repaired rows of another content."""
-    return uri.startswith(REPLAY)
+def replay_uri(origin: str) -> str:
+    """The name under which repaired rows of the file `origin` lie in ledger and index: part of their records, so it
+    stays."""
+    return _REPLAY + origin
 
 
-def origin_of(uri: str) -> str:
-    """The uri of the file whose rows those are: of a replay its origin's, else the same."""
-    return uri.removeprefix(REPLAY)
+def replayed_uri(uri: str) -> str | None:
+    """What `replay_uri` was made of; None for the uri of a file. For the edges of ledger and index: everybody else has
+    it as a field."""
+    return uri.removeprefix(_REPLAY) if uri.startswith(_REPLAY) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -482,6 +483,7 @@ class FileRun(Json):
     question: Question | None = None  # what a person was asked
     follows: str | None = None  # the run in which the file waited for this decision
     replay: Replay | None = None  # set: these are repaired rows of a content that was published before
+    origin: str | None = None  # and the uri of the file that had them
     work: Path | None = None  # folder with snapshot, stage.json, verdict.json, quarantine.parquet
     rows_in: int = 0
     published: int = 0
@@ -497,6 +499,13 @@ class FileRun(Json):
     notes: tuple[str, ...] = ()  # what reading it had to say, drift included
     warnings: int = 0  # in how many ways a file that is published exceeds `quality.warn_when`
     pins: str = ""  # digest of the pinned columns that it was read with
+
+    @classmethod
+    def from_json(cls, data: JsonDict) -> Self:
+        """As `Json.from_json`; an earlier version wrote no `origin`."""
+        if data.get("replay") and "origin" not in data:
+            data = {**data, "origin": replayed_uri(data["file"]["uri"])}
+        return super(FileRun, cls).from_json(data)  # slots make another class, which a bare `super` misses
 
     def but(self, **changes: Any) -> FileRun:
         """This value with some fields changed."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from forebay.index.tables import connected, table
-from forebay.model import REPLAY, FileRun, OffsetRange, Status
+from forebay.model import FileRun, OffsetRange, Status, replay_uri, replayed_uri
 
 
 def runs(url: str, pipeline: str | None = None, limit: int = 20) -> list[dict[str, Any]]:
@@ -47,6 +47,15 @@ def files(
     for condition in _named(pipeline, name):
         query = query.where(condition)
     return [FileRun.from_json(row["document"]) for row in _rows(url, query)]
+
+
+def replays(url: str, pipeline: str, uri: str) -> list[FileRun]:
+    """The replays of rows of that file, newest first."""
+    import sqlalchemy as sa
+
+    f = table("files")
+    query = sa.select(f.c.document).where((f.c.pipeline == pipeline) & (f.c.uri == replay_uri(uri)))
+    return [FileRun.from_json(row["document"]) for row in _rows(url, query.order_by(f.c.updated.desc()))]
 
 
 def waiting(url: str, pipeline: str | None = None, name: str | None = None) -> list[FileRun]:
@@ -123,12 +132,13 @@ def _named(pipeline: str | None, name: str | None) -> list[Any]:
 
 
 def receipts_at(url: str, topic: str, partition: int, offset: int) -> list[dict[str, Any]]:
-    """The chunks whose range in that partition covers an offset (more than one only where transactions interleaved)."""
+    """The chunks whose range in that partition covers an offset (more than one only where transactions interleaved).
+    `origin` is the uri of the file whose rows were replayed, None of a file's own chunk."""
     import sqlalchemy as sa
 
     r = table("receipts")
     place = (r.c.topic == topic) & (r.c.partition == partition) & (r.c.first <= offset) & (r.c.last >= offset)
-    return _rows(url, sa.select(r).where(place).order_by(r.c.first.desc()))
+    return [_with_origin(row) for row in _rows(url, sa.select(r).where(place).order_by(r.c.first.desc()))]
 
 
 def receipts_of(url: str, fingerprint: str) -> list[dict[str, Any]]:
@@ -182,7 +192,7 @@ def night_runs(url: str, pipeline: str, since: str = "") -> list[dict[str, Any]]
 
 def night_files(url: str, pipeline: str, since: str = "") -> list[dict[str, Any]]:
     """What every run said of every file of those days, the last word last: the table's columns, with `error` in place
-    of `document`."""
+    of `document`, and `origin`: the uri of the file whose rows were replayed, None of a file's own row."""
     import sqlalchemy as sa
 
     f = table("files")
@@ -193,7 +203,7 @@ def night_files(url: str, pipeline: str, since: str = "") -> list[dict[str, Any]
     query = (
         sa.select(*columns, failed).where((f.c.pipeline == pipeline) & (f.c.ds >= since)).order_by(f.c.updated, f.c.uri)
     )
-    return [row | {"error": (row.pop("document") or {}).get("error")} for row in _rows(url, query)]
+    return [_with_origin(row | {"error": (row.pop("document") or {}).get("error")}) for row in _rows(url, query)]
 
 
 def night_rules(url: str, pipeline: str, since: str = "") -> list[dict[str, Any]]:
@@ -247,10 +257,14 @@ def counted(url: str, pipeline: str, before: str) -> list[dict[str, Any]]:
         (f.c.pipeline == pipeline)
         & (f.c.ds < before)
         & (f.c.published > 0)
-        & ~f.c.uri.startswith(REPLAY, autoescape=True)
+        & ~f.c.uri.startswith(replay_uri(""), autoescape=True)
     )
     query = sa.select(f.c.ds, f.c.name, f.c.rows_in.label("observed")).where(asked)
     return _rows(url, query.order_by(f.c.ds.desc(), f.c.updated.desc()))
+
+
+def _with_origin(row: dict[str, Any]) -> dict[str, Any]:
+    return row | {"origin": replayed_uri(row["uri"])}
 
 
 def _rows(url: str, query: Any) -> list[dict[str, Any]]:

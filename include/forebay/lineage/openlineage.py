@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from forebay import __version__
 from forebay.lineage.facts import FileFacts, RunFacts
-from forebay.model import FileRun, OffsetRange, RuleResult, Status, origin_of
+from forebay.model import FileRun, OffsetRange, RuleResult, Status
 
 if TYPE_CHECKING:
     from openlineage.client.event_v2 import InputDataset, Job, OutputDataset, RunEvent
@@ -110,14 +110,13 @@ def _inputs(facts: RunFacts) -> list[InputDataset]:
     for item in facts.files:
         if item.file.status is Status.SKIPPED or not item.file.fingerprint:
             continue
-        namespace, name = dataset_name(item.file.file.uri)
+        namespace, name = dataset_name(item.file.origin or item.file.file.uri)
         made.append(InputDataset(namespace, name, facets=_input_facets(item), inputFacets=_input_quality(item)))
     return made
 
 
 def dataset_name(uri: str) -> tuple[str, str]:
-    """OpenLineage namespace and name of a file; of a replay, that of the file which its rows come from."""
-    uri = origin_of(uri)
+    """OpenLineage namespace and name of a file."""
     parts = urlsplit(uri)
     if parts.scheme == "file":
         return "file", uri.removeprefix("file://")

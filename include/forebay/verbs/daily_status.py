@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from forebay.model import Fate, Severity, Status, is_replay, origin_of
+from forebay.model import Fate, Severity, Status
 from forebay.pages import freshness
 from forebay.pages.values import Night, RuleNight, RuleTrend, State, Watch
 
@@ -27,7 +27,7 @@ def last_words(files: Iterable[Row]) -> dict[str, list[Row]]:
     """The files of each day (`ds`), each once, without replays. `files`: the last word last."""
     active: dict[tuple[str, str], Row] = {}
     passive: dict[tuple[str, str], Row] = {}
-    for row in (row for row in files if not is_replay(row["uri"])):
+    for row in (row for row in files if row["origin"] is None):
         (passive if row["fate"] in PASSIVE else active)[row["ds"], row["uri"]] = row
     found: dict[str, list[Row]] = defaultdict(list)
     for (ds, _), row in sorted((passive | active).items()):
@@ -40,8 +40,8 @@ def replays(files: Iterable[Row]) -> dict[tuple[str, str], list[Row]]:
     begins."""
     found: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in files:
-        if is_replay(row["uri"]) and row["published"]:
-            found[origin_of(row["uri"]), row["fingerprint"][:16]].append(row)
+        if row["origin"] and row["published"]:
+            found[row["origin"], row["fingerprint"][:16]].append(row)
     return found
 
 

@@ -14,7 +14,7 @@ from forebay.encoding.quarantine_rows import stored
 from forebay.encoding.work import Work
 from forebay.errors import ConfigError
 from forebay.index import queries
-from forebay.model import REPLAY, Cause, Decision, FileRun
+from forebay.model import Cause, Decision, FileRun
 from forebay.quality.redact import MARK
 from forebay.support.sql import OFFLINE
 from forebay.verbs.context import Context
@@ -36,11 +36,9 @@ def files_with(project: Project, pipeline: str | None, name: str | None = None, 
 
 def replays(project: Project, file: FileRun) -> list[FileRun]:
     """The replays of a file's quarantined rows, as the index has them, oldest first."""
-    found = queries.files(project.index, file.pipeline, name=REPLAY + file.file.uri, limit=10_000)
-    mine = [one for one in found if one.replay and one.file.uri == REPLAY + file.file.uri]
     same = [
         one
-        for one in mine
+        for one in queries.replays(project.index, file.pipeline, file.file.uri)
         if one.replay and (one.replay.fingerprint, one.replay.generation) == (file.fingerprint, file.generation)
     ]
     return sorted(same, key=lambda one: one.run_id)

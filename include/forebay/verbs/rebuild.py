@@ -92,6 +92,7 @@ def _file(ctx: Context, entry: FileEntry, receipts: tuple[Receipt, ...]) -> File
         decision_reason=done.decision_reason,
         decided_at=done.decided_at,
         replay=done.replay,
+        origin=entry.replays,
         work=ctx.project.work(entry.pipeline, entry.fingerprint),
         rows_in=entry.rows_in,
         published=entry.published,

@@ -13,7 +13,7 @@ from forebay.encoding.encode import ChunkEncoder, plan_chunks
 from forebay.errors import ConfigError, FatalError, ReconcileError
 from forebay.index import queries
 from forebay.kafka import lookup, reader
-from forebay.model import Decision, FileRun, Json, OffsetRange, Replay, is_replay, origin_of
+from forebay.model import Decision, FileRun, Json, OffsetRange, Replay
 from forebay.quality.redact import MARK as REDACTED
 from forebay.verbs._replay.publication import MARK
 from forebay.verbs.context import Context
@@ -128,7 +128,7 @@ def _text(data: bytes | None) -> str:
 def _origin(project: Project, source: dict[str, Any], row: int | None) -> tuple[dict[str, Any], Replay | None]:
     """Of a repaired row, the file that it comes from; its chunk's own row numbers count the replay's rows and mean
     nothing there."""
-    if not is_replay(source["uri"]):
+    if source["origin"] is None:
         return source, None
     runs = queries.files(project.index, source["pipeline"], source["run_id"], limit=1000)
     told = next((file.replay for file in runs if file.file.uri == source["uri"] and file.replay), None)
@@ -136,7 +136,7 @@ def _origin(project: Project, source: dict[str, Any], row: int | None) -> tuple[
         return source, None
     spans = told.rows.replace("-", ",").split(",")
     first, last = (row, row) if row is not None else (int(spans[0]), int(spans[-1]))
-    origin = {"uri": origin_of(source["uri"]), "fingerprint": told.fingerprint, "generation": told.generation}
+    origin = {"uri": source["origin"], "fingerprint": told.fingerprint, "generation": told.generation}
     return source | origin | {"first_row": first, "last_row": last}, told
 
 
@@ -146,12 +146,12 @@ def _row(
     fp16, _, rest = found.headers.get("ce_id", "").partition(":")
     generation, _, row = rest.partition(":")
     for source in candidates:
-        repaired = generation.endswith(MARK) and is_replay(source["uri"])
+        repaired = generation.endswith(MARK) and source["origin"] is not None
         same = source["fingerprint"].startswith(fp16) and (repaired or str(source["generation"]) == generation)
         if row.isdigit() and same:
             return source, int(row), "the record's ce_id header"
     source = candidates[0]
-    if is_replay(source["uri"]):
+    if source["origin"]:
         return source, None, "the ledger's record of the replay"
     return source, _planned_row(ctx, source, found, at), "its place in the chunk's plan"
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Self
 
-from forebay.model import OPEN, Identity, Json, JsonDict, OffsetRange, Receipt, Replay, SourceFile, Window
+from forebay.model import OPEN, Identity, Json, JsonDict, OffsetRange, Receipt, Replay, SourceFile, Window, replayed_uri
 
 VERSION = 1
 FILE = "FILE"
@@ -265,3 +265,8 @@ class FileEntry(_Lenient):
     @property
     def key(self) -> bytes:
         return key(self.pipeline, self.fingerprint, self.generation, FILE)
+
+    @property
+    def replays(self) -> str | None:
+        """Of a replay, the uri of the file that had its rows."""
+        return replayed_uri(self.file.uri)

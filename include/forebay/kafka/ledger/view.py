@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from forebay.errors import LedgerError
 from forebay.kafka.ledger.entries import VERSION, ChunkEntry, FileEntry, Owner, Record
 from forebay.kafka.ledger.guard import Tail
-from forebay.model import JsonDict, Receipt
+from forebay.model import JsonDict, Receipt, replay_uri
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
@@ -109,6 +109,10 @@ class LedgerView(ABC):
     @abstractmethod
     def by_uri(self, uri: str) -> tuple[FileEntry, ...]:
         """Complete files published from `uri`, the latest last."""
+
+    def replays(self, uri: str) -> tuple[FileEntry, ...]:
+        """The replays of rows that the file `uri` had, the latest last."""
+        return self.by_uri(replay_uri(uri))
 
     @abstractmethod
     def has_size(self, size: int) -> bool:

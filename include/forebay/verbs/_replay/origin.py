@@ -14,7 +14,7 @@ from forebay.kafka import reader
 from forebay.kafka.ledger import owner as owners
 from forebay.kafka.ledger import reader as ledgers
 from forebay.kafka.ledger.reader import FileEntry
-from forebay.model import REPLAY, Decision, Receipt
+from forebay.model import Decision, Receipt
 from forebay.verbs.context import Context
 from forebay.verbs.inspect import work_left
 from forebay.verbs.publish import ranges
@@ -114,7 +114,7 @@ def open_ledger(ctx: Context) -> Iterator[LedgerView]:
 def replayed_rows(view: LedgerView, entry: FileEntry, but: str | None = None) -> set[int]:
     """Rows of a content that replays have published, as the ledger says; those of the replay `but` left out."""
     found: set[int] = set()
-    for one in view.by_uri(REPLAY + entry.file.uri):
+    for one in view.replays(entry.file.uri):
         told = one.completion.replay
         if (
             told

@@ -21,7 +21,6 @@ from forebay.kafka.publish.job import PublishJob
 from forebay.kafka.publish.publisher import publish_file
 from forebay.kafka.publish.records import EncodedChunk, Headers
 from forebay.model import (
-    REPLAY,
     ChunkPlan,
     Fate,
     FileRun,
@@ -32,6 +31,7 @@ from forebay.model import (
     Stage,
     Status,
     Window,
+    replay_uri,
 )
 from forebay.support import files
 from forebay.verbs._replay.origin import open_ledger, replayed_rows
@@ -127,6 +127,7 @@ class Publication:
             decided_at=self.at,
             follows=self.entry.identity.run_id,
             replay=told,
+            origin=self.entry.file.uri,
             rows_in=len(rows),
             published=sum(receipt.published for receipt in receipts),
             outputs=ranges(receipts, "outputs"),
@@ -143,7 +144,7 @@ class Publication:
         ctx, entry = self.ctx, self.entry
         fingerprint = entry.fingerprint[:16] + digest(told.to_json())[:48]
         plan = ChunkPlan(len(rows), len(rows), digest({"replay": told.to_json(), "forebay": __version__}))
-        file = SourceFile(REPLAY + entry.file.uri, self.source.size, self.source.mtime)
+        file = SourceFile(replay_uri(entry.file.uri), self.source.size, self.source.mtime)
         return PublishJob(
             config=ctx.kafka,
             pipeline=ctx.pipeline,
