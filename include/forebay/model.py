@@ -513,6 +513,23 @@ class FileRun(Json):
 
 
 @dataclass(frozen=True, slots=True)
+class WaitsFor(Json):
+    """What a window lacks before it may be read: its marker, files that were expected, or any file at all; or that
+    some of its files are whole and left alone."""
+
+    marker: str | None = None  # the uri (or pattern) of a marker that is not there
+    pattern: str | None = None  # nothing matches it
+    there: int = 0  # files that are there
+    expected: int | None = None  # of so many
+    files: tuple[str, ...] = ()  # uris of files that are not to be read yet; each says why
+
+    @property
+    def whole_window(self) -> bool:
+        """Whether no file of the window is to be read, whatever it looks like itself."""
+        return not self.files
+
+
+@dataclass(frozen=True, slots=True)
 class Plan(Json):
     """Discovery's answer: every file seen, each with its fate, in the order they are to be published."""
 
@@ -520,8 +537,12 @@ class Plan(Json):
     pipeline: str
     window: Window
     files: tuple[FileRun, ...] = ()
-    note: str | None = None  # why the window as a whole is not ready, or that it is empty
-    ready: bool = True  # False while the completeness contract waits for something
+    note: str | None = None  # what else there is to say of the window
+    waits_for: WaitsFor | None = None  # while the completeness contract is not met
+
+    @property
+    def ready(self) -> bool:
+        return self.waits_for is None
 
 
 @dataclass(frozen=True, slots=True)

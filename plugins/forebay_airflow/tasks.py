@@ -58,7 +58,7 @@ class Steps:
         """Which files, and why or why not; the files to do, grouped by bytes. A scheduled run waits until its window is
         complete."""
         from forebay.verbs import report as reporting
-        from forebay.verbs.discover import discover, group, to_do
+        from forebay.verbs.discover import discover, group, note_of, to_do
         from forebay.verbs.run import prepare
 
         with reporting_errors() as airflow:
@@ -71,7 +71,7 @@ class Steps:
                 return PokeReturnValue(is_done=False)
             reporting.begin(ctx, self._report(airflow, ()), translate.identity(airflow), translate.lineage_transport())
             airflow["ti"].xcom_push("others", translate.dump(f for f in plan.files if not to_do(f)))
-            airflow["ti"].xcom_push("note", plan.note)
+            airflow["ti"].xcom_push("note", note_of(plan))
             size = max(INSPECT_BYTES, sum(f.file.size for f in plan.files) // _UNITS)
             return PokeReturnValue(is_done=True, xcom_value=[translate.dump(unit) for unit in group(plan, size)])
 

@@ -12,7 +12,7 @@ from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
 from forebay.config.pipeline import Pipeline
 from forebay.errors import ForebayError, RetryableError
 from forebay.lineage.openlineage import lineage_run
-from forebay.model import Fate, FileRun, Identity, Plan, Status, Window
+from forebay.model import FileRun, Identity, Plan, Status, Window
 from forebay.verbs.isolation import Step, attempt, failed
 from forebay_airflow import nights
 
@@ -108,10 +108,13 @@ def _left(file: FileRun) -> FileRun:
 
 def waits_for(plan: Plan) -> str | None:
     """What the window still waits for, in words; None when it may be read."""
-    if plan.ready:
+    from forebay.verbs.discover import note_of
+
+    if plan.waits_for is None:
         return None
-    files = [f"`{f.file.uri}`: {f.reason}" for f in plan.files if f.fate is Fate.INCOMPLETE]
-    return plan.note or "; ".join(files[:_LISTED])
+    late = set(plan.waits_for.files)
+    files = [f"`{f.file.uri}`: {f.reason}" for f in plan.files if f.file.uri in late]
+    return note_of(plan) or "; ".join(files[:_LISTED])
 
 
 def lineage_transport() -> dict[str, Any] | None:

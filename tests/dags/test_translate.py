@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from forebay import errors
-from forebay.model import Decision, Fate, FileRun, Plan, SourceFile, Status, Window
+from forebay.model import Decision, Fate, FileRun, Plan, SourceFile, Status, WaitsFor, Window
 
 DAY = Window.of_day(date(2013, 1, 1))
 NEW_YORK = "America/New_York"
@@ -216,9 +216,11 @@ def test_what_a_window_waits_for() -> None:
     from forebay_airflow.translate import waits_for
 
     late = file(fate=Fate.INCOMPLETE, reason="it changed 3 s ago", status=Status.SKIPPED)
-    assert waits_for(Plan("r", "birds", DAY, (file(),), ready=True)) is None
-    assert waits_for(Plan("r", "birds", DAY, (), "not ready: no marker", ready=False)) == "not ready: no marker"
-    assert "a.csv`: it changed 3 s ago" in str(waits_for(Plan("r", "birds", DAY, (late, file("b.csv")), ready=False)))
+    assert waits_for(Plan("r", "birds", DAY, (file(),))) is None
+    no_marker = Plan("r", "birds", DAY, (), waits_for=WaitsFor(marker="in/_SUCCESS"))
+    assert waits_for(no_marker) == "not ready: the marker `in/_SUCCESS` is not there yet"
+    one_late = Plan("r", "birds", DAY, (late, file("b.csv")), waits_for=WaitsFor(files=(late.file.uri,)))
+    assert str(waits_for(one_late)).endswith("a.csv`: it changed 3 s ago")
 
 
 def test_xcom_carries_files_however_mapping_nests_them() -> None:

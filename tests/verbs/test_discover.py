@@ -12,9 +12,9 @@ import pytest
 
 from forebay import events
 from forebay.errors import ConfigError
-from forebay.model import Fate, FileRun, Plan, SourceFile, Status, Window
+from forebay.model import Fate, FileRun, Plan, SourceFile, Status, WaitsFor, Window
 from forebay.sources.local import Local
-from forebay.verbs.discover import GenerationRequest, discover, found_again, group, to_do
+from forebay.verbs.discover import GenerationRequest, discover, found_again, group, note_of, to_do
 from tests.verbs.published import Ledger, context
 
 WINDOW = Window.of_day(date(2013, 1, 2))
@@ -73,7 +73,7 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_an_empty_window_says_what_was_looked_for(tmp_path: Path, ledger: Ledger) -> None:
     plan = look(tmp_path, ledger)
     assert (plan.files, plan.ready) == ((), False)
-    assert plan.note == "not ready: nothing matches `drops/2013-01-02/*.csv`"
+    assert note_of(plan) == "not ready: nothing matches `drops/2013-01-02/*.csv`"
 
 
 def test_new_files_come_in_order_of_their_uris_and_are_not_read(
@@ -87,7 +87,7 @@ def test_new_files_come_in_order_of_their_uris_and_are_not_read(
     assert all(
         file.status is Status.DISCOVERED and file.run_id == "run-2" and file.window == WINDOW for file in plan.files
     )
-    assert (plan.note, plan.ready, hashed) == (None, True, [])
+    assert (note_of(plan), plan.ready, hashed) == (None, True, [])
     assert Plan.from_json(plan.to_json()) == plan
 
 
@@ -350,13 +350,13 @@ def test_without_the_marker_all_files_are_incomplete(tmp_path: Path, drops: Path
     plan = look(tmp_path, ledger, ready_when={"marker": "_SUCCESS"})
     words = "the marker `drops/2013-01-02/_SUCCESS` is not there yet"
     assert fates(plan) == [("a.csv", Fate.INCOMPLETE, words)]
-    assert (plan.note, plan.ready, plan.files[0].status) == (f"not ready: {words}", False, Status.SKIPPED)
+    assert (note_of(plan), plan.ready, plan.files[0].status) == (f"not ready: {words}", False, Status.SKIPPED)
 
 
 def test_without_marker_and_files_the_window_is_not_ready(tmp_path: Path, ledger: Ledger) -> None:
     plan = look(tmp_path, ledger, ready_when={"marker": "_SUCCESS"})
     assert (plan.files, plan.ready) == ((), False)
-    assert plan.note == "not ready: the marker `drops/2013-01-02/_SUCCESS` is not there yet"
+    assert note_of(plan) == "not ready: the marker `drops/2013-01-02/_SUCCESS` is not there yet"
 
 
 @pytest.mark.parametrize("path", ["drops/{{ ds }}/*.csv", "drops/{{ ds }}/*"])
@@ -383,7 +383,7 @@ def test_a_marker_speaks_for_its_own_folder_only(tmp_path: Path, drops: Path, le
         (Fate.NEW, "never seen before"),
         (Fate.INCOMPLETE, "its folder has no marker `_SUCCESS` yet"),
     ]
-    assert not plan.ready
+    assert plan.waits_for == WaitsFor(files=(plan.files[2].file.uri,))
 
 
 def test_a_file_that_changed_a_moment_ago_is_incomplete(tmp_path: Path, drops: Path, ledger: Ledger) -> None:
@@ -402,7 +402,8 @@ def test_fewer_files_than_expected_are_incomplete(tmp_path: Path, drops: Path, l
     put(drops, "b.csv", b"22")
     plan = look(tmp_path, ledger, ready_when={"expect": {"files": 3}})
     assert {reason for _, _, reason in fates(plan)} == {"2 of 3 expected files are there"}
-    assert (plan.ready, plan.note) == (False, "not ready: 2 of 3 expected files are there")
+    assert plan.waits_for == WaitsFor(there=2, expected=3)
+    assert (plan.ready, note_of(plan)) == (False, "not ready: 2 of 3 expected files are there")
 
 
 def test_files_that_are_published_and_archived_still_count(tmp_path: Path, drops: Path, ledger: Ledger) -> None:
@@ -421,7 +422,7 @@ def test_more_files_than_expected_are_published_and_noted(tmp_path: Path, drops:
     put(drops, "b.csv", b"22")
     plan = look(tmp_path, ledger, ready_when={"expect": {"files": 1}})
     assert ([file.fate for file in plan.files], plan.ready) == ([Fate.NEW, Fate.NEW], True)
-    assert plan.note == "2 files are there, 1 were expected"
+    assert note_of(plan) == "2 files are there, 1 were expected"
 
 
 def test_a_file_that_vanishes_while_it_is_looked_at_is_incomplete(

@@ -32,15 +32,19 @@ def discover(
         from forebay.config.load import load_pipeline
         from forebay.verbs.context import Context
         from forebay.verbs.discover import discover as look
+        from forebay.verbs.discover import note_of
 
         where = project(root)
         loaded = load_pipeline(where, pipeline)
         plan = look(Context.of(loaded, where), Window.of_day(wanted, loaded.timezone), f"discover__{date}")
-        show(plan.to_json(), as_json, lambda console: plan_table(console, plan))
+        document = plan.to_json() | {"note": note_of(plan), "ready": plan.ready}
+        show(document, as_json, lambda console: plan_table(console, plan))
 
 
 def plan_table(console: Console, plan: Plan) -> None:
     """A plan as a person reads it."""
+    from forebay.verbs.discover import note_of
+
     if plan.files:
         table = Table(box=None)
         for title, side in (("file", "left"), ("size", "right"), ("fate", "left"), ("why", "left")):
@@ -49,5 +53,5 @@ def plan_table(console: Console, plan: Plan) -> None:
             table.add_row(Text(file.file.uri), f"{file.file.size:,}", file.fate.value, Text(file.error or file.reason))
         console.width = console.width if console.is_terminal else _ONE_LINE
         console.print(table)
-    if plan.note:
-        console.print(printable(plan.note), markup=False)
+    if note := note_of(plan):
+        console.print(printable(note), markup=False)

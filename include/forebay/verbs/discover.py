@@ -15,7 +15,7 @@ from forebay.config.pipeline import ReadyWhen
 from forebay.contracts import Source
 from forebay.errors import FileChangedError, ReconcileError, RetryableError, TopicMissingError
 from forebay.index import projection
-from forebay.model import Fate, FileRun, OffsetRange, Plan, SourceFile, Status, Window
+from forebay.model import Fate, FileRun, OffsetRange, Plan, SourceFile, Status, WaitsFor, Window
 from forebay.support.words import some
 from forebay.verbs.context import Context
 from forebay.verbs.file_fate import FateDecision, GenerationRequest, Known, fate_of
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from forebay.kafka.ends import TopicNow
     from forebay.kafka.ledger.view import LedgerView
 
-__all__ = ["GenerationRequest", "discover", "found_again", "group", "to_do"]
+__all__ = ["GenerationRequest", "discover", "found_again", "group", "note_of", "to_do"]
 
 Clock = Callable[[], float]
 
@@ -89,11 +89,27 @@ def discover(
     files = tuple(sorted(seen, key=lambda run: run.file.uri))
     for run in files:
         events.emit(events.FILE_SEEN, uri=run.file.uri, fate=run.fate.value, reason=run.reason)
-    ready = contract.waits_for is None and not any(
-        run.fate is Fate.INCOMPLETE and run.status is not Status.FAILED for run in files
-    )
+    late = tuple(run.file.uri for run in files if run.fate is Fate.INCOMPLETE and run.status is not Status.FAILED)
+    waits_for = contract.waits_for or (WaitsFor(files=late) if late else None)
     note = "; ".join(filter(None, [_note(look, contract, window), _passed_over(ctx, look)]))
-    return Plan(run_id, ctx.pipeline.pipeline, window, files, note or None, ready)
+    return Plan(run_id, ctx.pipeline.pipeline, window, files, note or None, waits_for)
+
+
+def note_of(plan: Plan) -> str | None:
+    """What there is to say of the window as a whole, for people: that it is not ready, or empty, and what was passed
+    over."""
+    waits = plan.waits_for
+    lacks = f"not ready: {lacking(waits)}" if waits and waits.whole_window else None
+    return "; ".join(filter(None, [lacks, plan.note])) or None
+
+
+def lacking(waits: WaitsFor) -> str:
+    """What a window as a whole waits for, in words."""
+    if waits.marker:
+        return f"the marker `{waits.marker}` is not there yet"
+    if waits.pattern:
+        return f"nothing matches `{waits.pattern}`"
+    return f"{waits.there} of {waits.expected} expected files are there"
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +234,7 @@ class Contract:
     ready_when: ReadyWhen
     folders: frozenset[str]
     now: float
-    waits_for: str | None
+    waits_for: WaitsFor | None
 
     @classmethod
     def of(cls, ctx: Context, look: _Look, known: Known, now: float) -> Contract:
@@ -228,7 +244,7 @@ class Contract:
     def incomplete(self, file: SourceFile) -> str | None:
         """Why this file is not to be read yet, or None."""
         if self.waits_for:
-            return self.waits_for
+            return lacking(self.waits_for)
         if self.ready_when.marker and _folder(file) not in self.folders:
             return f"its folder has no marker `{self.ready_when.marker}` yet"
         return self._loud(file)
@@ -242,9 +258,9 @@ class Contract:
         return f"it changed {quiet:.0f} s ago and must be quiet for {wanted:g} s" if quiet < wanted else None
 
 
-def _lacks(source: Source[Any], ready_when: ReadyWhen, look: _Look, known: Known) -> str | None:
+def _lacks(source: Source[Any], ready_when: ReadyWhen, look: _Look, known: Known) -> WaitsFor | None:
     if ready_when.marker and not look.markers:
-        return f"the marker `{look.marker}` is not there yet"
+        return WaitsFor(marker=look.marker)
     if ready_when.expect is None and look.files:
         return None
     gone = {
@@ -252,9 +268,9 @@ def _lacks(source: Source[Any], ready_when: ReadyWhen, look: _Look, known: Known
     }  # published, and archived or deleted since
     count = len(gone | {file.uri for file in look.files})
     if ready_when.expect is None:
-        return None if count else f"nothing matches `{look.pattern}`"
+        return None if count else WaitsFor(pattern=look.pattern)
     wanted = ready_when.expect.files
-    return f"{count} of {wanted} expected files are there" if count < wanted else None
+    return WaitsFor(there=count, expected=wanted) if count < wanted else None
 
 
 def _folder(file: SourceFile) -> str:
@@ -324,7 +340,7 @@ def _status(sight: FateDecision, changed_content: str) -> tuple[Status, str]:
 
 def _note(look: _Look, contract: Contract, window: Window) -> str | None:
     if contract.waits_for:
-        return f"not ready: {contract.waits_for}"
+        return None
     if not look.files:
         return f"nothing new matches `{look.pattern}` (window {window.start.isoformat()} to {window.end.isoformat()})"
     wanted = contract.ready_when.expect

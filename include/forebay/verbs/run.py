@@ -13,7 +13,7 @@ from forebay.model import Answer, Decision, FileRun, Identity, RunReport, Status
 from forebay.verbs._answers import take
 from forebay.verbs._reading import ready
 from forebay.verbs.context import Context
-from forebay.verbs.discover import GenerationRequest, discover, to_do
+from forebay.verbs.discover import GenerationRequest, discover, note_of, to_do
 from forebay.verbs.hidden import shown
 from forebay.verbs.inspect import inspect
 from forebay.verbs.isolation import Step, attempt, failed
@@ -48,7 +48,7 @@ def run_window(
     with session(ctx, run, first=lambda: prepare(ctx)) as work:
         plan = discover(ctx, window, run.run_id, generation=generation, keep_going=True)
         work.files = tuple(_whole_way(ctx, file, work.identity, steward) for file in plan.files)
-        work.note, work.ready = plan.note, plan.ready
+        work.note, work.ready = note_of(plan), plan.ready
     return work.run
 
 
