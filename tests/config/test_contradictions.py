@@ -51,6 +51,11 @@ CASES: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
         "leave it out",
         {"format.quoted_nulls": GONE},
     ),
+    "one line, no quotes": (
+        {"format.quote": None, "format.multiline": False},
+        "leave it out",
+        {"format.multiline": GONE},
+    ),
     "unclosed quotes, no quotes": (
         {"format.quote": None, "format.max_unclosed_quotes": 3},
         "leave it out",

@@ -17,6 +17,7 @@ class Oracle:
     quote: bytes = b'"'
     most: int = 2_000_000
     escape: bytes = b""
+    multiline: bool = True
 
     def read(self, data: bytes) -> tuple[list[tuple[int, list[bytes]]], list[tuple[int, bytes]]]:
         """Rows with their fields' bytes, and other records with their own, each with its number."""
@@ -77,6 +78,7 @@ class Oracle:
     def record(self, data: bytes, start: int) -> tuple[int, list[bytes] | None]:
         """Where the record ends, and its fields if it is a row."""
         limit, first = min(len(data), start + self.most), self.stop(data, start)
+        limit = limit if self.multiline else min(limit, first)
         fields: list[bytes] = []
         bare: list[bytes] = []
         at, broken, odd = start, False, False
@@ -140,6 +142,8 @@ class Oracle:
 
     def fragment(self, data: bytes, start: int, stop: int, limit: int, open_: bool) -> int:
         """Behind which quote a broken record goes on after the line that stops there; -1: it does not."""
+        if not self.multiline:
+            return -1
         if not open_ and data[start:stop].count(self.quote) % 2 == 0:
             return -1
         below = self.behind(data, stop)

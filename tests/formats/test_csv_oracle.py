@@ -72,7 +72,7 @@ def mostly_well(chance: random.Random, count: int, share: float, end: str, width
 
 
 def split(
-    data: bytes, width: int, folder: Path, most: int = 2_000_000, escape: bytes = b""
+    data: bytes, width: int, folder: Path, most: int = 2_000_000, escape: bytes = b"", multiline: bool = True
 ) -> tuple[list[tuple[int, int]], list[tuple[int, bytes]], bytes]:
     """Numbers and text bytes of the rows, and the other records, by the splitter; and the copy that it wrote."""
     path = folder / "plain"
@@ -84,16 +84,20 @@ def split(
             (n, text[a:b]) for n, a, b in zip(numbers.tolist(), bad.starts.tolist(), bad.stops.tolist(), strict=True)
         )
 
-    dialect = Dialect(b",", b'"', escape or None, null_words=frozenset({b""}), stand_ins=bytes(range(1, 7)))
+    dialect = Dialect(
+        b",", b'"', escape or None, null_words=frozenset({b""}), multiline=multiline, stand_ins=bytes(range(1, 7))
+    )
     splitter = Splitter(Part(path, 0, len(data)), dialect, width, most, folder, "file:///in", refuse)
     found, before = splitter.split()
     numbers = np.setdiff1d(np.arange(1, splitter.rows + 1), before + np.arange(1, len(before) + 1)).tolist()
     return list(zip(numbers, found.octets.tolist(), strict=True)), others, splitter.path.read_bytes()
 
 
-def agrees(data: bytes, width: int, folder: Path, most: int = 2_000_000, escape: bytes = b"") -> None:
-    table, aside = Oracle(width, most=most, escape=escape).read(data)
-    found, others, copy = split(data, width, folder, most, escape)
+def agrees(
+    data: bytes, width: int, folder: Path, most: int = 2_000_000, escape: bytes = b"", multiline: bool = True
+) -> None:
+    table, aside = Oracle(width, most=most, escape=escape, multiline=multiline).read(data)
+    found, others, copy = split(data, width, folder, most, escape, multiline)
     assert others == aside, data
     assert found == [(number, sum(map(len, fields))) for number, fields in table], data
     again, none = Oracle(width, most=most + 9, escape=escape).read(copy.replace(b"\x05", b'""') if width == 1 else copy)
@@ -131,6 +135,18 @@ def test_the_splitter_and_the_oracle_agree_on_any_soup(
     chance = random.Random(block * width)
     for _ in range(150):
         agrees(soup(chance, chance.randrange(1, 40)), width, tmp_path, chance.choice([2_000_000, 12]))
+
+
+@pytest.mark.parametrize("block", [5, 300])
+@pytest.mark.parametrize("escape", [b"", b"\\"])
+def test_the_splitter_and_the_oracle_agree_where_every_line_is_a_record(
+    block: int, escape: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(csv_parts, "BLOCK", block)
+    chance = random.Random(block)
+    for _ in range(120):
+        data = b"".join(chance.choices([*PIECES, *ESCAPED], k=chance.randrange(1, 40)))
+        agrees(data, chance.choice([1, 2, 3]), tmp_path, chance.choice([2_000_000, 12]), escape, multiline=False)
 
 
 @pytest.mark.parametrize("block", [5, 300])
@@ -176,11 +192,12 @@ def test_the_splitter_and_the_oracle_agree_on_files_of_some_bad_records(
     assert seen > 20
 
 
-def whole(data: bytes, folder: Path, width: int = 3) -> None:
+def whole(data: bytes, folder: Path, width: int = 3, multiline: bool = True) -> None:
     """The stage has the oracle's rows and its other records, each under its number."""
     names = "abcdefg"[:width]
-    stage = staged(Csv(Csv.Config(header=False)), data, tuple(Column(name, "string") for name in names), folder)
-    table, aside = Oracle(width).read(data.removeprefix(b"\xef\xbb\xbf"))
+    settings = Csv.Config(header=False, multiline=multiline)
+    stage = staged(Csv(settings), data, tuple(Column(name, "string") for name in names), folder)
+    table, aside = Oracle(width, multiline=multiline).read(data.removeprefix(b"\xef\xbb\xbf"))
     assert [(r["__row"], r["raw"]) for r in rejects(stage)] == aside, data
     found = [(row["__row"], [(row[name] or "").encode() for name in names]) for row in rows(stage)]
     assert found == table, data
@@ -203,6 +220,8 @@ def _whole_files(chance: random.Random, count: int, folder: Path) -> None:
         share = chance.choice([0.0, 0.01, 0.05, 0.15])
         data = mostly_well(chance, chance.randrange(1, 300), share, chance.choice(["\n", "\r\n"]))
         whole(data, folder / str(n))
+        if n % 3 == 0:
+            whole(data, folder / f"{n}_lines", multiline=False)
 
 
 LIMITS = [2_048, 65_536, 122_880]

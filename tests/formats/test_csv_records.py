@@ -27,6 +27,21 @@ def bad(stage: Stage) -> list[tuple[int, bytes, str]]:
     return [(row["__row"], row["raw"], row["reason"]) for row in rejects(stage)]
 
 
+GLUED = b'id,name,note\n1,"5 pipe,x\n2,oak,y\n3,5",z\n4,elm,w\n'
+"""Two stray quotes in different rows, which make one legal field of what lies between."""
+
+
+def test_two_stray_quotes_glue_no_rows_where_every_line_is_a_record(tmp_path: Path) -> None:
+    """By RFC 4180 it is one row, and so it is read unless the settings say better."""
+    legal = read(GLUED, tmp_path / "legal", "id name note")
+    assert good(legal) == [("1", "5 pipe,x\n2,oak,y\n3,5", "z"), ("4", "elm", "w")]
+    assert any("format.multiline: false" in note for note in legal.notes)
+    lines = read(GLUED, tmp_path / "lines", "id name note", multiline=False)
+    assert good(lines) == [("2", "oak", "y"), ("3", '5"', "z"), ("4", "elm", "w")]
+    assert [(number, raw) for number, raw, _ in bad(lines)] == [(1, b'1,"5 pipe,x')]
+    assert lines.notes == ()
+
+
 TRAPS: list[tuple[str, bytes, dict[str, Any], Table, list[tuple[int, bytes]]]] = [
     (
         "a broken row before one that begins with a quote",

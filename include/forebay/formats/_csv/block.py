@@ -186,7 +186,7 @@ class Block:
             if event < current:
                 continue
             begin = int(starts[event])
-            if not odd[event]:
+            if not odd[event] and self.dialect.multiline:
                 j = place + 1
                 while j < len(lines) and not odd_within[lines[j]] and not closes[lines[j]]:
                     j += 1

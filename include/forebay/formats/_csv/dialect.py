@@ -34,6 +34,8 @@ class Dialect:
     end: int = LF
     null_words: frozenset[bytes] = frozenset()
     quoted_nulls: bool = False
+    multiline: bool = True
+    """Whether a quoted field may hold line ends; without, every line is a record."""
     stand_ins: bytes = b""
     """Bytes that the file does not hold: for a delimiter, LF, CR and an escape that an escape made data, for an empty
     field, for the delimiter of a copy, and for null words that no other reader takes (`foreign`)."""

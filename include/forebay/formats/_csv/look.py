@@ -71,6 +71,8 @@ def _glance(text: bytes, final: bool, dialect: Dialect, width: int) -> _Glance |
         within = np.searchsorted(quotes, ends) & 1
         lines, ends = len(ends), ends[within == 0]
         inner = lines - len(ends)
+        if inner and not dialect.multiline:
+            return None
         if not len(ends) and not final:
             return _nothing()
         used = len(text) if final else int(ends[-1]) + 1

@@ -201,6 +201,10 @@ class Odd:
     def _open(self, lines: Ints, begin: Ints, closing: Ints) -> None:
         """A quote that nothing in the line closes: with text behind the one that does, it never was. Without, the
         record has several lines."""
+        if not self.dialect.multiline:
+            self._blame(lines, begin, Fault.UNCLOSED)
+            self.columns[lines] = -1
+            return
         behind = closing + 1
         seen = (behind + 2 <= len(self.data)) & (behind + 1 < self.starts[lines] + self.most)
         here = self.data[np.minimum(behind, len(self.data) - 1)]
@@ -211,6 +215,8 @@ class Odd:
 
     def _go_on(self) -> None:
         """Forget lines of which others may be part: what is broken goes on, unless the next quote opens a field."""
+        if not self.dialect.multiline:
+            return
         broken = np.flatnonzero(self.known & (self.fault != Fault.NONE))
         count = np.searchsorted(self.quotes, self.stops[broken]) - np.searchsorted(self.quotes, self.starts[broken])
         broken = broken[(count % 2 == 1) | (self.columns[broken] < 0)]

@@ -101,7 +101,8 @@ class Reading:
 
     def _told(self, found: Found) -> list[str]:
         notes = [f"empty lines skipped, not counted as rows: {found.gaps}"] if found.gaps else []
-        return notes + ([f"line ends inside quoted fields: {found.inner}"] if found.inner else [])
+        inner = f"line ends inside quoted fields: {found.inner} (if fields have none, set `format.multiline: false`)"
+        return notes + ([inner] if found.inner else [])
 
     # ------------------------------------------------------------ two ways
 

@@ -15,6 +15,8 @@ RFC 4180, and where it is silent:
 - A quote is never closed if no quote of the following lines, as far as a record may be long, closes it properly: the
   next one that is not doubled has text behind it. Then its first line is the record, and the next line is a record of
   its own.
+- Where fields hold no line ends (`multiline` false) every line is a record: a quote that is open at its end is never
+  closed, and what is broken ends there.
 - What belongs to a broken record is not taken for a row: if the next quote of the lines behind the one where the fault
   is cannot open a field, and closes one properly or stands in the very next line, or no line before it has as many
   columns as the file, then the record goes on to there.
@@ -56,7 +58,11 @@ def record_at(
 
     `width` is the file's number of columns, as far as known. Columns too few or too many are no fault here.
     """
-    return _Walk(dialect, data, at, min(len(data), at + most), final, width).record()
+    limit = min(len(data), at + most)
+    if not dialect.multiline:
+        line = dialect.line_stop(data, at, final)
+        limit = limit if line is None else min(limit, line[0])
+    return _Walk(dialect, data, at, limit, final, width).record()
 
 
 @dataclass(slots=True)
@@ -220,6 +226,8 @@ class _Walk:
     def _fragment(self, line: tuple[int, int], open_: bool = False) -> int | None:
         """Where a broken record goes on behind this line (0: it does not; None: more is needed)."""
         data, quote = self.data, self.dialect.quote or b""
+        if not self.dialect.multiline:
+            return 0
         if not open_ and data.count(quote, self.at, line[0]) % 2 == 0:
             return 0
         found = data.find(quote, line[1], self.limit)

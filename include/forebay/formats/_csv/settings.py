@@ -42,6 +42,9 @@ class CsvSettings(Settings):
     NA."""
     quoted_nulls: bool = False
     """Whether a quoted field can mean null in a string column, too."""
+    multiline: bool = True
+    """Whether a quoted field may hold line ends. `false`: every line is a record, and a quote that is open at its end
+    costs that row alone; so two stray quotes in different rows can never make one field of what stands between them."""
     trim: bool = False
     """Take blanks and tabs off both ends of every field and of every word of the header."""
     columns: dict[str, ColumnRules] = {}
@@ -93,8 +96,13 @@ class CsvSettings(Settings):
     def _does_something(self) -> CsvSettings:
         """Settings of quotes where there are none, and of a header where there is none, would be accepted and do
         nothing."""
-        if self.quote is None and (self.quoted_nulls or self.max_unclosed_quotes is not None):
-            which = "quoted_nulls" if self.quoted_nulls else "max_unclosed_quotes"
+        idle = {
+            "quoted_nulls": self.quoted_nulls,
+            "max_unclosed_quotes": self.max_unclosed_quotes is not None,
+            "multiline": not self.multiline,
+        }
+        if self.quote is None and any(idle.values()):
+            which = next(name for name, written in idle.items() if written)
             raise ValueError(f"{which}: with `quote: null` nothing is quoted (leave it out)")
         if not self.header and self.extra_header_lines:
             raise ValueError("extra_header_lines: with `header: false` there is no header (use `preamble_lines`)")
@@ -106,5 +114,10 @@ class CsvSettings(Settings):
         words = frozenset(word.encode() for word in self.null_values)
         quote, quoted = self.quote.encode() if self.quote else None, self.quoted_nulls
         return Dialect(
-            self.delimiter.encode(), quote, escape.encode() if escape else None, null_words=words, quoted_nulls=quoted
+            self.delimiter.encode(),
+            quote,
+            escape.encode() if escape else None,
+            null_words=words,
+            quoted_nulls=quoted,
+            multiline=self.multiline,
         )
