@@ -124,7 +124,7 @@ def test_a_view_of_one_file_keeps_only_that_file() -> None:
 
 
 def test_another_partition_count_than_the_record_was_written_with_is_refused() -> None:
-    with pytest.raises(LedgerError, match="written with 2 partitions, the topic has 1"):
+    with pytest.raises(LedgerError, match="written with 2 partitions and has 1"):
         add(MemoryView("flights", 1), chunk_entry(partitions=2))
 
 

@@ -13,6 +13,7 @@ import pytest
 from pydantic import ValidationError
 
 from forebay.contracts import Notifier
+from forebay.errors import RetryableError
 from forebay.notifiers.webhook import Webhook, WebhookConfig
 from forebay.testing.notifiers import NOTICE, SECRET, NotifierContract
 
@@ -79,6 +80,14 @@ class TestWebhook(NotifierContract):
 
     def test_the_address_may_be_a_secret_of_the_environment(self) -> None:
         Webhook(WebhookConfig(url_from="ALERTS")).tell(NOTICE)
+        assert len(self.taken()) == 1
+
+    def test_an_address_that_is_missing_is_set_as_the_error_says(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        notifier = Webhook(WebhookConfig(url_from="EMPTY"))
+        with pytest.raises(RetryableError, match=r"`EMPTY` holds no http address \(set it\)"):
+            notifier.tell(NOTICE)
+        monkeypatch.setenv("EMPTY", f"{self.address}/ok")
+        notifier.tell(NOTICE)
         assert len(self.taken()) == 1
 
     def test_a_chat_service_finds_a_sentence(self) -> None:

@@ -175,7 +175,7 @@ def test_a_folder_that_may_not_be_read_is_an_error_and_not_an_empty_one(
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
     monkeypatch.setattr(os, "scandir", denied)  # root may read everything, so the system's answer is played
-    with pytest.raises(NotAuthorizedError, match=r"^listing `file://.*`: permission denied \("):
+    with pytest.raises(NotAuthorizedError, match=r"^listing `file://.*`: permission denied, .*\(let the user"):
         list(make(tmp_path).list("*.csv"))
 
 

@@ -94,6 +94,38 @@ def test_a_bucket_that_is_not_there_is_wrong_configuration(s3: S3Service) -> Non
 
 
 @pytest.mark.s3
+@pytest.mark.parametrize("written", ["/a/x.csv", "*/x.csv"])
+def test_a_path_without_a_bucket_is_read_when_it_is_written_as_told(written: str, s3: S3Service, bucket: str) -> None:
+    put(s3, bucket, "a/x.csv", b"x")
+    with pytest.raises(ConfigError, match=r"\(write `bucket/folder/\*\.csv`\)"):
+        list(make(s3).list(written))
+    assert len(list(make(s3).list(f"{bucket}/a/*.csv"))) == 1
+
+
+@pytest.mark.s3
+@pytest.mark.parametrize("way", ["connection", "environment"])
+def test_a_store_without_a_login_is_read_when_one_is_given_as_told(
+    way: str, s3: S3Service, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(s3, bucket, "a.csv", b"x")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3.endpoint)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+    def plain() -> S3:
+        return S3(S3Config(), EnvironmentConnections({}), Path("/nowhere"))
+
+    with pytest.raises(NotAuthorizedError, match="name a `connection`, or set AWS_ACCESS_KEY_ID and its secret"):
+        list(plain().list(f"{bucket}/*"))
+    for name, value in s3.environment().items() if way == "environment" else ():
+        monkeypatch.setenv(name, value)
+    found = plain() if way == "environment" else make(s3)
+    assert len(list(found.list(f"{bucket}/*"))) == 1
+
+
+@pytest.mark.s3
 def test_an_archive_in_a_missing_bucket_leaves_the_file(s3: S3Service, bucket: str) -> None:
     file = put(s3, bucket, "a.csv", b"x")
     with pytest.raises(ConfigError, match="NoSuchBucket"):

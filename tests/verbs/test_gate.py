@@ -219,6 +219,8 @@ def test_a_person_rejects_a_file() -> None:
 def test_an_answer_without_a_name_or_reason_is_none(decision: Decision, who: str, reason: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         answer(decided(pipeline(), table_rule()), decision, who, reason)
+    given = answer(decided(pipeline(), table_rule()), Decision.PUBLISH, who or "bo", reason.strip() or "why")
+    assert given.decision is Decision.PUBLISH
 
 
 def test_only_a_waiting_file_can_be_answered() -> None:

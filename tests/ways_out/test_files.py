@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from forebay.errors import FatalError
 from forebay.kafka import topics
 from tests.keys import looks
 from tests.keys.trial import GONE, Trial
@@ -83,6 +84,18 @@ FILES: dict[str, tuple[bytes, dict[str, Any], str, dict[str, Any]]] = {
         {"format.max_record_bytes": "1KiB"},
         "raise format.max_record_bytes",
         {"format.max_record_bytes": "8KiB"},
+    ),
+    "a header without an end": (
+        b'id,"x\n' + (b"1," + b"a" * 9_999 + b"\n") * 1_700,
+        {},
+        "check format.quote",
+        {"format.quote": None, "schema.columns": {"id": "int64", '"x': "string"}},
+    ),
+    "a line without an end": (
+        b"id,x\n1," + b"a" * 9_000_000 + b"\n2,b\n" * 9,
+        {"format.max_record_bytes": "1KiB"},
+        "check format.quote, or raise format.max_record_bytes",
+        {"format.max_record_bytes": "16MiB"},
     ),
     "twice": (
         b"id,x,x\n1,a,b\n",
@@ -185,4 +198,17 @@ def test_a_file_is_read_when_its_way_out_is_followed(name: str, tmp_path: Path) 
     assert way_out in told, told
     after = Trial(tmp_path / "b", TEXT | settings | followed, {"a.csv": data})
     assert looks.status(after) == "inspected publish" and way_out not in after.told, after.told
-    assert name in {"all aside", "unclosed"} or after.aside() == []
+    assert name in {"all aside", "unclosed", "a line without an end"} or after.aside() == []
+
+
+def test_a_list_that_is_not_of_its_stage_is_made_again(tmp_path: Path) -> None:
+    trial = Trial(tmp_path, TEXT, {"a.csv": b"id,x\n1,a\n,b\n"})
+    assert trial.chunks()
+    (aside,) = (tmp_path / ".forebay/work").rglob("quarantine*.parquet")
+    table = pq.read_table(aside)
+    pq.write_table(table.slice(0, 0).replace_schema_metadata(pq.read_schema(aside).metadata), aside)
+    with pytest.raises(FatalError, match=r"\(remove the file's work folder, and it is staged again\)"):
+        trial.chunks()
+    shutil.rmtree(tmp_path / ".forebay/work")
+    trial._inspected = None
+    assert [chunk.quarantine.rows.to_pylist() for chunk in trial.chunks()] == [[2]]

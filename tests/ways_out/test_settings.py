@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from forebay.cli.main import app
 from forebay.config.connections import EnvironmentConnections
 from forebay.config.home import Project
 from forebay.config.load import load_file, load_pipeline
 from forebay.errors import ConfigError, SettingsError
-from tests.keys.trial import BASE, GONE, changed
+from tests.keys.trial import BASE, GONE, ROWS, Trial, changed
 
 Settings = dict[str, Any]
 DRIFT = {"quality.history.rules": [{"metric": "drift", "column": "day"}]}
@@ -298,3 +300,23 @@ def test_a_pipeline_that_is_called_otherwise_is_loaded_by_the_name_that_is_told(
     with pytest.raises(ConfigError, match="did you mean `keys`"):
         load_pipeline(project, "kyes")
     assert load_pipeline(project, "keys").pipeline == "keys"
+
+
+def test_a_path_with_a_nul_is_corrected(tmp_path: Path) -> None:
+    broken = Trial(tmp_path / "a", {"source.path": "drops/{{ ds }}/*.csv\0"}, {"a.csv": ROWS})
+    with pytest.raises(ConfigError, match=r"\(correct `source.path`\)"):
+        broken.plan()
+    assert len(Trial(tmp_path / "b", {}, {"a.csv": ROWS}).plan().files) == 1
+
+
+def test_a_project_without_pipelines_is_reported_when_one_is_written(
+    project: Project, write: Callable[..., Path]
+) -> None:
+    def report() -> str:
+        done = CliRunner().invoke(app, ["report", "--project", str(project.root)])
+        assert done.exit_code == 0, done.output
+        return " ".join(done.stdout.split())
+
+    assert report() == "no pipelines (write one to include/pipelines)"
+    write(GOOD, "keys.yaml")
+    assert "keys: 0 nights in" in report()

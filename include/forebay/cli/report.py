@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from forebay.cli.common import JsonOption, ProjectOption, chosen, exit_codes, project, show
-from forebay.support.words import printable
+from forebay.support.words import counted, printable
 
 app = typer.Typer()
 
@@ -41,4 +41,4 @@ def _tell(console: Console, index: Path, written: dict[str, list[Path]]) -> None
         return
     console.print(printable(str(index)))
     for name, paths in written.items():
-        console.print(printable(f"{name}: {len(paths) - 2:,} nights in {paths[1].parent}"))
+        console.print(printable(f"{name}: {counted(len(paths) - 2, 'night')} in {paths[1].parent}"))

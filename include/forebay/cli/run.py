@@ -19,7 +19,7 @@ from forebay.cli.runs import said
 from forebay.config.load import load_pipeline
 from forebay.errors import FatalError, ForebayError, QualityError, RetryableError
 from forebay.model import Answer, Decision, FileRun, RunReport, Status, Window
-from forebay.support.words import printable
+from forebay.support.words import counted, printable
 
 if TYPE_CHECKING:
     from forebay.verbs.context import Context
@@ -251,7 +251,7 @@ def _where(file: FileRun) -> str:
     offsets = (
         f"offsets {file.outputs[0].first}-{file.outputs[0].last}"
         if len(file.outputs) == 1
-        else f"{len(places)} partitions"
+        else counted(len(places), "partition")
     )
     return f"{places[0][0]}, {offsets}"
 

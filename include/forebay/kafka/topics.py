@@ -12,6 +12,7 @@ from forebay import events
 from forebay.errors import LedgerError, NotAuthorizedError, PreflightError, TopicMissingError
 from forebay.kafka import client
 from forebay.kafka.client import Asker
+from forebay.support.words import counted
 
 if TYPE_CHECKING:
     from forebay.config.pipeline import Pipeline
@@ -104,7 +105,7 @@ def _create(asker: Asker, topic: Topic, manage: str) -> None:
     if manage != "create":
         raise TopicMissingError(
             f"checking topics: {topic.purpose} topic `{topic.name}` does not exist "
-            f"(create it with {topic.partitions or 1} partitions, or set `topic.manage: create`)",
+            f"(create it with {counted(topic.partitions or 1, 'partition')}, or set `topic.manage: create`)",
             topic=topic.name,
         )
     new = NewTopic(topic.name, topic.partitions or 1, topic.replication, config=topic.config)
@@ -131,14 +132,14 @@ def _wait_until_known(asker: Asker, topics: tuple[Topic, ...], timeout: float = 
 def _other_count(topic: Topic, partitions: int) -> Exception:
     if topic.purpose == "ledger":
         return LedgerError(
-            f"checking topics: ledger `{topic.name}` has {partitions} partitions, `publish.ledger_partitions` says "
-            f"{topic.partitions} "
-            "(set it back: with another count a file's records are looked for in the wrong place, "
-            "and it is published twice)",
+            f"checking topics: ledger `{topic.name}` has {counted(partitions, 'partition')}, "
+            f"`publish.ledger_partitions` says {topic.partitions}: files would be looked for in the wrong place, and "
+            "published twice (set it back; or, if the topic was grown: `forebay ledger export PIPELINE --to FILE`, "
+            "delete the topic, `forebay ledger restore PIPELINE --from FILE`)",
             topic=topic.name,
         )
     return PreflightError(
-        f"checking topics: `{topic.name}` has {partitions} partitions, the pipeline says {topic.partitions} "
+        f"checking topics: `{topic.name}` has {counted(partitions, 'partition')}, the pipeline says {topic.partitions} "
         "(set `topic.partitions` to what the topic has; keys then go elsewhere than before if that changed)",
         topic=topic.name,
     )

@@ -13,6 +13,7 @@ from forebay.model import RuleResult, Severity, Stage
 from forebay.quality import drift
 from forebay.quality.drift import Sketch
 from forebay.support.sql import OFFLINE, parquet
+from forebay.support.words import counted
 
 PREFIX = "history_"
 """What the names of these rules begin with."""
@@ -98,7 +99,7 @@ def judge(
     if observed is None:
         told["verdict"] = "none: there is nothing to measure"
     elif len(days) < min_nights:
-        told["verdict"] = f"none: {len(days)} of {min_nights} nights are known"
+        told["verdict"] = f"none: {len(days)} of {counted(min_nights, 'night')} are known"
     else:
         least, most = bounds([value for values in days.values() for value in values], tolerance)
         told |= {"min_value": least, "max_value": most, "from": min(days), "to": max(days)}
@@ -129,7 +130,7 @@ def judge_drift(
     if seen is None:
         told["verdict"] = "none: there is nothing to measure"
     elif len(days) < min_nights or len(past) < 2:
-        told["verdict"] = f"none: {len(days)} of {min_nights} nights are known"
+        told["verdict"] = f"none: {len(days)} of {counted(min_nights, 'night')} are known"
     else:
         observed = drift.distance(seen, past)
         _, learnt = bounds(drift.usual(past), tolerance)

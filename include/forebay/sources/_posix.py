@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from forebay.errors import FileChangedError, ForebayError, NotAuthorizedError, SourceUnavailableError
 from forebay.model import SourceFile
+from forebay.sources import _uri
 from forebay.support import files
 from forebay.support.files import sha256
 
@@ -49,7 +50,8 @@ def changed(file: SourceFile, doing: str, change: str) -> FileChangedError:
 
 @contextmanager
 def errors(uri: str, doing: str) -> Iterator[None]:
-    """`OSError` as forebay's errors, by what to do about it."""
+    """`OSError` as forebay's errors, by what to do about it. `uri` is what is worked on; of a listing, where it
+    began."""
     try:
         yield
     except ForebayError:
@@ -58,6 +60,13 @@ def errors(uri: str, doing: str) -> Iterator[None]:
         words = f"{doing} `{uri}`: {(error.strerror or str(error)).lower()}"
         if error.errno in _GONE:
             raise FileChangedError(f"{words}; it was there when it was listed (run again)", uri=uri) from error
+        if error.errno in _DENIED and doing == "listing":
+            there = _uri.of_path(error.filename) if error.filename else uri
+            raise NotAuthorizedError(
+                f"{doing} `{there}`: permission denied, and what lies there may belong to the window "
+                "(let the user that runs forebay read and enter the folder)",
+                uri=uri,
+            ) from error
         if error.errno in _DENIED:
             raise NotAuthorizedError(
                 f"{words} (let the user that runs forebay read it, and write its folder to archive or delete)", uri=uri

@@ -9,7 +9,7 @@ from forebay.config.pipeline import OnDrift, Pipeline
 from forebay.config.quality import BlockWhen, Budget
 from forebay.errors import ConfigError
 from forebay.model import Decision, Drift, FileRun, RuleResult, Severity, Stage, Status, Verdict
-from forebay.support.words import shown, some
+from forebay.support.words import counted, shown, some
 
 GATE = "gate"
 """Who decided, when no person did."""
@@ -124,7 +124,7 @@ def _rule_limits(budget: Budget, rows_in: int, verdict: Verdict | None) -> Itera
             (limit for limit in limits if result.kind == "row" and _over(result.unexpected or 0, rows_in, limit)), None
         )
         if over is not None:
-            told = f"{over} rows" if isinstance(over, int) else _percent(over)
+            told = counted(over, "row") if isinstance(over, int) else _percent(over)
             yield (
                 f"{result.severity} rule {result.title} fails on {result.unexpected} of {rows_in} rows, "
                 f"its limit is {told}"

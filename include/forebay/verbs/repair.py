@@ -291,7 +291,8 @@ def typed(
     unknown = rows.filter(pc.invert(pc.fill_null(pc.is_in(rows["__form"], pa.array([FILE, TYPED])), False)))
     if len(unknown):
         raise ConfigError(
-            f"reading `{path}`: `__form` of row {unknown['__row'][0].as_py()} is neither `{FILE}` nor `{TYPED}`"
+            f"reading `{path}`: `__form` of row {unknown['__row'][0].as_py()} is neither `{FILE}` nor `{TYPED}` "
+            "(the columns that begin with `__` stay)"
         )
     good, bad = [], []
     for form in (FILE, TYPED):

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 from forebay.errors import ConfigError
 from forebay.model import Json
 from forebay.support.folders import private
+from forebay.support.words import counted
 from forebay.verbs import repair
 from forebay.verbs._replay.check import Still, judge
 from forebay.verbs._replay.origin import known
@@ -90,7 +91,7 @@ def _replay_origin(ctx: Context, origin: Origin, rows: pa.Table, source: EditedF
     if strangers:
         raise ConfigError(
             f"replaying `{source.path}`: row {strangers[0]} of `{entry.file.uri}` was never quarantined "
-            f"({len(strangers)} such rows; take them out)"
+            f"(take out what was never quarantined: {counted(len(strangers), 'row')})"
         )
     left = rows.filter(pc.invert(pc.is_in(rows["__row"], pa.array(sorted(done), pa.int64()))))
     outcome = Replayed(entry.file.uri, origin.fingerprint, origin.generation, len(rows), 0, len(rows) - len(left), ())

@@ -9,6 +9,7 @@ from forebay.config.pipeline import COMPACTED
 from forebay.errors import NotAuthorizedError
 from forebay.kafka import client, topics
 from forebay.kafka.doctor.findings import ClusterFacts, Finding, Level
+from forebay.support.words import counted
 
 if TYPE_CHECKING:
     from forebay.config.pipeline import Pipeline
@@ -36,7 +37,7 @@ def check(seen: ClusterFacts) -> Iterator[Finding]:
                 "grant DescribeConfigs on it",
             )
         problems = list(_fit(seen, topic, described, seen.settings.get(topic.name)))
-        count = f"{len(described.partitions)} partitions"
+        count = counted(len(described.partitions), "partition")
         yield from problems or [Finding(Level.OK, f"{topic.purpose} topic", f"`{topic.name}` fits: {count}")]
 
 
@@ -49,7 +50,7 @@ def _absent(pipeline: Pipeline, topic: topics.Topic) -> Finding:
     check, what = f"{topic.purpose} topic", f"`{topic.name}` does not exist"
     if pipeline.topic.manage == "create":
         return Finding(Level.OK, check, f"{what} yet: the first run makes it")
-    make = f"create it with {topic.partitions or 1} partitions, or set `topic.manage: create`"
+    make = f"create it with {counted(topic.partitions or 1, 'partition')}, or set `topic.manage: create`"
     return Finding(Level.FAIL, check, what, "nothing can be published", make)
 
 
@@ -59,7 +60,7 @@ def _fit(seen: ClusterFacts, topic: topics.Topic, described: Any, settings: dict
         yield Finding(
             Level.FAIL,
             check,
-            f"`{topic.name}` has {count} partitions, the pipeline says {topic.partitions}",
+            f"`{topic.name}` has {counted(count, 'partition')}, the pipeline says {topic.partitions}",
             "keys (or, in a ledger, files) would be looked for in other partitions",
             "set the pipeline to what the topic has",
         )

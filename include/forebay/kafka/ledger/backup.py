@@ -22,6 +22,7 @@ from forebay.kafka.ledger.guard import LedgerHome, now
 from forebay.kafka.ledger.reader import READ_TIMEOUT, LedgerReader, accept, blocked
 from forebay.model import JsonDict
 from forebay.support import files
+from forebay.support.words import counted
 
 if TYPE_CHECKING:
     from forebay.config.pipeline import Pipeline
@@ -108,10 +109,18 @@ def _head(config: client.Config, pipeline: Pipeline, reader: LedgerReader) -> Js
         "topic": pipeline.ledger_topic,
         "topic_id": reader.view.topic_id,
         "cluster_id": client.connect_check(config),
-        "partitions": len(reader.partitions),
+        "partitions": _written_with(pipeline, reader),
         "config": topics.settings_of(config, pipeline.ledger_topic),
         "exported": now(),
     }
+
+
+def _written_with(pipeline: Pipeline, reader: LedgerReader) -> int:
+    """The partition count that the records were written with: in a topic that was grown since, the new ones are empty,
+    as who publishes refuses it (rule F13)."""
+    count, wanted = len(reader.partitions), pipeline.publish.ledger_partitions
+    used = max((partition + 1 for partition, end in reader.watermarks().items() if end), default=0)
+    return wanted if used <= wanted < count else count
 
 
 def _records(reader: LedgerReader) -> Iterator[tuple[int, int, bytes, bytes]]:
@@ -141,7 +150,7 @@ def restore(config: client.Config, pipeline: Pipeline, source: Path, keep: Ledge
         raise LedgerError(f"{doing}: it is the ledger of `{head['pipeline']}` (name that pipeline, or another file)")
     if head["partitions"] != pipeline.publish.ledger_partitions:
         raise LedgerError(
-            f"{doing}: it has {head['partitions']} partitions, `publish.ledger_partitions` says "
+            f"{doing}: it has {counted(head['partitions'], 'partition')}, `publish.ledger_partitions` says "
             f"{pipeline.publish.ledger_partitions} "
             "(set it to what the file has: files would be looked for in the wrong partition)"
         )
@@ -188,7 +197,7 @@ def _held(config: client.Config, pipeline: Pipeline, doing: str) -> Iterator[_He
         with contextlib.closing(LedgerReader(config, pipeline)) as reader:
             if len(reader.partitions) != pipeline.publish.ledger_partitions:
                 raise LedgerError(
-                    f"{doing}: the topic has {len(reader.partitions)} partitions, "
+                    f"{doing}: the topic has {counted(len(reader.partitions), 'partition')}, "
                     f"it must have {pipeline.publish.ledger_partitions} "
                     f"(delete `{reader.topic}`: it is then made anew)"
                 )

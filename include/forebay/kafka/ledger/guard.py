@@ -21,6 +21,7 @@ from forebay.kafka.ledger.entries import Owner
 from forebay.model import Json, JsonDict
 from forebay.support import files
 from forebay.support.folders import private
+from forebay.support.words import counted
 
 VERSION = 1
 EMBEDDED = "embedded"
@@ -108,10 +109,11 @@ class Guard:
             self._save(Known(topic_id, cluster, self._place, partitions, now()))
         elif known.partitions != partitions:
             raise LedgerError(
-                f"{self._doing}: the topic has {partitions} partitions and had {known.partitions}, "
-                "so files would be looked for in the wrong "
-                f"place (export it, delete and create it with {known.partitions}, "
-                f"then `forebay ledger restore {self.pipeline} --from FILE`)"
+                f"{self._doing}: the topic has {counted(partitions, 'partition')} and had {known.partitions}, "
+                "so files would be looked for in the wrong place "
+                f"(set `publish.ledger_partitions: {known.partitions}`, then: "
+                f"`forebay ledger export {self.pipeline} --to FILE`, delete the topic, "
+                f"`forebay ledger restore {self.pipeline} --from FILE`)"
             )
 
     def refuse_other(self, topic_id: str, cluster_id: Callable[[], str]) -> str:

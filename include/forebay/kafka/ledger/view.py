@@ -13,6 +13,7 @@ from forebay.errors import LedgerError
 from forebay.kafka.ledger.entries import VERSION, ChunkEntry, FileEntry, Owner, Record
 from forebay.kafka.ledger.guard import Tail
 from forebay.model import JsonDict, Receipt, replay_uri
+from forebay.support.words import counted
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
@@ -178,9 +179,11 @@ class LedgerView(ABC):
         """Rule F13: another partition count would look for a file's records where they are not."""
         if entry.origin.ledger_partitions != self.partitions:
             raise LedgerError(
-                f"reading ledger of `{self.pipeline}`: written with {entry.origin.ledger_partitions} partitions, "
-                f"the topic has {self.partitions} "
-                "(never grow a ledger topic: restore the count by copying its records to a new topic)"
+                f"reading ledger of `{self.pipeline}`: it was written with "
+                f"{counted(entry.origin.ledger_partitions, 'partition')} and has {self.partitions} "
+                f"(set `publish.ledger_partitions: {entry.origin.ledger_partitions}`, then: "
+                f"`forebay ledger export {self.pipeline} --to FILE`, delete the topic, "
+                f"`forebay ledger restore {self.pipeline} --from FILE`)"
             )
         return entry
 
