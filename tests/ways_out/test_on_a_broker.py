@@ -11,6 +11,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -169,7 +170,8 @@ def test_rows_with_times_are_published_when_the_way_out_is_followed(
 ) -> None:
     day, settings, way_out, followed = TIMES[name]
     edit(shop, "record: {", "record: {timestamp: day, ")
-    create_topic(kafka.config, shop.name, 3, **{key.replace(".", "_"): value for key, value in settings.items()})
+    given: dict[str, Any] = {key.replace(".", "_"): value for key, value in settings.items()}
+    create_topic(kafka.config, shop.name, 3, **given)
     shop.drop(DAY, "a.csv", orders(1, ROWS).replace(DAY, day))
     refused = shop.run()
     listed = shop.forebay("quarantine", "show", shop.name).out if name == "after" else ""
@@ -304,6 +306,7 @@ ROOT_IS_NOBODY = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "-
 """Before a command: root may then read what the permissions say, as everybody."""
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() == 0 and not shutil.which("setpriv"), reason="root may read every folder")
 def test_a_window_is_read_when_the_folder_that_is_named_may_be_read(shop: OrdersProject, kafka: Cluster) -> None:
     edit(shop, "/*.csv", "/**/*.csv")
