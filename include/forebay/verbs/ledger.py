@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forebay.errors import ReconcileError
-from forebay.kafka import reader, topics
+from forebay.kafka import proof
 from forebay.kafka.ledger import backup, owner
 from forebay.kafka.ledger import reader as ledger_reader
 from forebay.kafka.ledger.reader import FileEntry
@@ -81,32 +80,23 @@ def unfinished(view: LedgerView) -> Iterator[dict[str, Any]]:
 
 def verify(ctx: Context, view: LedgerView) -> Iterator[Proof]:
     """Read every range of every complete content again under read_committed and count."""
-    with reader.RangeReader(ctx.kafka) as reading:
-        compacted = functools.cache(lambda topic: topics.compacted(ctx.kafka, topic))
+    with proof.Prover(ctx.kafka) as prover:
         for entry in view.entries():
-            yield _prove(reading, view, entry, compacted)
+            yield _prove(prover, view, entry)
 
 
-def _prove(reading: reader.RangeReader, view: LedgerView, entry: FileEntry, compacted: Callable[[str], bool]) -> Proof:
+def _prove(prover: proof.Prover, view: LedgerView, entry: FileEntry) -> Proof:
     receipts = view.receipts(entry.fingerprint, entry.generation)
     data = [place for receipt in receipts for place in receipt.outputs]
     aside = [place for receipt in receipts for place in receipt.quarantine]
-    proof = (entry.file.uri, entry.fingerprint, entry.generation, entry.published, entry.quarantined)
+    content = (entry.file.uri, entry.fingerprint, entry.generation, entry.published, entry.quarantined)
     try:
-        counts = reading.count([*data, *aside], left=True)
+        reading = prover.read(([*data, *aside], None), left=True)
     except ReconcileError as error:
-        return Proof(*proof, found=0, problem=error.message)
-    found = sum(count.found for count in counts)
-    missing = [count for count in counts if count.missing and count.range.complete]
-    expired = sum(count.missing for count in missing if count.expired)
-    forgotten = sum(count.missing for count in missing if not count.expired and compacted(count.range.topic))
-    short = next((count for count in missing if not count.expired and not compacted(count.range.topic)), None)
-    problem = None
-    if short:
-        where = (
-            f"`{short.range.topic}` partition {short.range.partition} offsets {short.range.first} to {short.range.last}"
-        )
-        problem = f"{where}: {short.found} records, the ledger says {short.range.count}"
-    elif sum(r.rows_in for r in receipts) != entry.rows_in:
-        problem = f"its chunks count {sum(r.rows_in for r in receipts)} rows, its completion record {entry.rows_in}"
-    return Proof(*proof, found=found, problem=problem, expired=expired, compacted=forgotten)
+        return Proof(*content, found=0, problem=error.message)
+    problem, rows = None, sum(receipt.rows_in for receipt in receipts)
+    if count := reading.difference:
+        problem = proof.words(count)
+    elif rows != entry.rows_in:
+        problem = f"its chunks count {rows} rows, its completion record {entry.rows_in}"
+    return Proof(*content, found=reading.found, problem=problem, expired=reading.expired, compacted=reading.compacted)

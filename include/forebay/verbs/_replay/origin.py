@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from forebay.encoding.rows import ROW
 from forebay.errors import ConfigError, LedgerError, ReconcileError
-from forebay.kafka import reader
+from forebay.kafka import proof
 from forebay.kafka.ledger import owner as owners
 from forebay.kafka.ledger import reader as ledgers
 from forebay.kafka.ledger.reader import FileEntry
@@ -61,14 +61,12 @@ def known(
 
 def _on_topic(ctx: Context, origin: Origin, receipts: tuple[Receipt, ...]) -> set[int]:
     """The rows whose quarantine records are still there."""
-    with reader.RangeReader(ctx.kafka) as reading:
+    with proof.Prover(ctx.kafka) as prover:
+        ids = proof.ids_of(origin.fingerprint, origin.generation)
         try:
-            counts = reading.count(
-                ranges(receipts, "quarantine"), f"{origin.fingerprint[:16]}:{origin.generation}:", left=True
-            )
+            return set(prover.read((ranges(receipts, "quarantine"), ids), left=True).row_numbers)
         except ReconcileError:  # the topic was made anew since
             return set()
-    return {int(row) for count in counts if count.rows is not None for row in count.rows}
 
 
 def then(entry: FileEntry) -> Decision:

@@ -14,7 +14,7 @@ from forebay.encoding.rows import ROW
 from forebay.encoding.work import digest
 from forebay.errors import ReconcileError, RetryableError
 from forebay.index import projection
-from forebay.kafka import reader, topics
+from forebay.kafka import proof, topics
 from forebay.kafka.ledger import owner as owners
 from forebay.kafka.ledger.reader import Completion, FileEntry
 from forebay.kafka.publish.job import PublishJob
@@ -194,21 +194,16 @@ class Publication:
     def _reconcile(self, file: FileRun, rows: pa.Int64Array) -> None:
         """Read the ranges again. Raises `ReconcileError`."""
         ids = None if self.ctx.pipeline.record.headers == "none" else _prefix(self.entry)
-        with reader.RangeReader(self.ctx.kafka) as reading:
-            counts = reading.count(file.outputs, ids)
-        found = sorted(int(row) for count in counts if count.rows is not None for row in count.rows)
-        short = next((c for c in counts if c.range.complete and c.found != c.range.count), None)
-        if short and short.missing and topics.compacted(self.ctx.kafka, short.range.topic):
-            return  # its records are replaced already by later ones of their keys
-        if (
-            short
-            or file.published != file.rows_in
-            or (ids and all(c.range.complete for c in counts) and found != rows.to_pylist())
-        ):
+        with proof.Prover(self.ctx.kafka) as prover:
+            reading = prover.read((file.outputs, ids))
+        if reading.compacted:
+            return  # some of its records are replaced already by later ones of their keys
+        known = all(place.complete for place in file.outputs)
+        wrong = ids is not None and known and reading.row_numbers != rows.to_pylist()
+        if reading.difference or file.published != file.rows_in or wrong:
             raise ReconcileError(
                 f"reconciling the replay of `{self.entry.file.uri}`: {len(rows)} rows were sent, "
-                f"the topic shows {sum(c.found for c in counts)}"
-                f" (see: forebay ledger verify {file.pipeline})"
+                f"the topic shows {reading.found} (see: forebay ledger verify {file.pipeline})"
             )
 
 
