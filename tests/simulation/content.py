@@ -51,6 +51,7 @@ class Entry(NamedTuple):
     published: int
     quarantined: int
     ranges: tuple[Range, ...]
+    attempted: float = 0.0
 
     @property
     def label(self) -> str:
@@ -70,11 +71,17 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file to publish, of `rows` rows (numbered from 1)."""
+    """A file to publish, of `rows` rows (numbered from 1). `corrects` is the number of the file whose name it took."""
 
     number: int
     lane: int
     rows: int
+    corrects: int | None = None
+
+    @property
+    def name(self) -> int:
+        """Which name it has: a number."""
+        return self.number if self.corrects is None else self.corrects
 
 
 def plan_of(file: File, name: str, chunks: int, quarantined: frozenset[int]) -> Plan:
@@ -107,7 +114,9 @@ def batches_of(
     ]
 
 
-def entry_of(file: File, plan: Plan, chunk: int, transaction: Transaction, batches: Sequence[Batch]) -> Entry:
+def entry_of(
+    file: File, plan: Plan, chunk: int, transaction: Transaction, batches: Sequence[Batch], now: float = 0.0
+) -> Entry:
     """A chunk's ledger record, with the ranges that the delivery reports of `batches` tell."""
     rows = plan.chunks[chunk]
     quarantined = sum(row in plan.quarantined for row in rows)
@@ -122,6 +131,7 @@ def entry_of(file: File, plan: Plan, chunk: int, transaction: Transaction, batch
         len(rows) - quarantined,
         quarantined,
         ranges_of(batches),
+        now,
     )
 
 

@@ -8,16 +8,21 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+from forebay.kafka.publish.job import PublishJob
+from forebay.kafka.publish.order import Order
 from forebay.kafka.publish.protocol import Publication
 from forebay.kafka.publish.steps import Outcome, Protections, Task
 from tests.simulation.content import DATA, Entry, File, Plan, Row, plan_of
+from tests.simulation.fates import LOCAL, STEPS, Fate
 from tests.simulation.invariants import Checker, Violated
+from tests.simulation.names import Names
 from tests.simulation.network import Network
-from tests.simulation.workers import LOCAL, STEPS, Fate, Worker
+from tests.simulation.workers import Worker
 from tests.simulation.world import Clock, Coordinator, Partition
 
 SETTLED = 300.0  # seconds after the last fault in which everything must have come to its end
 FATED = (*STEPS, "Abort", "Abort")  # few attempts come to an abort
+CORRECTED = 0.2  # share of histories in which the first file's name gets other bytes
 RESTLESS = 0.3  # share of histories in which settings are changed
 MOMENTS = ("before", "after", "during")
 
@@ -31,6 +36,7 @@ class Options:
     publication: Callable[[Task, Protections], Any] = Publication
     verification: bool = True  # KIP-890 part 1
     change_plan: float = 0.1  # how often attempts come with different plans
+    order: Callable[[PublishJob], Order] = Order  # rule C6
     fixed_ids: bool = (
         True  # a file's transactional.id hangs on nothing that can be set; else it moves with a setting, as it did once
     )
@@ -75,12 +81,16 @@ class History:
             f"settings/{seed}"
         ).random  # of its own: whether settings change shifts nothing else of a history
         self.restless = self.settings() < RESTLESS
+        self.corrected = Random(f"contents/{seed}").random() < CORRECTED  # shifts nothing of the other histories
         self.topics = [*(Partition(f"data-{n}", self.clock) for n in range(DATA)), Partition("quarantine", self.clock)]
         self.ledger = Partition("ledger", self.clock)
         self.files = self._files()
-        self.checker = Checker(self.files, self.topics, self.ledger)
+        self.names = self._correction() if self.corrected else None
+        self.checker = Checker(self.files, self.topics, self.ledger, self.names)
         self.known_plans: dict[int, list[Plan]] = {file.number: [] for file in self.files}
-        self.workers = [worker for file in self.files for worker in self._workers(file)]
+        self.workers = [worker for file in self.files if file.corrects is None for worker in self._workers(file)]
+        if self.names is not None:
+            self.clock.after(0.02 * 1000.0 ** random(), self._correct, self._corrector())
         self._plan_strangers()
         if random() < 0.3:
             self.clock.after(self.quiet * random(), self._compact)
@@ -96,6 +106,31 @@ class History:
         if random() < 0.7:
             return [first]
         return [first, File(1, int(random() * 2), 1 + int(random() * 5))]
+
+    def _correction(self) -> Names:
+        """Another content of the first file's name, in its lane or in another."""
+        content = File(2, int(self.random() * 4), 1 + int(self.random() * 5), corrects=0)
+        self.files.append(content)
+        return Names([self.files[0], content])
+
+    def _corrector(self) -> Worker:
+        """The place where the correction's task runs."""
+        file = self.files[-1]
+        plans = self._plans(file)
+        self.known_plans[file.number] += plans
+        worker = Worker(self, "C1", file, plans[0])
+        self.workers.append(worker)
+        return worker
+
+    def _correct(self, worker: Worker) -> None:
+        """The name gets other bytes, and a run lists them; who publishes the older ones may stand still."""
+        assert self.names is not None
+        self.names.now = worker.file
+        self.network.count("names", "corrected")
+        if any(w.file.number == 0 and self.clock.now < w.stopped_until for w in self.workers):
+            self.network.count("names", "corrected while a publisher of the older bytes stood still")
+        self.said(worker.name, f"the name of file 0 has the bytes of file {worker.file.number} now")
+        worker.start()
 
     def _workers(self, file: File) -> list[Worker]:
         """Two or three places where the file's task runs: a schedule and a backfill, or a first copy that Airflow lost
@@ -179,6 +214,9 @@ class History:
         """What Airflow and its operators do: try again until an attempt succeeds, with the plan that the file was begun
         with."""
         outcome = worker.outcomes[-1]
+        if outcome == "superseded":
+            self.network.count("names", f"superseded: {'the older' if worker.file.corrects is None else 'the newer'}")
+            worker.listing = None  # its run fails; the next one lists the name anew
         if outcome == Outcome.DONE and (self.clock.now >= self.quiet or self.random() < 0.8):
             worker.finished = True
             return

@@ -1,7 +1,7 @@
-"""The invariants I1–I9 (docs/simulation.md), checked against the logs and against what the files hold: never against
+"""The invariants I1–I10 (docs/simulation.md), checked against the logs and against what the files hold: never against
 what the protocol believes.
 
-I2, I3 and I5 are checked whenever a row becomes visible to a read_committed reader; the others when the history is
+I2, I3, I5 and I10 are checked whenever a row becomes visible to a read_committed reader; the others when the history is
 over.
 """
 
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tests.simulation.content import FILE, Entry, File, Row, Transaction
+from tests.simulation.names import Names
 from tests.simulation.world import ABORTED, ONGOING, PREPARE_ABORT, PREPARE_COMMIT, STATES, Coordinator, Partition
 
 MEANING = {
@@ -23,6 +24,7 @@ MEANING = {
     "I7": "ledger = log: the stated ranges hold exactly the stated rows",
     "I8": "no partial file as complete, no hole in the ledger",
     "I9": "liveness: when nothing fails any more, every file is completed and no transaction stays open",
+    "I10": "order of contents: rows of what a name had before never come behind rows of what it has now",
 }
 
 
@@ -38,10 +40,14 @@ class Violated(Exception):
 class Checker:
     """Watches the partitions of one history."""
 
-    __slots__ = ("files", "last", "ledger", "proofs", "seen", "topics", "written")
+    __slots__ = ("files", "last", "ledger", "names", "newest", "proofs", "seen", "topics", "written")
 
-    def __init__(self, files: Sequence[File], topics: Sequence[Partition], ledger: Partition) -> None:
+    def __init__(
+        self, files: Sequence[File], topics: Sequence[Partition], ledger: Partition, names: Names | None = None
+    ) -> None:
         self.files = files
+        self.names = names
+        self.newest: dict[str, int] = {}  # partition → place of the newest content of the name that was read
         self.topics = topics  # the data partitions, and the quarantine's as the last
         self.ledger = ledger
         self.seen: dict[tuple[int, int], tuple[str, int]] = {}  # row id → where it was read
@@ -89,7 +95,22 @@ class Checker:
                 "I5", f"row {row.row} of file {row.file} is read at {name}@{offset} after row {self.last[place]}"
             )
         self.last[place] = row.row
+        self._in_order_of_contents(name, offset, row)
         self.written.setdefault(row.transaction, []).append(row)
+
+    def _in_order_of_contents(self, name: str, offset: int, row: Row) -> None:
+        """I10, but for two publishers that could not know of each other."""
+        names = self.names
+        place = next((n for n, file in enumerate(names.files) if file.number == row.file), None) if names else None
+        if names is None or place is None:
+            return
+        newest = self.newest.get(name, 0)
+        self.newest[name] = max(newest, place)
+        newer = names.files[newest]
+        if place < newest and not names.unknowing(row, newer):
+            raise Violated(
+                "I10", f"row {row.row} of file {row.file} is read at {name}@{offset} behind rows of file {newer.number}"
+            )
 
     def at_the_end(self, coordinator: Coordinator) -> None:
         """I1, I4, I6, I7, I8, and that no transaction is left open (I9)."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any
 
+from forebay.kafka.ledger.view import LedgerView
+from forebay.kafka.publish.order import Order
 from forebay.kafka.publish.protocol import Publication, Steps, _Lost
 from forebay.kafka.publish.steps import Close, Commit, Done, Effect, Event, Failed, Protections, Task
 
@@ -72,6 +74,40 @@ class Unfenced(Publication):
         yield Close()
         self._open = False
 
+
+class Unordered(Order):
+    """Keeps no order of a name's contents."""
+
+    def keep(self, view: LedgerView) -> tuple[int, ...]:
+        return ()
+
+
+class LeavesLanes(Order):
+    """Lets whoever stands in the lane of what was left unfinished stand there."""
+
+    def keep(self, view: LedgerView) -> tuple[int, ...]:
+        super().keep(view)
+        return ()
+
+
+class AsksForPublished(Order):
+    """Asks for contents that were published, and not for those that were begun."""
+
+    def _refuse_begun(self, view: LedgerView) -> None: ...
+
+
+class AsksForBegun(Order):
+    """Asks for contents that were begun, and not for those that were published."""
+
+    def _refuse_published(self, view: LedgerView) -> None: ...
+
+
+ORDERS: dict[str, type[Order]] = {
+    "C6 off: the order of a name's contents is not kept": Unordered,
+    "C6 without taking the lane of what was left": LeavesLanes,
+    "C6 without asking for begun contents": AsksForPublished,
+    "C6 without asking for published contents": AsksForBegun,
+}
 
 MUTANTS: dict[str, Callable[[Task, Protections], Any]] = {
     "a failed commit is repeated unasked": Hasty,

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from statistics import fmean
 
 from forebay.kafka.publish.steps import Protections
+from tests.simulation.fates import LOCAL, STEPS
 from tests.simulation.history import Options, Result, play
-from tests.simulation.mutants import MUTANTS
+from tests.simulation.mutants import MUTANTS, ORDERS
 from tests.simulation.network import KINDS
-from tests.simulation.workers import LOCAL, STEPS
 
 SLICE = 250  # seeds that one process plays at a time
 REQUESTS = [step for step in STEPS if step not in {*LOCAL, "Wait", "Close"}]  # steps that talk to a broker
@@ -129,6 +129,7 @@ CONTROLS: dict[str, Options] = {
     "C2 wrong: barrier to the last stable offset": Options(Protections(barrier="last_stable")),
     "C2 off: no barrier": Options(Protections(barrier="none")),
     "C4 off: plan changes go unchecked": Options(Protections(check_plan=False), change_plan=0.5),
+    **{name: Options(order=order) for name, order in ORDERS.items()},
     "the ledger is not asked": Options(Protections(ask_ledger=False)),
     **{f"mutant: {name}": Options(publication=mutant) for name, mutant in MUTANTS.items()},
     "ids move with a setting": Options(fixed_ids=False),

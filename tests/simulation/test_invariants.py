@@ -8,6 +8,7 @@ import pytest
 
 from tests.simulation.content import FILE, Entry, File, Range, Row
 from tests.simulation.invariants import MEANING, Checker, Violated
+from tests.simulation.names import Names
 from tests.simulation.world import Clock, Coordinator, Partition
 
 
@@ -127,6 +128,28 @@ def left_open(logs: Logs) -> None:
     logs.coordinator.add("lane0", owner[0], owner[1], [logs.data[0]])
 
 
+def behind_newer_bytes(logs: Logs, *, knowing: bool = True) -> None:
+    """A row of what the name had before, decided on when rows of what it has now were committed (or were not)."""
+    older, newer = File(0, 0, 4), File(2, 1, 4, corrects=0)
+    names = logs.checker.names = Names([older, newer])
+    names.list(newer, logs.ledger)
+    if not knowing:
+        names.decide(older, ("A1", 2), 0.0, logs.ledger)
+    names.decide(newer, ("A1", 1), 0.0, logs.ledger)
+    logs.epoch = transaction = 1
+    logs._append(logs.data[0], (Row(2, 1, 0, ("A1", transaction)),))
+    logs._append(logs.ledger, (logs.entry(0, [1], 0)._replace(file=2, transaction=("A1", transaction)),))
+    for partition in (logs.data[0], logs.ledger):
+        partition.mark(1, transaction, commit=True)
+    if knowing:
+        names.decide(older, ("A1", 2), 0.0, logs.ledger)
+    logs.chunk(0, (logs.data[0], 1), (logs.quarantine, 2))
+
+
+def test_who_could_not_know_of_newer_bytes_is_let_pass() -> None:
+    behind_newer_bytes(Logs(), knowing=False)
+
+
 def test_a_right_history_passes() -> None:
     logs = Logs()
     rightly(logs)
@@ -149,6 +172,7 @@ def test_a_right_history_passes() -> None:
         ("I8", with_a_hole),
         ("I9", hanging),
         ("I9", left_open),
+        ("I10", behind_newer_bytes),
     ],
 )
 def test_what_is_broken_is_found(invariant: str, how: Callable[[Logs], None]) -> None:

@@ -151,6 +151,17 @@ def test_settings_change_between_attempts_and_the_promise_holds() -> None:
     assert "plan changed" in found.outcomes
 
 
+def test_a_name_is_corrected_while_a_publisher_of_the_older_content_stands_still_and_the_order_holds() -> None:
+    """Its control is `C6 off`. What remains are two publishers that could not know of each other
+    (docs/simulation.md)."""
+    found = run.tally(range(3_000_000, 3_002_000))
+    assert found.violations == []
+    assert found.counts["names", "corrected"] > 300
+    assert found.counts["names", "corrected while a publisher of the older bytes stood still"] > 20
+    assert found.counts["names", "superseded: the older"] > 200
+    assert found.counts["names", "took the lane of what was left"] > 50
+
+
 @pytest.mark.parametrize("control", run.CONTROLS)
 def test_every_control_is_found_out(control: str) -> None:
     found = run.detect(control, BUDGET)

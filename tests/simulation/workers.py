@@ -8,33 +8,27 @@ killed, terminated, or stopped for a while (and go on as a zombie) at any step; 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, cast
 
-from forebay.errors import BrokerUnavailableError
+from forebay.errors import BrokerUnavailableError, SupersededError
 from forebay.kafka import failures
 from forebay.kafka.failures import Action, Failure
 from forebay.kafka.publish import steps
 from forebay.kafka.publish.steps import Outcome
 from tests.simulation.client import Batch, Client, heard
-from tests.simulation.content import FILE, Entry, File, Plan, batches_of, completion_of, entry_of
+from tests.simulation.content import Entry, File, Plan, batches_of, completion_of, entry_of
+from tests.simulation.fates import EFFECTS, SILENT, Fate
+from tests.simulation.names import Ledger, Listing, fence, job_of
+from tests.simulation.view import View
 
 if TYPE_CHECKING:
+    from forebay.kafka.ledger.view import LedgerView
     from tests.simulation.history import History
 
 Doing = Generator[None, Any, steps.Event]
 UNAVAILABLE = Failure(
     -195, "_TRANSPORT", Action.RETRY, BrokerUnavailableError
 )  # as the driver passes on what its ledger reader raised
-
-
-class Fate(NamedTuple):
-    """What befalls an attempt: `kind` at the `nth` time it comes to `step`."""
-
-    kind: str  # kill, terminate, stop
-    step: str
-    nth: int
-    moment: str  # before, during, after
-    seconds: float
 
 
 class Ended(Exception):
@@ -57,7 +51,8 @@ class Worker:
         self.attempts = self.transactions = 0
         self.outcomes: list[str] = []
         self.stopped_until = 0.0
-        self.position, self.view = 0, View(file)
+        self.position, self.view = 0, self._new_view()
+        self.listing: Listing | None = None  # where the name of its file may be corrected
         self._process: Generator[None, Any, None] | None = None
         self._effects: dict[type[steps.Effect], Callable[[Any], Any]] = {
             effect: getattr(self, f"_{effect.__name__}") for effect in EFFECTS
@@ -99,6 +94,8 @@ class Worker:
 
     def start(self) -> None:
         """Begin the next attempt, in a new process."""
+        if not self._listed():
+            return
         self.attempts += 1
         self.token += 1
         if self.attempts > 1:
@@ -109,13 +106,30 @@ class Worker:
         self._process = self._attempt()
         self.sleep(0.0)
 
+    def _listed(self) -> bool:
+        """Whether its name has its content, as far as its run knows."""
+        names = self.history.names
+        if names is None or self.file not in names.files or self.listing is not None:
+            return True
+        if names.now != self.file:
+            self.finished = True
+            return False
+        self.listing = names.list(self.file, self.ledger)
+        self.history.said(self.name, f"listed: {len(self.listing.left)} contents of the name are unfinished")
+        return True
+
+    def _new_view(self) -> View:
+        names = self.history.names
+        return View(self.file, Ledger(names.files) if names else None)
+
     def _attempt(self) -> Generator[None, Any, None]:
         history = self.history
+        self._order = history.options.order(job_of(self.file, self.listing)) if self.listing else None
         self._steps_seen = 0
         if (
             not history.snapshot
         ):  # else the next attempt goes on with what the last one had read, as with the local snapshot of a ledger
-            self.position, self.view = 0, View(self.file)
+            self.position, self.view = 0, self._new_view()
         self.client: Client | None = None
         self.batches: list[Batch] = []
         self.own: dict[int, Entry] = {}
@@ -235,11 +249,37 @@ class Worker:
                 return self._unread(error)
             self._read(stable)
             if self.position >= effect.offset or self.clock.now >= effect.deadline:
-                return self._ledger_event(self.position >= effect.offset)
+                event = self._ledger_event(self.position >= effect.offset)
+                behind = event.reached and not event.complete
+                return ((yield from self._keep_order()) if behind else None) or event
             if self.ledger.stable == stable:
                 self.ledger.waiters.append((self, self.token))
                 self.clock.after(effect.deadline - self.clock.now, self.resume, self.token, None)
                 yield
+
+    def _keep_order(self) -> Generator[None, Any, steps.Event | None]:
+        """Rule C6, behind the barrier; what failed of it, if anything."""
+        names = self.history.names
+        if names is None or self.file not in names.files:
+            return None
+        names.decide(self.file, (self.name, self.transactions + 1), self.clock.now, self.ledger)
+        if self._order is None:
+            return None
+        error, stable = yield self.send("ListOffsets", self._offset, False)
+        if error is not None:
+            return self._unread(error)
+        self._read(stable)
+        try:
+            lanes = self._order.keep(cast("LedgerView", self.view.ledger))
+        except SupersededError:
+            raise Ended("superseded") from None
+        for lane in lanes:
+            failure = yield from fence(self, lane)
+            if failure is not None:
+                return self._answer(failure)
+            self._order.fenced_in(lane)
+            names.took(lane, self.clock.now)
+        return None
 
     def _offset(self, uncommitted: bool) -> tuple[None, int]:
         return None, self.ledger.high if uncommitted else self.ledger.stable
@@ -259,7 +299,9 @@ class Worker:
 
     def _ledger_event(self, reached: bool) -> steps.Ledger:
         view = self.view
-        return steps.Ledger(self.clock.now, view.chunks, view.complete is not None, view.lane, view.lane_free, reached)
+        return steps.Ledger(
+            self.clock.now, dict(view.chunks), view.complete is not None, view.lane, view.lane_free, reached
+        )
 
     def _NewProducer(self, _: steps.NewProducer) -> steps.Event:
         self.client = Client(self, self.tid, self.history.timeout)
@@ -283,7 +325,9 @@ class Worker:
         return self._answer(failure)
 
     def _ProduceLedger(self, effect: steps.ProduceLedger) -> steps.Event:
-        entry = self.own[effect.chunk] = entry_of(self.file, self.plan, effect.chunk, self.transaction, self.batches)
+        entry = self.own[effect.chunk] = entry_of(
+            self.file, self.plan, effect.chunk, self.transaction, self.batches, self.clock.now
+        )
         values: tuple[Entry, ...] = (entry,)
         if effect.last:
             complete = completion_of(self.file, self.plan, self.view.entries | self.own, entry)
@@ -341,50 +385,3 @@ class Worker:
                 self.clock.after(deadline - self.clock.now, self.resume, self.token, None)
                 yield
             self._read(self.ledger.stable)
-
-
-class View:
-    """What an attempt has read of the ledger, as `LedgerView` keeps it."""
-
-    __slots__ = ("chunks", "complete", "entries", "file", "lane", "lane_free")
-
-    def __init__(self, file: File) -> None:
-        self.file = file
-        self.chunks: dict[int, str] = {}
-        self.entries: dict[int, Entry] = {}
-        self.complete: Entry | None = None
-        self.lane = 0
-        self.lane_free = False
-
-    def add(self, entry: Entry) -> None:
-        """Take up one committed record."""
-        if entry.lane == self.file.lane:
-            self.lane += 1
-            self.lane_free = entry.chunk == FILE
-        if entry.file != self.file.number:
-            return
-        if entry.chunk == FILE:
-            self.complete = entry
-        else:
-            self.chunks[entry.chunk] = entry.plan
-            self.entries[entry.chunk] = entry
-
-
-EFFECTS = (
-    steps.Look,
-    steps.NewProducer,
-    steps.Init,
-    steps.AskWatermark,
-    steps.ReadTo,
-    steps.Begin,
-    steps.ProduceRows,
-    steps.ProduceLedger,
-    steps.Flush,
-    steps.Commit,
-    steps.Abort,
-    steps.Close,
-    steps.Wait,
-)
-LOCAL = ("NewProducer", "Begin", "ProduceLedger")  # these take no time
-SILENT = frozenset({*LOCAL, "Wait", "Close"})  # no request shows them in the timeline
-STEPS = [e.__name__ for e in EFFECTS if e is not steps.Flush] + ["Flush rows", "Flush ledger"]

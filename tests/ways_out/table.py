@@ -278,6 +278,7 @@ WAYS_OUT: dict[str, str] = {
     "update forebay: this one knows {}": PERSON,
     "use `preamble_lines`": IDLE,
     "use another FOREBAY_HOME, or stop the broker and remove that folder: its topics are lost": PERSON,
+    "run its day again: what lies there then is published": "tests/e2e/test_order_of_contents.py::test_two_contents_that_did_not_know_of_each_other_stop_and_the_next_run_publishes_the_newer",
     "what is committed of these bytes stays visible; to publish them once more, put them there again and run with `--generation new --reason …`": "tests/e2e/test_order_of_contents.py::test_the_way_out_publishes_the_older_bytes_once_more",
     "what it recorded would be published again: take what is left with `forebay ledger export {} --to FILE`, delete the topic, and bring back a backup that has it with `forebay ledger restore {} --from FILE`": COMMAND,
     "what would be read: forebay discover PIPELINE --date DAY": COMMAND,

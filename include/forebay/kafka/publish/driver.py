@@ -62,7 +62,6 @@ class Driver:
         self._earlier_fenced = False
         self._inits = 0  # calls of init_transactions of this instance
         self._order, self._account = Order(job), Account(job, self._reader)
-        self._fenced = False
         self._sender = Sender(None)
         self._outputs: Ranges | None = None
         self._quarantine: Ranges | None = None
@@ -122,7 +121,6 @@ class Driver:
     def _failed(self, effect: steps.Effect, failure: Failure) -> steps.Failed:
         failure = self._true_cause(failure)
         if failure.action == Action.FOLLOW:
-            self._fenced = True
             events.emit(events.PRODUCER_FENCED, uri=self._job.file.uri, chunk=self._chunk, lane=self._job.lane)
         elif failure.action in {Action.RENEW, Action.LEDGER}:
             events.emit(
@@ -207,9 +205,12 @@ class Driver:
 
     def _behind_barrier(self, chunk: int) -> None:
         """Rule C6, and what the job asks."""
-        self._order.keep(self._reader.look(), fenced=self._fenced)
-        if self._job.behind_barrier:
-            self._job.behind_barrier(self._reader.view, chunk)
+        job = self._job
+        for lane in self._order.keep(self._reader.look()):
+            lanes.fence(job.config, job.pipeline.transactional_id(lane), int(self.task.transaction_timeout * 1000))
+            self._order.fenced_in(lane)
+        if job.behind_barrier:
+            job.behind_barrier(self._reader.view, chunk)
 
     def changed(self) -> tuple[str, ...]:
         """As `Account.changed`."""
