@@ -30,11 +30,26 @@ class Oracle:
             number += 1
             stop, fields = self.record(data, at)
             if fields is None or stop - at > self.most or not _utf8(data[at:stop]):
-                others.append((number, data[at:stop]))
+                lines = self.lines(data[at:stop])
+                others += [(number + place, line) for place, line in enumerate(lines)]
+                number += len(lines) - 1
             else:
                 rows.append((number, fields))
             at = self.behind(data, stop)
         return rows, others
+
+    def lines(self, text: bytes) -> list[bytes]:
+        """The record that is none, or its lines that end with CR alone, where two could be rows."""
+        lines, within = [(b"", 1)], False
+        for place, sign in enumerate(text):
+            within ^= sign == self.quote[0]
+            line, columns = lines[-1]
+            if not within and sign == CR[0] and text[place + 1 : place + 2] != LF:
+                lines.append((b"", 1))
+            else:
+                lines[-1] = line + bytes([sign]), columns + (not within and sign == self.delimiter[0])
+        several = [columns for line, columns in lines if line].count(self.width) > 1
+        return [line for line, _ in lines if line] if several else [text]
 
     def stop(self, data: bytes, at: int) -> int:
         """Where the line ends: at the next LF or the end, or at a CR right before either."""

@@ -179,3 +179,33 @@ def test_what_an_escape_makes_of_a_line_end(
     stage = read(data, tmp_path, quote=None, escape="\\")
     assert (table(stage), [row["__row"] for row in rejects(stage)]) == (judged, aside)
     assert list(csv.reader(io.StringIO(data.decode(), newline=""), escapechar="\\", quoting=csv.QUOTE_NONE)) == judged
+
+
+@pytest.mark.parametrize("quoted", [False, True], ids=["plain", "quoted"])
+@pytest.mark.parametrize(("first", "second"), [("\n", "\r"), ("\r\n", "\r"), ("\r", "\n")], ids=["LF", "CR LF", "CR"])
+@pytest.mark.parametrize("count", [2, 8_000])
+def test_a_second_file_behind_the_first_with_other_line_ends_is_set_aside_line_by_line(
+    first: str, second: str, quoted: bool, count: int, tmp_path: Path
+) -> None:
+    """The line end is told by the first 64 KiB. Python's csv module writes both, and what it wrote is the judge."""
+
+    def lines(numbers: range, end: str) -> list[str]:
+        written = []
+        for n in numbers:
+            text = io.StringIO(newline="")
+            csv.writer(text, lineterminator="", quoting=csv.QUOTE_ALL if quoted else csv.QUOTE_MINIMAL).writerow(
+                [n, f"x, {n}" if n % 7 else "é"]
+            )
+            written.append(text.getvalue() + end)
+        return written
+
+    head, tail = lines(range(9_000), first), lines(range(9_000, 9_000 + count), second)
+    assert len("".join(head)) > 1 << 16
+    stage = read("".join([*head, *tail]).encode(), tmp_path)
+    judged = list(csv.reader(head))
+    assert table(stage) == judged and stage.rows_in == len(judged) + len(tail)
+    aside = rejects(stage)
+    assert [reject["raw"].decode() for reject in aside] == [line.removesuffix(second) for line in tail]
+    assert [reject["__row"] for reject in aside] == list(range(9_001, 9_001 + count))
+    words = f"line ends with {'CR alone' if second != chr(10) else 'LF'}, the first of the file with"
+    assert all(words in reject["reason"] for reject in aside)

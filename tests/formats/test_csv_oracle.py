@@ -284,4 +284,4 @@ def test_the_oracle_reads_as_pythons_csv_module_does_where_a_file_is_well_formed
 def test_every_fault_has_words() -> None:
     from forebay.formats._csv.head import FAULTS
 
-    assert set(FAULTS) | {Fault.NONE, Fault.COLUMNS, Fault.LONG, Fault.UTF8} == set(Fault)
+    assert set(FAULTS) | {Fault.NONE, Fault.COLUMNS, Fault.LONG, Fault.UTF8, Fault.OTHER_END} == set(Fault)

@@ -312,7 +312,7 @@ class Block:
                     & (run[going] < surplus[going])
                 ]
                 run[going] += 1
-            fits = (run == surplus) & ~self._escaped(records.stops[over] - surplus * size)
+            fits = (run == surplus) & ~self.escaped(records.stops[over] - surplus * size)
             plain = over[fits]
             records.stops[plain] -= surplus[fits] * size
             records.columns[plain] = width
@@ -325,7 +325,7 @@ class Block:
         if width == 1:
             self._fill(records)
 
-    def _escaped(self, places: Ints) -> Ints:
+    def escaped(self, places: Ints) -> Ints:
         """Whether an escape makes the byte there data, where escapes count everywhere."""
         escape = self.dialect.escape
         if self.dialect.quote is not None or escape is None:

@@ -21,6 +21,7 @@ class Fault(IntEnum):
     LINE_END = 5
     ESCAPE = 6
     UTF8 = 7
+    OTHER_END = 8
 
 
 @dataclass(frozen=True)

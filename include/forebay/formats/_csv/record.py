@@ -11,6 +11,8 @@ RFC 4180, and where it is silent:
 - A line ends with LF or CR LF, wherever no quote is open; with CR in a file that has it outside quotes from the first
   line on (`line_end`). The other of the two in a field without quotes sets its record aside, as nobody can tell
   whether it is data. Within quotes they are data, byte for byte.
+- A record that is none and has lines of the other kind in it, outside quotes, two of them with as many columns as the
+  file, is not one but as many as there are lines (`glued`): all are set aside.
 - Text behind a closing quote sets the record aside; it goes on to the next delimiter and is read to its end.
 - A quote is never closed if no quote of the following lines, as far as a record may be long, closes it properly: the
   next one that is not doubled has text behind it. Then its first line is the record, and the next line is a record of

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from forebay.contracts import causes
-from forebay.formats._csv.dialect import Dialect, Fault
+from forebay.formats._csv.dialect import LF, Dialect, Fault
 from forebay.formats._csv.head import FAULTS
 from forebay.formats._csv.record import record_at
 from forebay.formats._staging import rejects_schema
@@ -96,6 +96,10 @@ class Rejects:
             return "parse", None, f"record has {number} columns, the file has {len(self._names)}"
         if fault is Fault.LONG:
             return "parse", None, f"record is longer than {self._most} bytes (raise format.max_record_bytes)"
+        if fault is Fault.OTHER_END:
+            alone, file = ("CR alone", "LF") if self._dialect.end == LF else ("LF", "CR alone")
+            words = f"line ends with {alone}, the first of the file with {file}"
+            return "parse", None, f"{words} (have it delivered with one kind of line end)"
         name = self._names[number] if 0 <= number < len(self._names) else None
         place = f"column `{name}`: " if name is not None else ""
         if fault is Fault.UTF8:

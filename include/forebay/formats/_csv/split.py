@@ -16,6 +16,7 @@ import numpy as np
 from forebay.errors import CorruptFileError
 from forebay.formats._csv.block import Block, Records
 from forebay.formats._csv.dialect import CR, LF, Dialect, Fault
+from forebay.formats._csv.glued import parted
 from forebay.formats._csv.parts import Found, Part, pieces, send
 from forebay.formats._lines import Ints, Spill
 
@@ -69,6 +70,7 @@ class Splitter:
             while data:
                 block = Block(self.dialect, self.width, self.most, self.separator, data, final)
                 records, used = block.read()
+                records = parted(records, block) if used else records
                 self.inner, self.gaps = self.inner + block.inner, self.gaps + block.gaps
                 if used:
                     good = records.fault == Fault.NONE
