@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from forebay.cli.run import _print, became, document, exit_code
+from forebay.cli.run import _print, document, exit_code, outcome
 from forebay.model import Fate, RunReport, Status, Window
 from tests.support.nouns import DAY, FINGERPRINT, file_run
 from tests.support.project import Answer
@@ -87,7 +87,7 @@ def test_a_failed_files_reason_is_its_error() -> None:
     ],
 )
 def test_what_became_of_a_file_is_said_in_a_word_or_two(status: Status, fate: Fate, words: str) -> None:
-    assert became(file_run(status=status, fate=fate)) == words
+    assert outcome(file_run(status=status, fate=fate)) == words
 
 
 def printed(*reports: RunReport) -> str:

@@ -200,6 +200,18 @@ def test_a_ledger_that_is_taken_over_for_another_topic_still_refuses_the_half_pu
     assert night.ids(night.name, new["topic"]["name"]) == once(night.name)
 
 
+def test_a_half_published_file_is_published_anew_in_the_other_topic_as_the_error_says(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = changed(begun(night, monkeypatch), "topic.name")
+    night.run(new)
+    take(night, new)
+    assert "(publish it anew with `--generation new --reason …`)" in words(night.run(new))
+    report = night.run(new, generation=GenerationRequest(reason="another topic"))
+    assert done(report), words(report)
+    assert night.ids(new["topic"]["name"]) == once(new["topic"]["name"])
+
+
 def take(night: Night, document: dict[str, Any]) -> None:
     """A person's decision that the ledger is this pipeline's."""
     name = night.write(document)

@@ -345,6 +345,15 @@ def test_an_unreadable_state_is_named(tmp_path: Path) -> None:
         broker.status(tmp_path)
 
 
+def test_there_is_no_broker_when_the_folder_of_an_unreadable_state_is_removed(tmp_path: Path) -> None:
+    (home := tmp_path / "broker").mkdir()
+    (home / "broker.json").write_text("{")
+    with pytest.raises(ForebayError, match=r"\(remove `.*/broker`: its topics are lost\)"):
+        broker.status(home)
+    shutil.rmtree(home)
+    assert broker.status(home) is None
+
+
 @pytest.mark.kafka
 def test_a_broker_that_ends_at_once_is_said_with_its_own_words(tmp_path: Path) -> None:
     home = tmp_path / "home"

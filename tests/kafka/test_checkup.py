@@ -113,3 +113,11 @@ def test_a_ledger_topic_that_is_weak(
     found = list(topic_checks._fit(seen, ledger, described(**topic), LEDGER | config))
     assert expected in words(found, level)
     assert len(found) == (0 if level is Level.OK else 1)
+
+
+def test_a_topic_whose_records_one_broker_acknowledges_is_sound_when_it_is_set_as_told(seen: ClusterFacts) -> None:
+    ledger = next(t for t in topics.wanted(seen.pipeline) if t.purpose == "ledger")
+    weak = LEDGER | {"min.insync.replicas": "1"}
+    (found,) = topic_checks._fit(seen, ledger, described(), weak)
+    assert found.way_out.startswith("set it to ")
+    assert list(topic_checks._fit(seen, ledger, described(), weak | {"min.insync.replicas": found.way_out[-1]})) == []

@@ -14,8 +14,7 @@ RETRY = (
 FACT = "it says what was found, and is no way out"
 EXAMPLE = "an example or a list of what is accepted, which the tests of the accepted values use"
 SQL = "a part of a statement"
-NOT_YET = "what it says is in a test, following it is not"
-REASONS = (PERSON, OURS, RETRY, FACT, EXAMPLE, SQL, NOT_YET)
+REASONS = (PERSON, OURS, RETRY, FACT, EXAMPLE, SQL)
 
 FAULT = "tests/ways_out/test_settings.py::test_a_fault_is_gone_when_its_way_out_is_followed"
 YAML = "tests/ways_out/test_settings.py::test_a_slip_of_yaml_is_gone_when_its_way_out_is_followed"
@@ -58,6 +57,7 @@ WAYS_OUT: dict[str, str] = {
     "a fault in forebay": OURS,
     "a fault in forebay: a row would be lost": OURS,
     "a fault in forebay: it would be lost": OURS,
+    "a fault in forebay: no reader makes such a column": OURS,
     "a file of text has few": FACT,
     "a pipeline file begins with `pipeline: NAME`": YAML,
     "a proxy or mirror changed it, or it was tampered with; nothing of it was kept": PERSON,
@@ -94,8 +94,7 @@ WAYS_OUT: dict[str, str] = {
     "create it, or correct its name": BROKER
     + "test_a_topic_that_is_not_there_is_described_when_it_is_made_or_named_right",
     "decision: {}, by {}; forebay trace {}": FACT,
-    "declare `schema.columns`": NOT_YET,
-    "declare a type of the pipeline reference": NOT_YET,
+    "declare `schema.columns`": "tests/ways_out/test_repair.py::test_rows_of_which_nobody_knows_the_columns_are_judged_when_the_pipeline_declares_them",
     "declare columns that it has": FILE,
     "declare it under `schema`, or name a date or timestamp column": FILE,
     "declare the column under `schema.columns`": IDLE,
@@ -177,7 +176,7 @@ WAYS_OUT: dict[str, str] = {
     "or declare them under `schema`": REFUSED,
     "pinned by what was published before: to go on with other columns, declare them under `schema.columns`": REFUSED,
     "publish it again: `--generation new --reason …`; `forebay ledger verify {}` names all such files": "tests/e2e/test_ledger_care.py::test_a_topic_that_was_made_anew_is_no_published_one_and_the_way_out_works",
-    "publish it anew with `--generation new`": NOT_YET,
+    "publish it anew with `--generation new --reason …`": "tests/guarantees/test_changed_settings.py::test_a_half_published_file_is_published_anew_in_the_other_topic_as_the_error_says",
     "publish it anew{} with `--generation new --reason …`": "tests/kafka/test_topic_id.py::test_it_is_refused_with_its_way_out",
     "publish, publish all or reject": EXAMPLE,
     "put back what was changed, and run it again: it is completed{}": "tests/guarantees/test_changed_settings.py::test_changes_that_decide_records_are_refused_and_the_way_back_works",
@@ -192,7 +191,7 @@ WAYS_OUT: dict[str, str] = {
     + "test_rows_with_times_are_published_when_the_way_out_is_followed",
     "raise that, or leave `record.timestamp` out": BROKER
     + "test_rows_with_times_are_published_when_the_way_out_is_followed",
-    "remove `{}`: its topics are lost": NOT_YET,
+    "remove `{}`: its topics are lost": "tests/kafka/test_broker.py::test_there_is_no_broker_when_the_folder_of_an_unreadable_state_is_removed",
     "remove the file's work folder, and it is staged again": "tests/ways_out/test_files.py::test_a_list_that_is_not_of_its_stage_is_made_again",
     "report this": OURS,
     "restore the object first": PERSON,
@@ -345,7 +344,7 @@ FINDINGS: dict[str, str] = {
     "see `forebay cluster`": COMMAND,
     "set `retention.ms=-1`, or leave `record.timestamp` out": DOCTOR,
     "set `{}=-1`": DOCTOR,
-    "set it to 2": NOT_YET,
+    "set it to 2": "tests/kafka/test_checkup.py::test_a_topic_whose_records_one_broker_acknowledges_is_sound_when_it_is_set_as_told",
     "set it to CreateTime, or leave `record.timestamp` out": DOCTOR,
     "set it to `compact`, exactly": DOCTOR,
     "set it to false": DOCTOR,

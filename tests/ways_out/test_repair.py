@@ -4,14 +4,18 @@ is named, followed, and its rows are read."""
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from forebay.errors import ConfigError
+from forebay.kafka import topics
 from forebay.model import Column
 from forebay.verbs import repair
-from tests.keys.trial import Trial
+from forebay.verbs._replay import check
+from tests.keys.trial import DAY, GONE, Trial
+from tests.verbs.published import Ledger
 
 COLUMNS = (Column("id", "int64"), Column("name", "string"))
 GOOD = "id,name,__fp,__generation,__row,__reason,__form,__raw\n1,a,ff,1,7,r,file,x\n2,,ff,1,8,r,typed,x\n"
@@ -54,3 +58,24 @@ def test_an_edited_file_is_read_when_its_way_out_is_followed(name: str, tmp_path
         rows(trial, text, tmp_path / "refused")
     assert refused.value.message.endswith(f"({way_out})")
     assert rows(trial, GOOD, tmp_path / "followed") == [(1, "a"), (2, None)]
+
+
+def test_rows_of_which_nobody_knows_the_columns_are_judged_when_the_pipeline_declares_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A ledger of earlier versions has no columns, and the stage is on another machine."""
+    monkeypatch.setattr(topics, "max_message_bytes", lambda *_: topics.DEFAULT_MAX_MESSAGE_BYTES)
+    path = tmp_path / "fixed.csv"
+    path.write_text(GOOD, encoding="utf-8")
+    ((_, edited),) = repair.edited(path).items()
+
+    def judged(name: str, schema: dict[str, Any]) -> int:
+        trial, ledger = Trial(tmp_path / name, schema, {"a.csv": b"id,name\n1,a\n"}), Ledger()
+        (file,) = trial.context.source.list(f"drops/{DAY}/*")
+        (entry,) = ledger.view.by_fingerprint(ledger.publish(file, b"x"))
+        (folder := tmp_path / name / "scratch").mkdir()
+        return check.judge(trial.context, entry, edited, path, folder)[0].rows_read
+
+    with pytest.raises(ConfigError, match=r"\(declare `schema\.columns`\)"):
+        judged("a", {"schema": GONE})
+    assert judged("b", {"schema.columns": {"id": "int64", "name": "string"}}) == 2

@@ -130,7 +130,7 @@ def decide(
     publish_all: Annotated[
         bool, typer.Option("--publish-all", help="Publish the failing rows too; unreadable rows stay aside.")
     ] = False,
-    reject: Annotated[bool, typer.Option("--reject", help="Publish nothing of it.")] = False,
+    reject: Annotated[bool, typer.Option("--reject", help="Publish none of its rows.")] = False,
     reason: Annotated[str, typer.Option("--reason", help="Why; kept in the ledger, the index and lineage.")] = "",
     root: ProjectOption = None,
     as_json: JsonOption = False,

@@ -26,9 +26,9 @@ class Entry(NamedTuple):
 COMMANDS = {
     "check": Entry("check", "Are the pipeline files, suites and schemas right? No network."),
     "discover": Entry("discover", "Every file seen, its fate, and why."),
-    "run": Entry("run", "The whole way of one window, or of several, without Airflow."),
+    "run": Entry("run", "Publish the files of one window, or of several, without Airflow."),
     "runs": Entry("runs", "What happened, run by run."),
-    "files": Entry("runs", "What became of each file, and why."),
+    "files": Entry("runs", "How each file ended, and why."),
     "waiting": Entry("decide", "Files that wait for a person, and why."),
     "decide": Entry("decide", "A steward's answer for files that wait, where there is no Airflow."),
     "report": Entry("report", "The quality pages once more, from the index, and where they are."),

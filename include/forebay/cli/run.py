@@ -1,4 +1,4 @@
-"""`forebay run`: the whole way of one window, or of several, without Airflow."""
+"""`forebay run`: all steps for one window, or for several, without Airflow."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def run(
     root: ProjectOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """The whole way of one window, or of several, without Airflow."""
+    """Publish the files of one window, or of several, without Airflow."""
     days = _days(on, first, last)
     extra = _answers(generation, steward, reason)
     with exit_codes(as_json):
@@ -221,19 +221,19 @@ def _print_run(console: Console, report: RunReport) -> None:
 
 def _table(files: tuple[FileRun, ...]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="dim")
-    for name in ("file", "became"):
+    for name in ("file", "outcome"):
         table.add_column(name)
     for name in _COUNTS:
         table.add_column(name.replace("_", " "), justify="right")
     table.add_column("where")
     for file in files:
         counts = [f"{getattr(file, name):,}" if getattr(file, name) else "[dim]·[/]" for name in _COUNTS]
-        table.add_row(Text(printable(file.file.name)), became(file), *counts, _where(file))
+        table.add_row(Text(printable(file.file.name)), outcome(file), *counts, _where(file))
     return table
 
 
-def became(file: FileRun) -> str:
-    """What became of a file, in a word or two."""
+def outcome(file: FileRun) -> str:
+    """How a file ended, in a word or two."""
     match file.status:
         case Status.DONE:
             return "published" if file.outputs or file.published else "done"

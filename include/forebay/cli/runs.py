@@ -68,7 +68,7 @@ def files(
     root: ProjectOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """What became of each file, and why."""
+    """How each file ended, and why."""
     with exit_codes(as_json):
         from forebay.index import queries
 
@@ -79,7 +79,7 @@ def files(
 
 
 def said(file: FileRun) -> str:
-    """Why a file became what it became. Of rows that come again (a correction, a new generation, a replay) why they
+    """Why a file ended as it did. Of rows that come again (a correction, a new generation, a replay) why they
     came, not how they were judged."""
     again = file.replay or file.supersedes or file.generation > 1
     return file.error or (None if again else file.decision_reason) or file.reason

@@ -44,5 +44,5 @@ def text(identifier: str, arrow: pa.DataType) -> str:
     ):
         return plain
     raise CorruptFileError(
-        f"writing a column of type `{arrow}`: it has no text form (declare a type of the pipeline reference)"
+        f"writing a column of type `{arrow}`: it has no text form (a fault in forebay: no reader makes such a column)"
     )

@@ -31,7 +31,7 @@ def settle(ctx: Context, file: FileRun) -> FileRun:
             settled="left in place: an earlier run published it, and only the run that proves the records deletes"
         )
     settled = _settle(ctx, settlement, file)
-    events.emit(events.FILE_SETTLED, uri=file.file.uri, settled=settled)
+    events.emit(events.FILE_SETTLED, uri=file.file.uri, outcome=settled)
     return file.but(settled=settled, status=Status.DONE if file.status is Status.RECONCILED else file.status)
 
 

@@ -48,7 +48,11 @@ def _guarded(name: str, run: Callable[[], Iterator[Finding]]) -> Iterator[Findin
 
 def _connection(seen: ClusterFacts) -> Iterator[Finding]:
     cluster = client.connect_check(seen.config)
-    yield Finding(Level.OK, "connection", f"cluster `{cluster}` at `{seen.config.get('bootstrap.servers')}` lets us in")
+    yield Finding(
+        Level.OK,
+        "connection",
+        f"cluster `{cluster}` at `{seen.config.get('bootstrap.servers')}` accepts the connection",
+    )
 
 
 # brokers

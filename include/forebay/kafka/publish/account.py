@@ -49,7 +49,7 @@ class Account:
         if other:
             raise PlanChangedError(
                 f"{self._job.doing}: it is published, or begun, in topic `{other}` and not in `{topic}` (publish it "
-                "anew with `--generation new`)",
+                "anew with `--generation new --reason …`)",
                 topic=other,
             )
 
