@@ -18,6 +18,7 @@ from tests.chaos.faults import Run, fault
 from tests.chaos.faults_network import ends
 from tests.chaos.lab import File, Lab, Unmet, wait_for
 from tests.chaos.reassign import coordinator, elect, reassign
+from tests.harness import nodes
 from tests.harness.generated import make_pipeline
 from tests.support.kafka import CACHE
 
@@ -41,7 +42,7 @@ def _coordinator(lab: Lab, file: File) -> int:
 
 
 def _bring_back(lab: Lab, node: int) -> None:
-    broker.start_node(lab.cluster.home, CACHE, node)
+    nodes.start_node(lab.cluster.home, CACHE, node)
     _until_in_sync(lab)
 
 
@@ -50,7 +51,7 @@ def _until_in_sync(lab: Lab) -> None:
     and three replicas."""
     started = broker.status(lab.cluster.home)
     for node in [n for n, pid in enumerate(started.pids, 1) if not pid] if started else []:
-        broker.start_node(lab.cluster.home, CACHE, node)
+        nodes.start_node(lab.cluster.home, CACHE, node)
 
     def behind() -> bool:
         topics = lab.admin.list_topics(timeout=20).topics.values()
@@ -82,7 +83,7 @@ def _hit_node(which: str, how: str) -> Run:
 
 def _stop_node(lab: Lab, node: int, how: str) -> None:
     if how == "kill -9":
-        broker.kill(lab.cluster.home, node)
+        nodes.kill(lab.cluster.home, node)
         return
     started = broker.status(lab.cluster.home)
     assert started is not None
@@ -123,9 +124,9 @@ def broker_frozen(lab: Lab, rng: Random) -> int:
     child = lab.start(file, failpoints, bootstrap=lab.proxied)
     child.reaches()
     node = rng.randint(1, 3)
-    broker.freeze(lab.cluster.home, node)
+    nodes.freeze(lab.cluster.home, node)
     time.sleep(4)
-    broker.thaw(lab.cluster.home, node)
+    nodes.thaw(lab.cluster.home, node)
     ends(lab, file, child)
     _until_in_sync(lab)
     return 1

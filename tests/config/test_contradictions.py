@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from forebay.config.home import Project
-from forebay.config.load import load_file
 from forebay.errors import SettingsError
 from tests.keys.trial import BASE, GONE, changed
+from tests.support.pipelines import load_file
 
 JSON = {"format": {"type": "json_lines"}}
 INFERRED = JSON | {"schema": GONE}

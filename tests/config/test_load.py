@@ -14,13 +14,14 @@ from forebay import registry
 from forebay.config import conflicts, load, schema, yaml_lines
 from forebay.config.home import Project
 from forebay.errors import ConfigError, SettingsError
+from tests.support.pipelines import load_file
 
 Write = Callable[..., Path]
 
 
 def faults(project: Project, path: Path) -> list[str]:
     with pytest.raises(SettingsError) as caught:
-        load.load_file(path, project)
+        load_file(path, project)
     return [str(fault).removeprefix("include/pipelines/orders.yaml:") for fault in caught.value.faults]
 
 
@@ -30,7 +31,7 @@ def changed(good: str, old: str, new: str) -> str:
 
 
 def test_a_good_file_becomes_a_pipeline(project: Project, write: Write, good: str) -> None:
-    found = load.load_file(write(good), project)
+    found = load_file(write(good), project)
     assert (found.pipeline, found.record.key, found.topic.partitions) == ("orders", ("id",), 3)
     assert found.format.options == {"delimiter": ";"}
     assert found.schema_ is not None and found.schema_.columns is not None
@@ -38,7 +39,7 @@ def test_a_good_file_becomes_a_pipeline(project: Project, write: Write, good: st
 
 
 def test_what_is_not_given_is_safe(project: Project, write: Write, good: str) -> None:
-    found = load.load_file(write(good), project)
+    found = load_file(write(good), project)
     assert (found.topic.manage, found.settle.type, found.record.value.type, found.record.partitioner.type) == (
         "check",
         "keep",
@@ -128,7 +129,7 @@ def test_a_boolean_written_as_a_word_says_how_to_write_it(project: Project, writ
 
 
 def test_on_and_off_are_words_of_a_pipeline(project: Project, write: Write, good: str) -> None:
-    found = load.load_file(
+    found = load_file(
         write(good.replace("partitions: 3", "manage: off") + "quality: {steward: {on: never}}\n"), project
     )
     assert (found.topic.manage, found.quality.steward.on) == ("off", "never")
@@ -235,7 +236,7 @@ def test_values_that_cannot_be_are_named(project: Project, write: Write, good: s
 
 
 def test_no_schedule_can_be_said(project: Project, write: Write, good: str) -> None:
-    assert load.load_file(write(good + "schedule: none\n"), project).schedule is None
+    assert load_file(write(good + "schedule: none\n"), project).schedule is None
 
 
 def test_one_broken_file_never_hides_the_others(project: Project, write: Write, good: str) -> None:
@@ -370,7 +371,7 @@ def test_an_hour_in_a_path_needs_runs_of_an_hour(
     ]
     path = write(changed(good, source, f"source: {{type: local, {new}}}") + schedule)
     if known:
-        assert load.load_file(path, project).source
+        assert load_file(path, project).source
     else:
         assert [
             "no run is of a single hour" in fault and "write `*` for the hour" in fault
@@ -386,7 +387,7 @@ def test_yamls_own_null_is_the_word_where_null_is_a_word(
     record = next(line for line in good.splitlines() if line.startswith("record:"))
     path = write(changed(good, record, f"record: {{key: id, value: {{type: json, nan: {written}}}}}"))
     plugin = registry.find("serializers", "json")
-    config = plugin.Config(**load.load_file(path, project).record.value.options)
+    config = plugin.Config(**load_file(path, project).record.value.options)
     assert config.nan == {"~": "null", "": "null", '"null"': "null"}.get(written, written)
 
 

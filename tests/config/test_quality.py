@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from forebay.config.home import Project
-from forebay.config.load import load_file
 from forebay.errors import SettingsError
+from tests.support.pipelines import load_file
 
 Write = Callable[..., Path]
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from forebay.model import Decision, Fate, FileRun, SourceFile, Status, Window
+from tests.support.pipelines import load_file
 
 DAY = Window.of_day(date(2013, 1, 1))
 
@@ -119,7 +120,6 @@ def test_decide_is_believed_of_files_that_wait() -> None:
 @pytest.fixture
 def steps(tmp_path: Path) -> Any:
     from forebay.config.home import Project
-    from forebay.config.load import load_file
     from forebay_airflow.tasks import Steps
     from tests.dags.conftest import MINIMAL
 

@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from forebay.kafka.embedded import broker
 from forebay.kafka.publish import failpoints
+from tests.harness import nodes
 from tests.harness.checker import Anomaly
 from tests.harness.judge import kinds, look
 from tests.harness.spawner import Done, Forked, spawner
@@ -165,8 +165,8 @@ def test_the_broker_is_killed_in_mid_chunk_and_comes_back(tmp_path: Path) -> Non
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and not chunk_is_on_the_broker(cluster, "restart"):
             time.sleep(0.1)
-        broker.kill(own.home, 1)
-        broker.start_node(own.home, CACHE, 1)
+        nodes.kill(own.home, 1)
+        nodes.start_node(own.home, CACHE, 1)
         assert said(worker)["published"] == ROWS - ROWS // NTH
         assert anomalies(cluster, "restart") == []
 

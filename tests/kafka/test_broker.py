@@ -25,6 +25,7 @@ from forebay.kafka.embedded import broker, jars, java
 from forebay.kafka.embedded import nodes as kraft_nodes
 from forebay.kafka.embedded import running as known
 from forebay.kafka.embedded.running import Broker
+from tests.harness import nodes
 from tests.support.kafka import ACLS, CACHE, ROOT, USERS, Cluster, create_topic, produce, read_all, running
 
 
@@ -108,7 +109,7 @@ def test_kill_9_keeps_what_was_acknowledged_and_shows_nothing_of_an_open_transac
         for i in range(1000):
             open_one.produce("t", b"open-%d" % i)
         assert open_one.flush(30) == 0
-        broker.kill(home, 1)
+        nodes.kill(home, 1)
         assert broker.status(home) is None
         again = broker.start(home, CACHE)
         assert again.pids != started.pids
@@ -246,12 +247,12 @@ def test_three_nodes_replicate_and_lose_nothing_when_one_dies(kafka3: Cluster, t
     create_topic(kafka3.config, topic_name, partitions=3)
     for partition in range(3):
         produce(kafka3.config, topic_name, [b"x"] * 100, partition, id=f"{topic_name}-{partition}")
-    broker.kill(kafka3.home, 3)
+    nodes.kill(kafka3.home, 3)
     try:
         produce(kafka3.config, topic_name, [b"after"], 0, id=f"{topic_name}-0")
         assert len(read_all(kafka3.config, topic_name)) == 301
     finally:
-        back = broker.start_node(kafka3.home, CACHE, 3)
+        back = nodes.start_node(kafka3.home, CACHE, 3)
     assert all(back.pids)
 
 
@@ -260,9 +261,9 @@ def test_a_frozen_node_goes_on_when_it_is_thawed(tmp_path: Path) -> None:
     home = tmp_path / "home"
     with running(home) as started:
         create_topic(_config(started), "t")
-        broker.freeze(home, 1)
+        nodes.freeze(home, 1)
         assert psutil.Process(started.pids[0]).status() == psutil.STATUS_STOPPED
-        threading.Timer(1.0, broker.thaw, (home, 1)).start()
+        threading.Timer(1.0, nodes.thaw, (home, 1)).start()
         produce(_config(started), "t", [b"late"])
         assert [m.value() for m in read_all(_config(started), "t")] == [b"late"]
 

@@ -10,8 +10,8 @@ import pytest
 from forebay.errors import BrokerUnavailableError, NotAuthorizedError, TopicMissingError
 from forebay.kafka import cluster
 from forebay.kafka.cluster import Consumed
-from forebay.kafka.embedded import broker
 from forebay.model import OffsetRange
+from tests.harness import nodes
 from tests.support.kafka import CACHE, Cluster, create_topic, fresh, produce
 
 
@@ -97,13 +97,13 @@ def test_a_quorum_of_three_has_a_leader_and_its_voters_are_close(kafka3: Cluster
 @pytest.mark.chaos
 def test_a_killed_node_shows_as_replicas_out_of_sync(kafka3: Cluster, topic_name: str) -> None:
     create_topic(kafka3.config, topic_name, partitions=3)
-    broker.kill(kafka3.home, 2)
+    nodes.kill(kafka3.home, 2)
     try:
         topic = _eventually(kafka3.config, topic_name, under_replicated=3)
         assert topic.offline == 0
         assert all(p.leader in {1, 3} and p.in_sync == (1, 3) for p in topic.partitions)
     finally:
-        broker.start_node(kafka3.home, CACHE, 2)
+        nodes.start_node(kafka3.home, CACHE, 2)
 
 
 def _eventually(config: dict[str, Any], name: str, under_replicated: int) -> cluster.TopicView:

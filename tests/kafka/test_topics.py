@@ -8,8 +8,11 @@ import time
 import pytest
 
 from forebay.config.pipeline import Pipeline
+from forebay.encoding.quarantine_rows import HEADER_ROOM
 from forebay.errors import BrokerUnavailableError, LedgerError, PreflightError, TopicMissingError
 from forebay.kafka import topics
+from forebay.kafka.publish.records import Headers
+from forebay.model import Identity, SourceFile
 from tests.harness.generated import make_pipeline
 from tests.support.kafka import Cluster, create_topic, fresh
 
@@ -94,18 +97,18 @@ def test_a_record_that_fits_by_the_bound_is_accepted_and_a_larger_one_is_not(kaf
     from confluent_kafka import KafkaException, Producer
 
     name = create_topic(kafka.config, fresh("small"), max_message_bytes=2000)
-    headers = [("ce_id", b"0123456789abcdef:1:1"), ("ce_source", b"x" * 16)]
-    header_bytes = sum(len(n) + len(v) for n, v in headers)
-    fits = next(n for n in range(2000, 0, -1) if topics.framing(5, n, header_bytes, 2) <= 2000)
+    file, identity = (
+        SourceFile("s3://partner-drops/2026/01/05/orders.csv", 10, 0.0, "v7"),
+        Identity("scheduled", "0" * 36),
+    )
+    headers = Headers.of("standard", name, file, "ab" * 32, 1, identity)
+    own = [("ce_id", headers.row_id + b"9007199254740992"), *headers.constants]
+    fits = 2000 - HEADER_ROOM - len(b"k" * 5)
     reports: list[object] = []
     producer = Producer({**kafka.config, "enable.idempotence": True})
-    producer.produce(
-        name, b"v" * fits, b"k" * 5, headers=[*headers], on_delivery=lambda error, _: reports.append(error)
-    )
+    producer.produce(name, b"v" * fits, b"k" * 5, headers=[*own], on_delivery=lambda error, _: reports.append(error))
     assert producer.flush(10) == 0
-    producer.produce(
-        name, b"v" * 2000, b"k" * 5, headers=[*headers], on_delivery=lambda error, _: reports.append(error)
-    )
+    producer.produce(name, b"v" * 2000, b"k" * 5, headers=[*own], on_delivery=lambda error, _: reports.append(error))
     assert producer.flush(10) == 0
     assert reports[0] is None
     assert reports[1] is not None

@@ -24,6 +24,7 @@ import pytest
 from forebay.errors import ForebayError
 from forebay.kafka.embedded import broker
 from forebay.kafka.embedded.running import Broker
+from tests.harness import nodes
 
 ROOT = Path(__file__).parents[2]
 CACHE = Path(os.environ.get("FOREBAY_CACHE") or ROOT / ".cache" / "forebay")
@@ -71,7 +72,7 @@ def kill_all(home: Path) -> None:
     """SIGKILL to all nodes: the session's data is thrown away."""
     for node in range(1, len(list(home.glob("node-*"))) + 1):
         with contextlib.suppress(ForebayError):
-            broker.kill(home, node)
+            nodes.kill(home, node)
 
 
 @contextlib.contextmanager
@@ -119,7 +120,7 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def kafka3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """The session's cluster of three nodes, replication 3, min ISR 2. A test that kills a node starts it again
-    (`broker.start_node`)."""
+    (`nodes.start_node`)."""
     yield from _session(tmp_path_factory.mktemp("kafka3") / "broker", 3)
 
 

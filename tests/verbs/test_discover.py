@@ -14,7 +14,7 @@ from forebay import events
 from forebay.errors import ConfigError
 from forebay.model import Fate, FileRun, Plan, SourceFile, Status, WaitsFor, Window
 from forebay.sources.local import Local
-from forebay.verbs.discover import GenerationRequest, discover, found_again, group, note_of, to_do
+from forebay.verbs.discover import GenerationRequest, discover, group, note_of, to_do
 from tests.verbs.published import Ledger, context
 
 WINDOW = Window.of_day(date(2013, 1, 2))
@@ -502,7 +502,7 @@ def test_only_files_to_do_are_in_work_units(tmp_path: Path, drops: Path, ledger:
     put(drops, "b.csv", b"new")
     plan = look(tmp_path, ledger)
     assert [[file.file.name for file in unit] for unit in group(plan, 1 << 20)] == [["b.csv"]]
-    assert [file.file.name for file in found_again(plan)] == ["a.csv"]
+    assert fates(plan)[0][:2] == ("a.csv", Fate.PUBLISHED)
 
 
 def test_every_file_seen_is_an_event(tmp_path: Path, drops: Path, ledger: Ledger) -> None:

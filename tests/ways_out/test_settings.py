@@ -14,9 +14,10 @@ from typer.testing import CliRunner
 from forebay.cli.main import app
 from forebay.config.connections import EnvironmentConnections
 from forebay.config.home import Project
-from forebay.config.load import load_file, load_pipeline
+from forebay.config.load import load_pipeline
 from forebay.errors import ConfigError, SettingsError
 from tests.keys.trial import BASE, GONE, ROWS, Trial, changed
+from tests.support.pipelines import load_file
 
 Settings = dict[str, Any]
 DRIFT = {"quality.history.rules": [{"metric": "drift", "column": "day"}]}

@@ -77,11 +77,6 @@ def load_pipeline(project: Project, name: str) -> Pipeline:
     return _required(_build(matching[0], project))
 
 
-def load_file(path: Path, project: Project) -> Pipeline:
-    """The pipeline in a file. Raises `SettingsError` with all of its faults."""
-    return _required(read_file(path, project))
-
-
 def load_all(project: Project) -> Loaded:
     """Every pipeline file of the project; faults are kept, not raised."""
     return Loaded(tuple(read_file(path, project) for path in paths(project)))

@@ -29,6 +29,8 @@ SEVERITIES = (Severity.CRITICAL, Severity.WARNING, Severity.INFO)
 
 
 MADE_FOR = b"forebay.made_for"
+HEADER_ROOM = 1024
+"""Bytes of a record that are left to its headers and to Kafka's framing: key and value must fit into the rest."""
 
 
 def schema() -> pa.Schema:
@@ -63,7 +65,7 @@ def compose_quarantine(
     into: Path,
     *,
     max_message_bytes: int = 1_000_000,
-    header_bytes: int = 1024,
+    header_bytes: int = HEADER_ROOM,
     latest: int | None = None,
     made_for: str = "",
     limits: Limits = Limits(),  # noqa: B008

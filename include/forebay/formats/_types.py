@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from forebay.config.types import Type, parse
@@ -30,14 +29,6 @@ _DUCKDB = {
     "timestamp[tz]": "TIMESTAMP WITH TIME ZONE",
     "binary": "BLOB",
 }
-_OURS = {sql: ours for ours, sql in _DUCKDB.items()} | {
-    "TIMESTAMP_NS": "timestamp",
-    "TIMESTAMP_MS": "timestamp",
-    "TIMESTAMP_S": "timestamp",
-    "TIME_NS": "time",
-    "UUID": "string",
-    "JSON": "string",
-}
 
 
 def known(column: Column) -> Type | None:
@@ -48,15 +39,6 @@ def known(column: Column) -> Type | None:
 def to_duckdb(type_: Type) -> str:
     """The DuckDB type that holds every value of ours."""
     return f"DECIMAL({type_.precision},{type_.scale})" if type_.kind == "decimal" else _DUCKDB[type_.kind]
-
-
-def from_duckdb(sql: str) -> Type | None:
-    """Our type for a DuckDB type, or None if we have none (nested types, intervals, 128-bit integers)."""
-    if re.fullmatch(r"DECIMAL\(\d+,\d+\)", sql):
-        return parse(sql.lower())
-    if sql.startswith("ENUM("):
-        return Type("string")
-    return Type(_OURS[sql]) if sql in _OURS else None
 
 
 def to_arrow(type_: Type) -> pa.DataType:

@@ -64,11 +64,6 @@ class RangeCount:
     def missing(self) -> int:
         return max(0, self.range.count - self.found)
 
-    @property
-    def proven(self) -> bool:
-        """Exactly the range's records are there, and they are known to be ours."""
-        return self.found == self.range.count and (self.rows is not None or not self.foreign)
-
 
 @dataclass
 class _Cursor:

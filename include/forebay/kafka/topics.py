@@ -216,13 +216,3 @@ def max_message_bytes(config: client.Config, topic: str) -> int:
     """The largest record batch the topic takes, in bytes (`max.message.bytes`); a record with key, headers and framing
     must fit into it."""
     return int(settings_of(config, topic).get("max.message.bytes") or DEFAULT_MAX_MESSAGE_BYTES)
-
-
-def framing(key_bytes: int, value_bytes: int, header_bytes: int = 0, headers: int = 0) -> int:
-    """An upper bound, in bytes, of a record batch that holds one record: 61 of batch header, 36 of record fields, 10 of
-    lengths for each header.
-
-    `header_bytes` counts names and values. What is above `max_message_bytes` would abort its whole chunk: such rows are
-    quarantined before.
-    """
-    return 61 + 36 + key_bytes + value_bytes + header_bytes + 10 * headers

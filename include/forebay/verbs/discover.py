@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from forebay.kafka.ends import TopicNow
     from forebay.kafka.ledger.view import LedgerView
 
-__all__ = ["GenerationRequest", "discover", "found_again", "group", "note_of", "to_do"]
+__all__ = ["GenerationRequest", "discover", "group", "note_of", "to_do"]
 
 Clock = Callable[[], float]
 
@@ -358,11 +358,6 @@ def _passed_over(ctx: Context, look: _Look) -> str | None:
 def to_do(file: FileRun) -> bool:
     """Whether a discovered file goes on to `inspect`."""
     return file.status is Status.DISCOVERED and file.fate in {Fate.NEW, Fate.CHANGED}
-
-
-def found_again(plan: Plan) -> tuple[FileRun, ...]:
-    """Files that are published but still (or again) lie at their source: `settle` looks at them, nobody else."""
-    return tuple(file for file in plan.files if file.fate is Fate.PUBLISHED)
 
 
 def group(plan: Plan, max_bytes: int, max_files: int = 500) -> list[tuple[FileRun, ...]]:

@@ -30,7 +30,6 @@ from forebay.support.folders import private
 
 _READY_SECONDS = 90.0
 _STOP_SECONDS = 20.0
-_LOADING_SECONDS = 5.0
 
 _children: dict[int, subprocess.Popen[bytes]] = {}
 """Brokers that this very process started: kept, so that they are reaped when they end and never reported as leaked."""
@@ -124,43 +123,6 @@ def stop(home: Path) -> bool:
         # politely.
         _end(pids, signal.SIGTERM if len(pids) == 1 else signal.SIGKILL)
         return bool(pids)
-
-
-def kill(home: Path, node: int) -> None:
-    """kill -9 of one node (1-based), for tests of faults; returns when the process is gone."""
-    _end([_pid(home, node)], signal.SIGKILL)
-
-
-def freeze(home: Path, node: int) -> None:
-    """SIGSTOP of one node: it keeps its connections and answers nothing, until `thaw`. Returns when it stands still."""
-    import psutil
-
-    pid = _pid(home, node)
-    os.kill(pid, signal.SIGSTOP)
-    while psutil.Process(pid).status() != psutil.STATUS_STOPPED:  # the signal takes effect a moment later
-        time.sleep(0.005)
-
-
-def thaw(home: Path, node: int) -> None:
-    """SIGCONT of one node."""
-    os.kill(_pid(home, node), signal.SIGCONT)
-
-
-def start_node(home: Path, cache: Path, node: int, wait: bool = True) -> Broker:
-    """Start one node that is down, at its old ports; `wait` until all nodes that run have joined again."""
-    home = home.resolve()
-    with locked(home / "lock"):
-        kept = running.read(home)
-        if not kept or not 1 <= node <= kept.layout.nodes:
-            raise ForebayError(f"starting node {node}: `{home}` has no such node")
-        alive = list(running.alive(home, kept))
-        if not alive[node - 1]:
-            alive[node - 1] = _spawn(home, cache, node)
-        state = running.State(kept.layout, tuple(alive), kept.ready)
-        running.write(home, state)
-    if wait:
-        _await_ready(home, state)
-    return state.broker(home, state.pids)
 
 
 def train(cache: Path) -> Path:
@@ -333,15 +295,6 @@ def _tail(home: Path, node: int) -> str:
         telling = [line for line in lines if "ERROR" in line or "Exception" in line or "Error" in line]
         return " | ".join((telling or lines)[-2:])[-600:] or "it said nothing"
     return "it said nothing"
-
-
-def _pid(home: Path, node: int) -> int:
-    home = home.resolve()
-    kept = running.read(home)
-    pid = running.alive(home, kept)[node - 1] if kept and 1 <= node <= kept.layout.nodes else 0
-    if not pid:
-        raise ForebayError(f"looking for node {node} of `{home}`: it does not run (start it: forebay broker start)")
-    return pid
 
 
 def _end(pids: list[int], how: signal.Signals) -> None:

@@ -86,7 +86,6 @@ class Publication:
         self.effect: Effect | None = None  # what is being waited for
         self.event: Event = Event(0.0)
         self.fenced = 0
-        self.retries = 0
         self._follow_end: float | None = None
         self._open = False  # an instance exists
         self._in_transaction = False
@@ -259,8 +258,6 @@ class Publication:
             raise _Stop(Finish(Outcome.GAVE_UP, chunk, lost.failure))
         if lost.action == Action.FOLLOW:
             self.fenced += 1
-        else:
-            self.retries += 1
         if lost.action == Action.FOLLOW and self.protections.follow_when_fenced:
             yield from self._follow(chunk, lost.failure)
         else:

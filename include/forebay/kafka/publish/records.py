@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Header = tuple[str, bytes]
-PROFILES = ("standard", "minimal", "none")
 
 
 @dataclass(frozen=True, slots=True)
