@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 from forebay.config.pipeline import Pipeline
 from forebay.contracts import causes
 from forebay.encoding.rows import ROW, Limits, StagedRows, in_its_room
-from forebay.model import Decision, RuleResult, Severity, Stage, Verdict
+from forebay.model import Cause, Decision, RuleResult, Severity, Stage, Verdict
 from forebay.serializers.json import Json, JsonConfig
 from forebay.support.folders import private
 from forebay.support.sql import literals, parquet
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-FOUND = f"__row bigint, rank int, step varchar, causes {causes.SQL}"
+FOUND = f"__row bigint, rank int, step varchar, rules int[], causes {causes.SQL}"
+"""A row's failing rules lie there as places in the verdict: their causes, which are texts, are made a window at a
+time."""
 WINDOW_BYTES = 64 << 20
 WINDOW_ROWS = 50_000
 SUMMED = 1_000
@@ -88,10 +91,10 @@ def compose_quarantine(
             con, StagedRows(stage, pipeline.record), max_message_bytes - header_bytes, pipeline.quality.redact, latest
         )
         con.execute(f"create temp table found ({FOUND})")
+        con.register("verdict", _causes_of_rules(verdict.results if verdict else ()))
         if verdict and verdict.failing and decision is not Decision.PUBLISH_ALL:
             work.find_failing(verdict, pipeline.quality.quarantine)
         work.find_unfit()
-        work.settle()
         return work.write(into, made_for)
 
 
@@ -144,17 +147,11 @@ class _Work:
         chosen = [n for n, rule in enumerate(verdict.results) if rule.kind == "row" and _severe(rule, least)]
         if not chosen or verdict.failing is None:
             return
-        rule = causes.made("$details[r + 1]", "$columns[r + 1]", rule="$titles[r + 1]")
         self.con.execute(
-            f"""insert into found select __row, 0, 'expectation', list_transform(rs, lambda r: {rule})
+            f"""insert into found select __row, 0, 'expectation', rs, null
             from (select __row, list_filter(rules, lambda r: list_contains($chosen, r)) as rs from {parquet(verdict.failing)})
             where len(rs) > 0""",  # noqa: E501
-            {
-                "chosen": chosen,
-                "titles": [r.title for r in verdict.results],
-                "columns": [list(r.columns) for r in verdict.results],
-                "details": [r.expected for r in verdict.results],
-            },
+            {"chosen": chosen},
         )
 
     def find_unfit(self) -> None:
@@ -198,7 +195,7 @@ class _Work:
         told = f"making the time of the record: column `{name}`: "
         cause = causes.made(f"$told || case when {after} then $late else $early end", "[$name]")
         self.con.execute(
-            f"""insert into found select {rows.row}, 2, 'encode', [{cause}]
+            f"""insert into found select {rows.row}, 2, 'encode', null, [{cause}]
             from {rows.source} where {place} is not null and ({when} is null or {when} <= 0 or {after})""",
             {"name": name, "told": told, "late": late, "early": early},
         )
@@ -228,18 +225,20 @@ class _Work:
         )
         no_key = causes.made("'making the key: null in ' || array_to_string(nulls, ', ')", "nulls")
         self.con.execute(
-            f"""insert into found select __row, 1, 'key', [{no_key}] from marked where len(nulls) > 0
-            union all select __row, 2, 'encode', refused from marked where refused is not null
-            union all select __row, 3, 'size', [{causes.made(too_large)}] from marked where size > {self.room}"""
+            f"""insert into found select __row, 1, 'key', null, [{no_key}] from marked where len(nulls) > 0
+            union all select __row, 2, 'encode', null, refused from marked where refused is not null
+            union all select __row, 3, 'size', null, [{causes.made(too_large)}] from marked where size > {self.room}"""
         )
 
-    def settle(self) -> None:
-        """One line per row: the first step that applied, every cause. Causes of one rank come in the order of their
-        words: the same rows give the same list."""
+    def _settle(self, lo: int, hi: int) -> None:
+        """One line per row of the window (table `aside`): the first step that applied, every cause. Causes of one rank
+        come in the order of their words: the same rows give the same list."""
         self.con.execute(
-            """create temp table aside as select *, list_sort(list_distinct(flatten(list_transform(causes, lambda c: c.columns)))) as columns
+            f"""create or replace temp table aside as
+            select *, list_sort(list_distinct(flatten(list_transform(causes, lambda c: c.columns)))) as columns
             from (select __row, arg_min(step, rank) as step, flatten(list(causes order by rank, causes)) as causes
-            from found group by __row)"""  # noqa: E501
+            from (select __row, rank, step, coalesce(f.causes, list_transform(rules, lambda r: v.causes[r + 1])) as causes
+            from found f cross join verdict v where __row between {lo} and {hi}) group by __row)"""  # noqa: E501
         )
 
     def write(self, into: Path, made_for: str) -> int:
@@ -247,13 +246,14 @@ class _Work:
         import pyarrow.parquet as pq
 
         rows, rejects = self.rows, f"{parquet(self.rows.stage.rejects)}"
-        sizes = f"""select __row, octets from {rows.sizes(self.con)} where __row in (select __row from aside)
+        sizes = f"""select __row, octets from {rows.sizes(self.con)} where __row in (select __row from found)
             union all select __row, octet_length(raw) from {rejects}"""
         unread = _WITHOUT_VALUES if self.redact else "causes"
         draft, count = into.with_name(f".{into.name}.{os.getpid()}"), 0
         named = {MADE_FOR: made_for.encode()}
         with pq.ParquetWriter(draft, schema().with_metadata(named), compression="zstd") as writer:
             for lo, hi in self._windows(sizes):
+                self._settle(lo, hi)
                 lines = self.con.sql(
                     f"""select __row, step, columns, {_TITLES} as rule, {_WORDS} as reason, raw, causes from ({self._shown(lo, hi)}
                     union all select __row, step, columns, {unread} as causes, raw from {rejects} where __row between {lo} and {hi}) order by 1"""  # noqa: E501
@@ -311,6 +311,14 @@ class _Work:
         return self.con.sql(
             f"""select min(__row), max(__row) from (select __row, ({so_far}) // {WINDOW_BYTES} as part from ({sizes})) group by part order by 1"""  # noqa: E501
         ).fetchall()
+
+
+def _causes_of_rules(results: Sequence[RuleResult]) -> pa.Table:
+    """One row: the cause of each rule of a verdict, in its order."""
+    import pyarrow as pa
+
+    each = [Cause(rule.title, rule.columns, rule.expected).to_json() for rule in results]
+    return pa.table({"causes": pa.array([each], causes.arrow())})
 
 
 def _severe(rule: RuleResult, least: str) -> bool:
