@@ -11,7 +11,6 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 MOST = 400
 LONGER_FOR_NOW = {
-    "include/forebay/quality/check.py",
     "tests/chaos/faults.py",
     "tests/config/test_load.py",
     "tests/encoding/test_encode.py",

@@ -3,8 +3,6 @@ row rule."""
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import shutil
 import threading
@@ -20,6 +18,7 @@ from forebay.quality import redact as redaction
 from forebay.quality import suite as suites
 from forebay.quality import udf
 from forebay.quality.imports import great_expectations, quietly
+from forebay.quality.results import TEXT, results, shortened, write_json
 from forebay.quality.rules import Rule
 from forebay.quality.suite import Suite
 from forebay.support import files
@@ -37,8 +36,6 @@ are."""
 NOTHING = "division by zero"
 """What Great Expectations raises where a rule on the whole has no values to look at."""
 SAMPLES = 20
-SHOWN = 5
-TEXT = 200
 RESULT_FORMAT = {
     "result_format": "SUMMARY",
     "partial_unexpected_count": SAMPLES,
@@ -89,8 +86,8 @@ def check(
             run.close()
     for rule, found in zip(suite.expectations, result.results, strict=True):
         found.result = shortened(redaction.result(rule, found.result, redact))
-    written = _write_json(result.to_json_dict(), into / "result.json")
-    verdict = Verdict(stage.fingerprint, suite.name, suite.hash, (*_results(suite, result), *learnt), failing, written)
+    written = write_json(result.to_json_dict(), into / "result.json")
+    verdict = Verdict(stage.fingerprint, suite.name, suite.hash, (*results(suite, result), *learnt), failing, written)
     if docs is None:
         return verdict
     with quietly():
@@ -330,9 +327,6 @@ def _where(rule: Rule) -> str:
     return ", ".join(f"`{name}`" for name in rule.columns) or "the table"
 
 
-# ---------------------------------------------------------------- the stage as a view
-
-
 @contextmanager
 def _database(stage: Stage, into: Path, memory_limit: int, threads: int) -> Iterator[str]:
     """The name of an in-memory database that has the stage as the view `rows`. A suite's own SQL reaches nothing
@@ -377,66 +371,3 @@ def _rows(con: duckdb.DuckDBPyConnection, stage: Stage) -> str:
         f"case when not isnan({name}) then {name} end as {name}" for name, has in zip(floats, found, strict=True) if has
     ]
     return f"select * {'replace (' + ', '.join(replaced) + ')' if replaced else ''} from {source}"
-
-
-# ---------------------------------------------------------------- results
-
-
-def _results(suite: Suite, result: Any) -> tuple[RuleResult, ...]:
-    return tuple(_rule_result(rule, found) for rule, found in zip(suite.expectations, result.results, strict=True))
-
-
-def _rule_result(rule: Rule, found: Any) -> RuleResult:
-    plain = found.to_json_dict()["result"]
-    judges = rule.entry.judges_rows
-    checked = plain.get("element_count")
-    return RuleResult(
-        rule=rule.type,
-        columns=rule.columns,
-        severity=rule.severity,
-        kind="row" if judges else "table",
-        success=bool(found.success),
-        unexpected=int(plain.get("unexpected_count") or 0) if judges else None,
-        checked=None if checked is None else int(checked) - int(plain.get("missing_count") or 0),
-        observed=None if judges else _observed(plain),
-        expected=json.dumps(rule.kwargs, ensure_ascii=False, sort_keys=True),
-        sample=tuple(_text(value) for value in plain.get("partial_unexpected_list", [])[:SHOWN]),
-    )
-
-
-def _observed(plain: dict[str, Any]) -> str | None:
-    if plain.get("observed_value") is not None:
-        return _text(plain["observed_value"])
-    unexpected = plain.get("partial_unexpected_list")
-    return f"unexpected {_text(unexpected)}" if unexpected else None
-
-
-def _text(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(finite(value), ensure_ascii=False, default=str)
-    return str(shortened(text))
-
-
-def shortened(value: Any) -> Any:
-    """The value with long texts in it cut: a report stays small whatever a file holds."""
-    if isinstance(value, str):
-        return value if len(value) <= TEXT else value[: TEXT - 1] + "…"
-    if isinstance(value, dict):
-        return {key: shortened(inner) for key, inner in value.items()}
-    return type(value)(map(shortened, value)) if isinstance(value, list | tuple) else value
-
-
-def _write_json(data: Any, path: Path) -> Path:
-    draft = path.with_name(f".{path.name}-{os.getpid()}")
-    draft.write_text(json.dumps(finite(data), ensure_ascii=False, allow_nan=False, default=str), encoding="utf-8")
-    return files.put(draft, path)
-
-
-def finite(value: Any) -> Any:
-    """The value with NaN and infinities as text: JSON has none."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, dict):
-        return {str(key): finite(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(inner) for inner in value]
-    return finite(value.item()) if hasattr(value, "item") else value  # numpy's scalars
