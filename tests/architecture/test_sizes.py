@@ -12,15 +12,6 @@ ROOT = Path(__file__).resolve().parents[2]
 MOST = 400
 LONGER_FOR_NOW = {
     "tests/chaos/faults.py",
-    "tests/config/test_load.py",
-    "tests/encoding/test_encode.py",
-    "tests/formats/test_parquet_types.py",
-    "tests/kafka/test_broker.py",
-    "tests/kafka/test_protocol.py",
-    "tests/kafka/test_publisher.py",
-    "tests/quality/test_differential.py",
-    "tests/sources/test_s3.py",
-    "tests/verbs/test_discover.py",
     "tools/airflow_home.py",
     "tools/bench.py",
 }

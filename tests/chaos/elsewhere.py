@@ -32,14 +32,14 @@ ELSEWHERE = [
     (
         "25",
         "S3: 500, SlowDown, resets, stalls, short and wrong bodies, passing and lasting; 403",
-        "`tests/sources/test_s3.py`: `test_a_passing_fault_never_mixes_or_shortens_a_file`, "
+        "`tests/sources/test_s3_faults.py`: `test_a_passing_fault_never_mixes_or_shortens_a_file`, "
         "`test_a_lasting_fault_ends_after_the_last_attempt`, "
         "`test_what_no_retry_mends_is_not_retried`",
     ),
     (
         "26",
         "object overwritten between listing, getting, getting again and copying",
-        "`tests/sources/test_s3.py`: `test_an_object_overwritten_*`",
+        "`tests/sources/test_s3_move.py`: `test_an_object_overwritten_*`",
     ),
     (
         "27",
@@ -51,7 +51,7 @@ ELSEWHERE = [
     (
         "28",
         "a listing that names an object twice",
-        "`tests/sources/test_s3.py`: `test_a_listing_that_names_an_object_twice_gives_one_file`",
+        "`tests/sources/test_s3_faults.py`: `test_a_listing_that_names_an_object_twice_gives_one_file`",
     ),
     (
         "29, 30",
@@ -104,7 +104,7 @@ ELSEWHERE = [
     (
         "38",
         "suite, format, key, partition count are in the plan's hash; another hash stops a begun file",
-        "`tests/encoding/test_encode.py`: `test_the_hash_names_each_parameter`, "
+        "`tests/encoding/test_plan.py`: `test_the_hash_names_each_parameter`, "
         "`test_the_hash_names_suite_decision_and_quarantined_rows`; "
         "`tests/kafka/test_publisher.py`: `test_another_plan_stops_a_begun_file_and_leaves_it_as_it_is`",
     ),
@@ -116,7 +116,7 @@ ELSEWHERE = [
     (
         "41",
         "too large from one byte over, with key and headers counted; a key that is null",
-        "`tests/encoding/test_encode.py`: `test_a_row_is_too_large_from_one_byte_over`, "
+        "`tests/encoding/test_set_aside.py`: `test_a_row_is_too_large_from_one_byte_over`, "
         "`test_null_key_parts_are_set_aside`",
     ),
     (

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from forebay.encoding.rows import Limits
 from forebay.model import Severity
-from tests.encoding.test_encode import Made, make_verdict, numbered, pipeline
+from tests.encoding.made import Made, make_verdict, numbered, pipeline
 
 MEMORY = 128 << 20
 

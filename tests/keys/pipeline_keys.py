@@ -147,14 +147,14 @@ SHOWN: dict[str, Shown | Elsewhere] = {
         },
     ),
     "source[s3].attempts": Elsewhere(
-        "tests/sources/test_s3.py::test_a_lasting_fault_ends_after_the_last_attempt", "attempts"
+        "tests/sources/test_s3_faults.py::test_a_lasting_fault_ends_after_the_last_attempt", "attempts"
     ),
     "source[s3].timeout": Shown(store(lambda c: c.meta.config.read_timeout), [("5s", 5.0), ("1m", 60.0)], **S3),
     "source[s3].connect_timeout": Shown(
         store(lambda c: c.meta.config.connect_timeout), [("5s", 5.0), ("500ms", 0.5)], **S3
     ),
     "source[s3].etag_is_md5": Elsewhere(
-        "tests/sources/test_s3.py::test_a_store_whose_etags_mean_something_else_can_be_said_so", "etag_is_md5"
+        "tests/sources/test_s3_faults.py::test_a_store_whose_etags_mean_something_else_can_be_said_so", "etag_is_md5"
     ),
     "limits.memory": Elsewhere(ISOLATION, "memory: 400MiB"),
     "limits.time": Elsewhere(ISOLATION, "limits: {time: 3s"),

@@ -20,7 +20,7 @@ from forebay.model import Column, Decision, Stage
 from forebay.serializers import json as json_serializer
 from forebay.serializers.json import Json, JsonConfig
 from forebay.testing.formats import staged
-from tests.encoding.test_encode import pipeline
+from tests.encoding.made import pipeline
 
 AWKWARD = {
     "id": [1, 2, None, 4, 5],

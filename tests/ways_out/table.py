@@ -152,7 +152,7 @@ WAYS_OUT: dict[str, str] = {
     "let the user that runs forebay read it, and write its folder to archive or delete": PERSON,
     "librdkafka settings are texts, numbers or booleans": CONNECTION,
     "like `0 2 * * *`": FAULT,
-    "look for a broken proxy or disk; if the store's ETags are no MD5, set `etag_is_md5: false`, at the cost of this check": "tests/sources/test_s3.py::test_a_store_whose_etags_mean_something_else_can_be_said_so",
+    "look for a broken proxy or disk; if the store's ETags are no MD5, set `etag_is_md5: false`, at the cost of this check": "tests/sources/test_s3_faults.py::test_a_store_whose_etags_mean_something_else_can_be_said_so",
     "look it up in the store's documentation": PERSON,
     "look who else takes files from there": PERSON,
     "make forebay's home writable, or set FOREBAY_HOME": PERSON,
