@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from forebay.config.pipeline import Pipeline
 from forebay.model import Answer, Decision, FileRun
+from forebay.support.words import counted
 
 PASSING = "Publish passing rows"
 ALL = "Publish all rows"
@@ -52,7 +53,7 @@ def question(
 
 
 def _line(file: FileRun, reports: Path, airflow: str) -> str:
-    counts = f"{file.rows_in:,} rows, {file.quarantined:,} to be set aside"
+    counts = f"{counted(file.rows_in, 'row')}, {file.quarantined:,} to be set aside"
     return (
         f"- **{plain(file.file.uri)}**: {counts}. "
         f"{plain(file.decision_reason or file.reason)}{_docs(file.docs, reports, airflow)}"

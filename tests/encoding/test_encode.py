@@ -141,13 +141,13 @@ class TestFaults:
     def test_a_row_that_cannot_be_encoded_is_never_a_tombstone(self, tmp_path: Path) -> None:
         made = Made(tmp_path, numbered(2, f=[math.nan, 1.0]), pipeline())
         pq.write_table(quarantine_rows.schema().empty_table(), made.path)
-        with pytest.raises(FatalError, match="1 rows have no value"):
+        with pytest.raises(FatalError, match="1 row without a value"):
             made.chunks()
 
     def test_a_null_key_is_never_published(self, tmp_path: Path) -> None:
         made = Made(tmp_path, pa.table({"id": [None, 1]}), pipeline())
         pq.write_table(quarantine_rows.schema().empty_table(), made.path)
-        with pytest.raises(FatalError, match="1 rows have no key"):
+        with pytest.raises(FatalError, match="1 row without a key"):
             made.chunks()
 
     def test_a_key_column_that_is_not_there(self, tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ def test_a_budget_of_nothing_blocks_on_one_row() -> None:
 @pytest.mark.parametrize(
     ("rows", "aside", "settings", "words"),
     [
-        (1, 1, {}, "all of its 1 rows would be quarantined"),
+        (1, 1, {}, "all of its 1 row would be quarantined"),
         (3, 2, {}, None),
         (1000, 500, {}, None),
         (1000, 501, {}, "501 of 1000 rows would be quarantined: 50.1 %, the limit is 50 %"),

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from forebay.cli.common import JsonOption, ProjectOption, exit_codes, out, project, show, write_streamed
-from forebay.support.words import printable
+from forebay.support.words import counted, printable
 
 app = typer.Typer(no_args_is_help=True, help=__doc__)
 
@@ -133,7 +133,8 @@ def _proofs(console: Console, proofs: Iterator[Any], count: _Count) -> None:
         if proof.problem:
             console.print(Text(f"DIFFERS {printable(proof.uri)} generation {proof.generation}: {proof.problem}"))
     console.print(
-        f"{count.contents} contents, {count.records:,} records read again, {count.wrong} differ from the ledger"
+        f"{counted(count.contents, 'content')}, {counted(count.records, 'record')} read again, "
+        f"{count.wrong} differ from the ledger"
     )
     if count.expired:
         console.print(
@@ -160,7 +161,7 @@ def export(
         show(
             {"records": count, "file": str(to)},
             as_json,
-            lambda console: console.print(Text(f"{count:,} records written to {to}")),
+            lambda console: console.print(Text(f"{counted(count, 'record')} written to {to}")),
         )
 
 
@@ -177,7 +178,8 @@ def restore(
 
         done = ledger.restore(_context(root, pipeline), source)
         document = {"written": done.written, "present": done.present, "kept": done.kept, "topic_id": done.topic_id}
-        words = f"{done.written:,} records written, {done.present:,} were there, {done.kept:,} more only in the topic"
+        written = counted(done.written, "record")
+        words = f"{written} written, {done.present:,} were there, {done.kept:,} more only in the topic"
         show(document, as_json, lambda console: console.print(words))
 
 

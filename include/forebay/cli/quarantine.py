@@ -15,7 +15,7 @@ from forebay.cli.common import JsonOption, ProjectOption, chosen, context, exit_
 from forebay.config.home import Project
 from forebay.errors import ConfigError
 from forebay.model import FileRun
-from forebay.support.words import printable
+from forebay.support.words import counted, printable
 
 app = typer.Typer(no_args_is_help=True, help=__doc__)
 
@@ -174,7 +174,7 @@ def export(
 
 
 def _exported(console: Console, pipeline: str, count: int, to: Path, repair: bool) -> None:
-    console.print(Text(f"{count:,} rows written to {to}"))
+    console.print(Text(f"{counted(count, 'row')} written to {to}"))
     if repair:
         console.print(
             "edit the columns that do not begin with __ (an empty cell is null), "
@@ -238,7 +238,7 @@ def replay(
 def _replayed(console: Console, done: list[Any]) -> None:
     for one in done:
         counts = (
-            f"{one.rows:,} rows: {one.published:,} published, {one.already:,} already replayed, "
+            f"{counted(one.rows, 'row')}: {one.published:,} published, {one.already:,} already replayed, "
             f"{len(one.still):,} stay in quarantine"
         )
         console.print(Text(printable(f"{one.uri}: {counts}")))

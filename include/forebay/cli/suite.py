@@ -13,7 +13,7 @@ from rich.text import Text
 
 from forebay.cli.common import JsonOption, ProjectOption, context, err, exit_codes, project, show, write
 from forebay.errors import ConfigError, QualityError
-from forebay.support.words import printable
+from forebay.support.words import counted, printable
 
 app = typer.Typer(no_args_is_help=True, help=__doc__)
 
@@ -76,7 +76,7 @@ def _basis(meta: dict[str, Any], sample: str) -> str:
         if meta["unreadable"]
         else ""
     )
-    return printable(f"{meta['proposed_from']}: {meta['rows']:,} rows, {part}{bad}")
+    return printable(f"{meta['proposed_from']}: {counted(meta['rows'], 'row')}, {part}{bad}")
 
 
 def _proposed(console: Console, suite: dict[str, Any], to: Path) -> None:
@@ -88,7 +88,7 @@ def _proposed(console: Console, suite: dict[str, Any], to: Path) -> None:
     console.print(table)
     console.print(
         Text(
-            f"{len(suite['expectations'])} rules written to {to}: review them (severity, bounds), "
+            f"{counted(len(suite['expectations']), 'rule')} written to {to}: review them (severity, bounds), "
             "then name it in quality.suite"
         )
     )
@@ -126,7 +126,7 @@ def _print(console: Console, tried: Any) -> None:
         mark = Text("ok", style="green") if result.success else Text("failed", style="bold red")
         table.add_row(mark, result.severity.value, Text(printable(result.title)), Text(printable(observed)))
     console.print(table)
-    console.print(f"{tried.rows_in:,} rows, {tried.unreadable:,} unreadable, {tried.failing:,} fail a rule")
+    console.print(f"{counted(tried.rows_in, 'row')}, {tried.unreadable:,} unreadable, {tried.failing:,} fail a rule")
     for row in tried.rows:
         _row(console, tried, row)
 

@@ -12,7 +12,7 @@ from rich.table import Table
 from forebay.cli.common import JsonOption, ProjectOption, exit_codes, project, show
 from forebay.errors import ConfigError
 from forebay.model import Begun, FileRun
-from forebay.support.words import printable
+from forebay.support.words import counted, printable
 
 app = typer.Typer()
 
@@ -96,7 +96,7 @@ def _file(name: str, root: Any, as_json: bool) -> None:
 def _files(console: Console, files: list[tuple[FileRun, list[dict[str, Any]]]]) -> None:
     for file, ranges in files:
         counts = (
-            f"{file.rows_in:,} rows in, {file.published:,} published, {file.quarantined:,} quarantined, "
+            f"{counted(file.rows_in, 'row')} in, {file.published:,} published, {file.quarantined:,} quarantined, "
             f"{file.rejected:,} rejected"
         )
         console.print(_plain(f"{file.file.uri}  ({_what(file)}, {file.status})"), style="bold")

@@ -18,6 +18,7 @@ from forebay.errors import FatalError
 from forebay.kafka.publish.records import EncodedChunk, Header, Quarantined, Records
 from forebay.model import ChunkPlan, Decision, Stage, Verdict
 from forebay.support.versions import RECORDS, libraries
+from forebay.support.words import counted
 
 if TYPE_CHECKING:
     import duckdb
@@ -215,7 +216,7 @@ class ChunkEncoder:
             if found[column].null_count:
                 raise FatalError(
                     f"encoding chunk {chunk} of file `{self.rows.stage.fingerprint[:16]}`: "
-                    f"{found[column].null_count} rows have no {column} and are not "
+                    f"{counted(found[column].null_count, 'row')} without a {column}, not "
                     "quarantined (remove the file's work folder, and it is staged again)",
                     chunk=chunk,
                 )

@@ -98,7 +98,7 @@ def _set_aside(block_when: BlockWhen, rows_in: int, quarantined: int) -> Iterato
         over += _budget(Budget(quarantined_over=HALF), rows_in, quarantined)
     if not over and 0 < rows_in == quarantined and block_when.quarantined_over != 1:
         over.append(
-            f"all of its {rows_in} rows would be quarantined (`block_when: {{quarantined_over: "
+            f"all of its {counted(rows_in, 'row')} would be quarantined (`block_when: {{quarantined_over: "
             f"100%}}` lets such a file pass)"
         )
     yield from over

@@ -15,6 +15,7 @@ from forebay.formats._csv.head import FAULTS
 from forebay.formats._csv.record import record_at
 from forebay.formats._staging import rejects_schema
 from forebay.model import Cause
+from forebay.support.words import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -93,7 +94,7 @@ class Rejects:
 
     def _words(self, fault: Fault, number: int) -> tuple[str, str | None, str]:
         if fault is Fault.COLUMNS:
-            return "parse", None, f"record has {number} columns, the file has {len(self._names)}"
+            return "parse", None, f"record has {counted(number, 'column')}, the file has {len(self._names)}"
         if fault is Fault.LONG:
             return "parse", None, f"record is longer than {self._most} bytes (raise format.max_record_bytes)"
         if fault is Fault.OTHER_END:
