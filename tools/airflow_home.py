@@ -32,6 +32,7 @@ from typing import Any
 import psutil
 
 from airflow_api import AirflowError, Api, Json, http
+from airflow_processes import descendants, is_java, same
 from forebay.support.folders import private
 
 CODE = Path(__file__).resolve().parents[1]
@@ -154,7 +155,7 @@ class Airflow(Api):
     def status(self) -> dict[str, int]:
         """Process ids of the components that run, by name."""
         kept = self._state().get("pids", {})
-        return {name: pid for name, (pid, born) in kept.items() if _same(pid, born)}
+        return {name: pid for name, (pid, born) in kept.items() if same(pid, born)}
 
     def revive(self) -> list[str]:
         """Start components that have died since `start`; returns their names. Airflow's own `standalone` would leave
@@ -193,13 +194,13 @@ class Airflow(Api):
         The embedded broker, which a task may have started, is another program and lives on.
         """
         mine = [psutil.Process(pid) for pid in self.status().values()]
-        processes = {child for process in mine for child in _descendants(process)} | set(mine)
+        processes = {child for process in mine for child in descendants(process)} | set(mine)
         home = str(self.home)
         for process in psutil.process_iter():
             with suppress(psutil.Error, OSError):
                 if process.environ().get("AIRFLOW_HOME") == home:
                     processes.add(process)
-        return [process for process in processes if process.pid != os.getpid() and not _is_java(process)]
+        return [process for process in processes if process.pid != os.getpid() and not is_java(process)]
 
     def environ(self) -> dict[str, str]:
         """The environment of every process of this Airflow; with it, `airflow …` by hand speaks to the same home.
@@ -361,27 +362,6 @@ def _command(name: str, arguments: Iterable[str]) -> list[str]:
     if name == "scheduler":
         return [sys.executable, "-c", PRELOAD, ",".join(PRELOADED), *arguments]
     return [str(Path(sys.executable).parent / "airflow"), *arguments]
-
-
-def _descendants(process: psutil.Process) -> list[psutil.Process]:
-    with suppress(psutil.Error):
-        return list(process.children(recursive=True))
-    return []
-
-
-def _is_java(process: psutil.Process) -> bool:
-    with suppress(psutil.Error):
-        return process.name() == "java"
-    return True  # gone meanwhile
-
-
-def _same(pid: int, born: float) -> bool:
-    """Whether the process of that id is the one that was started, and alive."""
-    try:
-        process = psutil.Process(pid)
-        return abs(process.create_time() - born) < 1 and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False
 
 
 def _write_private(path: Path, text: str) -> None:

@@ -16,8 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench import COLUMNS, HOME, drops
 from bench_page import Clock
+from bench_rows import COLUMNS, HOME, drops
 
 ROWS, FEW = 1_000_000, 10_000
 FORMATS = {"csv": "CSV", "json_lines": "JSON lines", "parquet": "Parquet"}

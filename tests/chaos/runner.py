@@ -28,12 +28,14 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from tests.chaos import faults_cluster, faults_network, faults_run, kept, report
+from tests.chaos import faults_cluster, faults_network, faults_run, faults_settings, faults_time, kept, report
 from tests.chaos.faults import FAULTS, Fault
 from tests.chaos.lab import Lab, Unmet, laboratory
 from tests.harness.checker import Anomaly
 
-assert faults_cluster and faults_network and faults_run  # they register their faults
+assert (
+    faults_cluster and faults_network and faults_run and faults_settings and faults_time
+)  # they register their faults
 BATCH = 20  # trials that share topics
 NOT_KEPT = Path(__file__).parents[2] / ".cache" / "chaos" / "trials.jsonl"
 
