@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -134,11 +134,10 @@ class Asked:
         return None
 
 
-def asker(monkeypatch: pytest.MonkeyPatch, *clients: Asked, reached: bool = True) -> client.Asker:
+def asker(*clients: Asked, reached: bool = True, patience: float = 5.0) -> client.Asker:
     """One whose admin clients are these, each new one the next."""
-    rest = iter(clients)
-    monkeypatch.setattr(client, "admin", lambda *_: next(rest))
-    made = client.Asker({}, patience=5.0)
+    rest: Iterator[Any] = iter(clients)
+    made = client.Asker({}, patience=patience, clients=lambda *_: next(rest))
     made._reached = reached
     return made
 
@@ -146,22 +145,22 @@ def asker(monkeypatch: pytest.MonkeyPatch, *clients: Asked, reached: bool = True
 PLACE = [TopicPartition("t", 0)]
 
 
-def test_an_offset_below_zero_is_no_answer_but_asked_again_by_a_new_client(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_offset_below_zero_is_no_answer_but_asked_again_by_a_new_client() -> None:
     """librdkafka says -1001, without an error, when no leader answered: taken for an end, it would let a barrier pass
     without reading."""
-    assert asker(monkeypatch, Asked(-1001), Asked(7)).offsets(PLACE) == {("t", 0): 7}
+    assert asker(Asked(-1001), Asked(7)).offsets(PLACE) == {("t", 0): 7}
 
 
-def test_an_error_that_time_mends_is_asked_again_and_others_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_that_time_mends_is_asked_again_and_others_are_not() -> None:
     fenced, denied = (
         KafkaException(KafkaError(KafkaError.FENCED_LEADER_EPOCH)),
         KafkaException(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)),
     )
-    assert asker(monkeypatch, Asked(fenced), Asked(7)).offsets(PLACE) == {("t", 0): 7}
+    assert asker(Asked(fenced), Asked(7)).offsets(PLACE) == {("t", 0): 7}
     with pytest.raises(KafkaException):
-        asker(monkeypatch, Asked(denied), Asked(7)).offsets(PLACE)
+        asker(Asked(denied), Asked(7)).offsets(PLACE)
     with pytest.raises(KafkaException):
-        asker(monkeypatch, Asked(fenced), Asked(7)).offsets(PLACE, final=frozenset({KafkaError.FENCED_LEADER_EPOCH}))
+        asker(Asked(fenced), Asked(7)).offsets(PLACE, final=frozenset({KafkaError.FENCED_LEADER_EPOCH}))
 
 
 def noting(timeouts: list[float], ask: Callable[..., Any]) -> Callable[..., Any]:
@@ -184,7 +183,7 @@ def test_what_is_refused_at_once_is_asked_on_and_the_time_to_wait_stays_what_lib
     for one in asked:
         monkeypatch.setattr(one, "list_offsets", noting(waited, one.list_offsets))
     monkeypatch.setattr(time, "sleep", lambda _: None)
-    assert asker(monkeypatch, *asked).offsets(PLACE) == {("t", 0): 7}
+    assert asker(*asked).offsets(PLACE) == {("t", 0): 7}
     assert max(waited) <= 60
 
 
@@ -203,8 +202,7 @@ def test_where_a_round_trip_takes_long_a_question_is_given_the_time_of_several(m
     monkeypatch.setattr(far, "list_topics", lambda **_: time.sleep(0.05))
     for one in (near, far):
         monkeypatch.setattr(one, "list_offsets", noting(given, one.list_offsets))
-    made = asker(monkeypatch, near, far)
-    made._patience = 0.15
+    made = asker(near, far, patience=0.15)
     assert [made.offsets(PLACE), made.offsets(PLACE)] == [{("t", 0): 7}, {("t", 0): 8}]
     assert given[0] == 0.1 and given[1] >= 0.3 and given[2] == given[1]
 
@@ -220,12 +218,11 @@ def test_a_topic_that_is_not_there_is_left_out_and_other_errors_are_not(monkeypa
     monkeypatch.setattr(
         second, "describe_topics", lambda *_, **__: {"a": done("known"), "b": done(absent)}, raising=False
     )
-    assert asker(monkeypatch, first, second).topics(["a", "b"]) == {"a": "known"}
+    assert asker(first, second).topics(["a", "b"]) == {"a": "known"}
 
 
-def test_brokers_that_never_give_an_offset_are_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = asker(monkeypatch, *[Asked(-1001) for _ in range(200)])
-    made._patience = 0.5
+def test_brokers_that_never_give_an_offset_are_unavailable() -> None:
+    made = asker(*[Asked(-1001) for _ in range(200)], patience=0.5)
     with pytest.raises(BrokerUnavailableError, match=r"no answer within \d s"):
         made.offsets(PLACE)
 

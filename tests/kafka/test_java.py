@@ -38,30 +38,26 @@ def test_without_java_the_way_out_is_said(tmp_path: Path, monkeypatch: pytest.Mo
         java.java()
 
 
-def test_a_jar_with_another_content_is_refused_and_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_jar_with_another_content_is_refused_and_not_kept(tmp_path: Path) -> None:
     coordinate = "org.slf4j:slf4j-simple:1.7.36"
     forged = tmp_path / "forged.jar"
     forged.write_bytes(b"forged")
-    monkeypatch.setattr(jars, "lock", lambda: {coordinate: "0" * 64})
-    monkeypatch.setattr(jars, "_resolve", lambda _coordinate, _scratch: forged)
+    supply = jars.Supply({coordinate: "0" * 64}, lambda _coordinate, _scratch: forged)
     with pytest.raises(FatalError, match=f"downloading `{coordinate}`: its sha256 is"):
-        jars.jars(tmp_path / "cache")
+        jars.jars(tmp_path / "cache", supply)
     assert list((tmp_path / "cache").rglob("*.jar")) == []
 
 
-def test_without_a_network_the_artefact_and_the_way_out_are_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_network_the_artefact_and_the_way_out_are_named(tmp_path: Path) -> None:
     def unreachable(_coordinate: str, _scratch: Path) -> Path:
         raise ConnectionError("no route to host")
 
-    monkeypatch.setattr(jars, "_resolve", unreachable)
     with pytest.raises(RetryableError, match=r"no route to host \(the embedded broker needs Maven Central once"):
-        jars.jars(tmp_path / "cache")
+        jars.jars(tmp_path / "cache", jars.Supply(jars.lock(), unreachable))
 
 
 @pytest.mark.kafka
-def test_a_damaged_jar_is_fetched_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_jar_is_fetched_again(tmp_path: Path) -> None:
     coordinate = "org.slf4j:slf4j-simple:1.7.36"
     good = CACHE / "kafka-4.3.1" / "jars" / "slf4j-simple-1.7.36.jar"
     jars.jars(CACHE)
@@ -74,11 +70,9 @@ def test_a_damaged_jar_is_fetched_again(tmp_path: Path, monkeypatch: pytest.Monk
         copy.write_bytes(good.read_bytes())
         return copy
 
-    digest = jars.lock()[coordinate]
-    monkeypatch.setattr(jars, "lock", lambda: {coordinate: digest})
-    monkeypatch.setattr(jars, "_resolve", from_cache)
-    folder = jars.jars(tmp_path)
+    supply = jars.Supply({coordinate: jars.lock()[coordinate]}, from_cache)
+    folder = jars.jars(tmp_path, supply)
     (folder / good.name).write_bytes(b"damaged")
-    assert (jars.jars(tmp_path) / good.name).read_bytes() == good.read_bytes()
-    assert jars.jars(tmp_path) == folder
+    assert (jars.jars(tmp_path, supply) / good.name).read_bytes() == good.read_bytes()
+    assert jars.jars(tmp_path, supply) == folder
     assert len(fetched) == 2

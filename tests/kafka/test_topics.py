@@ -89,7 +89,7 @@ def test_a_ledger_that_forgets_is_refused(kafka: Cluster, policy: str) -> None:
 
 def test_max_message_bytes_is_the_topics_own(kafka: Cluster) -> None:
     name = create_topic(kafka.config, fresh("small"), max_message_bytes=2000)
-    assert topics.max_message_bytes(kafka.config, name) == 2000
+    assert topics.max_message_bytes(topics.settings_of(kafka.config, name)) == 2000
 
 
 def test_a_record_that_fits_by_the_bound_is_accepted_and_a_larger_one_is_not(kafka: Cluster) -> None:

@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from forebay.kafka import topics
 from tests.keys import looks
 from tests.keys.trial import Trial
 
@@ -50,9 +49,8 @@ def parquet(rows: list[dict[str, Any]]) -> bytes:
 @pytest.mark.parametrize("kind", ROWS)
 @pytest.mark.parametrize("policy", ["warn", "block"])
 def test_drift_is_said_and_held_back_as_the_policy_says(
-    write: Callable[..., bytes], pinned: bool, kind: str, policy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    write: Callable[..., bytes], pinned: bool, kind: str, policy: str, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(topics, "max_message_bytes", lambda *_: topics.DEFAULT_MAX_MESSAGE_BYTES)
     schema = {"on_drift": {kind: policy}} | ({} if pinned else {"columns": COLUMNS})
     settings = {"format": {"type": write.__name__}, "schema": schema, "quality.block_when.quarantined_over": "100%"}
     trial = Trial(tmp_path, settings, {"a.csv": write(ROWS[kind])}, pins=COLUMNS if pinned else None)

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from forebay.kafka import topics
 from tests.dags.conftest import airflow_home  # noqa: F401 a DAG needs a home of Airflow's
 from tests.keys import format_keys, pipeline_keys
 from tests.keys.kinds import Elsewhere, Shown
@@ -42,7 +41,6 @@ def test_control_a_new_key_has_no_line() -> None:
 def test_each_value_has_its_effect(key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = SHOWN[key]
     assert isinstance(shown, Shown)
-    monkeypatch.setattr(topics, "max_message_bytes", lambda *_: topics.DEFAULT_MAX_MESSAGE_BYTES)
     for number, (value, expected) in enumerate(shown.cases):
         files = shown.data if isinstance(shown.data, dict) else {"a.csv": shown.data}
         root = tmp_path / str(number)

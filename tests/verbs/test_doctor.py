@@ -334,14 +334,10 @@ def test_what_the_home_holds_is_said_folder_by_folder_the_largest_first(tmp_path
     assert finding.what == f"6.0 MiB in `{home}`: work 5.0 MiB, spool 1.0 MiB"
 
 
-def test_every_folder_of_a_home_is_its_owners_alone_after_a_file_was_inspected(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_folder_of_a_home_is_its_owners_alone_after_a_file_was_inspected(tmp_path: Path) -> None:
     """Files in it keep the umask: nobody else gets to them, and their owner may hand one on."""
-    from forebay.kafka import topics
     from tests.keys.trial import ROWS, SUITE, Trial
 
-    monkeypatch.setattr(topics, "max_message_bytes", lambda *_: topics.DEFAULT_MAX_MESSAGE_BYTES)
     trial = Trial(tmp_path, {"quality.suite": "s"}, {"a.csv": ROWS}, SUITE)
     assert trial.inspected().rows_in == 3
     home = trial.project.home

@@ -17,7 +17,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from forebay.errors import FatalError
-from forebay.kafka import topics
 from tests.keys import looks
 from tests.keys.trial import GONE, Trial
 
@@ -29,11 +28,6 @@ SHAPES = {
     "commas": f"{ROW},\n{ROW},\n{ROW}\n",
 }
 JSON = {"format": {"type": "json_lines"}, "schema.columns": {"id": "int64", "x": "int64"}}
-
-
-@pytest.fixture(autouse=True)
-def _no_broker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(topics, "max_message_bytes", lambda *_: topics.DEFAULT_MAX_MESSAGE_BYTES)
 
 
 @pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")

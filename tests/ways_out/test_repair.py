@@ -10,7 +10,6 @@ import pyarrow as pa
 import pytest
 
 from forebay.errors import ConfigError
-from forebay.kafka import topics
 from forebay.model import Column
 from forebay.verbs import repair
 from forebay.verbs._replay import check
@@ -60,11 +59,8 @@ def test_an_edited_file_is_read_when_its_way_out_is_followed(name: str, tmp_path
     assert rows(trial, GOOD, tmp_path / "followed") == [(1, "a"), (2, None)]
 
 
-def test_rows_of_which_nobody_knows_the_columns_are_judged_when_the_pipeline_declares_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rows_of_which_nobody_knows_the_columns_are_judged_when_the_pipeline_declares_them(tmp_path: Path) -> None:
     """A ledger of earlier versions has no columns, and the stage is on another machine."""
-    monkeypatch.setattr(topics, "max_message_bytes", lambda *_: topics.DEFAULT_MAX_MESSAGE_BYTES)
     path = tmp_path / "fixed.csv"
     path.write_text(GOOD, encoding="utf-8")
     ((_, edited),) = repair.edited(path).items()

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from forebay.errors import ConfigError
-from forebay.kafka import topics
 from forebay.verbs.check import checked
 from forebay.verbs.inspect import inspect
 from tests.keys import looks
@@ -176,11 +175,6 @@ CASES: dict[str, tuple[Any, str, Any, Settings]] = {
     ),
 }
 """The suite, the words of the way out, and the suite and the settings that follow it."""
-
-
-@pytest.fixture(autouse=True)
-def _no_broker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(topics, "max_message_bytes", lambda *_: topics.DEFAULT_MAX_MESSAGE_BYTES)
 
 
 def trial(root: Path, given: Any, settings: Settings) -> Trial:

@@ -131,12 +131,19 @@ class Asker:
     the leader every 3 s only.
     """
 
-    def __init__(self, config: Config, errors: ClientErrors | None = None, patience: float = 30.0) -> None:
+    def __init__(
+        self,
+        config: Config,
+        errors: ClientErrors | None = None,
+        patience: float = 30.0,
+        clients: Callable[[Config, ClientErrors], AdminClient] = admin,
+    ) -> None:
         """`patience`: seconds after which a question is not asked again. Brokers that have never answered are given
-        `CONTACT` at most."""
+        `CONTACT` at most. `clients` makes each new client."""
         self.errors = errors or ClientErrors()
         self._config, self._patience, self._reached, self._slow = config, patience, False, 0.0
-        self.admin = admin(config, self.errors)
+        self._clients = clients
+        self.admin = clients(config, self.errors)
 
     def ask(
         self,
@@ -227,7 +234,7 @@ class Asker:
         from confluent_kafka import KafkaException
 
         time.sleep(0.1)
-        self.admin = admin(self._config, self.errors)
+        self.admin = self._clients(self._config, self.errors)
         with contextlib.suppress(KafkaException):
             self.admin.list_topics(timeout=within)
             began = time.monotonic()

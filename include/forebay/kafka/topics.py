@@ -212,7 +212,7 @@ def too_short(pipeline: Pipeline, settings: dict[str, str]) -> tuple[str, str] |
     return None
 
 
-def max_message_bytes(config: client.Config, topic: str) -> int:
-    """The largest record batch the topic takes, in bytes (`max.message.bytes`); a record with key, headers and framing
-    must fit into it."""
-    return int(settings_of(config, topic).get("max.message.bytes") or DEFAULT_MAX_MESSAGE_BYTES)
+def max_message_bytes(settings: dict[str, str]) -> int:
+    """The largest record batch that a topic with these settings takes, in bytes (`max.message.bytes`); a record with
+    key, headers and framing must fit into it."""
+    return int(settings.get("max.message.bytes") or DEFAULT_MAX_MESSAGE_BYTES)

@@ -103,6 +103,14 @@ class Context:
         return topics.settings_of(self.kafka, self.pipeline.topic.name)
 
     @cached_property
+    def record_limit(self) -> int:
+        """The largest record batch that the topic of the accepted rows takes, in bytes. Raises as
+        `topics.settings_of`."""
+        from forebay.kafka import topics
+
+        return topics.max_message_bytes(self.topic_settings)
+
+    @cached_property
     def pins(self) -> dict[str, Any]:
         """What `_pins` knows of the ledger once columns are pinned: `columns`, and `begun`, the schema of each file
         that is half published."""

@@ -19,7 +19,6 @@ from forebay.encoding.quarantine_rows import is_made_for
 from forebay.encoding.work import Work, digest
 from forebay.errors import CorruptFileError, FatalError, FileChangedError, RetryableError
 from forebay.index import projection
-from forebay.kafka import topics
 from forebay.model import Column, Decision, FileRun, Snapshot, Stage, Status, Verdict
 from forebay.quality import suite as suites
 from forebay.quality.imports import ahead
@@ -67,9 +66,7 @@ def _inspect(ctx: Context, file: FileRun) -> FileRun:
         work = work_of(ctx, snapshot.fingerprint, name_of(pins))
         stage = work.stage() or _stage(ctx, snapshot, work, pins)
     verdict = _verdict(ctx, file, stage, suite, work) if judges(ctx) else None
-    aside = quarantine(
-        ctx, stage, verdict, Decision.PUBLISH, work, topics.max_message_bytes(ctx.kafka, ctx.pipeline.topic.name)
-    )
+    aside = quarantine(ctx, stage, verdict, Decision.PUBLISH, work, ctx.record_limit)
     quarantined = _lines(aside)
     docs = verdict.docs if verdict else None
     told = (*stage.notes, *drift_words(stage.drift).values())

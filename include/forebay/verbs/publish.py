@@ -46,10 +46,10 @@ def _publish(ctx: Context, file: FileRun, identity: Identity) -> FileRun:
         return file
     work, stage, verdict = load(ctx, file)
     refuse_times(ctx, stage)
-    limit = topics.max_message_bytes(ctx.kafka, ctx.pipeline.topic.name)
+    limit = ctx.record_limit
     aside = quarantine(ctx, stage, verdict, file.decision, work, limit)
     plan = plan_chunks(stage, verdict, ctx.pipeline, file.decision, aside, limits=ctx.limits)
-    room = topics.max_message_bytes(ctx.kafka, ctx.pipeline.quarantine_topic) - _FRAMING
+    room = topics.max_message_bytes(topics.settings_of(ctx.kafka, ctx.pipeline.quarantine_topic)) - _FRAMING
     with ChunkEncoder(stage, verdict, ctx.pipeline, plan, aside, room=room, limits=ctx.limits) as encoder:
         content_type = encoder.rows.serializer.content_type
         job = PublishJob(

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache as memo
 from pathlib import Path
 
@@ -34,19 +35,37 @@ def lock() -> dict[str, str]:
     return json.loads((Path(__file__).parent / "kafka.lock.json").read_text("utf-8"))
 
 
-def jars(cache: Path) -> Path:
-    """The folder of all jars, complete and checked; downloads what is missing.
+@dataclass(frozen=True)
+class Supply:
+    """Which jars are needed (as `lock`), and what brings one."""
+
+    digests: Mapping[str, str]
+    bring: Callable[[str, Path], Path]
+
+
+def from_maven(coordinate: str, scratch: Path) -> Path:
+    """The jar, downloaded from Maven Central into an empty folder. Raises what jgo and requests raise."""
+    from jgo.maven import MavenContext, PythonResolver
+
+    group, artifact, version = coordinate.split(":")
+    context = MavenContext(repo_cache=scratch, local_repos=[], resolver=PythonResolver(), timeout=_TIMEOUT)
+    return Path(context.project(group, artifact).at_version(version).artifact().resolve())
+
+
+def jars(cache: Path, supply: Supply | None = None) -> Path:
+    """The folder of all jars, complete and checked; downloads what is missing. Without `supply`, Kafka's from Maven
+    Central.
 
     Raises `FatalError` when a download is not what the lock file says, `RetryableError` when the repository cannot be
     reached.
     """
-    folder = cache / f"kafka-{KAFKA_VERSION}" / "jars"
-    if not _missing(folder):
+    supply, folder = supply or Supply(lock(), from_maven), cache / f"kafka-{KAFKA_VERSION}" / "jars"
+    if not _missing(folder, supply):
         return folder
     with locked(cache / f"kafka-{KAFKA_VERSION}" / "lock"):
-        missing = _missing(folder)
+        missing = _missing(folder, supply)
         if missing:
-            _fetch_all(missing, folder)
+            _fetch_all(missing, folder, supply)
     return folder
 
 
@@ -58,8 +77,10 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _missing(folder: Path) -> list[str]:
-    return [coordinate for coordinate, digest in lock().items() if not _intact(folder / _name(coordinate), digest)]
+def _missing(folder: Path, supply: Supply) -> list[str]:
+    return [
+        coordinate for coordinate, digest in supply.digests.items() if not _intact(folder / _name(coordinate), digest)
+    ]
 
 
 def _intact(jar: Path, digest: str) -> bool:
@@ -74,7 +95,7 @@ def _name(coordinate: str) -> str:
     return f"{artifact}-{version}.jar"
 
 
-def _fetch_all(coordinates: list[str], folder: Path) -> None:
+def _fetch_all(coordinates: list[str], folder: Path, supply: Supply) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     events.emit(
         events.BROKER_FETCHING,
@@ -87,12 +108,12 @@ def _fetch_all(coordinates: list[str], folder: Path) -> None:
         tempfile.TemporaryDirectory(dir=folder.parent, prefix="download-") as scratch,
         ThreadPoolExecutor(_PARALLEL) as pool,
     ):
-        list(pool.map(lambda coordinate: _fetch(coordinate, Path(scratch), folder), coordinates))
+        list(pool.map(lambda coordinate: _fetch(coordinate, Path(scratch), folder, supply), coordinates))
 
 
-def _fetch(coordinate: str, scratch: Path, folder: Path) -> None:
-    jar = _download(coordinate, scratch)
-    digest, expected = sha256(jar), lock()[coordinate]
+def _fetch(coordinate: str, scratch: Path, folder: Path, supply: Supply) -> None:
+    jar = _download(coordinate, scratch, supply)
+    digest, expected = sha256(jar), supply.digests[coordinate]
     if digest != expected:
         raise FatalError(
             f"downloading `{coordinate}`: its sha256 is {digest}, the lock file says {expected} "
@@ -102,12 +123,12 @@ def _fetch(coordinate: str, scratch: Path, folder: Path) -> None:
     jar.replace(folder / _name(coordinate))
 
 
-def _download(coordinate: str, scratch: Path) -> Path:
+def _download(coordinate: str, scratch: Path, supply: Supply) -> Path:
     from requests import RequestException
 
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            return _resolve(coordinate, scratch / str(attempt))
+            return supply.bring(coordinate, scratch / str(attempt))
         except (RequestException, RuntimeError, OSError) as error:
             if attempt == _ATTEMPTS:
                 raise RetryableError(
@@ -117,11 +138,3 @@ def _download(coordinate: str, scratch: Path) -> Path:
                     artifact=coordinate,
                 ) from error
     raise AssertionError("unreachable")
-
-
-def _resolve(coordinate: str, scratch: Path) -> Path:
-    from jgo.maven import MavenContext, PythonResolver
-
-    group, artifact, version = coordinate.split(":")
-    context = MavenContext(repo_cache=scratch, local_repos=[], resolver=PythonResolver(), timeout=_TIMEOUT)
-    return Path(context.project(group, artifact).at_version(version).artifact().resolve())

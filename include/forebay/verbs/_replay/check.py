@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from forebay.encoding.quarantine_rows import compose_quarantine
 from forebay.encoding.rows import ROW
 from forebay.errors import ConfigError
-from forebay.kafka import topics
 from forebay.kafka.ledger.reader import FileEntry
 from forebay.model import Column, Decision, Json, Stage, Verdict
 from forebay.quality import suite as suites
@@ -75,7 +74,7 @@ def judge(
         ctx.pipeline,
         Decision.PUBLISH,
         aside,
-        max_message_bytes=topics.max_message_bytes(ctx.kafka, ctx.pipeline.topic.name),
+        max_message_bytes=ctx.record_limit,
         latest=latest(ctx),
         limits=ctx.limits,
     )

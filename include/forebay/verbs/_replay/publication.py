@@ -14,7 +14,7 @@ from forebay.encoding.rows import ROW
 from forebay.encoding.work import digest
 from forebay.errors import ReconcileError, RetryableError
 from forebay.index import projection
-from forebay.kafka import proof, topics
+from forebay.kafka import proof
 from forebay.kafka.ledger import owner as owners
 from forebay.kafka.ledger.reader import Completion, FileEntry
 from forebay.kafka.publish.job import PublishJob
@@ -161,7 +161,7 @@ class Publication:
                 owner=owners.of(ctx.pipeline),
             ),
             completion=Completion(self.reason, None, None, None, self.who, self.reason, run.window, told, self.at),
-            max_message_bytes=topics.max_message_bytes(ctx.kafka, ctx.pipeline.topic.name),
+            max_message_bytes=ctx.record_limit,
             behind_barrier=lambda _, __: self._still_open(fingerprint, set(rows.to_pylist())),
             keep=ctx.keep,
         )
