@@ -191,3 +191,15 @@ def test_a_child_ends_with_its_parent_however_that_ends(tmp_path: Path, number: 
         parent.send_signal(number)
         parent.wait(20)
     wait_until_gone(child)
+
+
+def open_files() -> set[str]:
+    return {path.name for path in Path("/proc/self/fd").iterdir()}
+
+
+def test_a_child_that_is_ended_leaves_no_file_open(child: Child, tmp_path: Path) -> None:
+    before = open_files()
+    child.call(who, bounds=bounds(tmp_path))
+    assert open_files() > before
+    child.close()
+    assert open_files() == before

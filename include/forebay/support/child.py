@@ -117,6 +117,8 @@ class Child:
         if self._pid is None or self.owner != os.getpid():
             return
         self._kill()
+        if self._said is not None:
+            self._said.close()
 
     def _answer(self, bounds: Bounds) -> tuple[str, Any]:
         assert self._connection is not None
