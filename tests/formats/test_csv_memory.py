@@ -1,4 +1,4 @@
-"""Ten million rows that cannot be read, in bounded memory: from the file to the list of rows set aside."""
+"""Ten million rows that cannot be read or typed, in bounded memory: from the file to the list of rows set aside."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ KINDS = {
     "ragged": b"%d,name %d,5,6\n",
     "text behind a quote": b'%d,"name"%d,5\n',
     "quotes never closed": b'%d,"name %d,5\n',
+    "of another type": b"%d,name %d,x\n",
 }
 
 

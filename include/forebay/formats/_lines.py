@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+import mmap
 from pathlib import Path
 
 import numpy as np
 
 Ints = np.ndarray
+_TAKEN = 1 << 12
+
+
+def let_go(*arrays: Ints) -> None:
+    """Give the memory of mapped arrays back; what is looked at again is read from their files again."""
+    for array in arrays:
+        if isinstance(array, np.memmap):
+            array._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]  # numpy names no other way to it
+
+
+def taken(array: Ints, places: Ints) -> Ints:
+    """The numbers at those places (in order), with no more of a mapped array in memory than some thousand of them
+    need."""
+    found = np.empty(len(places), array.dtype)
+    for first in range(0, len(places), _TAKEN):
+        some = slice(first, first + _TAKEN)
+        found[some] = array[places[some]]
+        let_go(array)
+    return found
 
 
 class Spill:

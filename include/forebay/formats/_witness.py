@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from forebay.formats._lines import let_go, taken
 from forebay.formats._staging import OCTETS, PRINT, print_of
 from forebay.support.sql import parquet
 
@@ -64,6 +65,7 @@ def parted(
         low, high = np.searchsorted(places, [at, at + count])
         prints[low:high] = batch.column(1).to_numpy()[places[low:high] - at]
         at += count
+        let_go(octets)
     if first is None and at == len(octets):
         first = _first_other_text(connection, places, prints, octets, lines)
         return None if first is None else Parted(len(octets), at, first)
@@ -84,7 +86,7 @@ def _first_other_text(
     lines: Callable[[np.ndarray], list[list[bytes]]],
 ) -> int | None:
     """As `_other_text`, some MiB of text at a time."""
-    part = np.cumsum(octets[places]) // TEXT
+    part = np.cumsum(taken(octets, places)) // TEXT
     for chosen in np.split(np.arange(len(places)), np.flatnonzero(np.diff(part)) + 1):
         if (found := _other_text(connection, places[chosen], prints[chosen], lines(places[chosen]))) is not None:
             return found

@@ -13,6 +13,7 @@ import numpy as np
 from forebay.formats._csv.dialect import LF, Dialect
 from forebay.formats._csv.parts import Found
 from forebay.formats._csv.record import record_at
+from forebay.formats._lines import taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,8 @@ class ByHand:
     def raw(self, places: np.ndarray) -> list[bytes]:
         """The bytes of the rows at those places."""
         with self.path.open("rb") as file:
-            spans = zip(self.found.starts[places].tolist(), self.found.stops[places].tolist(), strict=True)
+            starts, stops = (taken(array, places).tolist() for array in (self.found.starts, self.found.stops))
+            spans = zip(starts, stops, strict=True)
             return [os.pread(file.fileno(), stop - start, start) for start, stop in spans]
 
     def _by_csv(self, text: bytes) -> list[bytes] | None:

@@ -25,7 +25,7 @@ from forebay.formats._csv.rejects import Rejects
 from forebay.formats._csv.source import Source
 from forebay.formats._csv.split import Splitter
 from forebay.formats._csv.third import Third
-from forebay.formats._lines import row_numbers
+from forebay.formats._lines import let_go, row_numbers
 from forebay.formats._rules import STRICT
 from forebay.model import Snapshot, Stage
 from forebay.support.sql import literal, literals
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from forebay.formats._csv.settings import CsvSettings
+
+_TOGETHER = 1 << 20  # numbers of a file's records that are looked at in one go
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,7 +377,12 @@ class Reading:
 
 
 def _longest(found: Found) -> int:
-    return int((found.stops - found.starts).max()) if len(found) else 0
+    longest = 0
+    for first in range(0, len(found), _TOGETHER):
+        some = slice(first, first + _TOGETHER)
+        longest = max(longest, int((found.stops[some] - found.starts[some]).max()))
+        let_go(found.starts, found.stops)
+    return longest
 
 
 def _look_at(cell: _staging.Cell, source: str) -> str:
