@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from forebay.encoding.quarantine_rows import MADE_FOR, is_made_for
+from forebay.encoding.rows import Limits
 from forebay.encoding.work import Work
 from forebay.model import Column, Decision, Stage, Verdict
 
@@ -64,3 +65,9 @@ def hurt(path: Path, left: float | None) -> None:
     """Leave a share of a file, or nothing at all."""
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * left)]) if left is not None else path.unlink()
+
+
+def test_a_long_question_draws_no_progress_into_the_answer() -> None:
+    """DuckDB draws a bar into standard output from the second second on; `--json` answers there."""
+    with Limits().connect() as connection:
+        assert connection.sql("SELECT current_setting('enable_progress_bar')").fetchall() == [(False,)]

@@ -45,7 +45,10 @@ class Limits:
         import duckdb
 
         spill = {"temp_directory": str(self.spill)} if self.spill else {}
-        return duckdb.connect(config=OFFLINE | {"memory_limit": f"{self.memory}B", "threads": self.threads, **spill})
+        bounds: dict[str, Any] = {"memory_limit": f"{self.memory}B", "threads": self.threads, **spill}
+        connection = duckdb.connect(config=OFFLINE | bounds)
+        connection.execute("SET enable_progress_bar = false")  # it draws into standard output, where `--json` answers
+        return connection
 
 
 @contextmanager

@@ -341,7 +341,7 @@ def _database(stage: Stage, into: Path, memory_limit: int, threads: int) -> Iter
     con = duckdb.connect(config=OFFLINE | {"memory_limit": limit, "threads": threads, "temp_directory": str(spill)})
     DATABASES[name] = con
     try:
-        con.execute(f"create view rows as {_rows(con, stage)}")
+        con.execute(f"SET enable_progress_bar = false; create view rows as {_rows(con, stage)}")
         con.execute(fenced([stage.rows, _failing_draft(into)]))
         with udf.registered(con):
             yield name
