@@ -39,8 +39,8 @@ def question(
     """
     asked = list(files)
     lines = [
-        f"**{len(asked)} file(s) are held back.** *{PASSING}* sets the rows aside that failed a critical rule; "
-        f"*{ALL}* publishes them too (unreadable rows stay aside); *{REJECT}* publishes nothing of these files.",
+        f"**{len(asked)} file(s) are held back.** *{PASSING}* quarantines the rows that failed a critical rule; "
+        f"*{ALL}* publishes them too (unreadable rows stay quarantined); *{REJECT}* publishes nothing of these files.",
         "",
     ]
     for file in asked[:_LISTED]:
@@ -53,7 +53,7 @@ def question(
 
 
 def _line(file: FileRun, reports: Path, airflow: str) -> str:
-    counts = f"{counted(file.rows_in, 'row')}, {file.quarantined:,} to be set aside"
+    counts = f"{counted(file.rows_in, 'row')}, {file.quarantined:,} to be quarantined"
     return (
         f"- **{plain(file.file.uri)}**: {counts}. "
         f"{plain(file.decision_reason or file.reason)}{_docs(file.docs, reports, airflow)}"

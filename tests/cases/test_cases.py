@@ -27,8 +27,8 @@ DAY = "2026-01-05"
 
 @dataclass(frozen=True)
 class Right:
-    """What is right for one pipeline of a case: the records' values in the order of their ids, rows set aside (name of
-    the file, row number), files that fail alone, the exit code, and words that the answer must have."""
+    """What is right for one pipeline of a case: the records' values in the order of their ids, quarantined rows (name
+    of the file, row number), files that fail alone, the exit code, and words that the answer must have."""
 
     values: list[dict[str, Any]]
     aside: tuple[tuple[str, int], ...] = ()
@@ -221,7 +221,7 @@ topic: {{name: {name}, manage: create}}
 
 @pytest.mark.parametrize("at", range(len(TRAPS)))
 def test_a_stray_quote_costs_its_own_row(at: int, tmp_path: Path, kafka: Cluster, topic_name: str) -> None:
-    """The good rows are published, the others set aside with their own bytes, each row number once."""
+    """The good rows are published, the others quarantined with their own bytes, each row number once."""
     text, good = TRAPS[at]
     head, body = text.split("\n", 1)
     shop = _traps(tmp_path, kafka, topic_name[-30:].strip("-_.").lower(), "{type: csv}", "{a: string, b: string}")

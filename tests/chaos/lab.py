@@ -225,8 +225,8 @@ class Lab:
         self._children = []
 
     def file(self, rng: random.Random, complete: bool = True, **job: Any) -> File:
-        """A new file of this trial: 2 to 5 chunks of 60 to 400 rows, some rows set aside, with headers or without (then
-        librdkafka gets the rows of a chunk in batches, a path of its own). `job` overrides (worker.py, DEFAULTS).
+        """A new file of this trial: 2 to 5 chunks of 60 to 400 rows, some quarantined rows, with headers or without
+        (then librdkafka gets the rows of a chunk in batches, a path of its own). `job` overrides (worker.py, DEFAULTS).
         """
         number = len(self.now.trials[self.trial])
         chunk, aside = rng.randint(60, 400), rng.choice([0, 13, 29, 50])

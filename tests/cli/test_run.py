@@ -25,10 +25,10 @@ def report(status: str = "done", **changes: object) -> RunReport:
     [
         (["done"], 0),
         (["failed"], 1),
-        (["blocked"], 3),
+        (["held back"], 3),
         (["rejected"], 3),
-        (["done", "blocked", "failed"], 1),
-        (["done", "blocked"], 3),
+        (["done", "held back", "failed"], 1),
+        (["done", "held back"], 3),
     ],
 )
 def test_the_exit_code_is_that_of_the_worst_window(ends: list[str], code: int) -> None:
@@ -81,7 +81,7 @@ def test_a_failed_files_reason_is_its_error() -> None:
         (Status.DONE, Fate.NEW, "published"),
         (Status.SKIPPED, Fate.DUPLICATE, "duplicate"),
         (Status.SKIPPED, Fate.PUBLISHED, "already published"),
-        (Status.WAITING, Fate.NEW, "waiting for a person"),
+        (Status.WAITING, Fate.NEW, "held back"),
         (Status.REJECTED, Fate.NEW, "rejected"),
         (Status.FAILED, Fate.NEW, "failed"),
     ],

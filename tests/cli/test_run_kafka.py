@@ -134,7 +134,7 @@ def test_a_blocked_file_waits_for_a_person_and_takes_an_answer(run: Run, root: P
     drop(root, b"id,amount\n1,1.50\n")
     more = "quality: {suite: big}"
     waits = run("--date", "2013-01-01", more=more)
-    assert (waits.code, waits.json["status"], waits.json["files"][0]["published"]) == (3, "blocked", 0)
+    assert (waits.code, waits.json["status"], waits.json["files"][0]["published"]) == (3, "held back", 0)
     passed = run("--date", "2013-01-01", "--steward", "publish", "--reason", "a holiday", more=more)
     assert (passed.code, passed.json["files"][0]["published"]) == (0, 1)
 

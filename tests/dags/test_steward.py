@@ -26,7 +26,7 @@ def held(name: str, **changes: object) -> FileRun:
         Status.INSPECTED,
         decision=Decision.ASK,
     )
-    return file.but(rows_in=1200, quarantined=34, decision_reason="2.8% of the rows are to be set aside", **changes)
+    return file.but(rows_in=1200, quarantined=34, decision_reason="2.8% of the rows are to be quarantined", **changes)
 
 
 def test_the_question_names_each_file_its_counts_and_why() -> None:
@@ -36,7 +36,7 @@ def test_the_question_names_each_file_its_counts_and_why() -> None:
     assert "2 file(s) are held back" in text
     assert "EWR.csv" in text
     assert "JFK.csv" in text
-    assert "1,200 rows, 34 to be set aside" in text
+    assert "1,200 rows, 34 to be quarantined" in text
     assert "2.8% of the rows" in text
 
 

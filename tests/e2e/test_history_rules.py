@@ -37,7 +37,7 @@ def test_a_night_far_from_the_usual_is_held_back_by_bounds_that_stay(
     assert usual.code == 0, usual.err
     shop.drop("2026-01-04", "a.csv", re.sub(r",c\d,", ",zz,", orders(9000, 9009)))
     held = shop.run("2026-01-04")
-    assert (held.code, held.json["status"]) == (3, "blocked")
+    assert (held.code, held.json["status"]) == (3, "held back")
     reason = held.json["files"][0]["reason"]
     assert "critical rule history_row_count(table) failed: observed `10`" in reason and '"min_value": 80' in reason
     again = shop.run("2026-01-04")

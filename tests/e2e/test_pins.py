@@ -55,7 +55,7 @@ def test_the_first_published_file_pins_and_the_second_of_the_night_follows(shop:
     messages = read_all(kafka.config, shop.name)
     assert {(message.key(), message.partition()) for message in messages} == {(b"1001", messages[0].partition())}
     assert {json.loads(message.value())["customer"] for message in messages} == {1001}
-    assert "column `customer`: 1 values are not int64, their rows are set aside" in answer.err
+    assert "column `customer`: 1 values are not int64, their rows are quarantined" in answer.err
 
 
 WITHOUT = (
@@ -205,7 +205,7 @@ def test_one_bad_cell_in_ten_thousand_does_not_make_a_column_text(
     shop.drop(DAY, "a", "\n".join(lines))
     answer = shop.forebay("run", shop.name, "--date", DAY, "--json")
     assert [(file["published"], file["quarantined"]) for file in answer.json["files"]] == [(9_999, 1)], answer.err
-    assert "column `customer`: 1 values are not int64, their rows are set aside" in answer.err
+    assert "column `customer`: 1 values are not int64, their rows are quarantined" in answer.err
 
 
 def test_a_text_cell_in_an_inferred_column_with_a_numeric_rule_fails_its_file_alone(

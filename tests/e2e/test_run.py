@@ -109,7 +109,7 @@ def test_too_many_bad_rows_hold_the_file_back_until_a_person_answers(shop: Order
     held = shop.run()
     assert held.code == 3
     [file] = held.json["files"]
-    assert (file["published"], held.json["status"]) == (0, "blocked")
+    assert (file["published"], held.json["status"]) == (0, "held back")
     assert read_all(kafka.config, shop.name) == []
     answered = shop.run(DAY, "--steward", "publish", "--reason", "refunds, known")
     assert answered.code == 0, answered.err
@@ -267,7 +267,7 @@ def test_times_that_the_topic_refuses_are_set_aside_before_anything_is_sent(
     )
     shop.drop(DAY, "a.csv", orders(1, 10).replace("2026-01-05", "2099-01-05"))
     held = shop.run()
-    assert (held.code, held.json["status"]) == (3, "blocked"), held.err
+    assert (held.code, held.json["status"]) == (3, "held back"), held.err
     assert read_all(kafka.config, shop.name) == []
 
 

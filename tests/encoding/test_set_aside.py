@@ -1,4 +1,4 @@
-"""Which rows are set aside when records are made, and with which reasons."""
+"""Which rows are quarantined when records are made, and with which reasons."""
 
 from __future__ import annotations
 

@@ -128,7 +128,7 @@ ESCAPED = ["\\", "\\\r", "\\\n", "\\\r\n", "\\,", "\\\\", "a", "7", ",", "."]
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["LF", "CR LF"])
 def test_an_escape_makes_one_character_data_and_joins_no_rows(end: str, tmp_path: Path) -> None:
-    """Every row is as Python's csv module has it, and every other record is set aside under its number."""
+    """Every row is as Python's csv module has it, and every other record is quarantined under its number."""
     chance, whole = random.Random(end), 0
     for n in range(60):
         some = [
@@ -209,3 +209,6 @@ def test_a_second_file_behind_the_first_with_other_line_ends_is_set_aside_line_b
     assert [reject["__row"] for reject in aside] == list(range(9_001, 9_001 + count))
     words = f"line ends with {'CR alone' if second != chr(10) else 'LF'}, the first of the file with"
     assert all(words in reject["reason"] for reject in aside)
+    assert all("(have it delivered with one kind of line end)" in reject["reason"] for reject in aside)
+    mended = read("".join(lines(range(9_000 + count), first)).encode(), tmp_path / "mended")
+    assert mended.rows_in == 9_000 + count and not mended.rows_rejected

@@ -1,4 +1,4 @@
-"""Ten million rows that cannot be read or typed, in bounded memory: from the file to the list of rows set aside."""
+"""Ten million rows that cannot be read or typed, in bounded memory: from the file to the list of quarantined rows."""
 
 from __future__ import annotations
 

@@ -158,7 +158,7 @@ def test_a_byte_that_the_encoding_does_not_have_costs_its_row(
     ]
     assert [(reject["__row"], reject["step"]) for reject in rejects(stage)] == [(3, "decode")]
     assert any(
-        f"not {CsvSettings(encoding=encoding).encoding}; their rows are set aside" in note for note in stage.notes
+        f"not {CsvSettings(encoding=encoding).encoding}; their rows are quarantined" in note for note in stage.notes
     )
 
 

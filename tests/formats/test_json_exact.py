@@ -1,5 +1,5 @@
 """JSON lines against Python's own `json`, which shares no code with the reader: each value's text survives exactly, or
-its line is set aside."""
+its line is quarantined."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def judge(line: bytes) -> dict[str, Any] | None:
 
 
 def expected(members: dict[str, Any], loose: bool) -> str | type[Exception] | None:
-    """The text of the string column `s`; `ValueError` where the line is to be set aside."""
+    """The text of the string column `s`; `ValueError` where the line is to be quarantined."""
     value = members.get("s")
     if value is None or (isinstance(value, str) and not isinstance(value, Number)):
         return value

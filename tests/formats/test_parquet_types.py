@@ -65,7 +65,7 @@ def ticks(numbers: list[int | None], type_: pa.DataType) -> pa.Array:
 
 ONE, TWO = b"\x01" * 16, b"\xab" * 16
 UUID = "01010101-0101-0101-0101-010101010101"
-# words of the page → (file of a column `a`, its type here, its values where they are not pyarrow's, rows set aside)
+# words of the page → (file of a column `a`, its type here, its values where they are not pyarrow's, quarantined rows)
 CASES: list[tuple[str, bytes, str, list[Any] | None, list[int]]] = [
     ("bool", one(pa.array([True, None, False])), "bool", None, []),
     *(

@@ -90,7 +90,7 @@ def tampering(monkeypatch: pytest.MonkeyPatch, tamper: Tamper, batch: int) -> No
 def test_control_a_reader_that_harms_rows_is_found_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tamper: Tamper, aside: bool
 ) -> None:
-    data = file_of(36_000 if aside else 20_000, row_group_size=9_000)  # numbers over 32,767 are set aside
+    data = file_of(36_000 if aside else 20_000, row_group_size=9_000)  # numbers over 32,767 are quarantined
     assert read(data, tmp_path / "honest").rows_rejected == (3_232 if aside else 0)
     tampering(monkeypatch, tamper, 2)
     with pytest.raises(CorruptFileError, match=r"its footer says|two readers differ"):

@@ -71,8 +71,8 @@ WAYS: list[dict[str, Any]] = [
 
 
 def same_as_pyarrow(data: bytes, folder: Path) -> None:
-    """Judged by pyarrow's own reading of the whole file at once: every row is there or set aside, in order, with equal
-    values."""
+    """Judged by pyarrow's own reading of the whole file at once: every row is there or quarantined, in order, with
+    equal values."""
     judge = pq.read_table(io.BytesIO(data))
     stage = read(data, folder)
     found, aside = pq.read_table(stage.rows), {reject["__row"] for reject in rejects(stage)}

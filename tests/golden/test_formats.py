@@ -1,7 +1,7 @@
-"""Awkward files, each beside what must become of it (`formats/FORMAT/NAME.json`): rows kept, rows set aside with reason
-and raw text, or the refusal.
+"""Awkward files, each beside what must become of it (`formats/FORMAT/NAME.json`): rows kept, quarantined rows with
+reason and raw text, or the refusal.
 
-The expectations were written from the rule (a value arrives as it was, or its row is set aside), not from what the
+The expectations were written from the rule (a value arrives as it was, or its row is quarantined), not from what the
 reader says. `rows` are `[row number, values…]`, values that JSON has no word for as text. Bytes that are not UTF-8 are
 written as lone surrogates (`\\udcff` is 0xff).
 """
@@ -74,7 +74,7 @@ def test_an_awkward_file_becomes_what_stands_beside_it(case: Path, tmp_path: Pat
 
 
 def every_row_has_one_fate(stage: Stage) -> None:
-    """No row is lost, none is kept and set aside, and the numbers have no gap."""
+    """No row is lost, none is kept and quarantined, and the numbers have no gap."""
     fates = sorted([row["__row"] for row in rows(stage)] + [reject["__row"] for reject in rejects(stage)])
     assert fates == list(range(1, stage.rows_in + 1))
     assert stage.rows_rejected == len(rejects(stage))
@@ -196,7 +196,7 @@ _PIECES = st.sampled_from(
 def test_any_damage_leaves_every_row_with_one_fate(
     hits: list[tuple[int, int, bytes]], repeat: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Bytes put in or taken out anywhere: the file is refused, or its rows are kept or set aside, each once, and what
+    """Bytes put in or taken out anywhere: the file is refused, or its rows are kept or quarantined, each once, and what
     is kept stands there."""
     body = bytearray(_WELL)
     for at, cut, piece in hits:

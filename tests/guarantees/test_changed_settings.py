@@ -264,7 +264,8 @@ def test_another_version_of_a_library_is_refused_in_mid_file(
 def test_a_topic_that_takes_smaller_records_is_refused_where_it_sets_other_rows_aside(
     night: Night, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The list of rows set aside is not that of the topic as it was: with it, the second chunk would fail for ever."""
+    """The list of quarantined rows is not that of the topic as it was: with it, the second chunk would fail for
+    ever."""
     (night.root / "drops" / DAY / "a.csv").write_text(body(1, ROWS - 1) + f"{ROWS},{'x' * 5000},2026-01-05\n")
     document = begun(night, monkeypatch)
     alter(night, "4000")

@@ -2,7 +2,7 @@
 
 The rows are a pure function of their number, so a checker knows what must arrive without asking forebay: row *n* has
 the key `n % 97`, goes to partition `n % 97 % partitions`, and its value names file, generation and row
-(`readers.value_of`); every `quarantine_every`-th row is set aside. Topics: PIPELINE.data, forebay.PIPELINE.ledger,
+(`readers.value_of`); every `quarantine_every`-th row is quarantined. Topics: PIPELINE.data, forebay.PIPELINE.ledger,
 forebay.PIPELINE.quarantine.
 """
 

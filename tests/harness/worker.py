@@ -36,7 +36,7 @@ DEFAULTS: dict[str, Any] = {
     "chunk": 300,
     "partitions": 4,
     "lanes": 2,
-    "quarantine": 0,  # every nth row is set aside
+    "quarantine": 0,  # every nth row is quarantined
     "timeout": "10s",  # of a transaction
     "config": {},  # librdkafka's settings
     "follow": 120.0,

@@ -60,7 +60,7 @@ def test_a_row_that_is_neither_record_nor_quarantined_is_found() -> None:
     [
         ([1, 4], [2], "row 3 is neither"),  # a stranger from the next chunk instead
         ([1, 1], [2], "records are not in the order"),
-        ([1, 2], [2], "row 3 is neither"),  # one both published and set aside
+        ([1, 2], [2], "row 3 is neither"),  # one both published and quarantined
         ([3, 1], [2], "records are not in the order"),
         ([0, 3], [2], "row 1 is neither"),
         ([2], [3, 1], "quarantined rows are not in the order"),

@@ -57,12 +57,12 @@ def says(*words: str) -> Look:
 
 
 def aside(trial: Trial) -> list[int]:
-    """Rows that are set aside."""
+    """Rows that are quarantined."""
     return [row for row, _ in trial.aside()]
 
 
 def reasons(*words: str) -> Look:
-    """Which of these words stand in the reasons of rows set aside."""
+    """Which of these words stand in the reasons of quarantined rows."""
     return lambda trial: [any(word in reason for _, reason in trial.aside()) for word in words]
 
 

@@ -168,7 +168,7 @@ class Trial:
         ]
 
     def aside(self) -> list[tuple[int, str]]:
-        """Rows set aside, each with its reason."""
+        """Quarantined rows, each with its reason."""
         from forebay.model import Decision
         from forebay.verbs.inspect import load
 

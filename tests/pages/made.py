@@ -99,7 +99,7 @@ class Made:
         made = [self._file(run, n, luck, rules) for n in range(files)]
         statuses = {file.status for file in made}
         failed, waits = Status.FAILED in statuses, Status.WAITING in statuses
-        status = "failed" if failed else "blocked" if waits else "rejected" if Status.REJECTED in statuses else "done"
+        status = "failed" if failed else "held back" if waits else "rejected" if Status.REJECTED in statuses else "done"
         projection.project_run(self.project.index, RunReport.from_json(run.to_json() | {"status": status}))
         projection.project_files(self.project.index, made)
 
@@ -181,7 +181,7 @@ class Made:
     def repaired(
         self, ctx: Context, day: date, rows: tuple[int, ...], replayed: tuple[str, ...], ignored: str = "_SUCCESS"
     ) -> None:
-        """A night of one file with these rows set aside, of which those were replayed, each by a run of its own."""
+        """A night of one file with these quarantined rows, of which those were replayed, each by a run of its own."""
         run = RunReport(f"scheduled__{day}", ctx.pipeline.pipeline, Window.of_day(day), "done", NOW, NOW)
         source = SourceFile("file:///drops/a.csv", 9, 1.5)
         file = FileRun(

@@ -107,7 +107,7 @@ INCOMPLETE = file("b.csv", fate=Fate.INCOMPLETE, status=Status.SKIPPED, rows_in=
             State.REJECTED,
             "6 %",
         ),
-        ([file(), file("b.csv", status=Status.WAITING, published=0, reason="6 %")], "blocked", State.WAITING, "6 %"),
+        ([file(), file("b.csv", status=Status.WAITING, published=0, reason="6 %")], "held back", State.WAITING, "6 %"),
         (
             [file(quarantined=1), file("b.csv", status=Status.FAILED, error="its end is missing")],
             "failed",

@@ -163,7 +163,7 @@ def test_hostile_words_of_a_pipeline_file_are_text_too(made: Made) -> None:
 
 def test_a_night_leads_from_files_to_rules_to_rows(made: Made) -> None:
     shop(made)
-    nights = [page for page in pages(made) if "rows set aside" in page.text]
+    nights = [page for page in pages(made) if "As it came" in page.text]
     assert nights
     page = nights[0]
     for wanted in (

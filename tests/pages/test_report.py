@@ -68,7 +68,7 @@ def test_a_run_leaves_its_night_with_rows_and_data_docs(shop: OrdersProject) -> 
     assert shop.run(DAY).code == 0
     quality = shop.root / ".forebay" / "reports" / "quality"
     night = Page(quality / shop.name / f"{DAY}.html")
-    assert HOSTILE in night.text and "All 2 rows set aside" in night.text
+    assert HOSTILE in night.text and "All 2 rows quarantined" in night.text
     assert '10,c3,"<script>alert(1)</script>",2026-01-05' in night.text and '"amount":-5' in night.text.replace(" ", "")
     assert "1 of 99 rows" in night.text and not night.tags & {"img", "script"}
     [docs] = [link for link in night.links if "data_docs" in link.parts]
@@ -99,7 +99,7 @@ def test_a_blocked_file_shows_the_rows_that_would_be_set_aside(shop: OrdersProje
     shop.drop(DAY, "a.csv", "".join(lines))
     assert shop.run(DAY).code == 3
     night = Page(shop.root / ".forebay" / "reports" / "quality" / shop.name / f"{DAY}.html")
-    assert "waiting for a person" in night.text and "4 of 10 rows would be quarantined: 40 %" in night.text
+    assert "held back" in night.text and "4 of 10 rows would be quarantined: 40 %" in night.text
     assert '"amount":-4' in night.text.replace(" ", "")
 
 

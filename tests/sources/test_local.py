@@ -239,12 +239,12 @@ def test_two_files_of_one_name_size_and_second_are_both_kept(tmp_path: Path) -> 
     assert sorted(path.read_bytes() for path in (tmp_path / "done").iterdir()) == [b"id\n1\n", b"id\n2\n"]
 
 
-@pytest.mark.parametrize("crash", ["after the copy has its name", "after the source is set aside"])
+@pytest.mark.parametrize("crash", ["after the copy has its name", "after the source is quarantined"])
 def test_a_move_that_was_killed_is_finished_by_the_next(crash: str, tmp_path: Path) -> None:
     file = one(tmp_path)
     (tmp_path / "done").mkdir()
     os.link(tmp_path / "a.csv", tmp_path / "done" / "a.csv")
-    if crash == "after the source is set aside":
+    if crash == "after the source is quarantined":
         (tmp_path / "a.csv").rename(tmp_path / f".a.csv.{file.version}.settling")
     assert make(tmp_path).move(file, "done/") == f"file://{tmp_path}/done/a.csv"
     assert [path.name for path in tmp_path.iterdir()] == ["done"]

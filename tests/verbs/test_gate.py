@@ -62,7 +62,7 @@ def test_a_file_whose_failing_rows_are_set_aside_is_published() -> None:
     file = decided(pipeline(), row_rule(), table_rule(success=True))
     assert (file.decision, file.status, file.decided_by) == (Decision.PUBLISH, Status.INSPECTED, "gate")
     assert file.decision_reason == (
-        "1 of 2 rules of suite `flights` passed, 3 of 1000 rows are set aside (critical "
+        "1 of 2 rules of suite `flights` passed, 3 of 1000 rows are quarantined (critical "
         "expect_column_values_to_not_be_null(id): 3 of 1000 rows)"
     )
     assert file.reason == "never seen before"

@@ -187,7 +187,7 @@ def test_rows_with_times_are_published_when_the_way_out_is_followed(
     assert (again.code, ids(shop, kafka)) == (0, list(range(1, ROWS + 1))), told(again)
 
 
-# ---- rows set aside, and back
+# ---- quarantined rows, and back
 
 
 @pytest.fixture

@@ -93,7 +93,7 @@ def _print(console: Console, questions: list[Waiting]) -> None:
 def _told(held: Waiting) -> Iterator[tuple[str, str]]:
     file, asked = held.file, held.file.question
     yield "why", file.reason
-    yield "rows", f"{file.rows_in:,}, to be set aside {file.quarantined:,}"
+    yield "rows", f"{file.rows_in:,}, to be quarantined {file.quarantined:,}"
     if asked:
         yield "since", _moment(asked.asked)
     if held.before:
@@ -125,10 +125,10 @@ def decide(
     pipeline: Annotated[str, typer.Argument(help="The pipeline.")],
     file: FileOption = None,
     publish: Annotated[
-        bool, typer.Option("--publish", help="Publish the rows that passed; the others are set aside.")
+        bool, typer.Option("--publish", help="Publish the rows that passed; the others are quarantined.")
     ] = False,
     publish_all: Annotated[
-        bool, typer.Option("--publish-all", help="Publish the failing rows too; unreadable rows stay aside.")
+        bool, typer.Option("--publish-all", help="Publish the failing rows too; unreadable rows stay quarantined.")
     ] = False,
     reject: Annotated[bool, typer.Option("--reject", help="Publish none of its rows.")] = False,
     reason: Annotated[str, typer.Option("--reason", help="Why; kept in the ledger, the index and lineage.")] = "",

@@ -33,7 +33,7 @@ COMMANDS = {
     "decide": Entry("decide", "A steward's answer for files that wait, where there is no Airflow."),
     "report": Entry("report", "The quality pages once more, from the index, and where they are."),
     "trace": Entry("trace", "From a record to its file and row, or from a file to its records."),
-    "quarantine": Entry("quarantine", "Rows set aside: list, show, export, replay."),
+    "quarantine": Entry("quarantine", "Quarantined rows: list, show, export, replay."),
     "suite": Entry("suite", "Propose a suite from a sample file, or try one on a file."),
     "ledger": Entry("ledger", "What was published, the proof re-read from the topic, backup and restore."),
     "doctor": Entry("doctor", "Can exactly once be kept here? Brokers, topics, rights, ledger, disk."),
@@ -112,8 +112,8 @@ def _root(
 ) -> None:
     """Files in, Kafka records out, exactly once, with the proof kept.
 
-    Exit codes: 0 done (or nothing to do), 1 failed, 2 wrong usage or configuration, 3 blocked by quality and waiting
-    for a person, 4 could not reach something, or the window is not ready: trying again may help.
+    Exit codes: 0 done (or nothing to do), 1 failed, 2 wrong usage or configuration, 3 a file is held
+    back or was rejected, 4 could not reach something, or the window is not ready: trying again may help.
     """
 
 

@@ -1,4 +1,4 @@
-"""`forebay quarantine list|show|export|replay`: rows set aside, why, and their way back."""
+"""`forebay quarantine list|show|export|replay`: quarantined rows, why, and their way back."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FileOption = Annotated[
 def list_(
     pipeline: PipelineArgument = None, file: FileOption = None, root: ProjectOption = None, as_json: JsonOption = False
 ) -> None:
-    """Which files have quarantined rows, what set them aside, and how many are left after replays."""
+    """Which files have quarantined rows, what quarantined them, and how many are left after replays."""
     with exit_codes(as_json):
         from forebay.verbs import quarantine
 

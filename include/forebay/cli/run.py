@@ -30,7 +30,7 @@ Runs = tuple[list[RunReport], ForebayError | None]
 """The windows that were run, in order, and what ended the rest."""
 
 _COUNTS = ("rows_in", "published", "quarantined", "rejected")
-_STYLES = {"done": "green", "failed": "bold red", "not ready": "yellow", "blocked": "yellow", "rejected": "yellow"}
+_STYLES = {"done": "green", "failed": "bold red", "not ready": "yellow", "held back": "yellow", "rejected": "yellow"}
 
 
 @app.command("run")
@@ -162,7 +162,7 @@ def exit_code(runs: Iterable[RunReport]) -> int:
     ends = {report.status for report in reports}
     if "failed" in ends:
         return FatalError.exit_code
-    if ends & {"blocked", "rejected"}:
+    if ends & {"held back", "rejected"}:
         return QualityError.exit_code
     return RetryableError.exit_code if "not ready" in ends else 0
 
@@ -266,6 +266,6 @@ def _notes(report: RunReport) -> list[str]:
     notes = [f"{file.file.name}: {said(file)}" for file in report.files if file not in plain]
     notes += [f"{file.file.name}: {note}" for file in report.files for note in file.notes]
     if any(file.quarantined for file in report.files):
-        notes.append(f"rows set aside: forebay quarantine list {report.pipeline}")
+        notes.append(f"quarantined rows: forebay quarantine list {report.pipeline}")
     notes += [f"quality report: {file.docs}" for file in report.files if file.docs]
     return [*notes, *filter(None, [report.note])]

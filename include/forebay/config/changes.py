@@ -74,10 +74,10 @@ EFFECTS: dict[str, tuple[Effect, str]] = {
     "schema.on_drift.retyped": (Effect.NONE, "the file may be held back"),
     "schema.misfits": (
         Effect.NONE,
-        "where it infers the same types and sets the same rows aside; otherwise it is another plan",
+        "where it infers the same types and quarantines the same rows; otherwise it is another plan",
     ),
     "quality.suite": (Effect.PLAN, _SUITE),
-    "quality.quarantine": (Effect.PLAN, "decides which rows are set aside"),
+    "quality.quarantine": (Effect.PLAN, "decides which rows are quarantined"),
     "quality.block_when.quarantined_over": (
         Effect.NONE,
         "the file may be held back; what consumers have seen in part cannot be rejected",
@@ -92,7 +92,7 @@ EFFECTS: dict[str, tuple[Effect, str]] = {
     "quality.history.min_nights": (Effect.NONE, "the file may be held back"),
     "quality.history.rules": (Effect.NONE, "the file may be held back"),
     "quality.notify": (Effect.NONE, ""),
-    "quality.redact": (Effect.NONE, "reasons of rows set aside from then on do not show the values"),
+    "quality.redact": (Effect.NONE, "reasons of quarantined rows from then on do not show the values"),
     "quality.steward.on": (Effect.NONE, ""),
     "quality.steward.timeout": (Effect.NONE, ""),
     "quality.steward.default": (Effect.NONE, ""),

@@ -99,7 +99,7 @@ def _misfits(document: Document) -> Iterator[Found]:
     if document.at(*place) is not None and declared_columns(document):
         yield (
             place,
-            f"{reading(place)}: the types are declared, and a value of another one sets its row aside (leave it out)",
+            f"{reading(place)}: the types are declared, and a value of another one quarantines its row (leave it out)",
         )
 
 

@@ -68,7 +68,7 @@ class Project:
 
     @property
     def repair_days(self) -> int:
-        """For how many days work folders keep what mends rows set aside (`FOREBAY_REPAIR_DAYS`, default 90). Raises
+        """For how many days work folders keep what mends quarantined rows (`FOREBAY_REPAIR_DAYS`, default 90). Raises
         `ConfigError` if it is no such number."""
         return _days("FOREBAY_REPAIR_DAYS", "90")
 

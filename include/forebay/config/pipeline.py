@@ -145,7 +145,7 @@ class OnDrift(Settings):
     the file fails."""
     retyped: Literal["warn", "block"] = "block"
     """No value of a column is of its type, or, where types are pinned, more than `schema.misfits` are not. Such rows
-    are set aside. `block`: the file is held back."""
+    are quarantined. `block`: the file is held back."""
 
 
 class SchemaSection(Settings):
@@ -158,8 +158,8 @@ class SchemaSection(Settings):
     on_drift: OnDrift = OnDrift()
     """What to do when a file's columns are others than those that are declared, or that the last published file had."""
     misfits: Share = Field(default="0.1%", validate_default=True)
-    """Without `columns`: the share of a column's values that may be of another type than the rest. Their rows are set
-    aside. With more, the column gets a wider type in the first file, and is retyped in later ones."""
+    """Without `columns`: the share of a column's values that may be of another type than the rest. Their rows are
+    quarantined . With more, the column gets a wider type in the first file, and is retyped in later ones."""
 
 
 class Typed(Settings):
@@ -185,7 +185,7 @@ class RecordSection(Settings):
     timestamp: str | None = None
     """A date or timestamp column for the record's time; default, and for a null, is the time of publishing. A row whose
     time is not after 1970-01-01 00:00:00 UTC, or is further ahead than the topic takes
-    (`message.timestamp.after.max.ms`, an hour by default), is set aside."""
+    (`message.timestamp.after.max.ms`, an hour by default), is quarantined."""
     partitioner: Typed = Typed(type="murmur2")
     """Which partition a key belongs to: a plug-in of `partitioners/`."""
 
@@ -211,14 +211,14 @@ class TopicSection(Settings):
     quarantine_retention: Duration | Literal["forever"] = Field(
         default="90d", validate_default=True, union_mode="left_to_right"
     )
-    """How long the quarantine topic keeps rows set aside (`90d`), or `forever`; it is made so. One that keeps them for
-    less time is said, by each run and by `forebay doctor`."""
+    """How long the quarantine topic keeps quarantined rows (`90d`), or `forever`; it is made so. One that keeps them
+    for less time is said, by each run and by `forebay doctor`."""
 
     @field_validator("quarantine_retention")
     @classmethod
     def _for_a_while(cls, value: timedelta | Literal["forever"]) -> timedelta | Literal["forever"]:
         if value != "forever" and value < timedelta(hours=1):
-            raise ValueError("rows set aside would be gone before anybody sees them (at least `1h`, or `forever`)")
+            raise ValueError("quarantined rows would be gone before anybody sees them (at least `1h`, or `forever`)")
         return value
 
     @property

@@ -17,9 +17,9 @@ class Budget(Settings):
     """How much of a file may be wrong."""
 
     quarantined_over: Share | None = None
-    """Share of the file's rows that may be set aside."""
+    """Share of the file's rows that may be quarantined."""
     quarantined_count: int | None = Field(default=None, ge=0)
-    """How many of the file's rows may be set aside."""
+    """How many of the file's rows may be quarantined."""
     rules: dict[str, Limit] = {}
     """Limits of single row rules, by the expectation's type or by a column (then of each rule on it): a share of the
     file's rows (`1%`), or a count (`100`) of failing rows, whatever their severity."""
@@ -29,8 +29,8 @@ class BlockWhen(Budget):
     """When the file as a whole is held back."""
 
     quarantined_over: Share | None = None
-    """Share of the file's rows that may be set aside. Without it: half of them, once ten are. A file whose rows are all
-    set aside is held back whatever is set here or left out, unless `100%` says that it may pass."""
+    """Share of the file's rows that may be quarantined. Without it: half of them, once ten are. A file whose rows are
+    all quarantined is held back whatever is set here or left out, unless `100%` says that it may pass."""
     any_table_rule: Severity | None = Severity.CRITICAL
     """Severity from which a failed table rule blocks."""
 
@@ -113,7 +113,7 @@ class Quality(Settings):
     suite: str | None = Field(default=None, pattern=SUITE_NAME)
     """`include/expectations/NAME.json`, Great Expectations' own suite JSON."""
     quarantine: Severity | Literal["never"] = Severity.CRITICAL
-    """Rows failing a rule of this severity (or worse) are set aside."""
+    """Rows failing a rule of this severity (or worse) are quarantined."""
     block_when: BlockWhen = BlockWhen()
     """When the file as a whole is held back."""
     warn_when: Budget = Budget()

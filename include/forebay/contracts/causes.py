@@ -1,4 +1,4 @@
-"""Why a row is set aside, as values: the column `causes` of rejects and of the list of quarantined rows, and the one
+"""Why a row is quarantined, as values: the column `causes` of rejects and of the list of quarantined rows, and the one
 sentence that is made of each."""
 
 from __future__ import annotations

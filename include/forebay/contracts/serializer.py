@@ -56,6 +56,6 @@ class Serializer(ABC, Generic[S]):
         given to `encode`.
 
         `identifiers[i]` is the SQL name of `schema`'s field i. Reading, encoding and filtering in one query is twice as
-        fast, and `causes` finds the rows to set aside without encoding any.
+        fast, and `causes` finds the rows to quarantine without encoding any.
         """
         return None

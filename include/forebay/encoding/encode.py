@@ -75,7 +75,7 @@ def plan_chunks(
     """Cut a file into chunks of at most `chunk.rows` rows and about `chunk.bytes` bytes of values.
 
     A row's size is the average of the first 10,000 (or 16 MiB) as encoded, plus what the densest 1,000 rows have more
-    of text: so no part of a file that grows wide makes a chunk that does not fit memory. Rows set aside count where
+    of text: so no part of a file that grows wide makes a chunk that does not fit memory. Quarantined rows count where
     they are larger. The plan's hash names all that decides which row is in which record (rule C4). Raises as
     `in_its_room`.
     """

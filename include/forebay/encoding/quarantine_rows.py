@@ -1,4 +1,4 @@
-"""Which rows are set aside, and why: `quarantine.parquet`, one line per row, made by SQL in bounded memory."""
+"""Which rows are quarantined, and why: `quarantine.parquet`, one line per row, made by SQL in bounded memory."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def compose_quarantine(
     made_for: str = "",
     limits: Limits = Limits(),  # noqa: B008
 ) -> int:
-    """Write `into` (see `schema`) and return how many rows of the file are set aside.
+    """Write `into` (see `schema`) and return how many rows of the file are quarantined.
 
     These are the stage's rejects; rows failing a rule of severity `quality.quarantine` or worse (none under
     `Decision.PUBLISH_ALL`); rows with a null part of the key; rows that the serializer refuses; rows whose record time
@@ -111,7 +111,7 @@ def stored(path: Path) -> str:
 
 def is_made_for(path: Path, made_for: str) -> bool:
     """Whether the list is there, and was made for just that: in a topic that takes smaller records or other times,
-    other rows are set aside."""
+    other rows are quarantined."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -264,7 +264,7 @@ class _Work:
         return count
 
     def _shown(self, lo: int, hi: int) -> str:
-        """A query of the typed rows in the window that are set aside, with their JSON as `raw`."""
+        """A query of the typed rows in the window that are quarantined, with their JSON as `raw`."""
         rows, columns = self.rows, [column.name for column in self.rows.stage.columns]
         if not rows.wide:
             return f"""select a.__row, step, columns, causes, encode({rows.json(columns)}) as raw

@@ -183,7 +183,7 @@ class StagedRows:
         return self.serializer.sql(self.schema, self.identifiers)
 
     def json(self, names: Sequence[str]) -> str:
-        """A JSON object of some columns that refuses nothing: for keys, and to show rows that are set aside."""
+        """A JSON object of some columns that refuses nothing: for keys, and to show rows that are quarantined."""
         columns = tuple(Column(name, str(self.type(name))) for name in names)
         return Json(JsonConfig(nan="string"), columns).object(self.schema, self.identifiers)
 

@@ -65,12 +65,12 @@ class Work:
         return self.base / "verdict"
 
     def quarantine(self, decision: Decision) -> Path:
-        """Where the rows set aside under that decision are listed."""
+        """Where the quarantined rows under that decision are listed."""
         kind = "all" if decision is Decision.PUBLISH_ALL else "checked"
         return self.base / f"quarantine-{kind}.parquet"
 
     def with_list(self, decision: Decision, rows: int) -> Work | None:
-        """The work under these settings, or under the last ones before them, that set so many rows aside: a suite is
+        """The work under these settings, or under the last ones before them, that quarantined so many rows: a suite is
         edited because of such rows, and they must still be had. None when there is none."""
         name = self.quarantine(decision).name
         lists = sorted(

@@ -115,15 +115,15 @@ def refuse_other_mark(plain: Path, encoding: str, uri: str) -> None:
 def transcode(plain: Path, to: Path, encoding: str, uri: str) -> list[str]:
     """Write the file as UTF-8, without a byte order mark; returns what is to be noted.
 
-    A byte that the encoding does not have becomes invalid UTF-8 on purpose: the parser then sets its row aside, and the
-    byte can be told from its raw text (`_aside`). Raises `CorruptFileError` where that cannot be: in encodings with
+    A byte that the encoding does not have becomes invalid UTF-8 on purpose: the parser then quarantines its row, and
+    the byte can be told from its raw text (`_aside`). Raises `CorruptFileError` where that cannot be: in encodings with
     shift states, and behind a million such bytes.
     """
     decoding = _Decoding(encoding, uri)
     with plain.open("rb") as source, to.open("wb") as sink:
         for text in decoding.texts(iter(lambda: source.read(BLOCK), b"")):
             sink.write(text.encode("utf-8", "surrogatepass"))
-    return [f"decoded from {encoding}; raw text of rows set aside is UTF-8", *decoding.notes()]
+    return [f"decoded from {encoding}; raw text of quarantined rows is UTF-8", *decoding.notes()]
 
 
 class _Decoding:
@@ -179,7 +179,7 @@ class _Decoding:
     def notes(self) -> Iterator[str]:
         if self.bad:
             yield (
-                f"{self.bad} bytes are not {self.encoding}; their rows are set aside, "
+                f"{self.bad} bytes are not {self.encoding}; their rows are quarantined, "
                 "and their raw text has U+DC00 and the byte's value for each of them"
             )
         if self.controls:

@@ -20,7 +20,7 @@ def decoded(plain: Path, folder: Path, encoding: str, uri: str) -> Decoded:
     """The file as UTF-8: `plain` itself, or a copy in `folder`.
 
     Raises `CorruptFileError` as `refuse_other_mark` and `transcode` do. Single bad UTF-8 sequences are left for
-    the parser, which sets their rows aside.
+    the parser, which quarantines their rows.
     """
     refuse_other_mark(plain, encoding, uri)
     if encoding == "utf-8":

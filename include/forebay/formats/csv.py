@@ -15,7 +15,7 @@ from forebay.model import Column, Snapshot, Stage
 
 class Csv(Format[CsvSettings]):
     """Delimited text. Every record that can be read and typed without changing a value is staged; every other one is
-    set aside."""
+    quarantined."""
 
     Config = CsvSettings
 

@@ -36,7 +36,7 @@ class ParquetSettings(Settings):
 
 
 class Parquet(Format[ParquetSettings]):
-    """Flat Parquet files. A value that the type cannot hold exactly sets its row aside; a column of another kind
+    """Flat Parquet files. A value that the type cannot hold exactly quarantines its row; a column of another kind
     refuses the file."""
 
     Config = ParquetSettings
@@ -126,7 +126,7 @@ class _Writer:
         self._good = Sink(folder / "rows.parquet", self.schema)
         self._bad = pq.ParquetWriter(folder / "rejects.parquet", _staging.rejects_schema())
         self.stretches: list[Stretch] = []
-        self._told = 0  # rows set aside of the stretches that have ended
+        self._told = 0  # quarantined rows of the stretches that have ended
 
     def __enter__(self) -> _Writer:
         return self

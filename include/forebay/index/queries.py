@@ -78,7 +78,7 @@ def waiting(url: str, pipeline: str | None = None, name: str | None = None) -> l
 
 
 def settled(url: str, pipeline: str, fingerprint: str | None = None) -> dict[str, int]:
-    """Contents with nothing left to do, each with its most rows set aside in any run. Of each file, and each of its
+    """Contents with nothing left to do, each with its most quarantined rows in any run. Of each file, and each of its
     generations, the last word counts that is not of a run which found it published already."""
     import sqlalchemy as sa
 

@@ -189,7 +189,7 @@ def _check_ledger(asker: Asker, topic: str) -> None:
 
 
 def _check_quarantine(asker: Asker, pipeline: Pipeline) -> None:
-    """Say where rows set aside are kept for less time than the pipeline says. Nobody is stopped by it, nor where
+    """Say where quarantined rows are kept for less time than the pipeline says. Nobody is stopped by it, nor where
     settings may not be seen."""
     with contextlib.suppress(NotAuthorizedError):
         if short := too_short(pipeline, settings(asker, pipeline.quarantine_topic)):

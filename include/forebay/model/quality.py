@@ -21,7 +21,7 @@ class Decision(StrEnum):
     """What the gate, or the steward, says of one file."""
 
     PUBLISH = "publish"
-    PUBLISH_ALL = "publish all"  # quarantine nothing for quality reasons; unreadable rows stay set aside
+    PUBLISH_ALL = "publish all"  # quarantine nothing for quality reasons; unreadable rows stay quarantined
     ASK = "ask the steward"
     REJECT = "reject"
 

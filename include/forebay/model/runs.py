@@ -31,13 +31,18 @@ class Status(StrEnum):
 
     DISCOVERED = "discovered"
     INSPECTED = "inspected"
-    WAITING = "waiting for a person"
+    WAITING = "held back"
     PUBLISHED = "published"
     RECONCILED = "reconciled"
     DONE = "done"
     REJECTED = "rejected"
     SKIPPED = "skipped"
     FAILED = "failed"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Status | None:
+        """What an index of the first drafts may hold."""
+        return cls.WAITING if value == "held back" else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,7 @@ class FileRun(Json):
     """What became of one file in one run: the value that the verbs pass on, Airflow carries in XCom and the index
     keeps.
 
-    `rows_in == published + quarantined + rejected`. *quarantined* are rows set aside on their own account (unreadable,
+    `rows_in == published + quarantined + rejected`. *quarantined* are rows kept apart on their own account (unreadable,
     mistyped, failing a critical row rule, not encodable); *rejected* are all rows of a file that was refused as a
     whole.
     """
@@ -179,7 +184,7 @@ class Plan(Json):
 @dataclass(frozen=True, slots=True)
 class RunReport(Json):
     """A run as the index keeps it and `forebay run --json` prints it. `status` is running, or how it ended: the worst
-    of its files' ends (failed|blocked|rejected|done), `not ready` where its window was not complete, `interrupted`
+    of its files' ends (failed|held back|rejected|done), `not ready` where its window was not complete, `interrupted`
     where its process was ended."""
 
     run_id: str

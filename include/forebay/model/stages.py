@@ -45,7 +45,7 @@ class Drift(Json):
 
 @dataclass(frozen=True, slots=True)
 class Cause(Json):
-    """One reason for which a row is set aside.
+    """One reason for which a row is quarantined.
 
     `rule` is a failing rule's title, and `detail` its settings as JSON then; else `rule` is empty, and `detail` says
     what is wrong, without a word of the file. `value` is what stood in the one column of `columns` (its beginning),

@@ -19,7 +19,7 @@ class State(StrEnum):
     QUARANTINED = "quarantined rows"
     REPAIRED = "repaired"
     REJECTED = "rejected"
-    WAITING = "waiting for a person"
+    WAITING = "held back"
     FAILED = "failed"
     INCOMPLETE = "incomplete"
     EMPTY = "no file"
@@ -37,9 +37,9 @@ class Look(NamedTuple):
 
 LOOKS = {
     State.OK: Look("✓", "everything published, every rule passed"),
-    State.WARNINGS: Look("!", "everything published, a critical or warning rule failed without setting rows aside"),
-    State.QUARANTINED: Look("▲", "published without some rows, which are set aside"),
-    State.REPAIRED: Look("△", "rows were set aside, and all of them repaired and replayed since"),
+    State.WARNINGS: Look("!", "everything published, a critical or warning rule failed without quarantining rows"),
+    State.QUARANTINED: Look("▲", "published without some rows, which are quarantined"),
+    State.REPAIRED: Look("△", "rows were quarantined, and all of them repaired and replayed since"),
     State.REJECTED: Look("⊘", "a file was refused as a whole"),
     State.WAITING: Look("?", "a file is held back until a person decides"),
     State.FAILED: Look("✕", "the run or a file failed"),
@@ -175,7 +175,7 @@ class PipelineHistory:
 
 @dataclass(frozen=True, slots=True)
 class QuarantinedRow(Json):
-    """A row set aside, as text. `raw` may be cut; it then ends with `…`. `observed` is what stood in its columns,
+    """A row quarantined, as text. `raw` may be cut; it then ends with `…`. `observed` is what stood in its columns,
     `causes` every failing rule or reason."""
 
     row: int
@@ -197,7 +197,7 @@ class QuarantinedRow(Json):
 
 @dataclass(frozen=True, slots=True)
 class RowList(Json):
-    """The first rows that a file set aside, and how many there are. `redact`: columns whose values are not in it."""
+    """The first rows that a file quarantined, and how many there are. `redact`: columns whose values are not in it."""
 
     total: int
     rows: tuple[QuarantinedRow, ...]

@@ -129,7 +129,7 @@ class CalendarRow(NamedTuple):
 
 
 class NightBars(NamedTuple):
-    """One night's bars: rows published, rows rejected, share set aside."""
+    """One night's bars: rows published, rows rejected, share quarantined."""
 
     night: Night
     published: Bar | None

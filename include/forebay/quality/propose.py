@@ -84,7 +84,7 @@ def suite(
     `meta`; of the columns `redact` no rule shows what values they have. Of a sample that is not the `whole` file
     nothing is said of how many rows a file has.
 
-    Severities: critical (failing rows are set aside) only for what the record needs, its key; all else warns until a
+    Severities: critical (failing rows are quarantined) only for what the record needs, its key; all else warns until a
     person has reviewed it.
     """
     seen = [_without_values(profile) if profile.column.name in redact else profile for profile in profiles(stage)]

@@ -286,7 +286,7 @@ _on_pair("column_pair_values.a_greater_than_b", ("or_equal",), _greater)
 _on_pair("column_pair_values.in_set", ("value_pairs_set",), _pair_in_set)
 _on_columns("multicolumn_sum.equal", ("sum_total",), _sums_to)
 
-# ---- rules about a row among others: their failing rows are set aside first
+# ---- rules about a row among others: their failing rows are quarantined first
 
 
 def _domain(arguments: Arguments, engine: ForebayDuckEngine) -> tuple[str, tuple[Any, ...]]:

@@ -33,7 +33,7 @@ class JsonConfig(Settings):
     """How values become JSON where JSON, or its readers, cannot hold them as they are."""
 
     nan: _Nan = "quarantine"
-    """NaN and infinity, which JSON has no number for: set the row aside, write null, or write `"NaN"`, `"Infinity"`,
+    """NaN and infinity, which JSON has no number for: quarantine the row, write null, or write `"NaN"`, `"Infinity"`,
     `"-Infinity"`."""
     decimals: Literal["number", "string"] = "number"
     """Decimals as numbers (`1.10`, every digit of the scale), or as strings, for readers that make floats of
@@ -137,7 +137,7 @@ class Json(Serializer[JsonConfig]):
         )
 
     def object(self, schema: pa.Schema, identifiers: Sequence[str]) -> str:
-        """The object alone, refusing nothing: to show rows that are set aside (`nan: quarantine` shows null, years
+        """The object alone, refusing nothing: to show rows that are quarantined (`nan: quarantine` shows null, years
         beyond ISO 8601 stay as they are)."""
         return _joined(self._members(schema, identifiers), "{", "}")
 

@@ -98,10 +98,10 @@ def lstat(path: Path) -> os.stat_result | None:
 
 
 def unlink_version(path: Path, file: SourceFile) -> None:
-    """Delete the listed version, never a newer one: it is first set aside under a name of its own, looked at, and put
+    """Delete the listed version, never a newer one: it is first moved under a name of its own, looked at, and put
     back if it is another.
 
-    Idempotent: nothing there is done, and what an interrupted attempt set aside is deleted.
+    Idempotent: nothing there is done, and what an interrupted attempt moved away is deleted.
     """
     aside = path.with_name(f".{path.name[:150]}.{file.version}.settling")
     if lstat(path) is not None:

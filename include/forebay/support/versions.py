@@ -10,7 +10,7 @@ from importlib.metadata import version
 RECORDS = ("duckdb", "numpy", "pyarrow")
 """They read, cast, encode and place rows."""
 VERDICTS = ("great_expectations",)
-"""It judges them; which rows it sets aside is part of a plan by itself."""
+"""It judges them; which rows it quarantines is part of a plan by itself."""
 
 
 @cache

@@ -15,20 +15,20 @@ GATE = "gate"
 """Who decided, when no person did."""
 
 HALF = 0.5
-"""The share of a file's rows that may be set aside where the pipeline says none."""
+"""The share of a file's rows that may be quarantined where the pipeline says none."""
 FEW = 10
-"""So many rows must be set aside before that share counts: of three rows two may be bad."""
+"""So many rows must be quarantined before that share counts: of three rows two may be bad."""
 
 _WORST_FIRST = list(Severity)
 _NAMED = 20  # columns that are named in words
 
 
 def gate(pipeline: Pipeline, file: FileRun, stage: Stage, verdict: Verdict | None, quarantined: int) -> FileRun:
-    """The file with a decision and its reason; `quarantined` is how many of its rows would be set aside.
+    """The file with a decision and its reason; `quarantined` is how many of its rows would be quarantined.
 
     A file is held back when a failed table rule, the share or count of quarantined rows (by default more than half, and
     always all of them), a rule's own limit or a drifted schema says so: then a person is asked (`WAITING`), or, with
-    `steward.on: never`, it is rejected. All other files are published, without the rows set aside.
+    `steward.on: never`, it is rejected. All other files are published, without the quarantined rows.
     """
     held = [
         *_table_rules(pipeline.quality.block_when, verdict),
@@ -91,7 +91,7 @@ def _observation(result: RuleResult) -> str:
 
 
 def _set_aside(block_when: BlockWhen, rows_in: int, quarantined: int) -> Iterator[str]:
-    """What the budget says of the rows set aside; without one, more than half of them; whatever it says, all of them,
+    """What the budget says of the quarantined rows; without one, more than half of them; whatever it says, all of them,
     unless it allows just that."""
     over = list(_budget(block_when, rows_in, quarantined))
     if block_when.quarantined_over is None and quarantined >= FEW and quarantined > HALF * rows_in:
@@ -182,7 +182,7 @@ def _named(names: tuple[str, ...]) -> str:
 
 
 def _passed(stage: Stage, verdict: Verdict | None, quarantined: int) -> str:
-    aside = f", {quarantined} of {stage.rows_in} rows are set aside" if quarantined else ""
+    aside = f", {quarantined} of {stage.rows_in} rows are quarantined" if quarantined else ""
     if verdict is None:
         return f"no suite is set{aside}"
     failed = [result for result in verdict.results if not result.success]

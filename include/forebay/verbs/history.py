@@ -141,7 +141,7 @@ class _History:
         return young and (days is None or night.day in days or self.pages.night(self.name, night.day).exists())
 
     def night(self, night: Night) -> NightHistory:
-        """A night with its runs and files, the files that need a look first, and the first rows they set aside."""
+        """A night with its runs and files, the files that need a look first, and the first rows they quarantined."""
         ds = night.day.isoformat()
         last = {(row["run_id"], row["uri"]) for row in self.words.get(ds, [])}
         every = queries.files(self.ctx.project.index, self.name, ds=ds, limit=100_000)
@@ -203,7 +203,7 @@ class _History:
         )
 
     def _rows_of(self, file: FileRun, left: int) -> tuple[RowList | None, str]:
-        """The first rows that a file set aside (or would have, if it was refused), and a word if they are not to be
+        """The first rows that a file quarantined (or would have, if it was refused), and a word if they are not to be
         had."""
         if not file.fingerprint or not (file.quarantined or file.rejected or file.status is Status.WAITING):
             return None, ""

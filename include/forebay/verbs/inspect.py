@@ -192,7 +192,7 @@ def load(ctx: Context, file: FileRun) -> tuple[Work, Stage, Verdict | None]:
 
 
 def quarantine(ctx: Context, stage: Stage, verdict: Verdict | None, decision: Decision, work: Work, limit: int) -> Path:
-    """The list of rows set aside under that decision, made if it is not there for the topic as it is. `limit`: its
+    """The list of quarantined rows under that decision, made if it is not there for the topic as it is. `limit`: its
     largest record, in bytes."""
     path, made_for = work.quarantine(decision), _decides(ctx, limit)
     if not is_made_for(path, made_for):
@@ -213,7 +213,7 @@ def quarantine(ctx: Context, stage: Stage, verdict: Verdict | None, decision: De
 
 
 def _decides(ctx: Context, limit: int) -> str:
-    """What decides which rows are set aside beside the work's settings: the topic, and the times that its records
+    """What decides which rows are quarantined beside the work's settings: the topic, and the times that its records
     get."""
     column = ctx.pipeline.record.timestamp
     about = ("message.timestamp.type", "message.timestamp.after.max.ms") if column else ()
@@ -281,12 +281,12 @@ def _misfits(stage: Stage, hide: bool) -> Iterator[str]:
     for name, count in counts.items():
         yield (
             f"{'a column' if hide else f'column `{name}`'}: {count} values are not {types.get(name)}, "
-            "their rows are set aside"
+            "their rows are quarantined"
         )
 
 
 def _refuse_without_key(ctx: Context, stage: Stage, snapshot: Snapshot) -> None:
-    """Raise `CorruptFileError` if the file lacks a key column: every row would be set aside for a null."""
+    """Raise `CorruptFileError` if the file lacks a key column: every row would be quarantined for a null."""
     missing = [f"`{name}`" for name in ctx.pipeline.record.key if name in stage.drift.missing]
     if missing:
         uri = snapshot.file.uri

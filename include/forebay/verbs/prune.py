@@ -1,8 +1,8 @@
 """prune: what forebay's home need not hold any more is removed, and nothing that anybody still needs.
 
-    snapshot and stage     go when every run of their content is settled. With rows set aside they stay for `FOREBAY_REPAIR_DAYS`, for `quarantine export
+    snapshot and stage     go when every run of their content is settled. With quarantined rows they stay for `FOREBAY_REPAIR_DAYS`, for `quarantine export
                            --repair` and replays; also where records carry no headers, for `trace`. They can be made again while the source has the file.
-    verdict, lists of rows set aside   go with the reports, after `FOREBAY_REPORT_DAYS`.
+    verdict, lists of quarantined rows   go with the reports, after `FOREBAY_REPORT_DAYS`.
     drafts, spool          what a killed process left goes a day after it was last written to.
 
 A content that waits, failed or is under way is never touched, nor one of which the index says nothing. A work folder is

@@ -1,4 +1,4 @@
-"""Rows set aside: what the stored lists hold, row by row, for people and for export."""
+"""Quarantined rows: what the stored lists hold, row by row, for people and for export."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def listed(ctx: Context, file: FileRun) -> Path:
 
 def kept(ctx: Context, file: FileRun) -> Work:
     """The work that has the list of a file's quarantined rows: under the present settings, or under those that they
-    were set aside by.
+    were quarantined by.
 
     A list of earlier settings may show what is redacted now: then it is not taken. Raises as `listed`.
     """
@@ -136,7 +136,7 @@ def count(path: Path) -> int:
 
 
 def by_reason(path: Path) -> list[dict[str, Any]]:
-    """What set rows aside, the most rows first: `step`, `why`, `rows`, `first_row`.
+    """What quarantined rows, the most rows first: `step`, `why`, `rows`, `first_row`.
 
     A row that fails several rules counts with each of them. Rows that could not be read, or be encoded, are told by
     their columns, with the first row's causes.

@@ -1,7 +1,7 @@
 """Quarantined rows as a table that people edit, and the edited table read back.
 
 One line a row: the pipeline's columns as text, and five columns of ours. `__fp`, `__generation` and `__row` say which
-row of which content it is; `__reason` why it was set aside; `__form` how its cells are written: `file`, as the file
+row of which content it is; `__reason` why it was quarantined; `__form` how its cells are written: `file`, as the file
 wrote them (read by the format's own rules for columns), or `typed`, as forebay writes values (ISO dates, a decimal
 point); `__raw` is the text that the row came from. A cell that is empty is null, `""` an empty text. A quote stands
 before cells that a spreadsheet would take for a formula; reading back takes it away again.

@@ -18,11 +18,11 @@ from forebay.verbs.inspect import work_of
 from forebay.verbs.notices import notify_of_run
 from forebay.verbs.prune import prune_quietly
 
-_WORST = (("failed", Status.FAILED), ("blocked", Status.WAITING))
+_WORST = (("failed", Status.FAILED), ("held back", Status.WAITING))
 
 
 def status_of(files: tuple[FileRun, ...]) -> str:
-    """The worst of the files' ends: `failed`, `blocked` (waiting for a person), `rejected` or `done`; where all files
+    """The worst of the files' ends: `failed`, `held back`, `rejected` or `done`; where all files
     are published already it is done."""
     ends = {file.status for file in files}
     for name, status in _WORST:

@@ -1,7 +1,7 @@
 """Record times from the file meet the topic's limits before the first record is sent: afterwards Kafka would delete or
 refuse the records.
 
-A row whose time no record can have, or that is further ahead than the topic takes, is set aside
+A row whose time no record can have, or that is further ahead than the topic takes, is quarantined
 (`encoding/quarantine_rows.py`). Times that the topic would delete at once are those of a whole delivery, not of a row:
 that file fails, and says what to set.
 """
@@ -69,7 +69,7 @@ def _limit(found: dict[str, str], key: str) -> int:
 
 
 def _oldest(ctx: Context, stage: Stage) -> int | None:
-    """The oldest time after 1970 of the stage's rows (those before are set aside), in milliseconds since the epoch;
+    """The oldest time after 1970 of the stage's rows (those before are quarantined), in milliseconds since the epoch;
     None where there is none."""
     rows = StagedRows(stage, ctx.pipeline.record)
     with in_its_room(stage), ctx.limits.connect() as con:

@@ -121,7 +121,7 @@ class Trial:
     # ---- what goes in
 
     def drop(self, airport: str, rows: int, day: date = NIGHT, nth: int = 50) -> Expectation:
-        """One airport's file of a night, complete; each `nth` row has no name and must be set aside."""
+        """One airport's file of a night, complete; each `nth` row has no name and must be quarantined."""
         folder = self.lab.project / "drops" / self.name / day.isoformat()
         folder.mkdir(parents=True, exist_ok=True)
         lines = [f"{i},{day},{airport},{'' if i % nth == 0 else f'bird {i}'}" for i in range(1, rows + 1)]

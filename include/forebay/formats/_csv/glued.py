@@ -1,5 +1,5 @@
 """Records that are none because their lines end otherwise than those of the file, as in two files one behind the other:
-each line is set aside by itself, however many there are.
+each line is quarantined by itself, however many there are.
 
 A record that is no row is cut at the other kind of line end (CR alone in a file of LF, LF in one of CR), wherever an
 even number of its quotes stands before, if two parts or more have as many columns as the file.

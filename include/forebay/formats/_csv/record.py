@@ -7,13 +7,13 @@ RFC 4180, and where it is silent:
   are no data.
 - In any other field quotes are data: `1,5" pipe` has the value `5" pipe`, and `1,5"x,y"` has three fields.
 - Delimiters too many at the end of a record, with nothing between and behind them, make no fields: `1,,2,` has three.
-  Any other field too many, or one too few, sets the record aside.
+  Any other field too many, or one too few, quarantines the record.
 - A line ends with LF or CR LF, wherever no quote is open; with CR in a file that has it outside quotes from the first
-  line on (`line_end`). The other of the two in a field without quotes sets its record aside, as nobody can tell
+  line on (`line_end`). The other of the two in a field without quotes quarantines its record, as nobody can tell
   whether it is data. Within quotes they are data, byte for byte.
 - A record that is none and has lines of the other kind in it, outside quotes, two of them with as many columns as the
-  file, is not one but as many as there are lines (`glued`): all are set aside.
-- Text behind a closing quote sets the record aside; it goes on to the next delimiter and is read to its end.
+  file, is not one but as many as there are lines (`glued`): all are quarantined.
+- Text behind a closing quote quarantines the record; it goes on to the next delimiter and is read to its end.
 - A quote is never closed if no quote of the following lines, as far as a record may be long, closes it properly: the
   next one that is not doubled has text behind it. Then its first line is the record, and the next line is a record of
   its own.
@@ -23,7 +23,7 @@ RFC 4180, and where it is silent:
   is cannot open a field, and closes one properly or stands in the very next line, or no line before it has as many
   columns as the file, then the record goes on to there.
 - An escape makes the next byte data, one and no more: CR of CR LF is data then, and LF ends the line. Before a letter
-  or a digit it means different things to different writers (`\\n`), so that sets the record aside, unless the whole
+  or a digit it means different things to different writers (`\\n`), so that quarantines the record, unless the whole
   field is a null word (`\\N`). With quotes, it is one within quotes only; without, everywhere, line ends included.
 """
 

@@ -27,14 +27,14 @@ class CsvSettings(Settings):
     quotes are no data."""
     escape: str | None = Field(default=None, min_length=1, max_length=1)
     """What makes the byte behind it data: a quote or itself inside quotes; with `quote: null` also a delimiter or a
-    line end, anywhere. Default: the quote itself, doubled. Before a letter or a digit it sets the row aside, unless the
-    field is a null word (`\\N`)."""
+    line end, anywhere. Default: the quote itself, doubled. Before a letter or a digit it quarantines the row, unless
+    the field is a null word (`\\N`)."""
     header: bool = True
     """Whether the first record names the columns. They are matched by name, in any order. Without it, the schema's
     order is the file's."""
     encoding: Encoding = "utf-8"
     """A text codec of Python's: `windows-1252`, `latin-1`, `utf-16le`, `shift_jis`, `cp037` … Anything but utf-8 is
-    decoded to a copy first. A byte that it does not have sets its row aside, whose raw text (UTF-8) holds U+DC00 and
+    decoded to a copy first. A byte that it does not have quarantines its row, whose raw text (UTF-8) holds U+DC00 and
     the byte's value for it, as Python's `surrogateescape` does; or refuses the file where the bytes behind would mean
     something else (`iso2022_jp`, `utf-7`)."""
     null_values: tuple[str, ...] = ("",)

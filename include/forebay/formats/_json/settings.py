@@ -15,8 +15,8 @@ class JsonLinesSettings(Settings):
 
     encoding: Encoding = "utf-8"
     """A text codec of Python's: `windows-1252`, `latin-1`, `utf-16le`, `shift_jis`, `cp037` … Anything but utf-8 is
-    decoded to a copy first. A byte that it does not have sets its row aside, or refuses the file where the bytes behind
-    would mean something else (`iso2022_jp`, `utf-7`)."""
+    decoded to a copy first. A byte that it does not have quarantines its row, or refuses the file where the bytes
+    behind would mean something else (`iso2022_jp`, `utf-7`)."""
     loose_scalars: bool = False
     """Read numbers and words from strings (`"5"` in an int64), and keep numbers, true and false as text in string
     columns. A column whose rules say how its values are written out (`thousands`, `true_values` …) is read from strings

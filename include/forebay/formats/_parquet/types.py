@@ -252,8 +252,8 @@ def _notes(name: str, found: pa.DataType, logical: tuple[str, bool], type_: Type
         notes.append(f"column `{name}` is {found}: read as its number of {_UNITS[found_plain.unit]}")
     if _is_long(found_plain) and type_.kind == "decimal":
         notes.append(
-            f"column `{name}` is {found}: rows with more digits than {type_} has are set aside (declared as `string`, "
-            "its digits are text)"
+            f"column `{name}` is {found}: rows with more digits than {type_} has are quarantined "
+            "(declared as `string`, its digits are text)"
         )
     if (
         isinstance(found, pa.BaseExtensionType)

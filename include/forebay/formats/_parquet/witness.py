@@ -174,7 +174,7 @@ class Witness:
         )
 
     def _sides(self, columns: Sequence[_Both], part: _Part) -> tuple[str, str]:
-        """The part's rows in the file, but for those set aside, and in the stage: columns `v0`, `v1` … and the row's
+        """The part's rows in the file, but for those quarantined, and in the stage: columns `v0`, `v1` … and the row's
         number `n`."""
         held = ", ".join(f"{column.file} AS v{n}" for n, column in enumerate(columns))
         staged = ", ".join(f"{column.stage} AS v{n}" for n, column in enumerate(columns))

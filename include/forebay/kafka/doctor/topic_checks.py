@@ -110,7 +110,7 @@ def _settings(seen: ClusterFacts, topic: topics.Topic, settings: dict[str, str],
         yield from _compacted(seen.pipeline, name, settings)
         yield from _times(seen.pipeline, name, settings)
     if topic.purpose == "quarantine" and (short := topics.too_short(seen.pipeline, settings)):
-        yield Finding(Level.WARN, check, short[0], "rows set aside may be gone before they are repaired", short[1])
+        yield Finding(Level.WARN, check, short[0], "quarantined rows may be gone before they are repaired", short[1])
     if int(settings.get("max.message.bytes") or topics.DEFAULT_MAX_MESSAGE_BYTES) < 65_536:
         yield Finding(
             Level.WARN,

@@ -74,7 +74,7 @@ PARAMETERS = {
     "suite": "the suite (`quality.suite`)",
     "decision": "the answer of the person who was asked",
     "quarantine": "`quality.quarantine`",
-    "quarantined": "which rows are set aside",
+    "quarantined": "which rows are quarantined",
 }
 """The parameters of a plan (`ChunkPlan.prints`), as people know them."""
 

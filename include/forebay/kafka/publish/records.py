@@ -38,7 +38,7 @@ class Records:
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """The rows of a chunk that were set aside, in file order.
+    """The rows of a chunk that were quarantined, in file order.
 
     `values`: binary, the raw text or the typed row as JSON. `rows`: int64. `reasons`: for each row its `q_…` headers
     without the raw value (`q_stage`, `q_rule`, `q_reason`, `q_suite`, `q_rowhash`). `keys`: binary or None, then the

@@ -45,7 +45,7 @@ def judge(
     """The rows that pass as a stage whose `__row` is their place in it (`origin_row` is beside it), and those that do
     not.
 
-    The origin's list is known by how many rows it set aside, even when the suite has changed since.
+    The origin's list is known by how many rows it quarantined, even when the suite has changed since.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -106,9 +106,9 @@ def _verdict(
     """What the suite's row rules say of the rows of `stage`; None without a suite. Table rules judged the file when it
     came, and are not asked.
 
-    `origin` is the stage that the rows were set aside from, `aside` the list of those rows: the others were published,
-    and are looked at beside the repaired ones. Without it the repaired rows are judged among themselves, and the second
-    value says so.
+    `origin` is the stage that the rows were quarantined from, `aside` the list of those rows: the others were
+    published, and are looked at beside the repaired ones. Without it the repaired rows are judged among themselves, and
+    the second value says so.
     """
     suite = _row_rules(ctx)
     if suite is None or not suite.expectations or not stage.rows_read:

@@ -46,7 +46,7 @@ def known(
     listed = work_left(ctx, entry.fingerprint).with_list(then(entry), entry.quarantined)
     if listed is not None:
         known_by = (
-            "the quarantine topic no longer has these rows: which were set aside is known from their list on "
+            "the quarantine topic no longer has these rows: which were quarantined is known from their list on "
             "this machine"
         )
         return entry, _listed_rows(listed.quarantine(then(entry))), done, known_by
@@ -81,7 +81,8 @@ def _listed_rows(path: Path) -> set[int]:
 
 
 def _refuse_too_many(entry: FileEntry, receipts: tuple[Receipt, ...], rows: set[int], path: Path) -> None:
-    """The ledger counts how many rows of each chunk were set aside. Raises `ConfigError` for a file that names more."""
+    """The ledger counts how many rows of each chunk were quarantined. Raises `ConfigError` for a file that names
+    more."""
     left = set(rows)
     for chunk in receipts:
         inside = {row for row in left if chunk.first_row <= row <= chunk.last_row}
