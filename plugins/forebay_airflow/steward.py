@@ -53,10 +53,10 @@ def question(
 
 
 def _line(file: FileRun, reports: Path, airflow: str) -> str:
-    counts = f"{counted(file.rows_in, 'row')}, {file.quarantined:,} to be quarantined"
+    counts = f"{counted(file.counts.rows_in, 'row')}, {file.counts.quarantined:,} to be quarantined"
     return (
         f"- **{plain(file.file.uri)}**: {counts}. "
-        f"{plain(file.decision_reason or file.reason)}{_docs(file.docs, reports, airflow)}"
+        f"{plain((file.answer and file.answer.reason) or file.reason)}{_docs(file.docs, reports, airflow)}"
     )
 
 

@@ -104,7 +104,7 @@ class Steps:
         for file in _held(airflow):
             if again:
                 with within(airflow):
-                    tell(self.context, file.but(decision_reason=f"{again} {file.decision_reason}"))
+                    tell(self.context, _asked_again(file, again))
             if file.question:
                 question = replace(file.question, link=link, deadline=until, default=default)
                 projection.project_question(self.project.index, file.but(question=question))
@@ -156,7 +156,7 @@ class Steps:
             return settle(ctx, reconcile(ctx, published) if published.status is Status.PUBLISHED else published)
 
         done = self._each(held, one)
-        _announce(airflow, [file for file in done if file.published])
+        _announce(airflow, [file for file in done if file.counts.published])
 
     def reconcile(self, *, outlet_events: Any = None) -> None:
         """Re-read what was published and compare it with the ledger; then the topic's asset is updated. Skipped when
@@ -319,6 +319,11 @@ def _discovered(airflow: Any) -> bool:
     return airflow["ti"].xcom_pull(task_ids="discover") is not None
 
 
+def _asked_again(file: FileRun, why: str) -> FileRun:
+    """The file as people are told of it when they are asked once more."""
+    return file.but(answer=replace(file.answer, reason=f"{why} {file.answer.reason}")) if file.answer else file
+
+
 def _announce(airflow: Any, published: list[FileRun]) -> None:
     """Update the topic's asset, for whom it concerns downstream."""
     for asset in airflow["task"].outlets if published else ():
@@ -326,7 +331,7 @@ def _announce(airflow: Any, published: list[FileRun]) -> None:
         event.extra = {
             "run_id": airflow["dag_run"].run_id,
             "files": len(published),
-            "records": sum(f.published for f in published),
+            "records": sum(f.counts.published for f in published),
         }
         event.add_partitions([published[0].window.day.isoformat()])
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from forebay.model import Answer, Decision, Fate, FileRun, SourceFile, Status, Window
+from forebay.model import Answer, Counts, Decision, Fate, FileRun, SourceFile, Status, Window
 
 REPORTS = Path("/project/reports")
 
@@ -24,9 +24,9 @@ def held(name: str, **changes: object) -> FileRun:
         Fate.NEW,
         "new",
         Status.INSPECTED,
-        decision=Decision.ASK,
+        answer=Answer(Decision.ASK, "gate", "2.8% of the rows are to be quarantined"),
     )
-    return file.but(rows_in=1200, quarantined=34, decision_reason="2.8% of the rows are to be quarantined", **changes)
+    return file.but(counts=Counts(1200, quarantined=34), **changes)
 
 
 def test_the_question_names_each_file_its_counts_and_why() -> None:
@@ -193,7 +193,7 @@ def test_nobody_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     event = {"chosen_options": ["Reject"], "params_input": {"reason": ""}, "responded_by_user": None, "timedout": True}
     said = steward.answer(question(monkeypatch).execute_complete(Asked(), event))
     assert said is not None
-    assert (said.decision, said.who, said.reason) == (
+    assert (said.decision, said.by, said.reason) == (
         Decision.REJECT,
         steward.NOBODY,
         "no answer within 4:00:00: Reject",

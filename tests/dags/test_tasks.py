@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from forebay.model import Decision, Fate, FileRun, SourceFile, Status, Window
+from forebay.model import Answer, Decision, Fate, FileRun, SourceFile, Status, Window
 from tests.support.pipelines import load_file
 
 DAY = Window.of_day(date(2013, 1, 1))
@@ -102,7 +102,7 @@ def test_decide_is_believed_of_files_that_wait() -> None:
     """Airflow skips it in a run that is run again and holds nothing back now: what it said before still lies in
     XCom."""
     a, b = file("a"), file("b")
-    held = b.but(status=Status.WAITING, decision=Decision.ASK)
+    held = b.but(status=Status.WAITING, answer=Answer(Decision.ASK, "gate", "why"))
     airflow = context(
         discover=[[a, b]],
         inspect_0=[a.but(status=Status.INSPECTED), held],
@@ -131,7 +131,13 @@ def steps(tmp_path: Path) -> Any:
 
 
 def inspected(lane: int, size: int, name: str) -> FileRun:
-    return file(name, Status.INSPECTED, size, fingerprint=f"{lane:08x}" + "0" * 56, decision=Decision.PUBLISH)
+    return file(
+        name,
+        Status.INSPECTED,
+        size,
+        fingerprint=f"{lane:08x}" + "0" * 56,
+        answer=Answer(Decision.PUBLISH, "gate", "all passed"),
+    )
 
 
 def test_small_files_share_one_publish_task_in_their_order(steps: Any) -> None:

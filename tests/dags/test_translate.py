@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from forebay import errors
-from forebay.model import Decision, Fate, FileRun, Plan, SourceFile, Status, WaitsFor, Window
+from forebay.model import Answer, Decision, Fate, FileRun, Plan, SourceFile, Status, WaitsFor, Window
 
 DAY = Window.of_day(date(2013, 1, 1))
 NEW_YORK = "America/New_York"
@@ -207,7 +207,7 @@ def test_what_stopped_half_way_has_failed_and_says_where() -> None:
 
     ends = [file(status=s) for s in (Status.DONE, Status.REJECTED, Status.SKIPPED, Status.FAILED)]
     assert list(unfinished(ends)) == ends
-    (left,) = unfinished([file(status=Status.INSPECTED, decision=Decision.PUBLISH)])
+    (left,) = unfinished([file(status=Status.INSPECTED, answer=Answer(Decision.PUBLISH, "gate", "all passed"))])
     assert left.status is Status.FAILED
     assert "inspected" in str(left.error)
 
@@ -228,7 +228,10 @@ def test_xcom_carries_files_however_mapping_nests_them() -> None:
 
     from forebay_airflow.translate import dump, read
 
-    files = [file("a.csv"), file("b.csv", status=Status.INSPECTED, decision=Decision.ASK, rows_in=3)]
+    files = [
+        file("a.csv"),
+        file("b.csv", status=Status.INSPECTED, answer=Answer(Decision.ASK, "gate", "why"), rows_in=3),
+    ]
     sent = json.loads(json.dumps(dump(files)))
     assert read(sent) == files
     assert read([sent[:1], None, [sent[1:]]]) == files

@@ -174,7 +174,7 @@ def test_an_answer_in_airflow_came_first(shop: OrdersProject, kafka: Cluster) ->
     name of who was first."""
     answered_in_airflow(shop, Decision.REJECT)
     [seen] = waiting(shop)
-    assert (seen["given"]["who"], seen["given"]["decision"]) == ("ann", "reject")
+    assert (seen["given"]["by"], seen["given"]["decision"]) == ("ann", "reject")
     refused = decide(shop, "--publish")
     assert refused.code == 1
     assert (
@@ -282,8 +282,8 @@ def test_the_same_answer_elsewhere_finds_it_done_though_source_and_stage_are_gon
         Answer(Decision.REJECT, "nobody in time", "", AT, "Airflow", person=False),
     ):
         done = carried_out(ctx, take(ctx, file, late))
-        assert done is not None
-        assert (done.published, done.quarantined, done.decided_by, done.decision_reason) == (
+        assert done is not None and done.answer is not None
+        assert (done.counts.published, done.counts.quarantined, done.answer.by, done.answer.reason) == (
             70,
             30,
             "bob",

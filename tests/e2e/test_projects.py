@@ -176,5 +176,5 @@ def test_control_without_the_check_the_copy_finds_a_duplicate_and_its_topic_stay
     )
 
     report = run_window(ctx, Window.of_day(date.fromisoformat(DAY), "UTC"))
-    assert [(file.fate.value, file.published) for file in report.files] == [("duplicate", 0)]
+    assert [(file.fate.value, file.counts.published) for file in report.files] == [("duplicate", 0)]
     assert ids(kafka, topic) == []

@@ -255,7 +255,7 @@ def test_many_units_and_no_headers(
 
     rebuild(ctx)
     [file] = files_with(project, shop.name)
-    assert (file.quarantined, replayed(project, file)) == (5, 5)
+    assert (file.counts.quarantined, replayed(project, file)) == (5, 5)
 
 
 # Records that are gone from the quarantine topic

@@ -70,7 +70,7 @@ answers.given(url, file_run())
 time.sleep(max(0.0, float(at) - time.time()))
 for number in range(1, 101):
     file = file_run(generation=number)  # numbers of one content's questions would not do: an answer to a later one ends the older
-    print(answers.first(url, file, Answer(Decision(decision), who, "why", datetime.now(UTC))).who)
+    print(answers.first(url, file, Answer(Decision(decision), who, "why", datetime.now(UTC))).by)
 """  # noqa: E501
 
 

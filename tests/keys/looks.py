@@ -77,7 +77,7 @@ def raw(trial: Trial) -> list[str]:
 
 
 def count(trial: Trial) -> int:
-    return trial.inspected().rows_in
+    return trial.inspected().counts.rows_in
 
 
 def keys(trial: Trial) -> list[str]:

@@ -150,7 +150,7 @@ class Trial:
     def told(self) -> str:
         """All words about the file: its status, error, reason, decision and notes."""
         file = self.inspected()
-        words = (file.status, file.error, file.reason, file.decision_reason, *file.notes)
+        words = (file.status, file.error, file.reason, file.answer.reason if file.answer else None, *file.notes)
         return " | ".join(str(word) for word in words if word)
 
     def stage(self) -> Stage:
@@ -173,7 +173,7 @@ class Trial:
         from forebay.verbs.inspect import load
 
         file = self.inspected()
-        assert file.rows_in, file.error
+        assert file.counts.rows_in, file.error
         work, _, _ = load(self.context, file)
         return [(row["__row"], row["reason"]) for row in pq.read_table(work.quarantine(Decision.PUBLISH)).to_pylist()]
 
@@ -184,7 +184,7 @@ class Trial:
         from forebay.verbs.inspect import load
 
         file = self.inspected()
-        assert file.rows_in, file.error
+        assert file.counts.rows_in, file.error
         work, stage, verdict = load(self.context, file)
         aside = work.quarantine(Decision.PUBLISH)
         plan = plan_chunks(stage, verdict, self.pipeline, Decision.PUBLISH, aside, limits=self.context.limits)

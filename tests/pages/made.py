@@ -14,6 +14,8 @@ from forebay.config.load import load_pipeline
 from forebay.contracts import Connections
 from forebay.index import projection
 from forebay.model import (
+    Answer,
+    Counts,
     Decision,
     Fate,
     FileRun,
@@ -116,12 +118,10 @@ class Made:
             "never seen before",
             Status.DONE,
             f"{luck.getrandbits(256):064x}",
-            decision=Decision.PUBLISH,
-            decided_by="gate",
-            decision_reason=f"{sum(r.success for r in answers)} of {rules} rules of suite `orders` passed",
-            rows_in=rows,
-            published=rows - aside,
-            quarantined=aside,
+            answer=Answer(
+                Decision.PUBLISH, "gate", f"{sum(r.success for r in answers)} of {rules} rules of suite `orders` passed"
+            ),
+            counts=Counts(rows, rows - aside, aside),
         )
         fate = luck.random()
         if fate < 0.01:
@@ -134,7 +134,10 @@ class Made:
         elif fate < 0.02:
             why = f"{aside} of {rows} rows would be quarantined: 6.1 %, the limit is 5 %"
             file = file.but(
-                status=Status.REJECTED, published=0, quarantined=0, rejected=rows, reason=why, decision=Decision.REJECT
+                status=Status.REJECTED,
+                counts=Counts(rows, rejected=rows),
+                reason=why,
+                answer=Answer(Decision.REJECT, "gate", why),
             )
         elif fate < 0.025:
             file = file.but(
@@ -151,16 +154,16 @@ class Made:
                 quarantined=0,
                 reason="1 of 2 files are there",
             )
-        if file.rows_in and rules:
+        if file.counts.rows_in and rules:
             projection.project_verdict(
                 self.project.index, file, Verdict(file.fingerprint or "", "orders", "h" * 64, answers)
             )
-        if file.quarantined:
+        if file.counts.quarantined:
             self.pages.save_rows(
                 run.pipeline,
                 run.run_id,
                 file.file.uri,
-                RowList(file.quarantined, tuple(_aside(file.quarantined, luck))),
+                RowList(file.counts.quarantined, tuple(_aside(file.counts.quarantined, luck))),
             )
         return file
 
@@ -212,15 +215,11 @@ class Made:
             run_id=f"replay__{rows}",
             file=SourceFile("replay+" + origin.file.uri, 9, 1.5),
             replay=told,
-            rows_in=1,
-            published=1,
+            origin=origin.file.uri,
+            counts=Counts(1, 1),
         )
         file = file.but(
-            quarantined=0,
-            fingerprint="ab" * 8 + f"{int(rows):048x}",
-            decided_by="eve",
-            decision_reason="typing errors",
-            decided_at=NOW,
+            fingerprint="ab" * 8 + f"{int(rows):048x}", answer=Answer(Decision.PUBLISH, "eve", "typing errors", NOW)
         )
         run = RunReport(
             file.run_id, file.pipeline, file.window, "done", NOW, NOW, "replay", note="replay: typing errors"
@@ -248,9 +247,7 @@ class Made:
             rows_in=3,
             quarantined=3,
             error=bad,
-            decision=Decision.PUBLISH,
-            decided_by=bad,
-            decision_reason=bad,
+            answer=Answer(Decision.PUBLISH, bad, bad),
         )
         rule = RuleResult("expect_column_values_to_match_regex", (bad,), Severity.CRITICAL, "row", False, 3, 3, bad)
         table = RuleResult("expect_table_columns_to_match_set", (), Severity.WARNING, "table", False, observed=bad)
@@ -263,12 +260,14 @@ class Made:
             run_id=f"replay__{bad}",
             file=SourceFile("replay+" + file.file.uri, 1, 1.5),
             replay=told,
+            origin=file.file.uri,
             published=1,
             quarantined=0,
         )
-        projection.project_file(
-            self.project.index, repaired.but(status=Status.DONE, fingerprint="ab" * 8 + "cd" * 24, decided_at=NOW)
+        done = repaired.but(
+            status=Status.DONE, fingerprint="ab" * 8 + "cd" * 24, answer=Answer(Decision.PUBLISH, bad, bad, NOW)
         )
+        projection.project_file(self.project.index, done)
         ignored = file.but(
             file=SourceFile(f"file:///drops/_{bad}", 0, 1.5), fate=Fate.IGNORED, status=Status.SKIPPED, fingerprint=None
         )

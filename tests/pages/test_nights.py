@@ -8,7 +8,21 @@ from typing import Any
 import pytest
 
 from forebay.index import projection, queries
-from forebay.model import Fate, FileRun, Replay, RuleResult, RunReport, Severity, SourceFile, Status, Verdict, Window
+from forebay.model import (
+    Answer,
+    Counts,
+    Decision,
+    Fate,
+    FileRun,
+    Replay,
+    RuleResult,
+    RunReport,
+    Severity,
+    SourceFile,
+    Status,
+    Verdict,
+    Window,
+)
 from forebay.pages.values import Night, State
 from forebay.verbs import daily_status
 from tests.pages.made import Made
@@ -67,8 +81,7 @@ def file(name: str = "a.csv", **changes: Any) -> FileRun:
         Fate.NEW,
         "new",
         Status.DONE,
-        rows_in=10,
-        published=10,
+        counts=Counts(10, 10),
     )
     return run.but(**changes)
 
@@ -88,8 +101,9 @@ def replay(rows: str, name: str = "a.csv", of: str = "ab" * 32, uri: str | None 
     count = sum(int(b or a) - int(a) + 1 for a, _, b in (span.partition("-") for span in rows.split(",")))
     told = Replay(of, 1, rows, "fixed.csv", "cd" * 32)
     mine = of[:16] + f"{hash(rows) % 16**8:08x}" * 6
-    return file(replay=told, fingerprint=mine, rows_in=count, published=count, decided_by="eve").but(
-        file=SourceFile(uri or f"replay+file:///{name}", 1, 1.0), decision_reason="typing errors"
+    return file(replay=told, fingerprint=mine, rows_in=count, published=count).but(
+        file=SourceFile(uri or f"replay+file:///{name}", 1, 1.0),
+        answer=Answer(Decision.PUBLISH, "eve", "typing errors"),
     )
 
 

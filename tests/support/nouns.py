@@ -5,7 +5,19 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from forebay.model import Fate, FileRun, OffsetRange, Receipt, RuleResult, Severity, SourceFile, Status, Verdict, Window
+from forebay.model import (
+    Counts,
+    Fate,
+    FileRun,
+    OffsetRange,
+    Receipt,
+    RuleResult,
+    Severity,
+    SourceFile,
+    Status,
+    Verdict,
+    Window,
+)
 
 DAY = date(2013, 1, 1)
 FINGERPRINT = "ab" * 32
@@ -22,9 +34,7 @@ def file_run(name: str = "EWR.csv.gz", **changes: Any) -> FileRun:
         reason="never seen before",
         status=Status.DONE,
         fingerprint=FINGERPRINT,
-        rows_in=10,
-        published=8,
-        quarantined=2,
+        counts=Counts(10, 8, 2),
         outputs=(OffsetRange("flights", 0, 5, 9, 5), OffsetRange("flights", 1, 0, 2, 3)),
         quarantine=(OffsetRange("forebay.flights.quarantine", 0, 0, 1, 2),),
     )

@@ -69,7 +69,7 @@ def test_other_bytes_under_a_known_name(
     before = ledger.publish(listed(tmp_path)[0], b"1")
     put(drops, "a.csv", b"corrected")
     (file,) = look(tmp_path, ledger, changed_content=policy).files
-    assert (file.fate, file.status, file.supersedes) == (Fate.CHANGED, status, before)
+    assert (file.fate, file.status, file.earlier.supersedes) == (Fate.CHANGED, status, before)
     assert (
         file.reason
         == f"other bytes of this name (`{before[:16]}`) were published by run `run-1` at 2013-01-03 02:00:00 UTC{words}"
@@ -82,7 +82,7 @@ def test_a_second_correction_supersedes_the_first(tmp_path: Path, drops: Path, l
     ledger.publish(listed(tmp_path)[0], b"1")
     second = ledger.publish(listed(tmp_path)[0], b"2")
     put(drops, "a.csv", b"3")
-    assert look(tmp_path, ledger).files[0].supersedes == second
+    assert look(tmp_path, ledger).files[0].earlier.supersedes == second
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_going_back_to_published_bytes_is_a_correction(
     ledger.publish(file, b"1")
     other = ledger.publish(file, b"2", run="run-7")
     (back,) = look(tmp_path, ledger, changed_content=policy).files
-    assert (back.fate, back.status, back.generation, back.supersedes) == (Fate.CHANGED, status, 2, other)
+    assert (back.fate, back.status, back.generation, back.earlier.supersedes) == (Fate.CHANGED, status, 2, other)
     assert back.reason.startswith(
         f"other bytes of this name (`{other[:16]}`) were published by run `run-7` at 2013-01-03 03:00:00 UTC"
     )
@@ -106,7 +106,7 @@ def test_going_back_to_published_bytes_is_a_correction(
     assert (again.fate, again.generation) == (Fate.PUBLISHED, 2)
     ledger.publish(file, b"2", generation=2)
     (third,) = look(tmp_path, ledger, changed_content=policy).files
-    assert (third.fate, third.generation, third.supersedes) == (Fate.CHANGED, 3, other)
+    assert (third.fate, third.generation, third.earlier.supersedes) == (Fate.CHANGED, 3, other)
 
 
 def test_a_correction_that_was_cut_short_is_gone_on_with(tmp_path: Path, drops: Path, ledger: Ledger) -> None:
@@ -116,7 +116,7 @@ def test_a_correction_that_was_cut_short_is_gone_on_with(tmp_path: Path, drops: 
     other = ledger.publish(file, b"2")
     ledger.begin(file, b"1", 2, run="run-8")
     (back,) = look(tmp_path, ledger).files
-    assert (back.fate, back.generation, back.supersedes, back.left) == (Fate.CHANGED, 2, other, ())
+    assert (back.fate, back.generation, back.earlier.supersedes, back.earlier.left) == (Fate.CHANGED, 2, other, ())
     assert "going on with generation 2" in back.reason
 
 
@@ -129,7 +129,7 @@ def test_what_was_begun_before_the_latest_content_is_not_gone_on_with(
     ledger.begin(file, b"1")
     other = ledger.publish(file, b"2")
     (back,) = look(tmp_path, ledger).files
-    assert (back.fate, back.generation, back.supersedes) == (Fate.CHANGED, 2, other)
+    assert (back.fate, back.generation, back.earlier.supersedes) == (Fate.CHANGED, 2, other)
 
 
 @pytest.mark.parametrize("known", [False, True])
@@ -142,8 +142,8 @@ def test_a_half_published_content_is_superseded_and_said_to_stay_visible(
         ledger.publish(file, b"0")
     half = ledger.begin(file, b"1", run="run-8")
     (changed,) = look(tmp_path, ledger).files
-    assert (changed.fate, changed.generation, changed.supersedes) == (Fate.CHANGED, 1, half)
-    (left,) = changed.left
+    assert (changed.fate, changed.generation, changed.earlier.supersedes) == (Fate.CHANGED, 1, half)
+    (left,) = changed.earlier.left
     assert (left.fingerprint, left.first_row, left.last_row, left.outputs[0].first, left.outputs[0].last) == (
         half,
         1,
@@ -154,7 +154,7 @@ def test_a_half_published_content_is_superseded_and_said_to_stay_visible(
     assert "rows 1 to 5 stay visible (`flights` partition 0 offsets 3 to 7)" in changed.reason
     ledger.publish(file, b"new")
     (done,) = look(tmp_path, ledger).files
-    assert (done.fate, done.left) == (Fate.PUBLISHED, ())
+    assert (done.fate, done.earlier.left) == (Fate.PUBLISHED, ())
 
 
 def test_back_to_the_latest_content_after_half_of_another_is_a_correction(
@@ -165,14 +165,14 @@ def test_back_to_the_latest_content_after_half_of_another_is_a_correction(
     ledger.publish(file, b"1")
     half = ledger.begin(file, b"2")
     (back,) = look(tmp_path, ledger).files
-    assert (back.fate, back.generation, back.supersedes, len(back.left)) == (Fate.CHANGED, 2, half, 1)
+    assert (back.fate, back.generation, back.earlier.supersedes, len(back.earlier.left)) == (Fate.CHANGED, 2, half, 1)
 
 
 def test_a_half_published_file_that_is_the_same_is_gone_on_with(tmp_path: Path, drops: Path, ledger: Ledger) -> None:
     put(drops, "a.csv", b"1")
     ledger.begin(listed(tmp_path)[0], b"1")
     (same,) = look(tmp_path, ledger).files
-    assert (same.fate, same.generation, same.left, same.supersedes) == (Fate.NEW, 1, (), None)
+    assert (same.fate, same.generation, same.earlier.left, same.earlier.supersedes) == (Fate.NEW, 1, (), None)
     (anew,) = look(tmp_path, ledger, GenerationRequest("other settings")).files
     assert (anew.fate, anew.generation) == (Fate.NEW, 2)
     assert (
@@ -193,7 +193,12 @@ def test_a_new_generation_of_a_duplicate_is_published_under_its_name(
     assert duplicate.fate is Fate.DUPLICATE
     (drops / "a.csv").unlink()
     (anew,) = look(tmp_path, ledger, asked, run_id="run-9").files
-    assert (anew.fate, anew.generation, anew.duplicate_of, anew.status) == (Fate.NEW, 2, first.uri, Status.DISCOVERED)
+    assert (anew.fate, anew.generation, anew.earlier.duplicate_of, anew.status) == (
+        Fate.NEW,
+        2,
+        first.uri,
+        Status.DISCOVERED,
+    )
     ledger.publish(copy, b"1", generation=2, run="run-9")
     (same_run,) = look(tmp_path, ledger, asked, run_id="run-9").files
     assert same_run.fate is Fate.PUBLISHED
@@ -214,14 +219,19 @@ def test_a_copy_that_replaces_what_its_name_had_is_published_when_asked_for(
     (drops / "a.csv").unlink()
     put(drops, "b.csv", b"1", age=60)
     (copy,) = look(tmp_path, ledger).files
-    assert (copy.fate, copy.duplicate_of) == (Fate.DUPLICATE, first.uri)
+    assert (copy.fate, copy.earlier.duplicate_of) == (Fate.DUPLICATE, first.uri)
     stays = (
         f"; what this name had before (`{before[:16]}`) stays published (`--generation new` publishes these "
         "bytes instead)"
     )
     assert copy.reason.endswith(stays)
     (asked,) = look(tmp_path, ledger, GenerationRequest("b is what counts")).files
-    assert (asked.fate, asked.generation, asked.supersedes, asked.duplicate_of) == (Fate.CHANGED, 2, before, first.uri)
+    assert (asked.fate, asked.generation, asked.earlier.supersedes, asked.earlier.duplicate_of) == (
+        Fate.CHANGED,
+        2,
+        before,
+        first.uri,
+    )
     assert "b is what counts" in asked.reason
 
 
@@ -235,7 +245,7 @@ def test_the_same_bytes_under_another_name_are_a_duplicate(
     put(drops, "other-size.csv", b"22")
     plan = look(tmp_path, ledger)
     assert [file.fate for file in plan.files] == [Fate.NEW, Fate.DUPLICATE]
-    assert plan.files[1].duplicate_of == first.uri
+    assert plan.files[1].earlier.duplicate_of == first.uri
     assert (
         plan.files[1].reason
         == f"the same bytes were published by run `run-1` at 2013-01-03 02:00:00 UTC, as `{first.uri}`"
@@ -252,7 +262,7 @@ def test_of_twins_in_one_window_the_first_is_new(
     plan = look(tmp_path, ledger)
     assert [file.fate for file in plan.files] == [Fate.NEW, Fate.NEW, Fate.DUPLICATE, Fate.NEW]
     assert plan.files[2].reason == f"the same bytes as `{plan.files[0].file.uri}` of this window"
-    assert plan.files[2].duplicate_of == plan.files[0].file.uri
+    assert plan.files[2].earlier.duplicate_of == plan.files[0].file.uri
     assert hashed == ["a.csv", "b.csv", "c.csv"]
 
 

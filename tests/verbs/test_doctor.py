@@ -339,7 +339,7 @@ def test_every_folder_of_a_home_is_its_owners_alone_after_a_file_was_inspected(t
     from tests.keys.trial import ROWS, SUITE, Trial
 
     trial = Trial(tmp_path, {"quality.suite": "s"}, {"a.csv": ROWS}, SUITE)
-    assert trial.inspected().rows_in == 3
+    assert trial.inspected().counts.rows_in == 3
     home = trial.project.home
     inside = [folder for folder in (home, *home.iterdir()) if folder.is_dir()]
     assert len(inside) > 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,19 @@ import pytest
 
 from forebay.config.pipeline import Pipeline
 from forebay.errors import ConfigError
-from forebay.model import Decision, Drift, FileRun, Retyped, RuleResult, Severity, Stage, Status, Verdict
+from forebay.model import (
+    Answer,
+    Counts,
+    Decision,
+    Drift,
+    FileRun,
+    Retyped,
+    RuleResult,
+    Severity,
+    Stage,
+    Status,
+    Verdict,
+)
 from forebay.verbs.gate import answer, gate
 from tests.support.nouns import file_run
 
@@ -58,19 +71,25 @@ def decided(made: Pipeline, *results: RuleResult, of: Stage | None = None, quara
     return gate(made, inspected(), of or stage(), verdict(*results), quarantined)
 
 
+def said(file: FileRun) -> str:
+    """Why it was decided so."""
+    return file.answer.reason if file.answer else ""
+
+
 def test_a_file_whose_failing_rows_are_set_aside_is_published() -> None:
     file = decided(pipeline(), row_rule(), table_rule(success=True))
-    assert (file.decision, file.status, file.decided_by) == (Decision.PUBLISH, Status.INSPECTED, "gate")
-    assert file.decision_reason == (
+    words = (
         "1 of 2 rules of suite `flights` passed, 3 of 1000 rows are quarantined (critical "
         "expect_column_values_to_not_be_null(id): 3 of 1000 rows)"
     )
+    assert (file.status, file.answer) == (Status.INSPECTED, Answer(Decision.PUBLISH, "gate", words))
+    assert file.answer is not None and file.answer.of_the_gate
     assert file.reason == "never seen before"
 
 
 def test_a_file_without_a_suite_is_published() -> None:
     file = gate(pipeline(), inspected(), stage(), None, 0)
-    assert (file.decision, file.decision_reason) == (Decision.PUBLISH, "no suite is set")
+    assert file.answer == Answer(Decision.PUBLISH, "gate", "no suite is set")
 
 
 def test_a_failed_table_rule_asks_the_steward_and_names_rule_value_and_limit() -> None:
@@ -80,7 +99,7 @@ def test_a_failed_table_rule_asks_the_steward_and_names_rule_value_and_limit() -
         file.reason
         == 'critical rule expect_table_row_count_to_be_between(table) failed: observed `2`, expected `{"min_value": 5}`'
     )
-    assert file.decision_reason == file.reason
+    assert said(file) == file.reason
 
 
 @pytest.mark.parametrize(
@@ -184,28 +203,20 @@ def test_all_reasons_are_told() -> None:
 def test_without_a_steward_a_blocked_file_is_rejected_whole() -> None:
     file = decided(pipeline(steward={"on": "never"}), table_rule())
     assert (file.decision, file.status) == (Decision.REJECT, Status.REJECTED)
-    assert (file.rejected, file.quarantined, file.published) == (1000, 0, 0)
+    assert file.counts == Counts(rows_in=1000, rejected=1000)
 
 
 @pytest.mark.parametrize("decision", [Decision.PUBLISH, Decision.PUBLISH_ALL])
 def test_a_person_lets_a_file_pass(decision: Decision) -> None:
-    file = answer(decided(pipeline(), table_rule()), decision, "ada", "the partner confirmed it")
-    assert (file.decision, file.decided_by, file.decision_reason, file.status) == (
-        decision,
-        "ada",
-        "the partner confirmed it",
-        Status.INSPECTED,
-    )
+    ada = Answer(decision, "ada", "the partner confirmed it", datetime(2026, 1, 5, tzinfo=UTC))
+    file = answer(decided(pipeline(), table_rule()), ada)
+    assert (file.answer, file.status) == (ada, Status.INSPECTED)
 
 
 def test_a_person_rejects_a_file() -> None:
-    file = answer(decided(pipeline(), table_rule()), Decision.REJECT, "ada", "cut off")
-    assert (file.decision, file.decided_by, file.status, file.rejected) == (
-        Decision.REJECT,
-        "ada",
-        Status.REJECTED,
-        1000,
-    )
+    ada = Answer(Decision.REJECT, "ada", "cut off")
+    file = answer(decided(pipeline(), table_rule()), ada)
+    assert (file.answer, file.status, file.counts.rejected) == (ada, Status.REJECTED, 1000)
 
 
 @pytest.mark.parametrize(
@@ -218,23 +229,20 @@ def test_a_person_rejects_a_file() -> None:
 )
 def test_an_answer_without_a_name_or_reason_is_none(decision: Decision, who: str, reason: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        answer(decided(pipeline(), table_rule()), decision, who, reason)
-    given = answer(decided(pipeline(), table_rule()), Decision.PUBLISH, who or "bo", reason.strip() or "why")
-    assert given.decision is Decision.PUBLISH
+        answer(decided(pipeline(), table_rule()), Answer(decision, who, reason))
+    whole = Answer(Decision.PUBLISH, who or "bo", reason.strip() or "why")
+    assert answer(decided(pipeline(), table_rule()), whole).decision is Decision.PUBLISH
 
 
 def test_only_a_waiting_file_can_be_answered() -> None:
     with pytest.raises(ConfigError, match="it waits for nobody"):
-        answer(decided(pipeline()), Decision.PUBLISH, "ada", "why")
+        answer(decided(pipeline()), Answer(Decision.PUBLISH, "ada", "why"))
 
 
 def test_a_count_of_quarantined_rows_is_a_budget_too() -> None:
     assert decided(pipeline(block_when={"quarantined_count": 3}), row_rule()).decision is Decision.PUBLISH
     held = decided(pipeline(block_when={"quarantined_count": 2}), row_rule())
-    assert (held.decision, held.decision_reason) == (
-        Decision.ASK,
-        "3 of 1000 rows would be quarantined, the limit is 2",
-    )
+    assert held.answer == Answer(Decision.ASK, "gate", "3 of 1000 rows would be quarantined, the limit is 2")
 
 
 @pytest.mark.parametrize(
@@ -252,7 +260,7 @@ def test_a_rule_has_a_limit_of_its_own_whatever_its_severity(
     held = decided(pipeline(block_when={"rules": rules}), row_rule(severity=severity))
     assert held.decision is Decision.ASK
     assert (
-        held.decision_reason
+        said(held)
         == f"{severity} rule expect_column_values_to_not_be_null(id) fails on 3 of 1000 rows, its limit is {told}"
     )
 
@@ -265,9 +273,7 @@ def test_limits_that_are_kept_hold_nothing_back() -> None:
 def test_what_exceeds_the_budget_of_warnings_is_published_and_said() -> None:
     file = decided(pipeline(warn_when={"quarantined_over": "0.1%", "rules": {"id": 1}}), row_rule())
     assert file.decision is Decision.PUBLISH
-    assert "WARNING: 3 of 1000 rows would be quarantined: 0.3 %, the limit is 0.1 %; critical rule" in str(
-        file.decision_reason
-    )
+    assert "WARNING: 3 of 1000 rows would be quarantined: 0.3 %, the limit is 0.1 %; critical rule" in said(file)
     assert file.warnings == 2
     fine = decided(pipeline(warn_when={"quarantined_over": "1%"}), row_rule())
-    assert (fine.warnings, "WARNING" in str(fine.decision_reason)) == (0, False)
+    assert (fine.warnings, "WARNING" in said(fine)) == (0, False)

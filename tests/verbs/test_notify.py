@@ -13,11 +13,14 @@ import pytest
 from forebay import events
 from forebay.config.home import Project
 from forebay.config.pipeline import Pipeline
-from forebay.model import Decision, Fate, FileRun, SourceFile, Status, Window
+from forebay.model import Answer, Decision, Fate, FileRun, SourceFile, Status, Window
 from forebay.verbs.context import Context
 from forebay.verbs.notices import notify
 
 KEEP = "import sys; open(sys.argv[1], 'ab').write(sys.stdin.buffer.read())"
+ASKED = Answer(Decision.ASK, "gate", "why")
+WARNED = Answer(Decision.PUBLISH, "gate", "all passed; WARNING: 9 rows")
+LET_PASS = Answer(Decision.PUBLISH, "ann", "a person's words; WARNING: of none")
 FILE = FileRun("run", "p", Window.of_day(date(2026, 1, 5)), SourceFile("file:///drops/a.csv", 1, 0.0), Fate.NEW, "new")
 
 
@@ -43,16 +46,27 @@ def told(tmp_path: Path) -> tuple[dict[str, Any], Path]:
 @pytest.mark.parametrize(
     ("changes", "event", "reason"),
     [
-        ({"status": Status.WAITING, "decision": Decision.ASK, "decision_reason": "why"}, "waiting", "why"),
-        ({"status": Status.REJECTED, "decision": Decision.REJECT, "decision_reason": "why"}, "rejected", "why"),
+        ({"status": Status.WAITING, "answer": ASKED}, "waiting", "why"),
+        ({"status": Status.REJECTED, "answer": Answer(Decision.REJECT, "gate", "why")}, "rejected", "why"),
         ({"status": Status.FAILED, "error": "no CSV"}, "failed", "no CSV"),
         (
-            {"status": Status.INSPECTED, "decision_reason": "all passed; WARNING: 9 rows", "warnings": 1},
+            {
+                "status": Status.INSPECTED,
+                "answer": WARNED,
+                "warnings": 1,
+            },
             "over_budget",
             "all passed; WARNING: 9 rows",
         ),
-        ({"status": Status.INSPECTED, "decision_reason": "all passed"}, None, ""),
-        ({"status": Status.INSPECTED, "decision_reason": "a person's words; WARNING: of none"}, None, ""),
+        ({"status": Status.INSPECTED, "answer": Answer(Decision.PUBLISH, "gate", "all passed")}, None, ""),
+        (
+            {
+                "status": Status.INSPECTED,
+                "answer": LET_PASS,
+            },
+            None,
+            "",
+        ),
     ],
 )
 def test_each_end_has_its_event(
@@ -84,7 +98,10 @@ def test_a_notifier_that_fails_is_logged_and_the_next_one_is_told(
     seen: list[tuple[str, dict[str, Any]]] = []
     stop = events.listen(lambda name, fields: seen.append((name, fields)))
     try:
-        notify(context(tmp_path, [*broken, section]), FILE.but(status=Status.WAITING, decision_reason="why"))
+        notify(
+            context(tmp_path, [*broken, section]),
+            FILE.but(status=Status.WAITING, answer=ASKED),
+        )
     finally:
         stop()
     assert [name for name, _ in seen] == [events.NOTICE_FAILED] * 3 + [events.NOTICE_SENT]

@@ -62,7 +62,7 @@ def test_a_file_that_fails_keeps_what_it_had_and_says_whether_to_try_again(
     ctx: Context, error: type[ForebayError], again: bool
 ) -> None:
     file = failing(error("torn"), ctx)
-    assert (file.status, file.error, file.again, file.rows_in) == (Status.FAILED, "torn", again, 7)
+    assert (file.status, file.error, file.again, file.counts.rows_in) == (Status.FAILED, "torn", again, 7)
     [indexed] = queries.files(ctx.project.index, "flights")
     assert (indexed.status, indexed.again) == (Status.FAILED, again)
 

@@ -188,7 +188,7 @@ def test_a_file_has_room_when_its_way_out_is_followed(
 def test_a_file_is_read_when_its_way_out_is_followed(name: str, tmp_path: Path) -> None:
     data, settings, way_out, followed = FILES[name]
     before = Trial(tmp_path / "a", TEXT | settings, {"a.csv": data})
-    told = before.told + "".join(reason for _, reason in (before.aside() if before.inspected().rows_in else []))
+    told = before.told + "".join(reason for _, reason in (before.aside() if before.inspected().counts.rows_in else []))
     assert way_out in told, told
     after = Trial(tmp_path / "b", TEXT | settings | followed, {"a.csv": data})
     assert looks.status(after) == "inspected publish" and way_out not in after.told, after.told

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from forebay.cli.common import JsonOption, ProjectOption, exit_codes, project, show
-from forebay.model import Answer, Decision, FileRun
+from forebay.model import COMMAND_LINE, Answer, Decision, FileRun
 from forebay.support.words import printable
 
 app = typer.Typer()
@@ -51,12 +51,12 @@ class Waiting:
 
 
 def _document(waiting: Waiting) -> dict[str, Any]:
-    file, asked = waiting.file, waiting.file.question
+    file, asked, kept = waiting.file, waiting.file.question, waiting.file.to_json()
     names = ("pipeline", "run_id", "fingerprint", "generation", "rows_in", "quarantined", "reason")
     return {
         "uri": file.file.uri,
         "day": file.window.day.isoformat(),
-        **{name: getattr(file, name) for name in names},
+        **{name: kept[name] for name in names},
         "since": asked.asked.isoformat() if asked else None,
         "answer_at": (asked and asked.link) or _command(file),
         "until": asked.deadline.isoformat() if asked and asked.deadline else None,
@@ -93,18 +93,18 @@ def _print(console: Console, questions: list[Waiting]) -> None:
 def _told(held: Waiting) -> Iterator[tuple[str, str]]:
     file, asked = held.file, held.file.question
     yield "why", file.reason
-    yield "rows", f"{file.rows_in:,}, to be quarantined {file.quarantined:,}"
+    yield "rows", f"{file.counts.rows_in:,}, to be quarantined {file.counts.quarantined:,}"
     if asked:
         yield "since", _moment(asked.asked)
     if held.before:
         yield (
             "before",
-            f"{held.before.decision} by {held.before.who}, {_moment(held.before.at)}: {held.before.reason}",
+            f"{held.before.decision} by {held.before.by}, {_moment(held.before.at)}: {held.before.reason}",
         )
     if held.given:
         yield (
             "answered",
-            f"{held.given.decision} by {held.given.who}, {_moment(held.given.at)}: "
+            f"{held.given.decision} by {held.given.by}, {_moment(held.given.at)}: "
             f"{held.given.reason} (not carried out yet)",
         )
     if asked and asked.link:
@@ -116,8 +116,8 @@ def _told(held: Waiting) -> Iterator[tuple[str, str]]:
         yield "until", f"{_moment(asked.deadline)}, then: {asked.default}"
 
 
-def _moment(at: datetime) -> str:
-    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+def _moment(at: datetime | None) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if at else ""
 
 
 @app.command("decide")
@@ -152,7 +152,7 @@ def decide(
         ctx = Context.of(load_pipeline(where, pipeline), where, starts=True)
         files = found_waiting(where, pipeline, file)
         with follow():
-            done = take(ctx, files, Answer(decision, running.getuser(), reason, datetime.now(UTC)), file)
+            done = take(ctx, files, Answer(decision, running.getuser(), reason, datetime.now(UTC), COMMAND_LINE), file)
         document = {"runs": [running.document(report) for report in done]}
         show(document, as_json, lambda console: running._print(console, done))
         failed = any(report.status == "failed" for report in done)

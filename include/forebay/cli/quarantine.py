@@ -52,12 +52,13 @@ def _reasons(here: Project, file: FileRun) -> list[dict[str, Any]]:
     try:
         return quarantine.by_reason(quarantine.listed(context(here, file.pipeline), file))
     except ConfigError as error:
-        return [{"step": "", "why": error.message, "rows": file.quarantined, "first_row": None}]
+        return [{"step": "", "why": error.message, "rows": file.counts.quarantined, "first_row": None}]
 
 
 def _summary(file: FileRun) -> dict[str, Any]:
     names = ("pipeline", "run_id", "fingerprint", "generation", "rows_in", "quarantined", "published", "rejected")
-    return {"uri": file.file.uri, "day": file.window.day.isoformat()} | {name: getattr(file, name) for name in names}
+    kept = file.to_json()
+    return {"uri": file.file.uri, "day": file.window.day.isoformat()} | {name: kept[name] for name in names}
 
 
 def _table(console: Console, found: list[tuple[FileRun, list[dict[str, Any]], int]]) -> None:
@@ -65,9 +66,9 @@ def _table(console: Console, found: list[tuple[FileRun, list[dict[str, Any]], in
         console.print(NOTHING)
         return
     for file, reasons, replayed in found:
-        left = f", {replayed:,} of them replayed, {file.quarantined - replayed:,} left" if replayed else ""
+        left = f", {replayed:,} of them replayed, {file.counts.quarantined - replayed:,} left" if replayed else ""
         console.print(Text(f"{file.pipeline}  {file.window.day}  {printable(file.file.name)}", style="bold"), end="")
-        console.print(f": {file.quarantined:,} of {file.rows_in:,} rows quarantined{left}")
+        console.print(f": {file.counts.quarantined:,} of {file.counts.rows_in:,} rows quarantined{left}")
         table = Table("step", "why", box=None, pad_edge=False, header_style="dim")
         table.add_column("rows", justify="right")
         table.add_column("first", justify="right")
@@ -116,15 +117,14 @@ def _rows(console: Console, found: list[tuple[FileRun, list[dict[str, Any]]]]) -
     if not found:
         console.print(NOTHING)
     for file, rows in found:
-        console.print(Text(f"{printable(file.file.uri)}: {file.quarantined:,} of {file.rows_in:,} rows", style="bold"))
+        counts = file.counts
+        words = f"{printable(file.file.uri)}: {counts.quarantined:,} of {counts.rows_in:,} rows"
+        console.print(Text(words, style="bold"))
         for row in rows:
             _row(console, row)
-        if len(rows) < file.quarantined:
-            console.print(
-                f"  and {file.quarantined - len(rows):,} more (--limit, or: forebay quarantine export {file.pipeline} "
-                "--to FILE)",
-                style="dim",
-            )
+        if more := max(0, counts.quarantined - len(rows)):
+            way_out = f"--limit, or: forebay quarantine export {file.pipeline} --to FILE"
+            console.print(f"  and {more:,} more ({way_out})", style="dim")
 
 
 def _row(console: Console, row: dict[str, Any]) -> None:

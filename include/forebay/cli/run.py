@@ -18,7 +18,7 @@ from forebay.cli.progress import follow
 from forebay.cli.runs import said
 from forebay.config.load import load_pipeline
 from forebay.errors import FatalError, ForebayError, QualityError, RetryableError
-from forebay.model import Answer, Decision, FileRun, RunReport, Status, Window
+from forebay.model import COMMAND_LINE, Answer, Decision, FileRun, RunReport, Status, Window
 from forebay.support.words import counted, printable
 
 if TYPE_CHECKING:
@@ -126,7 +126,9 @@ def _answers(generation: str | None, steward: str | None, reason: str | None) ->
 
     who = getuser()
     asked = {"generation": GenerationRequest(reason)} if generation else {}
-    return asked | ({"steward": Answer(Decision(steward), who, reason, datetime.now(UTC))} if steward else {})
+    return asked | (
+        {"steward": Answer(Decision(steward), who, reason, datetime.now(UTC), COMMAND_LINE)} if steward else {}
+    )
 
 
 def getuser() -> str:
@@ -193,9 +195,9 @@ def _file_document(file: FileRun) -> dict[str, Any]:
         "fate": file.fate.value,
         "reason": file.error or file.reason,
         "generation": file.generation,
-        "supersedes": file.supersedes,
-        "left": [begun.to_json() for begun in file.left],
-        **{name: getattr(file, name) for name in _COUNTS},
+        "supersedes": file.earlier.supersedes,
+        "left": [begun.to_json() for begun in file.earlier.left],
+        **file.counts.to_json(),
         "outputs": [{key: getattr(place, key) for key in keys} for place in file.outputs],
     }
 
@@ -227,7 +229,7 @@ def _table(files: tuple[FileRun, ...]) -> Table:
         table.add_column(name.replace("_", " "), justify="right")
     table.add_column("where")
     for file in files:
-        counts = [f"{getattr(file, name):,}" if getattr(file, name) else "[dim]·[/]" for name in _COUNTS]
+        counts = [f"{count:,}" if count else "[dim]·[/]" for count in file.counts.to_json().values()]
         table.add_row(Text(printable(file.file.name)), outcome(file), *counts, _where(file))
     return table
 
@@ -236,7 +238,7 @@ def outcome(file: FileRun) -> str:
     """How a file ended, in a word or two."""
     match file.status:
         case Status.DONE:
-            return "published" if file.outputs or file.published else "done"
+            return "published" if file.outputs or file.counts.published else "done"
         case Status.SKIPPED:
             return file.fate.value
         case Status.FAILED if file.again:
@@ -261,11 +263,12 @@ def _notes(report: RunReport) -> list[str]:
     plain = [
         file
         for file in report.files
-        if file.status is Status.DONE and not (file.quarantined or file.supersedes or file.generation > 1)
+        if file.status is Status.DONE
+        and not (file.counts.quarantined or file.earlier.supersedes or file.generation > 1)
     ]
     notes = [f"{file.file.name}: {said(file)}" for file in report.files if file not in plain]
     notes += [f"{file.file.name}: {note}" for file in report.files for note in file.notes]
-    if any(file.quarantined for file in report.files):
+    if any(file.counts.quarantined for file in report.files):
         notes.append(f"quarantined rows: forebay quarantine list {report.pipeline}")
     notes += [f"quality report: {file.docs}" for file in report.files if file.docs]
     return [*notes, *filter(None, [report.note])]

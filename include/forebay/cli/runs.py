@@ -81,8 +81,8 @@ def files(
 def said(file: FileRun) -> str:
     """Why a file ended as it did. Of rows that come again (a correction, a new generation, a replay) why they
     came, not how they were judged."""
-    again = file.replay or file.supersedes or file.generation > 1
-    return file.error or (None if again else file.decision_reason) or file.reason
+    again = file.replay or file.earlier.supersedes or file.generation > 1
+    return file.error or (None if again or not file.answer else file.answer.reason) or file.reason
 
 
 def files_table(console: Console, files: list[FileRun]) -> None:
@@ -95,9 +95,7 @@ def files_table(console: Console, files: list[FileRun]) -> None:
         table.add_column(name, justify="right")
     table.add_column("why")
     for file in files:
-        counts = [
-            f"{n:,}" if n else "[dim]·[/]" for n in (file.rows_in, file.published, file.quarantined, file.rejected)
-        ]
+        counts = [f"{n:,}" if n else "[dim]·[/]" for n in file.counts.to_json().values()]
         why = Text(printable(said(file)))
         table.add_row(
             file.window.day.isoformat(),

@@ -95,16 +95,17 @@ def _file(name: str, root: Any, as_json: bool) -> None:
 
 def _files(console: Console, files: list[tuple[FileRun, list[dict[str, Any]]]]) -> None:
     for file, ranges in files:
+        of = file.counts
         counts = (
-            f"{counted(file.rows_in, 'row')} in, {file.published:,} published, {file.quarantined:,} quarantined, "
-            f"{file.rejected:,} rejected"
+            f"{counted(of.rows_in, 'row')} in, {of.published:,} published, {of.quarantined:,} quarantined, "
+            f"{of.rejected:,} rejected"
         )
         console.print(_plain(f"{file.file.uri}  ({_what(file)}, {file.status})"), style="bold")
         content = f"sha256 {file.fingerprint}  generation {file.generation}  " if file.fingerprint else ""
         console.print(
-            _plain(f"  {content}run {file.run_id}\n  {counts if file.rows_in else file.error or file.reason}")
+            _plain(f"  {content}run {file.run_id}\n  {counts if file.counts.rows_in else file.error or file.reason}")
         )
-        for begun in file.left:
+        for begun in file.earlier.left:
             console.print(
                 _plain(
                     f"  instead of {begun.fingerprint[:16]}, whose rows {begun.first_row:,} to {begun.last_row:,} stay "
@@ -129,8 +130,9 @@ def _what(file: FileRun) -> str:
     """A file's fate; of a replay, who repaired which rows of what, and why."""
     if not file.replay:
         return str(file.fate.value)
-    who = f" by {file.decided_by}" if file.decided_by else ""
+    said = file.answer
+    who = f" by {said.by}" if said and said.by else ""
     return (
         f"repaired rows of {file.replay.fingerprint[:16]}{who}, from {file.replay.source}: "
-        f"{file.decision_reason or file.reason}"
+        f"{(said and said.reason) or file.reason}"
     )

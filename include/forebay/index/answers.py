@@ -21,9 +21,9 @@ def first(url: str, file: FileRun, answer: Answer) -> Answer:
         "uri": file.file.uri,
         "run_id": file.run_id,
         "decision": answer.decision.value,
-        "who": answer.who,
+        "who": answer.by,
         "reason": answer.reason,
-        "at": answer.at.isoformat(),
+        "at": answer.at.isoformat() if answer.at else None,
         "place": answer.place,
         "person": answer.person,
     }
@@ -92,5 +92,5 @@ def _number(file: FileRun) -> int:
 
 
 def _answer(row: dict[str, Any]) -> Answer:
-    at = datetime.fromisoformat(row["at"])
+    at = datetime.fromisoformat(row["at"]) if row["at"] else None
     return Answer(Decision(row["decision"]), row["who"], row["reason"], at, row["place"], row["person"])

@@ -76,20 +76,20 @@ def _file_row(file: FileRun) -> dict[str, Any]:
         "fingerprint",
         "generation",
         "reason",
-        "rows_in",
-        "published",
-        "quarantined",
-        "rejected",
     )
-    return {name: getattr(file, name) for name in same} | {
-        "uri": file.file.uri,
-        "name": file.file.name,
-        "ds": file.window.day.isoformat(),
-        "fate": file.fate.value,
-        "status": file.status.value,
-        "updated": datetime.now(UTC).isoformat(),
-        "document": file.to_json(),
-    }
+    return (
+        {name: getattr(file, name) for name in same}
+        | file.counts.to_json()
+        | {
+            "uri": file.file.uri,
+            "name": file.file.name,
+            "ds": file.window.day.isoformat(),
+            "fate": file.fate.value,
+            "status": file.status.value,
+            "updated": datetime.now(UTC).isoformat(),
+            "document": file.to_json(),
+        }
+    )
 
 
 def project_verdict(url: str, file: FileRun, verdict: Verdict) -> None:

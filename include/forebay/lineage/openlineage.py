@@ -143,10 +143,10 @@ def _decision(file: FileRun) -> dict[str, Any]:
     from openlineage.client.facet_v2 import tags_dataset
 
     facts = {"follows": file.follows, "replay": file.replay and f"rows {file.replay.rows} from {file.replay.source}"}
-    if file.decided_by and file.decided_by != "gate":
-        when = file.decided_at.isoformat() if file.decided_at else None
-        facts |= {"decision": file.decision and file.decision.value, "decided_by": file.decided_by, "decided_at": when}
-        facts |= {"decision_reason": file.decision_reason}
+    said = file.answer
+    if said and said.by and not said.of_the_gate:
+        facts |= {"decision": None if file.replay else said.decision.value, "decided_by": said.by}
+        facts |= {"decided_at": said.at.isoformat() if said.at else None, "decision_reason": said.reason}
     tags = [
         tags_dataset.TagsDatasetFacetFields(f"forebay.{key}", value, "FOREBAY") for key, value in facts.items() if value
     ]
@@ -166,7 +166,7 @@ def _input_quality(item: FileFacts) -> dict[str, Any]:
 
     facets: dict[str, Any] = {
         "inputStatistics": statistics.InputStatisticsInputDatasetFacet(
-            rowCount=item.file.rows_in, size=item.file.file.size, fileCount=1
+            rowCount=item.file.counts.rows_in, size=item.file.file.size, fileCount=1
         )
     }
     if item.verdict and item.verdict.results:
@@ -193,8 +193,8 @@ def _assertion(result: RuleResult, suite: dict[str, str]) -> Any:
 
 
 def _outputs(facts: RunFacts) -> list[OutputDataset]:
-    data = [place for item in facts.files for place in item.file.outputs if item.file.published]
-    aside = [place for item in facts.files for place in item.file.quarantine if item.file.quarantined]
+    data = [place for item in facts.files for place in item.file.outputs if item.file.counts.published]
+    aside = [place for item in facts.files for place in item.file.quarantine if item.file.counts.quarantined]
     schema = next((_schema(item) for item in facts.files if item.columns), {})
     made = [_topic(facts, facts.topic, data, schema)] if data else []
     return made + ([_topic(facts, facts.quarantine_topic, aside, {})] if aside else [])

@@ -14,18 +14,36 @@ from forebay.model.files import Replay, Snapshot, SourceFile, Window, content_na
 from forebay.model.json import Json, JsonDict
 from forebay.model.publishing import ChunkPlan, Identity, OffsetRange, Receipt
 from forebay.model.quality import Decision, RuleResult, Severity, Verdict
-from forebay.model.runs import Answer, Begun, Fate, FileRun, Plan, Question, RunReport, Status, WaitsFor
+from forebay.model.runs import (
+    COMMAND_LINE,
+    GATE,
+    Answer,
+    Begun,
+    Counts,
+    Earlier,
+    Fate,
+    FileRun,
+    Plan,
+    Question,
+    RunReport,
+    Status,
+    WaitsFor,
+)
 from forebay.model.stages import OPEN, Cause, Column, Drift, Retyped, Stage
 
 __all__ = [
+    "COMMAND_LINE",
+    "GATE",
     "OPEN",
     "Answer",
     "Begun",
     "Cause",
     "ChunkPlan",
     "Column",
+    "Counts",
     "Decision",
     "Drift",
+    "Earlier",
     "Fate",
     "FileRun",
     "Identity",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -13,6 +13,11 @@ from forebay.model.files import Replay, SourceFile, Window, replayed_uri
 from forebay.model.json import Json, JsonDict
 from forebay.model.publishing import OffsetRange
 from forebay.model.quality import Decision
+
+GATE = "gate"
+"""Who decided, when no person did."""
+COMMAND_LINE = "the command line"
+"""Where it was said, when not in Airflow."""
 
 
 class Fate(StrEnum):
@@ -62,15 +67,22 @@ class Question(Json):
 
 @dataclass(frozen=True, slots=True)
 class Answer(Json):
-    """What was decided of a file that was held back: who, why, when, and where it was said. `person` False: nobody said
-    anything in time."""
+    """What was decided of a file: by whom (`GATE`, or a person), why, when, and where it was said.
+
+    A replay is a person's decision to publish. `place` is `COMMAND_LINE`, `Airflow`, or empty where nobody was asked.
+    `at` is None of the gate. `person` False: nobody said anything in time.
+    """
 
     decision: Decision
-    who: str
+    by: str
     reason: str
-    at: datetime
-    place: str = "the command line"
+    at: datetime | None = None
+    place: str = ""
     person: bool = True
+
+    @property
+    def of_the_gate(self) -> bool:
+        return self.by == GATE
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +102,46 @@ class Begun(Json):
 
 
 @dataclass(frozen=True, slots=True)
+class Counts(Json):
+    """A file's rows: *quarantined* are those kept apart on their own account (unreadable, mistyped, failing a critical
+    row rule, not encodable); *rejected* are all rows of a file that was refused as a whole."""
+
+    rows_in: int = 0
+    published: int = 0
+    quarantined: int = 0
+    rejected: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            self.rows_in + other.rows_in,
+            self.published + other.published,
+            self.quarantined + other.quarantined,
+            self.rejected + other.rejected,
+        )
+
+    @property
+    def balanced(self) -> bool:
+        """Whether every row is accounted for, once."""
+        return self.rows_in == self.published + self.quarantined + self.rejected
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier(Json):
+    """What was known of a file's name and of its bytes before its run."""
+
+    supersedes: str | None = None  # fingerprint of the content this file had before
+    duplicate_of: str | None = None  # uri under which the same bytes were published
+    had: str | None = None  # what the name had complete when its fate was told (`content_name`); None: not asked
+    left: tuple[Begun, ...] = ()  # contents of this name that stay half published, because this one came instead
+
+
+@dataclass(frozen=True, slots=True)
 class FileRun(Json):
     """What became of one file in one run: the value that the verbs pass on, Airflow carries in XCom and the index
     keeps.
 
-    `rows_in == published + quarantined + rejected`. *quarantined* are rows kept apart on their own account (unreadable,
-    mistyped, failing a critical row rule, not encodable); *rejected* are all rows of a file that was refused as a
-    whole.
+    As JSON it is flat: `counts`, `earlier` and `answer` (as `decision`, `decided_by`, `decision_reason` …) lie in it
+    field by field; of a replay, `decision` is null there.
     """
 
     run_id: str
@@ -108,23 +153,14 @@ class FileRun(Json):
     status: Status = Status.DISCOVERED
     fingerprint: str | None = None
     generation: int = 1
-    supersedes: str | None = None  # fingerprint of the content this file had before
-    duplicate_of: str | None = None  # uri under which the same bytes were published
-    had: str | None = None  # what the name had complete when its fate was told (`content_name`); None: not asked
-    left: tuple[Begun, ...] = ()  # contents of this name that stay half published, because this one came instead
-    decision: Decision | None = None
-    decided_by: str | None = None
-    decision_reason: str | None = None
-    decided_at: datetime | None = None  # when a person decided
+    earlier: Earlier = Earlier()
+    answer: Answer | None = None
     question: Question | None = None  # what a person was asked
     follows: str | None = None  # the run in which the file waited for this decision
     replay: Replay | None = None  # set: these are repaired rows of a content that was published before
     origin: str | None = None  # and the uri of the file that had them
     work: Path | None = None  # folder with snapshot, stage.json, verdict.json, quarantine.parquet
-    rows_in: int = 0
-    published: int = 0
-    quarantined: int = 0
-    rejected: int = 0
+    counts: Counts = Counts()
     outputs: tuple[OffsetRange, ...] = ()
     quarantine: tuple[OffsetRange, ...] = ()
     docs: Path | None = None
@@ -136,16 +172,66 @@ class FileRun(Json):
     warnings: int = 0  # in how many ways a file that is published exceeds `quality.warn_when`
     pins: str = ""  # digest of the pinned columns that it was read with
 
+    @property
+    def decision(self) -> Decision | None:
+        return self.answer.decision if self.answer else None
+
+    def to_json(self) -> JsonDict:
+        data = super(FileRun, self).to_json()  # slots make another class, which a bare `super` misses
+        for group in _GROUPS:
+            data |= data.pop(group)
+        flat = data | _flat(data.pop("answer"))
+        return flat | {"decision": None} if self.replay else flat
+
     @classmethod
     def from_json(cls, data: JsonDict) -> Self:
         """As `Json.from_json`; an earlier version wrote no `origin`."""
-        if data.get("replay") and "origin" not in data:
-            data = {**data, "origin": replayed_uri(data["file"]["uri"])}
-        return super(FileRun, cls).from_json(data)  # slots make another class, which a bare `super` misses
+        flat = dict(data)
+        if flat.get("replay") and "origin" not in flat:
+            flat["origin"] = replayed_uri(flat["file"]["uri"])
+        grouped = {group: _taken(flat, names) for group, names in _GROUPS.items()}
+        if flat.get("replay") and flat.get("decided_by"):
+            flat["decision"] = Decision.PUBLISH.value
+        answer = _grouped(_taken(flat, tuple(_ANSWER)))
+        return super(FileRun, cls).from_json({**flat, **grouped, "answer": answer})
 
     def but(self, **changes: Any) -> FileRun:
-        """This value with some fields changed."""
+        """This value with some fields changed, those of `counts` and `earlier` by their own names."""
+        for group, names in _GROUPS.items():
+            if mine := _taken(changes, names):
+                changes[group] = dataclasses.replace(changes.get(group, getattr(self, group)), **mine)
         return dataclasses.replace(self, **changes)
+
+
+_GROUPS = {
+    "counts": tuple(field.name for field in dataclasses.fields(Counts)),
+    "earlier": tuple(field.name for field in dataclasses.fields(Earlier)),
+}
+_ANSWER = {
+    "decision": "decision",
+    "decided_by": "by",
+    "decision_reason": "reason",
+    "decided_at": "at",
+    "decided_in": "place",
+    "decided_by_person": "person",
+}
+"""An answer's fields in the JSON of a file's run, and their own names. Earlier versions had the first four."""
+
+
+def _taken(data: JsonDict, names: tuple[str, ...]) -> JsonDict:
+    return {name: data.pop(name) for name in names if name in data}
+
+
+def _flat(answer: JsonDict | None) -> JsonDict:
+    return {name: answer[own] if answer and answer[own] != "" else None for name, own in _ANSWER.items()}
+
+
+def _grouped(flat: JsonDict) -> JsonDict | None:
+    """The answer; None where nothing was decided."""
+    if not flat.get("decision"):
+        return None
+    told = {own: flat[name] for name, own in _ANSWER.items() if flat.get(name) is not None}
+    return {"by": "", "reason": "", **told}
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +277,7 @@ class RunReport(Json):
     pipeline: str
     window: Window
     status: str
-    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    started: datetime = dataclasses.field(default_factory=lambda: datetime.now(UTC))
     ended: datetime | None = None
     trigger: str = "cli"
     files: tuple[FileRun, ...] = ()

@@ -45,13 +45,14 @@ def _by(file: FileRun, said: Answer, stands: Answer) -> FileRun:
             f"forebay run {file.pipeline} --date {file.window.day})",
             uri=file.file.uri,
         )
-    return answered(file, stands.decision, stands.who, stands.reason, stands.at)
+    return answered(file, stands)
 
 
 def told_of(answer: Answer) -> str:
     """Whose answer it was, when, and what."""
-    who = f"{answer.who} has answered it in {answer.place}" if answer.person else "nobody answered in time"
-    return f"{who} ({answer.at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC): {answer.decision}, {answer.reason}"
+    who = f"{answer.by} has answered it in {answer.place}" if answer.person else "nobody answered in time"
+    when = f" ({answer.at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC)" if answer.at else ""
+    return f"{who}{when}: {answer.decision}, {answer.reason}"
 
 
 def not_settled_otherwise(ctx: Context, file: FileRun) -> FileRun:
@@ -66,7 +67,8 @@ def not_settled_otherwise(ctx: Context, file: FileRun) -> FileRun:
                 uri=file.file.uri,
             )
         return file
-    same = entry.completion.decision == str(file.decision) and entry.completion.decision_reason == file.decision_reason
+    said = entry.completion.answer
+    same = said and file.answer and (said.decision, said.reason) == (file.answer.decision, file.answer.reason)
     if not same:
         raise FatalError(
             f"deciding for `{file.file.uri}`: run `{entry.identity.run_id}` has published it meanwhile"

@@ -67,7 +67,7 @@ def decide(ctx: Context, files: Sequence[FileRun], steward: Answer, name: str | 
     if not files:
         raise _nothing_waits(ctx, name)
     for file in files:
-        answer(file, steward.decision, steward.who, steward.reason)
+        answer(file, steward)
     prepare(ctx)
     ordered = sorted(files, key=lambda f: (f.window.start, f.file.uri))
     return [_run(ctx, window, list(group), steward) for window, group in groupby(ordered, key=lambda f: f.window)]

@@ -15,7 +15,7 @@ from forebay.config.pipeline import ReadyWhen
 from forebay.contracts import Source
 from forebay.errors import FileChangedError, ReconcileError, RetryableError, TopicMissingError
 from forebay.index import projection
-from forebay.model import Fate, FileRun, OffsetRange, Plan, SourceFile, Status, WaitsFor, Window
+from forebay.model import Earlier, Fate, FileRun, OffsetRange, Plan, SourceFile, Status, WaitsFor, Window
 from forebay.support.words import some
 from forebay.verbs.context import Context
 from forebay.verbs.file_fate import FateDecision, GenerationRequest, Known, fate_of
@@ -173,7 +173,7 @@ def _gone(run: FileRun, now: TopicNow, places: list[_Place]) -> FileRun:
 def _index_left(ctx: Context, known: LedgerView, seen: list[FileRun]) -> None:
     """What stays half published is visible: its records can be traced."""
     for run in seen:
-        for one in run.left:
+        for one in run.earlier.left:
             receipts = known.receipts(one.fingerprint, one.generation)
             projection.project_receipts(ctx.project.index, run.pipeline, run.file.uri, one.run_id, receipts)
 
@@ -318,10 +318,7 @@ def _run(ctx: Context, window: Window, run_id: str, file: SourceFile, sight: Fat
         status=status,
         fingerprint=sight.fingerprint,
         generation=sight.generation,
-        supersedes=sight.supersedes,
-        duplicate_of=sight.duplicate_of,
-        had=sight.had,
-        left=sight.left,
+        earlier=Earlier(sight.supersedes, sight.duplicate_of, sight.had, sight.left),
     )
 
 

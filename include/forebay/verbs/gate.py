@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 
 from forebay.config.pipeline import OnDrift, Pipeline
 from forebay.config.quality import BlockWhen, Budget
 from forebay.errors import ConfigError
-from forebay.model import Decision, Drift, FileRun, RuleResult, Severity, Stage, Status, Verdict
+from forebay.model import GATE, Answer, Counts, Decision, Drift, FileRun, RuleResult, Severity, Stage, Status, Verdict
 from forebay.support.words import counted, shown, some
-
-GATE = "gate"
-"""Who decided, when no person did."""
 
 HALF = 0.5
 """The share of a file's rows that may be quarantined where the pipeline says none."""
@@ -39,41 +35,38 @@ def gate(pipeline: Pipeline, file: FileRun, stage: Stage, verdict: Verdict | Non
     if not held:
         warned = list(_warned(pipeline, stage, verdict, quarantined))
         words = _passed(stage, verdict, quarantined) + (f"; WARNING: {'; '.join(warned)}" if warned else "")
-        return file.but(decision=Decision.PUBLISH, decided_by=GATE, decision_reason=words, warnings=len(warned))
+        return file.but(answer=Answer(Decision.PUBLISH, GATE, words), warnings=len(warned))
     words = "; ".join(held)
     if pipeline.quality.steward.on == "never":
-        return _rejected(file, GATE, words)
-    return file.but(decision=Decision.ASK, decided_by=GATE, decision_reason=words, reason=words, status=Status.WAITING)
+        return _rejected(file, Answer(Decision.REJECT, GATE, words))
+    return file.but(answer=Answer(Decision.ASK, GATE, words), reason=words, status=Status.WAITING)
 
 
-def answer(file: FileRun, decision: Decision, who: str, reason: str, at: datetime | None = None) -> FileRun:
-    """The file as a person decided (and when): `PUBLISH` what passed, `PUBLISH_ALL`, or `REJECT`.
+def answer(file: FileRun, said: Answer) -> FileRun:
+    """The file as a person decided: `PUBLISH` what passed, `PUBLISH_ALL`, or `REJECT`.
 
     Raises `ConfigError` when the file waits for nobody, when no reason is given, or when the answer is none.
     """
     name = file.file.uri
     if file.decision is not Decision.ASK:
         raise ConfigError(f"answering for `{name}`: it waits for nobody (its decision is `{file.decision}`)", uri=name)
-    if decision is Decision.ASK:
+    if said.decision is Decision.ASK:
         raise ConfigError(
-            f"answering for `{name}`: `{decision}` is no answer (publish, publish all or reject)", uri=name
+            f"answering for `{name}`: `{said.decision}` is no answer (publish, publish all or reject)", uri=name
         )
-    if not who.strip() or not reason.strip():
+    if not said.by.strip() or not said.reason.strip():
         raise ConfigError(
             f"answering for `{name}`: who decides, and why, is part of the record (give a name and a reason)", uri=name
         )
-    asked = file.but(decided_at=at)
-    if decision is Decision.REJECT:
-        return _rejected(asked, who, reason)
-    return asked.but(decision=decision, decided_by=who, decision_reason=reason, status=Status.INSPECTED)
+    if said.decision is Decision.REJECT:
+        return _rejected(file, said)
+    return file.but(answer=said, status=Status.INSPECTED)
 
 
-def _rejected(file: FileRun, who: str, words: str) -> FileRun:
+def _rejected(file: FileRun, said: Answer) -> FileRun:
     """All of its rows are rejected, and none is quarantined on its own account."""
-    counts = {"rejected": file.rows_in, "quarantined": 0, "published": 0}
-    return file.but(
-        decision=Decision.REJECT, decided_by=who, decision_reason=words, reason=words, status=Status.REJECTED, **counts
-    )
+    rows = file.counts.rows_in
+    return file.but(answer=said, reason=said.reason, status=Status.REJECTED, counts=Counts(rows_in=rows, rejected=rows))
 
 
 def _table_rules(block_when: BlockWhen, verdict: Verdict | None) -> Iterator[str]:

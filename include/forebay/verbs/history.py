@@ -190,10 +190,10 @@ class _History:
             reason=file.reason,
             error=file.error,
             decided=_decided(file),
-            rows_in=file.rows_in,
-            published=file.published,
-            quarantined=file.quarantined,
-            rejected=file.rejected,
+            rows_in=file.counts.rows_in,
+            published=file.counts.published,
+            quarantined=file.counts.quarantined,
+            rejected=file.counts.rejected,
             docs=self.pages.docs(file.docs),
             rules=failed,
             rules_passed=len(said) - len(failed),
@@ -205,7 +205,9 @@ class _History:
     def _rows_of(self, file: FileRun, left: int) -> tuple[RowList | None, str]:
         """The first rows that a file quarantined (or would have, if it was refused), and a word if they are not to be
         had."""
-        if not file.fingerprint or not (file.quarantined or file.rejected or file.status is Status.WAITING):
+        if not file.fingerprint or not (
+            file.counts.quarantined or file.counts.rejected or file.status is Status.WAITING
+        ):
             return None, ""
         kept = self._kept(file)
         if self.fresh or kept is None:
@@ -213,7 +215,7 @@ class _History:
                 kept = self._read(file)
             except ConfigError as error:
                 if kept is None:
-                    return None, error.message if file.quarantined else ""
+                    return None, error.message if file.counts.quarantined else ""
         return dataclasses.replace(kept, rows=kept.rows[: max(0, left)]), ""
 
     def _kept(self, file: FileRun) -> RowList | None:
@@ -226,7 +228,7 @@ class _History:
 
     def _read(self, file: FileRun) -> RowList:
         path = quarantine.listed(self.ctx, file)
-        total = file.quarantined or quarantine.count(path)
+        total = file.counts.quarantined or quarantine.count(path)
         found = quarantine.rows(path, limit=ROWS, redact=self.ctx.pipeline.quality.redact).to_pylist()
         rows = RowList(total, tuple(map(_row, found)), self.ctx.pipeline.quality.redact)
         self.pages.save_rows(self.name, file.run_id, file.file.uri, rows)
@@ -251,8 +253,9 @@ def _marked(rows: RowList | None, done: set[int]) -> RowList | None:
 
 def _repair(file: FileRun) -> Repair:
     source = file.replay.source if file.replay else ""
-    when = f"{file.decided_at:%Y-%m-%d %H:%M}" if file.decided_at else ""
-    return Repair(file.published, file.decided_by or "", when, file.decision_reason or "", source)
+    said = file.answer
+    when = f"{said.at:%Y-%m-%d %H:%M}" if said and said.at else ""
+    return Repair(file.counts.published, said.by if said else "", when, said.reason if said else "", source)
 
 
 def _cut(value: Any) -> Any:
@@ -284,7 +287,7 @@ def _unwatched(schedule: Schedule | None) -> str:
 
 def _trouble_first(file: FileRun) -> tuple[int, int, str]:
     order = (Status.FAILED, Status.WAITING, Status.REJECTED)
-    return (order.index(file.status) if file.status in order else len(order), -file.quarantined, file.file.uri)
+    return (order.index(file.status) if file.status in order else len(order), -file.counts.quarantined, file.file.uri)
 
 
 def _run(run: dict[str, Any]) -> NightRun:
@@ -314,7 +317,7 @@ def _readable(file: SourceFile) -> str:
 
 
 def _decided(file: FileRun) -> str | None:
-    if not file.decision:
+    if not (said := file.answer):
         return None
-    who = f" by {file.decided_by}" if file.decided_by else ""
-    return f"Decision: {file.decision.value}{who}{': ' + file.decision_reason if file.decision_reason else ''}"
+    who = f" by {said.by}" if said.by else ""
+    return f"Decision: {said.decision.value}{who}{': ' + said.reason if said.reason else ''}"

@@ -30,7 +30,7 @@ from forebay.verbs._history_rules import compare_with_history
 from forebay.verbs._pins import columns_declared, name_of, pinned, with_pins
 from forebay.verbs._reading import Job, read
 from forebay.verbs.context import Context
-from forebay.verbs.gate import GATE, drift_words, gate, on_drift
+from forebay.verbs.gate import drift_words, gate, on_drift
 from forebay.verbs.hidden import shown, without_names
 from forebay.verbs.isolation import failed
 from forebay.verbs.notices import notify
@@ -87,7 +87,7 @@ def _inspect(ctx: Context, file: FileRun) -> FileRun:
         rows=stage.rows_in,
         quarantined=quarantined,
         decision=str(decided.decision),
-        reason=decided.decision_reason or decided.reason,
+        reason=decided.answer.reason if decided.answer else decided.reason,
     )
     return decided
 
@@ -98,13 +98,8 @@ def as_pinned(ctx: Context, file: FileRun) -> FileRun:
     if name_of(pinned(ctx, file.fingerprint or "")) == file.pins:
         return file
     again = _inspect(ctx, file)
-    if again.decision is Decision.PUBLISH and file.decided_by != GATE:
-        again = again.but(
-            decision=file.decision,
-            decided_by=file.decided_by,
-            decision_reason=file.decision_reason,
-            decided_at=file.decided_at,
-        )
+    if again.decision is Decision.PUBLISH and not (file.answer and file.answer.of_the_gate):
+        again = again.but(answer=file.answer)
     projection.project_file(ctx.project.index, again)
     return again
 

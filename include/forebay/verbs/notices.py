@@ -43,9 +43,9 @@ def notify_of_run(ctx: Context, run: RunReport, reason: str | None) -> None:
         uri=None,
         fingerprint=None,
         reason=reason or "see its files",
-        rows_in=sum(file.rows_in for file in run.files),
-        quarantined=sum(file.quarantined for file in run.files),
-        rejected=sum(file.rejected for file in run.files),
+        rows_in=sum(file.counts.rows_in for file in run.files),
+        quarantined=sum(file.counts.quarantined for file in run.files),
+        rejected=sum(file.counts.rejected for file in run.files),
         way_out=_WAYS_OUT["run_failed"].format(run=shlex.quote(run.run_id)),
         link=ctx.pages.run,
     )
@@ -69,10 +69,10 @@ def notice(ctx: Context, file: FileRun, event: str) -> Notice:
         run_id=file.run_id,
         uri=file.file.uri,
         fingerprint=file.fingerprint,
-        reason=(file.error if event == "failed" else file.decision_reason) or file.reason,
-        rows_in=file.rows_in,
-        quarantined=file.quarantined,
-        rejected=file.rejected,
+        reason=(file.error if event == "failed" else file.answer and file.answer.reason) or file.reason,
+        rows_in=file.counts.rows_in,
+        quarantined=file.counts.quarantined,
+        rejected=file.counts.rejected,
         way_out=_WAYS_OUT[event].format(
             pipeline=pipeline.pipeline, name=shlex.quote(file.file.name), content=(file.fingerprint or "")[:16]
         ),

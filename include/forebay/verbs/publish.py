@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any
 
 from forebay import __version__, events
 from forebay.encoding.encode import ChunkEncoder, plan_chunks
@@ -16,7 +15,7 @@ from forebay.kafka.ledger.reader import Completion, Origin
 from forebay.kafka.publish.job import PublishJob
 from forebay.kafka.publish.publisher import publish_file
 from forebay.kafka.publish.records import Headers
-from forebay.model import Decision, FileRun, Identity, OffsetRange, Receipt, Stage, Status, Verdict
+from forebay.model import Counts, Decision, FileRun, Identity, OffsetRange, Receipt, Stage, Status, Verdict
 from forebay.verbs._pins import PinnedMeanwhileError, name_of, refuse_pinned_meanwhile, schema_hash
 from forebay.verbs.context import Context
 from forebay.verbs.inspect import as_pinned, load, quarantine
@@ -67,8 +66,8 @@ def _publish(ctx: Context, file: FileRun, identity: Identity) -> FileRun:
             max_message_bytes=limit,
             keep=ctx.keep,
             behind_barrier=lambda view, chunk: refuse_pinned_meanwhile(ctx, file, stage, view) if not chunk else None,
-            had=file.had,
-            left=tuple(one.fingerprint for one in file.left if one.fingerprint != stage.fingerprint),
+            had=file.earlier.had,
+            left=tuple(one.fingerprint for one in file.earlier.left if one.fingerprint != stage.fingerprint),
         )
         receipts = publish_file(job)
     return published(ctx, file, receipts)
@@ -97,17 +96,18 @@ def _origin(ctx: Context, stage: Stage, verdict: Verdict | None) -> Origin:
 
 
 def _completion(file: FileRun, stage: Stage) -> Completion:
-    reason = file.reason if file.generation > 1 or file.left else None
-    decision = file.decision.value if file.decision else None
-    who = (decision, file.decided_by, file.decision_reason)
+    reason = file.reason if file.generation > 1 or file.earlier.left else None
+    said = file.answer
     columns = {column.name: column.type for column in stage.columns}
     return Completion(
         reason,
-        file.supersedes,
-        file.duplicate_of,
-        *who,
-        file.window,
-        decided_at=file.decided_at,
+        file.earlier.supersedes,
+        file.earlier.duplicate_of,
+        decision=said.decision.value if said else None,
+        decided_by=(said and said.by) or None,
+        decision_reason=(said and said.reason) or None,
+        window=file.window,
+        decided_at=said.at if said else None,
         columns=columns,
         open=stage.open,
     )
@@ -116,16 +116,14 @@ def _completion(file: FileRun, stage: Stage) -> Completion:
 def published(ctx: Context, file: FileRun, receipts: tuple[Receipt, ...]) -> FileRun:
     """The same file, PUBLISHED, with counts and offset ranges of its receipts, projected. Raises `FatalError` when they
     do not add up."""
-    counts: dict[str, Any] = {
-        name: sum(getattr(r, name) for r in receipts) for name in ("rows_in", "published", "quarantined")
-    }
+    counts = sum((Counts(r.rows_in, r.published, r.quarantined) for r in receipts), Counts())
     outputs, aside = ranges(receipts, "outputs"), ranges(receipts, "quarantine")
     done = file.but(
-        status=Status.PUBLISHED, rejected=0, outputs=outputs, quarantine=aside, headers=_profile(receipts), **counts
+        status=Status.PUBLISHED, outputs=outputs, quarantine=aside, headers=_profile(receipts), counts=counts
     )
-    if counts["rows_in"] != counts["published"] + counts["quarantined"]:
+    if not counts.balanced:
         raise FatalError(
-            f"publishing `{file.file.uri}`: {counts} do not add up (a defect of forebay: "
+            f"publishing `{file.file.uri}`: {counts.to_json()} do not add up (a defect of forebay: "
             f"keep the work folder `{file.work}`)"
         )
     projection.project_receipts(ctx.project.index, file.pipeline, file.file.uri, file.run_id, receipts)
@@ -133,8 +131,8 @@ def published(ctx: Context, file: FileRun, receipts: tuple[Receipt, ...]) -> Fil
     events.emit(
         events.FILE_PUBLISHED,
         uri=file.file.uri,
-        published=done.published,
-        quarantined=done.quarantined,
+        published=done.counts.published,
+        quarantined=done.counts.quarantined,
         chunks=len(receipts),
     )
     return done

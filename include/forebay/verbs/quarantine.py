@@ -29,7 +29,7 @@ def files_with(project: Project, pipeline: str | None, name: str | None = None, 
     """Files that have quarantined rows, newest first, each content once."""
     found: dict[tuple[str, str | None, int], FileRun] = {}
     for file in queries.files(project.index, pipeline, name=name, limit=10_000):
-        if file.quarantined and file.fingerprint:
+        if file.counts.quarantined and file.fingerprint:
             found.setdefault((file.pipeline, file.fingerprint, file.generation), file)
     return list(found.values())[:limit]
 
@@ -69,7 +69,7 @@ def kept(ctx: Context, file: FileRun) -> Work:
     A list of earlier settings may show what is redacted now: then it is not taken. Raises as `listed`.
     """
     work, decision = work_of(ctx, file.fingerprint or "", file.pins), _decision(file)
-    found = None if ctx.pipeline.quality.redact else work.with_list(decision, file.quarantined)
+    found = None if ctx.pipeline.quality.redact else work.with_list(decision, file.counts.quarantined)
     if found is None and not work.quarantine(decision).exists():
         raise ConfigError(
             f"showing quarantined rows of `{file.file.uri}`: their list is not on this machine, "

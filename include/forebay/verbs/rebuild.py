@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from forebay.index import projection
 from forebay.kafka.ledger import owner
 from forebay.kafka.ledger.reader import FileEntry
-from forebay.model import Decision, Fate, FileRun, Receipt, RunReport, Status, Window
+from forebay.model import Counts, Earlier, Fate, FileRun, Receipt, RunReport, Status, Window
 from forebay.verbs._replay.publication import merged
 from forebay.verbs.context import Context
 from forebay.verbs.inspect import work_left
@@ -85,19 +85,12 @@ def _file(ctx: Context, entry: FileEntry, receipts: tuple[Receipt, ...]) -> File
         status=Status.DONE,
         fingerprint=entry.fingerprint,
         generation=entry.generation,
-        supersedes=done.supersedes,
-        duplicate_of=done.duplicate_of,
-        decision=Decision(done.decision) if done.decision else None,
-        decided_by=done.decided_by,
-        decision_reason=done.decision_reason,
-        decided_at=done.decided_at,
+        earlier=Earlier(done.supersedes, done.duplicate_of),
+        answer=done.answer,
         replay=done.replay,
         origin=entry.replays,
         work=ctx.project.work(entry.pipeline, entry.fingerprint),
-        rows_in=entry.rows_in,
-        published=entry.published,
-        quarantined=entry.quarantined,
-        rejected=entry.rejected,
+        counts=Counts(entry.rows_in, entry.published, entry.quarantined, entry.rejected),
         outputs=ranges(receipts, "outputs"),
         quarantine=ranges(receipts, "quarantine"),
     )

@@ -18,11 +18,11 @@ def reconcile(ctx: Context, file: FileRun) -> FileRun:
     """
     if file.status is not Status.PUBLISHED:
         return file
-    if file.rows_in != file.published + file.quarantined + file.rejected:
+    if not file.counts.balanced:
         raise ReconcileError(
-            f"reconciling `{file.file.uri}`: {file.rows_in} rows in, but {file.published} published + "
-            f"{file.quarantined} quarantined"
-            f" + {file.rejected} rejected (this is a defect of forebay: keep the work folder `{file.work}`)"
+            f"reconciling `{file.file.uri}`: {file.counts.rows_in} rows in, but {file.counts.published} published + "
+            f"{file.counts.quarantined} quarantined"
+            f" + {file.counts.rejected} rejected (this is a defect of forebay: keep the work folder `{file.work}`)"
         )
     ids = proof.ids_of(file.fingerprint or "", file.generation)
     headers = (
@@ -40,7 +40,7 @@ def reconcile(ctx: Context, file: FileRun) -> FileRun:
     events.emit(
         events.FILE_RECONCILED,
         uri=file.file.uri,
-        records=file.published + file.quarantined,
+        records=file.counts.published + file.counts.quarantined,
         ranges=len(file.outputs) + len(file.quarantine),
     )
     return done
@@ -60,14 +60,14 @@ def _each_row_once(file: FileRun, reading: proof.Reading) -> None:
     partition."""
     if not reading.by_ids:
         return
-    if misplaced := reading.misplaced(file.rows_in):
+    if misplaced := reading.misplaced(file.counts.rows_in):
         row, place = misplaced
         raise ReconcileError(
             f"reconciling `{file.file.uri}` row {row}: it is twice, out of order or not of this file in "
             f"`{place.topic}` partition {place.partition} (see: forebay ledger verify {file.pipeline})",
             row=row,
         )
-    absent = reading.absent(file.rows_in)
+    absent = reading.absent(file.counts.rows_in)
     if len(absent) and not reading.compacted:
         raise ReconcileError(
             f"reconciling `{file.file.uri}` row {absent[0]} and {len(absent) - 1} more: no record of it is visible"
@@ -76,8 +76,8 @@ def _each_row_once(file: FileRun, reading: proof.Reading) -> None:
 
 def _sums(file: FileRun) -> None:
     for what, said, places in (
-        ("published", file.published, file.outputs),
-        ("quarantined", file.quarantined, file.quarantine),
+        ("published", file.counts.published, file.outputs),
+        ("quarantined", file.counts.quarantined, file.quarantine),
     ):
         total = sum(place.count for place in places)
         if said != total:

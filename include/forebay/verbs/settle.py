@@ -38,7 +38,7 @@ def settle(ctx: Context, file: FileRun) -> FileRun:
 def _of_earlier(ctx: Context, file: FileRun, earlier: FileRun) -> FileRun:
     """This run's account of a file that it brought to its end for an earlier run."""
     projection.project_file(ctx.project.index, earlier)
-    proved = f"{earlier.published + earlier.quarantined} records are proved and settled now"
+    proved = f"{earlier.counts.published + earlier.counts.quarantined} records are proved and settled now"
     return file.but(settled=earlier.settled, reason=f"{file.reason}; that run was cut short, its {proved}")
 
 

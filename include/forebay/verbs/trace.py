@@ -222,7 +222,7 @@ def trace_file(project: Project, name: str) -> list[tuple[FileRun, list[dict[str
     ):
         key = (file.pipeline, file.fingerprint or file.file.uri, file.generation)
         if key not in found or (
-            file.published and not found[key].published
+            file.counts.published and not found[key].counts.published
         ):  # the run that published it, not one that met it again
             found[key] = file
     if not found:

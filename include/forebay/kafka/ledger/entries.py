@@ -14,7 +14,20 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Self
 
-from forebay.model import OPEN, Identity, Json, JsonDict, OffsetRange, Receipt, Replay, SourceFile, Window, replayed_uri
+from forebay.model import (
+    OPEN,
+    Answer,
+    Decision,
+    Identity,
+    Json,
+    JsonDict,
+    OffsetRange,
+    Receipt,
+    Replay,
+    SourceFile,
+    Window,
+    replayed_uri,
+)
 
 VERSION = 1
 FILE = "FILE"
@@ -229,6 +242,14 @@ class Completion(_Lenient):
         default_factory=dict
     )  # name to type, in order; those of the latest file are pinned where none are declared
     open: tuple[str, ...] = ()  # those of them that no file had a value of so far: their type is not pinned
+
+    @property
+    def answer(self) -> Answer | None:
+        """What was decided of the file; a replay is a person's decision to publish, which its record does not name."""
+        decision = self.decision or (Decision.PUBLISH if self.replay else None)
+        if decision is None:
+            return None
+        return Answer(Decision(decision), self.decided_by or "", self.decision_reason or "", self.decided_at)
 
     @property
     def pins(self) -> dict[str, str]:

@@ -21,7 +21,10 @@ from forebay.kafka.publish.job import PublishJob
 from forebay.kafka.publish.publisher import publish_file
 from forebay.kafka.publish.records import EncodedChunk, Headers
 from forebay.model import (
+    Answer,
     ChunkPlan,
+    Counts,
+    Decision,
     Fate,
     FileRun,
     Identity,
@@ -100,7 +103,7 @@ class Publication:
             for first in range(0, len(self.rows), UNIT_ROWS):
                 units.append(self._unit(first, run, work.identity))
                 work.files = (merged(units),)
-        return sum(unit.published for unit in units)
+        return sum(unit.counts.published for unit in units)
 
     def _unit(self, first: int, run: RunReport, identity: Identity) -> FileRun:
         rows = self.rows.slice(first, UNIT_ROWS)
@@ -122,21 +125,22 @@ class Publication:
             reason=f"repaired rows, replayed: {self.reason}",
             status=Status.DONE,
             fingerprint=job.fingerprint,
-            decided_by=self.who,
-            decision_reason=self.reason,
-            decided_at=self.at,
+            answer=Answer(Decision.PUBLISH, self.who, self.reason, self.at),
             follows=self.entry.identity.run_id,
             replay=told,
             origin=self.entry.file.uri,
-            rows_in=len(rows),
-            published=sum(receipt.published for receipt in receipts),
+            counts=Counts(len(rows), sum(receipt.published for receipt in receipts)),
             outputs=ranges(receipts, "outputs"),
         )
         self._reconcile(file, rows)
         projection.project_receipts(self.ctx.project.index, file.pipeline, file.file.uri, self.run_id, receipts)
         projection.project_file(self.ctx.project.index, file)
         events.emit(
-            events.FILE_PUBLISHED, uri=file.file.uri, published=file.published, quarantined=0, chunks=len(receipts)
+            events.FILE_PUBLISHED,
+            uri=file.file.uri,
+            published=file.counts.published,
+            quarantined=0,
+            chunks=len(receipts),
         )
         return file
 
@@ -200,7 +204,7 @@ class Publication:
             return  # some of its records are replaced already by later ones of their keys
         known = all(place.complete for place in file.outputs)
         wrong = ids is not None and known and reading.row_numbers != rows.to_pylist()
-        if reading.difference or file.published != file.rows_in or wrong:
+        if reading.difference or not file.counts.balanced or wrong:
             raise ReconcileError(
                 f"reconciling the replay of `{self.entry.file.uri}`: {len(rows)} rows were sent, "
                 f"the topic shows {reading.found} (see: forebay ledger verify {file.pipeline})"
@@ -214,11 +218,11 @@ def _prefix(entry: FileEntry) -> str:
 
 def merged(units: list[FileRun]) -> FileRun:
     """All units of one run and origin as the one file of the index and the report."""
-    total = {name: sum(getattr(unit, name) for unit in units) for name in ("rows_in", "published")}
+    total = sum((unit.counts for unit in units), Counts())
     outputs = tuple(place for unit in units for place in unit.outputs)
     rows = ",".join(unit.replay.rows for unit in units if unit.replay)
     told = replace(units[0].replay, rows=rows) if units[0].replay else None
-    return units[0].but(outputs=outputs, replay=told, **total)
+    return units[0].but(outputs=outputs, replay=told, counts=total)
 
 
 def _day_of(ctx: Context, entry: FileEntry) -> Window:
