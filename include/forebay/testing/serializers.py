@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from forebay.contracts import Serializer, causes
 from forebay.model import Column
+from forebay.support.sql import OFFLINE
 
 NEW_YORK = "America/New_York"
 EVERY_TYPE = pa.table(
@@ -49,7 +50,7 @@ def by_sql(serializer: Serializer[Any], table: pa.Table) -> tuple[list[bytes | N
     sql = serializer.sql(table.schema, identifiers)
     if sql is None:
         return None
-    with duckdb.connect() as con:
+    with duckdb.connect(config=OFFLINE) as con:
         con.register("t", table.rename_columns(identifiers))
         found = con.sql(f"select {sql.value} as v, {sql.causes} as r from t").to_arrow_table()
     return found["v"].cast("binary").to_pylist(), found["r"].cast(causes.arrow()).to_pylist()
