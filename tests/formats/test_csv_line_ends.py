@@ -212,3 +212,12 @@ def test_a_second_file_behind_the_first_with_other_line_ends_is_set_aside_line_b
     assert all("(have it delivered with one kind of line end)" in reject["reason"] for reject in aside)
     mended = read("".join(lines(range(9_000 + count), first)).encode(), tmp_path / "mended")
     assert mended.rows_in == 9_000 + count and not mended.rows_rejected
+
+
+@pytest.mark.parametrize("text", ['a,b\r1,x\r2,"y"y\r3,z\n4,w\n5,v\n6,v\n7,v\n8,v\n', "a\r1\n4\n5\n6\n7\n8\n"])
+def test_a_header_with_another_line_end_says_so_and_with_one_kind_it_is_read(text: str, tmp_path: Path) -> None:
+    columns = tuple(Column(name, "string") for name in "ab"[: 1 + text.count(",") // 5])
+    with pytest.raises(CorruptFileError, match=r"\(have it delivered with one kind of line end\)"):
+        staged(Csv(Csv.Config()), text.encode(), columns, tmp_path / "a")
+    stage = staged(Csv(Csv.Config()), text.replace("\r", "\n").encode(), columns, tmp_path / "b")
+    assert len(rows(stage)) >= 6

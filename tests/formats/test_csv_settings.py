@@ -38,6 +38,12 @@ def test_the_way_out_for_another_delimiter_works_as_it_is_written(tmp_path: Path
     assert good(read(data, tmp_path / "b", columns, delimiter=told)) == [(1, "ann")]
 
 
+@pytest.mark.parametrize("line", [b"sep=;\n", b'"sep=;"\r\n', b'\xef\xbb\xbf"sep=;"\n'])
+def test_a_first_line_in_quotes_or_not_names_the_delimiter(line: bytes, tmp_path: Path) -> None:
+    data = line + b"id;name\n1;ann\n"
+    assert good(read(data, tmp_path, {"id": "int64", "name": "string"}, multiline=False)) == [(1, "ann")]
+
+
 def test_trim_holds_for_the_words_of_the_header(tmp_path: Path) -> None:
     stage = read(
         b'id, name,\tqty \n1, Ann, 5\n2, "Lee, Bo", 6\n',

@@ -37,6 +37,41 @@ QUOTES = b"a,b\n" + b'1,"x\n2,y\n' * 4
 FILES: dict[str, tuple[Callable[..., Stage], bytes, dict[str, Any], str, dict[str, Any]]] = {
     "other delimiter": (csv, b"a;b\n1;x\n", {}, "set format.delimiter: ';'", {"delimiter": ";"}),
     "tab": (csv, b"a\tb\n1\tx\n", {}, r"set format.delimiter: '\t'", {"delimiter": "\t"}),
+    "delimiter that is the quote": (
+        csv,
+        b'sep="\na"b\n1"x\n',
+        {},
+        "check format.quote, format.escape and format.encoding",
+        {"quote": None},
+    ),
+    "delimiter that is the escape": (
+        csv,
+        b"sep=\\\na\\b\n1\\x\n",
+        {"escape": "\\"},
+        "check format.quote, format.escape and format.encoding",
+        {"escape": None},
+    ),
+    "delimiter of another encoding": (
+        csv,
+        b"sep=\xff\na\xffb\n1\xffx\n",
+        {},
+        "check format.quote, format.escape and format.encoding",
+        {"encoding": "latin-1"},
+    ),
+    "a line of Excel below a preamble": (
+        csv,
+        b"pre\nsep=;\na;b\n1;x\n",
+        {"preamble_lines": 1},
+        "set format.delimiter: ';', and raise format.preamble_lines by one",
+        {"delimiter": ";", "preamble_lines": 2},
+    ),
+    "a name of two lines": (
+        csv,
+        b'a,b,"c\nd"\n1,x,y\n',
+        {"multiline": False},
+        "check format.quote and format.multiline",
+        {"multiline": True},
+    ),
     "unclosed quotes": (
         csv,
         QUOTES,

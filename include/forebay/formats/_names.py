@@ -42,9 +42,13 @@ def _missing(missing: Sequence[str], found: Sequence[str]) -> str:
 
 
 def _other_delimiter(found: Sequence[str]) -> str:
-    """The way out where the whole header was read as one column, because its fields are delimited otherwise."""
+    """The way out where the whole header was read as one column, because its fields are delimited otherwise, or where a
+    line above it was read for it."""
     likely = [one for one in _DELIMITERS if len(found) == 1 and one in found[0]]
-    return f"; set format.delimiter: {likely[0]!r}" if likely else ""
+    ways = [f"set format.delimiter: {likely[0]!r}"] if likely else []
+    if found and found[0].startswith("sep="):
+        ways.append("raise format.preamble_lines by one, as a line `sep=` stands above the header")
+    return f"; {', and '.join(ways)}" if ways else ""
 
 
 def unknown(header: Sequence[str], declared: Sequence[Column]) -> list[str]:

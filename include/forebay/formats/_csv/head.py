@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from forebay.formats._csv.settings import CsvSettings
 
 _LONGEST = 1 << 24
-_EXCEL = re.compile(rb"sep=([^\r\n]{1,4})(?:\r\n|\n|\r)")
+_EXCEL = re.compile(rb'("?)sep=([^\r\n]{1,4}?)\1(?:\r\n|\n|\r)')
 FAULTS = {
     Fault.TEXT: "text follows a closing quote",
     Fault.UNCLOSED: "a quote is opened and never closed",
@@ -88,10 +88,8 @@ class _Top:
         at = start = len(codecs.BOM_UTF8) if data.startswith(codecs.BOM_UTF8) else 0
         dialect, notes = config.dialect(), []
         if excel := _EXCEL.match(data, at):
-            dialect, at = replace(dialect, delimiter=excel[1]), excel.end()
-            notes.append(
-                f"the first line names the delimiter (`sep=`): {excel[1].decode('utf-8', 'replace')!r} is taken"
-            )
+            dialect, at = self._delimited(dialect, excel[2]), excel.end()
+            notes.append(f"the first line names the delimiter (`sep=`): {excel[2].decode()!r} is taken")
         told = self.final or len(data) >= _LONGEST
         end = line_end(data, at, dialect, config.max_record_bytes, told, self.uri)
         if end is None:
@@ -110,10 +108,19 @@ class _Top:
         record = record_at(dialect, data, first, _LONGEST, self.final) if first < len(data) else None
         if record is None:
             return Head((), len(data), dialect, -1, tuple(notes)) if self.final else None
-        names = self._names(record, dialect)
+        names = self._names(record, dialect, first)
         begin = self._below(dialect, record.next, config.extra_header_lines)
         one_line = data.find(b"\n", first, record.stop) < 0
         return None if begin is None else Head(names, begin, dialect, skip if plain and one_line else -1, tuple(notes))
+
+    def _delimited(self, dialect: Dialect, delimiter: bytes) -> Dialect:
+        if _delimits(dialect, delimiter):
+            return replace(dialect, delimiter=delimiter)
+        raise CorruptFileError(
+            f"reading the header of `{self.uri}`: the first line, `sep=`, names what cannot stand between two fields "
+            "(check format.quote, format.escape and format.encoding)",
+            uri=self.uri,
+        )
 
     def _below(self, dialect: Dialect, at: int, lines: int) -> int | None:
         """Where so many lines end."""
@@ -124,12 +131,10 @@ class _Top:
             at = line[1]
         return at
 
-    def _names(self, record: Record, dialect: Dialect) -> tuple[str, ...]:
+    def _names(self, record: Record, dialect: Dialect, first: int) -> tuple[str, ...]:
         doing = f"reading the header of `{self.uri}`"
         if record.fault is not Fault.NONE:
-            raise CorruptFileError(
-                f"{doing}: {FAULTS[record.fault]} (check format.quote and format.encoding)", uri=self.uri
-            )
+            raise CorruptFileError(f"{doing}: {self._fault(record, dialect, first)}", uri=self.uri)
         try:
             names = [replace(dialect, null_words=frozenset()).text(self.data, span).decode() for span in record.fields]
         except UnicodeDecodeError as error:
@@ -137,6 +142,24 @@ class _Top:
                 f"{doing}: {error} (check format.quote and format.encoding)", uri=self.uri
             ) from error
         return tuple(name.strip(" \t") for name in names) if self.config.trim else tuple(names)
+
+    def _fault(self, record: Record, dialect: Dialect, first: int) -> str:
+        """What is wrong with the header, and the way out."""
+        unquoted = self.data[first : record.stop].partition(dialect.quote or b"\n")[0]
+        if record.fault is Fault.LINE_END or (dialect.end == LF and b"\r" in unquoted):
+            return f"{FAULTS[Fault.LINE_END]} (have it delivered with one kind of line end)"
+        if record.fault is Fault.UNCLOSED and not dialect.multiline:
+            return f"{FAULTS[record.fault]} (check format.quote and format.multiline)"
+        return f"{FAULTS[record.fault]} (check format.quote and format.encoding)"
+
+
+def _delimits(dialect: Dialect, delimiter: bytes) -> bool:
+    """Whether the settings, too, would take it for a delimiter."""
+    try:
+        delimiter.decode()
+    except UnicodeDecodeError:
+        return False
+    return not any(sign and sign in delimiter for sign in (dialect.quote, dialect.escape))
 
 
 def first_width(path: Path, begin: int, dialect: Dialect, most: int) -> int:

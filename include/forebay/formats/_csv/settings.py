@@ -20,8 +20,8 @@ class CsvSettings(Settings):
     is the null of a single column)."""
 
     delimiter: str = Field(default=",", min_length=1, max_length=4)
-    """What stands between two fields; `'\\t'` is a tab, `'\\x01'` the byte 1. A first line `sep=;` names another. Those
-    too many at the end of a record, with nothing behind them, make no fields."""
+    """What stands between two fields; `'\\t'` is a tab, `'\\x01'` the byte 1. A first line `sep=;`, in quotes or not,
+    names another. Those too many at the end of a record, with nothing behind them, make no fields."""
     quote: str | None = Field(default='"', min_length=1, max_length=1)
     """What stands around a field that holds delimiters, quotes or line ends; null: nothing does. Blanks outside the
     quotes are no data."""
