@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.keys import looks
-from tests.keys.trial import Trial
+from tests.keys.trial import GONE, Trial
 
 COLUMNS = {"id": "int64", "n": "int64"}
 ROWS: dict[str, list[dict[str, Any]]] = {
@@ -76,3 +76,17 @@ def test_another_value_is_refused_with_those_that_are(value: Any, tmp_path: Path
     for n, kind in enumerate(ROWS):
         told = Trial(tmp_path / str(n), {f"schema.on_drift.{kind}": value}, {}).faults
         assert f"schema.on_drift.{kind}" in told and "warn, block" in told
+
+
+def test_a_row_that_cannot_be_read_is_not_told_as_one_of_another_type(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(topics, "max_message_bytes", lambda *_: topics.DEFAULT_MAX_MESSAGE_BYTES)
+    lines = b"".join(b"%d,x\n" % n for n in range(3_000))
+    settings = {"schema": GONE, "quality": GONE, "format": {"type": "csv"}}
+    trial = Trial(
+        tmp_path, settings, {"a.csv": b"id,n\n" + lines + b'7,"x"y\nseven,x\n'}, pins={"id": "int64", "n": "string"}
+    )
+    assert trial.stage().rows_rejected == 2
+    assert "column `id`: 1 values are not int64, their rows are set aside" in trial.told
+    assert "are not string" not in trial.told

@@ -264,14 +264,14 @@ def _stage(ctx: Context, snapshot: Snapshot, work: Work, pins: tuple[Column, ...
 def _misfits(stage: Stage, hide: bool) -> Iterator[str]:
     """How many values of each column are not of the type that the others have; `hide`: without its name, which the file
     brought."""
+    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     counts: Counter[str] = Counter()
     with pq.ParquetFile(stage.rejects) as rejects:
-        for batch in rejects.iter_batches(columns=["columns"]):
-            counts.update(
-                {one["values"]: one["counts"] for one in batch.column(0).flatten().value_counts().to_pylist()}
-            )
+        for batch in rejects.iter_batches(columns=["step", "columns"]):
+            misfits = batch.filter(pc.equal(batch["step"], "schema"))["columns"]
+            counts.update({one["values"]: one["counts"] for one in misfits.flatten().value_counts().to_pylist()})
     types = {column.name: column.type for column in stage.columns}
     for name, count in counts.items():
         yield (
