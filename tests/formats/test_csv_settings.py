@@ -38,6 +38,14 @@ def test_the_way_out_for_another_delimiter_works_as_it_is_written(tmp_path: Path
     assert good(read(data, tmp_path / "b", columns, delimiter=told)) == [(1, "ann")]
 
 
+def test_the_way_out_stands_behind_however_many_columns_are_missing(tmp_path: Path) -> None:
+    names = [f"c{n}" for n in range(3_000)]
+    with pytest.raises(CorruptFileError) as caught:
+        read(";".join(names).encode(), tmp_path, dict.fromkeys(names, "string"))
+    assert "`c19` and 2980 more are missing (it has " in caught.value.message
+    assert caught.value.message.endswith("; set format.delimiter: ';')")
+
+
 @pytest.mark.parametrize("line", [b"sep=;\n", b'"sep=;"\r\n', b'\xef\xbb\xbf"sep=;"\n'])
 def test_a_first_line_in_quotes_or_not_names_the_delimiter(line: bytes, tmp_path: Path) -> None:
     data = line + b"id;name\n1;ann\n"

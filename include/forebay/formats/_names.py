@@ -7,8 +7,10 @@ from collections.abc import Sequence
 
 from forebay.errors import CorruptFileError
 from forebay.model import Column
-from forebay.support.words import meant, shown
+from forebay.support.words import meant, shown, some
 
+_TOLD = 20
+"""Names that a message has: a way out behind hundreds of them would be cut off."""
 _DELIMITERS = (";", "\t", "|", ",")
 
 
@@ -32,13 +34,13 @@ def positions(header: Sequence[str], declared: Sequence[Column], uri: str) -> li
 def _missing(missing: Sequence[str], found: Sequence[str]) -> str:
     close = [name for name in found if name.strip().lower() == missing[0].strip().lower()]
     close = close or [name for name in [meant(missing[0], found)] if name]
-    hint = (
-        f"did you mean `{shown(close[0])}`?"
-        if close
-        else f"it has {', '.join(f'`{shown(name)}`' for name in found[:20])}{_other_delimiter(found)}"
-    )
-    names = ", ".join(f"`{name}`" for name in missing)
-    return f"column{'s' if len(missing) > 1 else ''} {names} {'are' if len(missing) > 1 else 'is'} missing ({hint})"
+    hint = f"did you mean `{shown(close[0])}`?" if close else f"it has {_named(found)}{_other_delimiter(found)}"
+    several = len(missing) > 1
+    return f"column{'s' if several else ''} {_named(missing)} {'are' if several else 'is'} missing ({hint})"
+
+
+def _named(names: Sequence[str]) -> str:
+    return some([f"`{shown(name)}`" for name in names], _TOLD)
 
 
 def _other_delimiter(found: Sequence[str]) -> str:
