@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,10 @@ import pytest
 from forebay.errors import IndexUnavailableError
 from forebay.index import projection, queries
 from forebay.index.tables import metadata
-from forebay.model import Fate, RunReport, Status
+from forebay.model import Fate, Question, RunReport, Status
 from tests.support.nouns import FINGERPRINT, file_run, receipt, verdict
+
+NOON = datetime(2013, 1, 2, 12, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -38,6 +42,18 @@ def test_the_last_word_on_a_file_counts(url: str) -> None:
     projection.project_file(url, file_run(status=Status.INSPECTED, published=0))
     projection.project_file(url, file_run())
     assert [f.status for f in queries.files(url)] == [Status.DONE]
+
+
+def test_a_file_that_waits_since_an_earlier_version_still_waits(url: str) -> None:
+    projection.project_file(url, file_run(status=Status.WAITING, published=0, question=Question(1, NOON)))
+    with sqlite3.connect(url.removeprefix("sqlite:///")) as index:
+        words = {"new": Status.WAITING.value, "old": "waiting for a person"}
+        index.execute("UPDATE files SET status = :old, document = replace(document, :new, :old)", words)
+    [waits] = queries.waiting(url)
+    assert [waits] == queries.files(url) and waits.status is Status.WAITING
+    asked = waits.but(question=Question(2, NOON))
+    projection.project_question(url, asked)
+    assert queries.waiting(url) == [asked]
 
 
 def test_a_cleared_run_does_not_forget_what_it_published(url: str) -> None:

@@ -241,3 +241,9 @@ def test_a_trend_sums_the_files_of_a_night_and_keeps_twins_apart(book: Book) -> 
     first, second = daily_status.trends(queries.night_files(book.url, "p"), queries.night_rules(book.url, "p"))
     assert (first.nights[DAY].failing, first.nights[DAY].checked, first.nights[DAY].share) == (4, 20, 0.2)
     assert (second.nights[DAY].success, second.nights[DAY].share) == (True, 0.0)
+
+
+def test_a_night_that_waits_since_an_earlier_version_is_read() -> None:
+    assert State("waiting for a person") is State.WAITING
+    with pytest.raises(ValueError, match="no state"):
+        State("no state")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from forebay.index.tables import connected, table
-from forebay.model import Fate, FileRun, OffsetRange, Receipt, RunReport, Status, Verdict
+from forebay.model import WAITING_WORDS, Fate, FileRun, OffsetRange, Receipt, RunReport, Verdict
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -64,9 +64,7 @@ def project_question(url: str, file: FileRun) -> None:
     f = table("files")
     here = (f.c.pipeline == file.pipeline) & (f.c.run_id == file.run_id) & (f.c.uri == file.file.uri)
     with connected(url) as connection:
-        connection.execute(
-            sa.update(f).where(here & (f.c.status == Status.WAITING.value)).values(document=file.to_json())
-        )
+        connection.execute(sa.update(f).where(here & f.c.status.in_(WAITING_WORDS)).values(document=file.to_json()))
 
 
 def _file_row(file: FileRun) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from forebay.index.tables import connected, table
-from forebay.model import FileRun, OffsetRange, Status, replay_uri, replayed_uri
+from forebay.model import WAITING_WORDS, FileRun, OffsetRange, Status, replay_uri, replayed_uri
 
 
 def runs(url: str, pipeline: str | None = None, limit: int = 20) -> list[dict[str, Any]]:
@@ -71,7 +71,7 @@ def waiting(url: str, pipeline: str | None = None, name: str | None = None) -> l
     last = latest.subquery()
     query = (
         sa.select(last.c.document)
-        .where((last.c.place == 1) & (last.c.status == Status.WAITING.value))
+        .where((last.c.place == 1) & last.c.status.in_(WAITING_WORDS))
         .order_by(last.c.updated)
     )
     return [FileRun.from_json(row["document"]) for row in _rows(url, query)]

@@ -17,6 +17,7 @@ from forebay.model.quality import Decision, RuleResult, Severity, Verdict
 from forebay.model.runs import (
     COMMAND_LINE,
     GATE,
+    WAITING_WORDS,
     Answer,
     Begun,
     Counts,
@@ -35,6 +36,7 @@ __all__ = [
     "COMMAND_LINE",
     "GATE",
     "OPEN",
+    "WAITING_WORDS",
     "Answer",
     "Begun",
     "Cause",

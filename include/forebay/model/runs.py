@@ -46,8 +46,12 @@ class Status(StrEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> Status | None:
-        """What an index of the first drafts may hold."""
-        return cls.WAITING if value == "held back" else None
+        """What an index of earlier versions may hold."""
+        return cls.WAITING if value in WAITING_WORDS else None
+
+
+WAITING_WORDS = (Status.WAITING.value, "waiting for a person")
+"""What an index may call a file that waits: the present word, and that of earlier versions."""
 
 
 @dataclass(frozen=True, slots=True)

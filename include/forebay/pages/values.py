@@ -27,6 +27,14 @@ class State(StrEnum):
     RUNNING = "not finished"
     QUIET = "nothing new"
 
+    @classmethod
+    def _missing_(cls, value: object) -> State | None:
+        """What earlier versions called one, and wrote into the facts of their nights."""
+        return _BEFORE.get(value)
+
+
+_BEFORE: dict[object, State] = {"waiting for a person": State.WAITING}
+
 
 class Look(NamedTuple):
     """A state's sign (so that colour is never needed) and the sentence of the legend."""
