@@ -123,8 +123,8 @@ def _rows(console: Console, found: list[tuple[FileRun, list[dict[str, Any]]]]) -
         for row in rows:
             _row(console, row)
         if more := max(0, counts.quarantined - len(rows)):
-            way_out = f"--limit, or: forebay quarantine export {file.pipeline} --to FILE"
-            console.print(f"  and {more:,} more ({way_out})", style="dim")
+            name = file.pipeline
+            console.print(f"  and {more:,} more (--limit, or: forebay quarantine export {name} --to FILE)", style="dim")
 
 
 def _row(console: Console, row: dict[str, Any]) -> None:
