@@ -13,6 +13,7 @@ import pytest
 from forebay.contracts.causes import SQL, arrow, sentence, sql_sentence
 from forebay.encoding.quarantine_rows import schema
 from forebay.model import Cause
+from forebay.quality.redact import MARK
 from forebay.verbs import quarantine
 
 ODD = 'a/b~c"d'
@@ -92,6 +93,18 @@ def test_the_observed_value_of_a_format_that_refuses_is_what_it_says(tmp_path: P
         *rejects.to_pylist(),
     )
     assert observed(made) == ["id: x", "day: 31.12.2025"]
+
+
+@pytest.mark.parametrize("number", ["500.00", "12345678901234567890.12", "-0.10", "18446744073709551616", "1e-7"])
+@pytest.mark.parametrize("text", ["x", ":5,", "\\", '\\":1,"', "\x01", "7"])
+def test_numbers_are_shown_digit_for_digit(number: str, text: str, tmp_path: Path) -> None:
+    raw = f'{{{json.dumps(text)}:{json.dumps(text)},"n":{number},"b":true,"z":null,"secret":{number}}}'
+    path = listed(tmp_path, row(1, raw=raw.encode(), **(of(A) | {"columns": ["n", text, "b", "z"]})))
+    [shown] = quarantine.rows(path).to_pylist()
+    assert shown["observed"] == f"n: {number}, {text}: {json.dumps(text)}, b: true, z: null" and shown["raw"] == raw
+    [hidden] = quarantine.rows(path, redact=("secret",)).to_pylist()
+    assert hidden["observed"] == shown["observed"]
+    assert hidden["raw"] == raw.replace(f'"secret":{number}', f'"secret":"{MARK}"')
 
 
 def test_no_value_of_a_redacted_column_is_shown(tmp_path: Path) -> None:

@@ -85,10 +85,20 @@ def _decision(file: FileRun) -> Decision:
 
 
 _POINTER = "'/' || replace(replace(c, '~', '~0'), '/', '~1')"
-_READ = (
-    f"list_transform(columns, lambda c: c || ': ' || coalesce(left(json_extract(decode(raw), {_POINTER})::varchar, "
-    "200), 'null'))"
-)
+_NUMBER = "-?[0-9][-+.0-9eE]*"
+_PAIR = rf"""("(?:[^"\\]|\\.)*":)(?:("(?:[^"\\]|\\.)*")|({_NUMBER})|(true|false|null))"""
+_MARKED = rf"""regexp_replace(decode(raw), '{_PAIR}', '\1\2\4' || chr(1) || '\3' || chr(2), 'g')"""
+_AS_TEXT = rf"""replace(replace(replace({_MARKED}, chr(1) || chr(2), ''), chr(1), '"\u0001'), chr(2), '"')"""
+"""A row's JSON, its numbers as marked texts: DuckDB makes doubles of them, `500.0` of `500.00`."""
+
+
+def _bare(sql: str) -> str:
+    """The marked texts as the numbers that they were."""
+    return rf"""regexp_replace({sql}, '"\\u0001({_NUMBER})"', '\1', 'g')"""
+
+
+_VALUE = _bare(f"json_extract({_AS_TEXT}, {_POINTER})::varchar")
+_READ = f"list_transform(columns, lambda c: c || ': ' || coalesce(left({_VALUE}, 200), 'null'))"
 _UNREAD = (
     """list_transform(list_filter(causes, lambda c: c.value is not null), lambda c: c.columns[1] || ': ' || c.value)"""
 )
@@ -102,7 +112,8 @@ def _hidden(path: Path, redact: tuple[str, ...]) -> str:
         return stored(path)
     patch = json.dumps(dict.fromkeys(redact, MARK), ensure_ascii=False).replace("'", "''")
     told = "'[redacted: ' || octet_length(raw) || ' bytes]'"
-    json_of = f"coalesce(try(json_merge_patch(decode(raw)::json, '{patch}'::json)::varchar), {told})"
+    patched = _bare(f"json_merge_patch({_AS_TEXT}::json, '{patch}'::json)::varchar")
+    json_of = f"coalesce(try({patched}), {told})"
     shown = f"case when step in ('expectation', 'key', 'encode', 'size') then {json_of} else {told} end"
     return f"(select * replace (encode({shown}) as raw) from {stored(path)})"
 
