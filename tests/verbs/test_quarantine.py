@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -12,9 +13,12 @@ import pytest
 
 from forebay.contracts.causes import SQL, arrow, sentence, sql_sentence
 from forebay.encoding.quarantine_rows import schema
-from forebay.model import Cause
+from forebay.encoding.work import Work
+from forebay.errors import ConfigError
+from forebay.model import Cause, Decision
 from forebay.quality.redact import MARK
 from forebay.verbs import quarantine
+from tests.support.nouns import file_run
 
 ODD = 'a/b~c"d'
 TITLES = ("expect_a(amount)", "expect_b(amount, state)")
@@ -186,3 +190,23 @@ def test_a_list_of_an_earlier_version_shows_each_reason_whole(tmp_path: Path) ->
         ("expect_a(amount) {}", 1),
         ("column `id`: `x` is not int64", 2),
     ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"), [(1, "is of other settings or another version"), (0, "is not on this machine")]
+)
+def test_why_a_list_of_earlier_settings_is_not_shown_is_said(
+    rows: int, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = Work(tmp_path / "c5", {"suite": "now"})
+    before = tmp_path / "c5/before"
+    before.mkdir(parents=True)
+    if rows:
+        listed(before, row(1, **of(A))).rename(before / work.quarantine(Decision.PUBLISH).name)
+    monkeypatch.setattr(quarantine, "work_of", lambda *_: work)
+    pipeline = SimpleNamespace(
+        quality=SimpleNamespace(redact=("state",)), quarantine_topic="forebay.flights.quarantine"
+    )
+    file = file_run(quarantined=1)
+    with pytest.raises(ConfigError, match=words):
+        quarantine.kept(SimpleNamespace(pipeline=pipeline), file)  # type: ignore[arg-type]

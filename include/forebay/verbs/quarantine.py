@@ -69,11 +69,13 @@ def kept(ctx: Context, file: FileRun) -> Work:
     A list of earlier settings may show what is redacted now: then it is not taken. Raises as `listed`.
     """
     work, decision = work_of(ctx, file.fingerprint or "", file.pins), _decision(file)
-    found = None if ctx.pipeline.quality.redact else work.with_list(decision, file.counts.quarantined)
+    earlier = work.with_list(decision, file.counts.quarantined)
+    found = None if ctx.pipeline.quality.redact else earlier
     if found is None and not work.quarantine(decision).exists():
+        why = "is of other settings or another version, and may show what `quality.redact` hides"
         raise ConfigError(
-            f"showing quarantined rows of `{file.file.uri}`: their list is not on this machine, "
-            "or the pipeline has changed since"
+            f"showing quarantined rows of `{file.file.uri}`: their list "
+            f"{why if earlier else 'is not on this machine, or the pipeline has changed since'}"
             f" (they are on topic `{ctx.pipeline.quarantine_topic}`, offsets in: "
             f"forebay trace {shlex.quote(file.file.name)})"
         )
