@@ -125,9 +125,8 @@ class Besides:
     raw: str | None = None
     rest: str | None = None
     wrong: str | None = None
-    line: str | None = None
-    """All text of a record, never null: its bytes are counted, and a print of it is kept, for a second witness
-    (`_witness`)."""
+    texts: Sequence[str] = ()
+    """All texts of a record: their bytes are counted for a second witness (`_witness`)."""
     kept: Mapping[str, str] = field(default_factory=dict)
     """Columns for a second witness, by name."""
     lengths: str | None = None
@@ -135,8 +134,10 @@ class Besides:
 
     @property
     def columns(self) -> list[str]:
-        named = [(RAW, self.raw), (REST, self.rest), (_WRONG, self.wrong), (LINE, self.line), *self.kept.items()]
-        return [f"{sql} AS {name}" for name, sql in named if sql]
+        named = [(RAW, self.raw), (REST, self.rest), (_WRONG, self.wrong), *self.kept.items()]
+        octets = joined(" + ", [f"coalesce(strlen({text}), 0)" for text in self.texts])
+        counted = [f"CAST({octets} AS BIGINT) AS {OCTETS}"] if self.texts else []
+        return [f"{sql} AS {name}" for name, sql in named if sql] + counted
 
 
 def select(cells: Sequence[Cell], source: str, besides: Besides = Besides()) -> str:  # a frozen value
@@ -145,7 +146,7 @@ def select(cells: Sequence[Cell], source: str, besides: Besides = Besides()) -> 
     values = [f"{cell.value(f't{i}')} AS v{i}" for i, cell in enumerate(cells)]
     may_fail = [(i, cell) for i, cell in enumerate(cells) if not cell.whole]
     sides = [_bad(cell, i) for i, cell in may_fail] + ([f"{_WRONG} IS NOT NULL"] if besides.wrong else [])
-    any_bad = _joined(" OR ", sides) or "false"
+    any_bad = joined(" OR ", sides) or "false"
     whole = f"CASE WHEN {_WRONG} IS NOT NULL THEN {causes.written(causes.made(_WRONG))} END"
     reasons = ([whole] if besides.wrong else []) + [
         _when_bad(cell, i, cell.fault(f"t{i}", literal(cell.name))) for i, cell in may_fail
@@ -160,22 +161,22 @@ def select(cells: Sequence[Cell], source: str, besides: Besides = Besides()) -> 
     )
     final += [f"CASE WHEN {any_bad} THEN {RAW} END AS {RAW}"] if besides.raw else []
     final += [REST] if besides.rest else []
-    final += [f"CAST(strlen({LINE}) AS BIGINT) AS {OCTETS}", f"{print_of(LINE)} AS {PRINT}"] if besides.line else []
+    final += [OCTETS] if besides.texts else []
     final += list(besides.kept)
     if besides.lengths:
         texts = [f"coalesce(strlen(v{i}), 0)" for i, cell in enumerate(cells) if cell.type.kind == "string"]
-        final.append(f"{_joined(' + ', texts) or '0'} AS {besides.lengths}")
+        final.append(f"{joined(' + ', texts) or '0'} AS {besides.lengths}")
     inner = f"SELECT {', '.join(held + besides.columns)} FROM {source}"
     return f"SELECT {', '.join(final)} FROM (SELECT *, {', '.join(values)} FROM ({inner}))"
 
 
-def _joined(operator: str, terms: Sequence[str]) -> str:
+def joined(operator: str, terms: Sequence[str]) -> str:
     """SQL: the terms with an operator between, nested as flat as can be: a chain of a thousand is too deep for
     DuckDB."""
     if len(terms) <= FLAT:
         return operator.join(terms)
     half = len(terms) // 2
-    return f"({_joined(operator, terms[:half])}){operator}({_joined(operator, terms[half:])})"
+    return f"({joined(operator, terms[:half])}){operator}({joined(operator, terms[half:])})"
 
 
 def print_of(text: str) -> str:

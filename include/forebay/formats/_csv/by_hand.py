@@ -37,11 +37,15 @@ class ByHand:
 
     def rows(self, places: np.ndarray) -> list[list[str | None]]:
         """The fields of the rows at those places (0-based), with nulls as the settings have them."""
-        rows = []
-        for text in self.raw(places):
-            cells = zip(self.readings(text)[0], self._spans(text), strict=True)
-            rows.append([None if self.dialect.is_null(text, span) else cell.decode() for cell, span in cells])
-        return rows
+        return [self.cells(text)[0] for text in self.raw(places)]
+
+    def cells(self, text: bytes) -> list[list[str | None]]:
+        """As `readings`, with nulls as the settings have them."""
+        nulls = [self.dialect.is_null(text, span) for span in self._spans(text)]
+        return [
+            [None if null else cell.decode() for cell, null in zip(cells, nulls, strict=True)]
+            for cells in self.readings(text)
+        ]
 
     def raw(self, places: np.ndarray) -> list[bytes]:
         """The bytes of the rows at those places."""

@@ -28,7 +28,7 @@ from forebay.formats._csv.third import Third
 from forebay.formats._lines import let_go, row_numbers
 from forebay.formats._rules import STRICT
 from forebay.model import Snapshot, Stage
-from forebay.support.sql import literal, literals
+from forebay.support.sql import literals
 
 if TYPE_CHECKING:
     import duckdb
@@ -130,7 +130,7 @@ class Reading:
                 looking.result()
                 return None
             found = looking.result()
-        if found is None or found.returns != (new_line == "\r\n") or self._parted(typed, found) is not None:
+        if found is None or found.returns != (new_line == "\r\n") or self._parted(typed, found, cells) is not None:
             return None
         return Rows(found), cells, typed
 
@@ -156,13 +156,13 @@ class Reading:
                 continue  # some files it does not read on several threads, and says so only now and then
             except pa.ArrowInvalid:
                 raise self._refused(rows.found, _witness.Parted(len(rows.found), 0, 0)) from None
-            parted = self._parted(typed, rows.found)
+            parted = self._parted(typed, rows.found, cells)
             if parted is None:
                 return rows, cells, typed
         while parted is not None and third.doubt(parted.place):
             self.source = third
             cells, typed = self._typed(types)
-            parted = self._parted(typed, rows.found)
+            parted = self._parted(typed, rows.found, cells)
         if parted is not None:
             raise self._refused(rows.found, parted)
         self.notes += [self._told_of_doubt(rows.before, *doubt) for doubt in third.doubts]
@@ -253,12 +253,9 @@ class Reading:
             batches = (self._batch(texts) for texts in self._columns())
             return _wide.copy(self.connection, batches, cells, [_staging.LINE], self.folder)
         texts = [self._restored(i) for i in range(self.source.width)]
-        between = f", {_staging.SEPARATOR_SQL}, "
         # of all columns: DuckDB does not look at those that nobody asks for
-        line = f"concat({between.join([*texts, literal('')])})"
-        return _staging.copy(
-            self.connection, _staging.select(cells, self.source.sql(), _staging.Besides(line=line)), self.folder
-        )
+        statement = _staging.select(cells, self.source.sql(), _staging.Besides(texts=texts))
+        return _staging.copy(self.connection, statement, self.folder)
 
     def _restored(self, at: int) -> str:
         """SQL: the text of a column, with what stands in for delimiters and the like put back."""
@@ -364,16 +361,22 @@ class Reading:
     def _hand(self, found: Found) -> ByHand:
         return ByHand(self.dialect, self.config.quote, self.source.width, self.layout.part.path, found)
 
-    def _parted(self, typed: _staging.Typed, found: Found) -> _witness.Parted | None:
+    def _parted(self, typed: _staging.Typed, found: Found, cells: Sequence[_staging.Cell]) -> _witness.Parted | None:
         hand, behind = self._hand(found), _staging.SEPARATOR.encode()
 
-        def lines(places: np.ndarray) -> list[list[bytes]]:
-            return [
-                [b"".join(cell + behind for cell in cells) for cells in hand.readings(text)]
-                for text in hand.raw(places)
+        def other_lines(places: np.ndarray) -> int | None:
+            lines = [
+                [b"".join(text + behind for text in texts) for texts in hand.readings(record)]
+                for record in hand.raw(places)
             ]
+            return _witness.other_prints(self.connection, typed.path, places, lines)
 
-        return _witness.parted(self.connection, typed.path, found.octets, self.source.width, lines)
+        def other_values(places: np.ndarray) -> int | None:
+            readings = [hand.cells(record) for record in hand.raw(places)]
+            return _witness.other_values(self.connection, typed.path, cells, places, readings)
+
+        spare, other = (self.source.width, other_lines) if self.wide else (0, other_values)
+        return _witness.parted(self.connection, typed.path, found.octets, spare, other)
 
 
 def _longest(found: Found) -> int:
