@@ -146,7 +146,7 @@ class Steps:
         if not held:
             raise AirflowSkipException("nobody was asked")
 
-        def one(ctx: Context, file: FileRun) -> FileRun:
+        def to_its_end(ctx: Context, file: FileRun) -> FileRun:
             if said is None:
                 raise FatalError(
                     "its question has no answer (see the `steward` task; clear it to ask again)", uri=file.file.uri
@@ -155,7 +155,7 @@ class Steps:
             published = not_settled_otherwise(ctx, carried_out(ctx, decided) or self._publish(ctx, decided))
             return settle(ctx, reconcile(ctx, published) if published.status is Status.PUBLISHED else published)
 
-        done = self._each(held, one)
+        done = self._each(held, to_its_end)
         _announce(airflow, [file for file in done if file.counts.published])
 
     def reconcile(self, *, outlet_events: Any = None) -> None:
@@ -175,14 +175,14 @@ class Steps:
         from forebay.verbs.run import conclude
         from forebay.verbs.settle import settle
 
-        def one(ctx: Context, file: FileRun) -> FileRun:
+        def to_its_end(ctx: Context, file: FileRun) -> FileRun:
             return file if file.status is Status.FAILED else settle(ctx, file)
 
         with reporting_errors() as airflow:
             if not _discovered(airflow):
                 raise AirflowFailException("settling: discover did not finish (see its log, then clear it)")
             passed = [file for file in latest(airflow, "reconcile") if not _waits(file)]
-            settled = translate.unfinished(self._each(passed, one))
+            settled = translate.unfinished(self._each(passed, to_its_end))
             airflow["ti"].xcom_push("return_value", translate.dump(settled))
             conclude(settled)
 

@@ -23,7 +23,7 @@ def at(
 def test_all_there_is_no_difference() -> None:
     reading = Reading((at(1, 3, 4), at(2, 5, first=40)))
     assert (reading.difference, reading.misplaced(5), list(reading.absent(5))) == (None, None, [])
-    assert (reading.found, reading.expired, reading.compacted, reading.row_numbers) == (5, 0, 0, [1, 2, 3, 4, 5])
+    assert (reading.present, reading.expired, reading.compacted, reading.row_numbers) == (5, 0, 0, [1, 2, 3, 4, 5])
 
 
 @pytest.mark.parametrize("found", [(1, 3), (1, 2, 3, 4)])

@@ -52,7 +52,7 @@ def rows(count: RangeCount) -> list[int]:
 
 
 def summary(count: RangeCount) -> tuple[int, int, int]:
-    return count.found, count.foreign, count.missing
+    return count.present, count.foreign, count.missing
 
 
 def test_whole_ranges_of_several_partitions_are_counted_with_their_rows(kafka: Cluster, topic_name: str) -> None:
@@ -151,7 +151,7 @@ def test_a_record_that_is_twice_there_shows_in_the_rows(kafka: Cluster, topic_na
     with transaction(kafka.config) as producer:
         send(producer, topic_name, [1, 2, 2, 3])
     (count,) = count_ranges(kafka.config, [OffsetRange(topic_name, 0, 0, 3, 3)], OURS)
-    assert (rows(count), count.found) == ([1, 2, 2, 3], 4)
+    assert (rows(count), count.present) == ([1, 2, 2, 3], 4)
 
 
 def test_an_open_transaction_is_waited_for(kafka: Cluster, topic_name: str) -> None:

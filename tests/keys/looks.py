@@ -161,7 +161,7 @@ def settled(trial: Trial) -> list[str]:
     )
 
 
-def learnt(fact: Callable[[Any], Any], nights: int = 6) -> Look:
+def historical(fact: Callable[[Any], Any], nights: int = 6) -> Look:
     """What a rule that learns says of the file, after so many nights of ten rows each."""
     from forebay.index import queries
     from forebay.quality import drift

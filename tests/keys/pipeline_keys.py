@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.keys import looks
 from tests.keys.kinds import Elsewhere, Shown
-from tests.keys.looks import Look, dag, expected, fates, learnt, rows, says, status, store
+from tests.keys.looks import Look, dag, expected, fates, historical, rows, says, status, store
 from tests.keys.trial import GONE, ROWS, SUITE
 
 PACKED = gzip.compress(ROWS)
@@ -220,12 +220,12 @@ SHOWN: dict[str, Shown | Elsewhere] = {
     "quality.warn_when.quarantined_over": Shown(says("WARNING"), [("20%", [True]), ("50%", [False])], BAD),
     "quality.warn_when.quarantined_count": Shown(says("WARNING"), [(0, [True]), (1, [False])], BAD),
     "quality.warn_when.rules": Shown(says("WARNING"), [({"name": "10%"}, [True]), ({"name": 1}, [False])], **SUITED),
-    "quality.history.nights": Shown(learnt(lambda r: expected(r)["nights"]), [(5, 5), (6, 6)], more=rule()),
+    "quality.history.nights": Shown(historical(lambda r: expected(r)["nights"]), [(5, 5), (6, 6)], more=rule()),
     "quality.history.min_nights": Shown(
-        learnt(lambda r: "verdict" in expected(r)), [(6, False), (7, True)], more=rule()
+        historical(lambda r: "verdict" in expected(r)), [(6, False), (7, True)], more=rule()
     ),
     "quality.history.rules[].metric": Shown(
-        learnt(lambda r: (r.rule, r.observed)),
+        historical(lambda r: (r.rule, r.observed)),
         [
             ("row_count", ("history_row_count", "3")),
             ("null_share", ("history_null_share", "0")),
@@ -240,17 +240,17 @@ SHOWN: dict[str, Shown | Elsewhere] = {
         ),
     ),
     "quality.history.rules[].column": Shown(
-        learnt(lambda r: r.observed),
+        historical(lambda r: r.observed),
         [("id", "2"), ("amount", "2.5")],
         put=lambda value: rule(metric="mean", column=value),
     ),
     "quality.history.rules[].tolerance": Shown(
-        learnt(lambda r: (round(expected(r)["min_value"], 9), r.success)),
+        historical(lambda r: (round(expected(r)["min_value"], 9), r.success)),
         [("50%", (17.5, False)), ("99%", (0.35, True))],
         put=lambda value: rule(tolerance=value),
     ),
     "quality.history.rules[].severity": Shown(
-        learnt(lambda r: r.severity.value),
+        historical(lambda r: r.severity.value),
         [(word, word) for word in ("critical", "warning", "info")],
         put=lambda value: rule(severity=value),
     ),

@@ -167,7 +167,7 @@ class Made:
             )
         return file
 
-    def learnt(self, ctx: Context, observed: dict[date, str | None]) -> None:
+    def historical(self, ctx: Context, observed: dict[date, str | None]) -> None:
         """Nights on which `drift` was measured; above 0.1 it failed, None is a night without a verdict."""
         for day, value in observed.items():
             run = RunReport(f"scheduled__{day}", ctx.pipeline.pipeline, Window.of_day(day), "done", NOW, NOW)

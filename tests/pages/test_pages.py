@@ -361,7 +361,7 @@ def test_a_young_project_has_no_map_of_the_year(made: Made) -> None:
 
 def test_a_rule_on_the_whole_has_a_line_of_what_it_observed_and_strokes_where_it_failed(made: Made) -> None:
     ctx = made.pipeline("orders")
-    made.learnt(
+    made.historical(
         ctx, {YESTERDAY - timedelta(days=n): "0.3" if n == 2 else f"0.0{n + 1}" if n < 5 else None for n in range(7)}
     )
     history.write(ctx, None, NOW)

@@ -198,7 +198,7 @@ def test_a_run_named_like_a_way_out_stays_inside(tmp_path: Path) -> None:
 
 def test_rules_that_learn_stand_on_the_page_and_their_names_are_text(tmp_path: Path) -> None:
     table = pa.table({EVIL: [1.0, 2.0]})
-    learnt = (judge("mean", EVIL, "50%", Severity.CRITICAL, 9.0, {f"2013-01-0{n}": [1.0] for n in range(1, 6)}, 5),)
+    historical = (judge("mean", EVIL, "50%", Severity.CRITICAL, 9.0, {f"2013-01-0{n}": [1.0] for n in range(1, 6)}, 5),)
     suite = suite_of([rule("expect_table_row_count_to_be_between", min_value=1)], tmp_path)
     verdict = check(
         stage_of(table, tmp_path),
@@ -206,7 +206,7 @@ def test_rules_that_learn_stand_on_the_page_and_their_names_are_text(tmp_path: P
         tmp_path / "verdict",
         run_name="flights",
         docs=tmp_path / "docs",
-        learnt=learnt,
+        historical=historical,
     )
     assert [result.success for result in verdict.results] == [True, False]
     assert verdict.docs

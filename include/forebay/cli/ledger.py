@@ -121,7 +121,7 @@ class _Count:
     def each(self, proofs: Iterator[Any]) -> Iterator[Any]:
         for proof in proofs:
             self.contents += 1
-            self.records += proof.found
+            self.records += proof.present
             self.wrong += proof.problem is not None
             self.expired += proof.expired
             self.compacted += proof.compacted

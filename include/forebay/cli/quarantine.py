@@ -37,13 +37,13 @@ def list_(
         here = project(root)
         if pipeline:
             chosen(here, [pipeline])
-        found = [
+        files = [
             (f, _reasons(here, f), quarantine.replayed(here, f)) for f in quarantine.files_with(here, pipeline, file)
         ]
         document = {
-            "files": [_summary(f) | {"replayed": replayed, "reasons": reasons} for f, reasons, replayed in found]
+            "files": [_summary(f) | {"replayed": replayed, "reasons": reasons} for f, reasons, replayed in files]
         }
-        show(document, as_json, lambda console: _table(console, found))
+        show(document, as_json, lambda console: _table(console, files))
 
 
 def _reasons(here: Project, file: FileRun) -> list[dict[str, Any]]:
@@ -61,11 +61,11 @@ def _summary(file: FileRun) -> dict[str, Any]:
     return {"uri": file.file.uri, "day": file.window.day.isoformat()} | {name: kept[name] for name in names}
 
 
-def _table(console: Console, found: list[tuple[FileRun, list[dict[str, Any]], int]]) -> None:
-    if not found:
+def _table(console: Console, files: list[tuple[FileRun, list[dict[str, Any]], int]]) -> None:
+    if not files:
         console.print(NOTHING)
         return
-    for file, reasons, replayed in found:
+    for file, reasons, replayed in files:
         left = f", {replayed:,} of them replayed, {file.counts.quarantined - replayed:,} left" if replayed else ""
         console.print(Text(f"{file.pipeline}  {file.window.day}  {printable(file.file.name)}", style="bold"), end="")
         console.print(f": {file.counts.quarantined:,} of {file.counts.rows_in:,} rows quarantined{left}")
@@ -99,9 +99,9 @@ def show_(
 
         here = project(root)
         ctx = context(here, pipeline)
-        found = [(f, _lines(here, ctx, f, limit)) for f in quarantine.files_with(here, pipeline, file)]
-        document = {"files": [_summary(f) | {"rows": rows} for f, rows in found]}
-        show(document, as_json, lambda console: _rows(console, found))
+        files = [(f, _lines(here, ctx, f, limit)) for f in quarantine.files_with(here, pipeline, file)]
+        document = {"files": [_summary(f) | {"rows": rows} for f, rows in files]}
+        show(document, as_json, lambda console: _rows(console, files))
 
 
 def _lines(here: Project, ctx: Any, file: FileRun, limit: int) -> list[dict[str, Any]]:
@@ -109,14 +109,14 @@ def _lines(here: Project, ctx: Any, file: FileRun, limit: int) -> list[dict[str,
     from forebay.verbs import quarantine
 
     done = quarantine.rows_of(quarantine.replays(here, file))
-    found = quarantine.rows(quarantine.listed(ctx, file), limit, redact=ctx.pipeline.quality.redact).to_pylist()
-    return [row | {"causes": list(quarantine.said(row)), "replayed": row["row"] in done} for row in found]
+    listed = quarantine.rows(quarantine.listed(ctx, file), limit, redact=ctx.pipeline.quality.redact).to_pylist()
+    return [row | {"causes": list(quarantine.said(row)), "replayed": row["row"] in done} for row in listed]
 
 
-def _rows(console: Console, found: list[tuple[FileRun, list[dict[str, Any]]]]) -> None:
-    if not found:
+def _rows(console: Console, files: list[tuple[FileRun, list[dict[str, Any]]]]) -> None:
+    if not files:
         console.print(NOTHING)
-    for file, rows in found:
+    for file, rows in files:
         counts = file.counts
         words = f"{printable(file.file.uri)}: {counts.quarantined:,} of {counts.rows_in:,} rows"
         console.print(Text(words, style="bold"))
@@ -231,23 +231,23 @@ def replay(
         ctx = context(project(root), pipeline, starts=True)
         with follow():
             done = replaying.replay(ctx, source, getuser(), reason)
-        show({"files": [one.to_json() for one in done]}, as_json, lambda console: _replayed(console, done))
-        raise typer.Exit(3 if any(one.still for one in done) else 0)
+        show({"files": [each.to_json() for each in done]}, as_json, lambda console: _replayed(console, done))
+        raise typer.Exit(3 if any(each.still for each in done) else 0)
 
 
 def _replayed(console: Console, done: list[Any]) -> None:
-    for one in done:
+    for part in done:
         counts = (
-            f"{counted(one.rows, 'row')}: {one.published:,} published, {one.already:,} already replayed, "
-            f"{len(one.still):,} stay in quarantine"
+            f"{counted(part.rows, 'row')}: {part.published:,} published, {part.already:,} already replayed, "
+            f"{len(part.still):,} stay in quarantine"
         )
-        console.print(Text(printable(f"{one.uri}: {counts}")))
-        for row in one.still[:20]:
+        console.print(Text(printable(f"{part.uri}: {counts}")))
+        for row in part.still[:20]:
             console.print(Text(printable(f"  row {row.row:,}  {row.reason}")))
-        if len(one.still) > 20:
-            console.print(f"  and {len(one.still) - 20:,} more (--json names them all)", style="dim")
-        if one.note:
-            console.print(Text(f"  {one.note}", style="dim"))
+        if len(part.still) > 20:
+            console.print(f"  and {len(part.still) - 20:,} more (--json names them all)", style="dim")
+        if part.note:
+            console.print(Text(f"  {part.note}", style="dim"))
 
 
 def _write(lists: list[tuple[FileRun, Path]], to: Path, raw: bool, redact: tuple[str, ...]) -> int:

@@ -43,10 +43,10 @@ class QuarantineHeaders(Sequence[tuple[Header, ...]]):
     `name@hash`.
     """
 
-    def __init__(self, found: pa.Table, suite: str | None) -> None:
+    def __init__(self, rows: pa.Table, suite: str | None) -> None:
         named = (("q_stage", "step"), ("q_rule", "rule"), ("q_reason", "reason"))  # consumers read `q_stage`
-        self.columns = [(header, _one(found[name], "binary")) for header, name in named]
-        self.columns += [("q_rowhash", _one(found["hash"], "binary"))]
+        self.columns = [(header, _one(rows[name], "binary")) for header, name in named]
+        self.columns += [("q_rowhash", _one(rows["hash"], "binary"))]
         self.suite: tuple[Header, ...] = (("q_suite", suite.encode()),) if suite else ()
 
     def __len__(self) -> int:
@@ -85,9 +85,9 @@ def plan_chunks(
         aside = f"(select __row, octet_length(raw) + strlen(reason) as octets from {stored(quarantine)})"
         row_bytes = max(_row_bytes(con, rows), _densest(con, aside))
         per_chunk = max(1, min(chunk.rows, int(min(chunk.bytes, MOST_BYTES) // row_bytes)))
-    found = _parameters(stage, verdict, pipeline, decision, quarantine, per_chunk)
-    prints = {name: digest({name: value})[:PRINT] for name, value in found.items()}
-    return ChunkPlan(stage.rows_in, per_chunk, digest(found), prints)
+    parameters = _parameters(stage, verdict, pipeline, decision, quarantine, per_chunk)
+    prints = {name: digest({name: value})[:PRINT] for name, value in parameters.items()}
+    return ChunkPlan(stage.rows_in, per_chunk, digest(parameters), prints)
 
 
 def _row_bytes(con: duckdb.DuckDBPyConnection, rows: StagedRows) -> float:
@@ -110,8 +110,8 @@ def _first(con: duckdb.DuckDBPyConnection, rows: StagedRows, count: int) -> pa.T
     if rows.wide:
         numbers = con.sql(f"select __row from {rows.sizes(con)} order by __row limit {count}").fetchall()
         return rows.between(1, numbers[-1][0] if numbers else 0)
-    found = con.sql(f"select * from (select * from {rows.source} limit {count}) order by {rows.row}").to_arrow_table()
-    return found.rename_columns(rows.schema.names)
+    table = con.sql(f"select * from (select * from {rows.source} limit {count}) order by {rows.row}").to_arrow_table()
+    return table.rename_columns(rows.schema.names)
 
 
 def _densest(con: duckdb.DuckDBPyConnection, sizes: str) -> float:
@@ -156,11 +156,11 @@ def _rows_hash(quarantine: Path) -> str:
     """sha256 of the quarantined row numbers as little-endian int64."""
     import pyarrow.parquet as pq
 
-    found = hashlib.sha256()
+    hash_ = hashlib.sha256()
     with pq.ParquetFile(quarantine) as file:
         for batch in file.iter_batches(columns=[ROW]):
-            found.update(batch.column(0).to_numpy().astype("<i8"))
-    return found.hexdigest()
+            hash_.update(batch.column(0).to_numpy().astype("<i8"))
+    return hash_.hexdigest()
 
 
 class ChunkEncoder:
@@ -211,26 +211,26 @@ class ChunkEncoder:
         first, last = self.plan.bounds(chunk)
         with in_its_room(self.rows.stage), self._database.cursor() as con:
             quarantine = self._quarantined(con, first, last)
-            found = self._encoded(con, first, last, quarantine.rows)
+            table = self._encoded(con, first, last, quarantine.rows)
         for column in ("value", "key"):
-            if found[column].null_count:
+            if table[column].null_count:
                 raise FatalError(
                     f"encoding chunk {chunk} of file `{self.rows.stage.fingerprint[:16]}`: "
-                    f"{counted(found[column].null_count, 'row')} without a {column}, not "
+                    f"{counted(table[column].null_count, 'row')} without a {column}, not "
                     "quarantined (remove the file's work folder, and it is staged again)",
                     chunk=chunk,
                 )
-        encoded = EncodedChunk(first, last, last - first + 1, self._records(found), quarantine)
+        encoded = EncodedChunk(first, last, last - first + 1, self._records(table), quarantine)
         encoded.check(chunk, (first, last))
         return encoded
 
-    def _records(self, found: pa.Table) -> Records:
+    def _records(self, encoded: pa.Table) -> Records:
         """The columns as records. Values stay in the pieces that DuckDB made: joining them would copy the whole chunk
         once more."""
-        keys, values = _one(found["key"], "binary"), found["value"].cast("binary")
-        times = _one(found["timestamp"], "int64") if self.rows.timestamp else None
+        keys, values = _one(encoded["key"], "binary"), encoded["value"].cast("binary")
+        times = _one(encoded["timestamp"], "int64") if self.rows.timestamp else None
         return Records(
-            values, keys, self.rows.partitioner.assign(keys, self.partitions), _one(found["row"], "int64"), times
+            values, keys, self.rows.partitioner.assign(keys, self.partitions), _one(encoded["row"], "int64"), times
         )
 
     def _encoded(self, con: duckdb.DuckDBPyConnection, first: int, last: int, quarantined: pa.Int64Array) -> pa.Table:
@@ -249,9 +249,9 @@ class ChunkEncoder:
             return con.sql(
                 f"select {rows.value.value} as value, {more} from {rows.source} where {where}", params=bits
             ).to_arrow_table()
-        found = con.sql(f"select {more}, * from {rows.source} where {where}", params=bits).to_arrow_table()
-        table = found.select(rows.identifiers).rename_columns(rows.schema.names)
-        return found.select(["key", "row", "timestamp"]).append_column("value", rows.serializer.encode(table).values)
+        result = con.sql(f"select {more}, * from {rows.source} where {where}", params=bits).to_arrow_table()
+        table = result.select(rows.identifiers).rename_columns(rows.schema.names)
+        return result.select(["key", "row", "timestamp"]).append_column("value", rows.serializer.encode(table).values)
 
     def _encoded_wide(
         self, con: duckdb.DuckDBPyConnection, first: int, last: int, quarantined: pa.Int64Array
@@ -268,12 +268,12 @@ class ChunkEncoder:
         return con.sql(more).to_arrow_table().append_column("value", rows.serializer.encode(table).values)
 
     def _quarantined(self, con: duckdb.DuckDBPyConnection, first: int, last: int) -> Quarantined:
-        found = con.sql(
+        rows = con.sql(
             f"""select raw[:{self.room}] as value, __row as row, step, rule, reason[:1000] as reason, sha256(raw) as hash
             from {stored(self.quarantine)} where __row between {first} and {last} order by __row"""  # noqa: E501
         ).to_arrow_table()
         return Quarantined(
-            _one(found["value"], "binary"), _one(found["row"], "int64"), QuarantineHeaders(found, self.suite)
+            _one(rows["value"], "binary"), _one(rows["row"], "int64"), QuarantineHeaders(rows, self.suite)
         )
 
 

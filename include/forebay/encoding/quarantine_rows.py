@@ -163,10 +163,10 @@ class _Work:
             self._mark(rows.source, f"strlen({rows.value.value})", rows.value.causes, perhaps)
             return
         for lo, hi in self._windows(f"select * from {rows.sizes(self.con)}"):
-            found = self._rows_between(lo, hi)
-            encoded = rows.serializer.encode(found)
-            told = rows.besides(found).append_column("value", encoded.values).append_column("causes", encoded.causes)
-            self.con.register("encoded", told)
+            table = self._rows_between(lo, hi)
+            encoded = rows.serializer.encode(table)
+            besides = rows.besides(table).append_column("value", encoded.values).append_column("causes", encoded.causes)
+            self.con.register("encoded", besides)
             self._mark("encoded", "octet_length(value)", "causes", "true")
             self.con.unregister("encoded")
 
@@ -174,10 +174,10 @@ class _Work:
         rows = self.rows
         if rows.wide:
             return rows.between(first, last)
-        found = self.con.sql(
+        result = self.con.sql(
             f"select * from {rows.source} where {rows.row} between {first} and {last}"
         ).to_arrow_table()
-        return found.rename_columns(rows.schema.names)
+        return result.rename_columns(rows.schema.names)
 
     def _find_times(self) -> None:
         """Rows with a record time that is no moment after 1970-01-01 00:00:00 (0 and less mean the time of publishing
@@ -192,12 +192,12 @@ class _Work:
             "or leave `record.timestamp` out)"
         )
         after = f"{when} > {self.latest}" if self.latest is not None else "false"
-        told = f"making the time of the record: column `{name}`: "
+        doing = f"making the time of the record: column `{name}`: "
         cause = causes.made(f"$told || case when {after} then $late else $early end", "[$name]")
         self.con.execute(
             f"""insert into found select {rows.row}, 2, 'encode', null, [{cause}]
             from {rows.source} where {place} is not null and ({when} is null or {when} <= 0 or {after})""",
-            {"name": name, "told": told, "late": late, "early": early},
+            {"name": name, "told": doing, "late": late, "early": early},
         )
 
     def _mark(self, source: str, value_octets: str, refused: str, perhaps: str) -> None:

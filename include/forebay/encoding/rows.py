@@ -139,11 +139,11 @@ class StagedRows:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        found = [
+        batches = [
             batch.filter(pc.and_(pc.greater_equal(batch[ROW], first), pc.less_equal(batch[ROW], last)))
             for batch in self._batches(first, last)
         ]
-        table = pa.Table.from_batches(found) if found else self.schema.empty_table()
+        table = pa.Table.from_batches(batches) if batches else self.schema.empty_table()
         return table.cast(self.schema)
 
     def _batches(self, first: int = 1, last: int = 1 << 62) -> Iterator[pa.RecordBatch]:
@@ -234,13 +234,17 @@ class StagedRows:
 
 def _nulls(footer: pq.FileMetaData, column: int) -> bool:
     """Whether a flat Parquet file's column may hold nulls."""
-    found = (footer.row_group(n).column(column).statistics for n in range(footer.num_row_groups))
-    return any(told is None or not told.has_null_count or told.null_count > 0 for told in found)
+    statistics = (footer.row_group(n).column(column).statistics for n in range(footer.num_row_groups))
+    return any(
+        statistic is None or not statistic.has_null_count or statistic.null_count > 0 for statistic in statistics
+    )
 
 
 def _may_have(group: pq.RowGroupMetaData, first: int, last: int) -> bool:
-    told = group.column(group.num_columns - 1).statistics
-    return told is None or not told.has_min_max or (told.min_raw <= last and told.max_raw >= first)
+    statistics = group.column(group.num_columns - 1).statistics
+    return (
+        statistics is None or not statistics.has_min_max or (statistics.min_raw <= last and statistics.max_raw >= first)
+    )
 
 
 def _octets(batch: pa.RecordBatch) -> pa.Array:
@@ -250,8 +254,8 @@ def _octets(batch: pa.RecordBatch) -> pa.Array:
     import pyarrow.compute as pc
     import pyarrow.types as t
 
-    found = np.zeros(len(batch), np.int64)
+    total = np.zeros(len(batch), np.int64)
     for column in batch.columns:
         if t.is_string(column.type) or t.is_binary(column.type):
-            found += pc.fill_null(pc.binary_length(column), 0).to_numpy(zero_copy_only=False)
-    return pa.array(found)
+            total += pc.fill_null(pc.binary_length(column), 0).to_numpy(zero_copy_only=False)
+    return pa.array(total)

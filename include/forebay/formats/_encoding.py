@@ -71,16 +71,16 @@ def _known(value: object) -> object:
     if not isinstance(value, str):
         return value
     try:
-        found = codecs.lookup(value)
+        codec = codecs.lookup(value)
     except (LookupError, ValueError):
-        found = None
-    if found is None or not found._is_text_encoding or found.name in _OF_NAMES:
+        codec = None
+    if codec is None or not codec._is_text_encoding or codec.name in _OF_NAMES:
         names = {*_USUAL, *aliases, *aliases.values()} - _OF_NAMES
         close = meant(value.lower(), names, _of_text)
         raise ValueError(
             f"`{value}` is no text encoding ({f'did you mean `{close}`?' if close else f'write one such as {_SUCH}'})"
         )
-    return _CALLED.get(found.name, found.name)
+    return _CALLED.get(codec.name, codec.name)
 
 
 def _of_text(name: str) -> bool:

@@ -26,24 +26,24 @@ def exact(values: pa.Array, to: pa.DataType) -> pa.Array:
     import pyarrow as pa
     import pyarrow.types as t
 
-    found = values.type
-    if t.is_null(found):
+    stored = values.type
+    if t.is_null(stored):
         return pa.nulls(len(values), to)
     if t.is_timestamp(to):
-        return within(_microseconds(values.view(pa.int64()), found.unit), *_TIMES).view(to)
+        return within(_microseconds(values.view(pa.int64()), stored.unit), *_TIMES).view(to)
     if t.is_time(to):
-        ticks = values.view(pa.int32()).cast(pa.int64()) if found.bit_width == 32 else values.view(pa.int64())
-        return within(_microseconds(ticks, found.unit), 0, _DAY - 1).view(to)
+        ticks = values.view(pa.int32()).cast(pa.int64()) if stored.bit_width == 32 else values.view(pa.int64())
+        return within(_microseconds(ticks, stored.unit), 0, _DAY - 1).view(to)
     if t.is_date(to):
-        days = values.view(pa.int32()) if t.is_date32(found) else _divided(values.view(pa.int64()), _DAY // 1000)
+        days = values.view(pa.int32()) if t.is_date32(stored) else _divided(values.view(pa.int64()), _DAY // 1000)
         return within(days, *_DAYS).cast(pa.int32()).view(to)
-    if found == to:
+    if stored == to:
         return values
-    if t.is_integer(found):
+    if t.is_integer(stored):
         return _of_integers(values, to)
-    if t.is_decimal(found):
+    if t.is_decimal(stored):
         return _of_decimals(values, to)
-    return _of_floats(values, to) if t.is_floating(found) else values.cast(to)
+    return _of_floats(values, to) if t.is_floating(stored) else values.cast(to)
 
 
 def within(values: pa.Array, low: int, high: int) -> pa.Array:
@@ -62,10 +62,10 @@ def within(values: pa.Array, low: int, high: int) -> pa.Array:
     return _only(values, inside)
 
 
-def _range(found: pa.DataType) -> tuple[int, int]:
+def _range(stored: pa.DataType) -> tuple[int, int]:
     """The ends of an integer type."""
-    signed = str(found).startswith("int")
-    return (-(2 ** (found.bit_width - 1)), 2 ** (found.bit_width - 1) - 1) if signed else (0, 2**found.bit_width - 1)
+    signed = str(stored).startswith("int")
+    return (-(2 ** (stored.bit_width - 1)), 2 ** (stored.bit_width - 1) - 1) if signed else (0, 2**stored.bit_width - 1)
 
 
 def _only(values: pa.Array, which: pa.Array) -> pa.Array:
@@ -75,11 +75,11 @@ def _only(values: pa.Array, which: pa.Array) -> pa.Array:
     return pc.if_else(which, values, pa.scalar(None, values.type))
 
 
-def _same(values: pa.Array, one: pa.Array, other: pa.Array) -> pa.Array:
+def _same(values: pa.Array, mine: pa.Array, other: pa.Array) -> pa.Array:
     """`values`, null where `one` and `other` differ."""
     import pyarrow.compute as pc
 
-    same = pc.equal(one, other)
+    same = pc.equal(mine, other)
     return values if pc.all(same).as_py() is not False else _only(values, same)
 
 
@@ -125,13 +125,13 @@ def _of_decimals(values: pa.Array, to: pa.DataType) -> pa.Array:
         whole = _of_decimals(values, pa.decimal128(20, 0))
         least, most = _range(to)
         return _between(whole, least, most).cast(to)
-    found = values.type
-    wide = values.cast(pa.decimal256(max(found.precision, 1), found.scale))
+    stored = values.type
+    wide = values.cast(pa.decimal256(max(stored.precision, 1), stored.scale))
     most = 10 ** (to.precision - to.scale) - 1
     fitting = _below(wide, most + 1)
     scaled = fitting.cast(pa.decimal256(_LONG, to.scale), safe=False)
-    back = scaled.cast(pa.decimal256(_LONG, found.scale), safe=False) if to.scale < found.scale else None
-    same = scaled if back is None else _same(scaled, back, fitting.cast(pa.decimal256(_LONG, found.scale)))
+    back = scaled.cast(pa.decimal256(_LONG, stored.scale), safe=False) if to.scale < stored.scale else None
+    same = scaled if back is None else _same(scaled, back, fitting.cast(pa.decimal256(_LONG, stored.scale)))
     return same.cast(to)
 
 

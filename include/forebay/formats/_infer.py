@@ -75,11 +75,11 @@ def types_of_many(
                 "long", pa.table({"i": numbers, "c": pa.concat_arrays([batch[i].slice(0, count) for i in places])})
             )
             counts = ", ".join(_counts("t", rules[places[0]]))
-            found = connection.execute(
+            per_column = connection.execute(
                 f"SELECT i, {counts} FROM (SELECT i, {text} AS t FROM long) GROUP BY i"
             ).fetchall()
             connection.unregister("long")
-            counted[[i for i, *_ in found]] += np.array([row for _, *row in found])
+            counted[[i for i, *_ in per_column]] += np.array([row for _, *row in per_column])
         rows += count
         if rows == limit:
             break
@@ -88,7 +88,7 @@ def types_of_many(
 
 def _by_column(connection: duckdb.DuckDBPyConnection, rows: str, rules: Sequence[ColumnRules]) -> list[Sequence[int]]:
     """How many values each column has, and how many of them fit each type: an expression for each."""
-    counts = [one for i, rule in enumerate(rules) for one in _counts(f"t{i}", rule)]
+    counts = [count for i, rule in enumerate(rules) for count in _counts(f"t{i}", rule)]
     [row] = connection.execute(f"SELECT {', '.join(counts)} FROM ({rows})").fetchall()
     width = len(ORDER) + 1
     return [row[i * width : (i + 1) * width] for i in range(len(rules))]
@@ -100,18 +100,18 @@ def _by_value(connection: duckdb.DuckDBPyConnection, rows: str, rules: Sequence[
     alike: dict[str, list[int]] = {}
     for i, rule in enumerate(rules):
         alike.setdefault(repr(rule), []).append(i)
-    found: dict[int, Sequence[int]] = {}
+    counts_of: dict[int, Sequence[int]] = {}
     for places in alike.values():
         stacked = (
             f"SELECT unnest([{', '.join(map(str, places))}]) AS i, unnest([{', '.join(f't{i}' for i in places)}]) AS t "
             f"FROM ({rows})"
         )
         counts = ", ".join(_counts("t", rules[places[0]]))
-        found |= {
+        counts_of |= {
             i: row for i, *row in connection.execute(f"SELECT i, {counts} FROM ({stacked}) GROUP BY i").fetchall()
         }
     none = (0,) * (len(ORDER) + 1)  # of a file without rows
-    return [found.get(i, none) for i in range(len(rules))]
+    return [counts_of.get(i, none) for i in range(len(rules))]
 
 
 def _counts(text: str, rule: ColumnRules) -> list[str]:
@@ -130,7 +130,7 @@ def _applicable(rule: ColumnRules, type_: Type) -> ColumnRules:
 def _first(present: int, fitting: Sequence[int], misfits: float) -> Type | None:
     if not present:
         return None
-    found = next((type_ for type_, count in zip(ORDER, fitting, strict=True) if count == present), None)
+    fits = next((type_ for type_, count in zip(ORDER, fitting, strict=True) if count == present), None)
     most = max(fitting)
     nearly = ORDER[fitting.index(most)] if most >= (1 - misfits) * present else STRING
-    return found or nearly
+    return fits or nearly

@@ -21,12 +21,12 @@ def let_go(*arrays: Ints) -> None:
 def taken(array: Ints, places: Ints) -> Ints:
     """The numbers at those places (in order), with no more of a mapped array in memory than some thousand of them
     need."""
-    found = np.empty(len(places), array.dtype)
+    values = np.empty(len(places), array.dtype)
     for first in range(0, len(places), _TAKEN):
         some = slice(first, first + _TAKEN)
-        found[some] = array[places[some]]
+        values[some] = array[places[some]]
         let_go(array)
-    return found
+    return values
 
 
 class Spill:

@@ -31,10 +31,10 @@ def positions(header: Sequence[str], declared: Sequence[Column], uri: str) -> li
     return [places[column.name] for column in declared]
 
 
-def _missing(missing: Sequence[str], found: Sequence[str]) -> str:
-    close = [name for name in found if name.strip().lower() == missing[0].strip().lower()]
-    close = close or [name for name in [meant(missing[0], found)] if name]
-    hint = f"did you mean `{shown(close[0])}`?" if close else f"it has {_named(found)}{_other_delimiter(found)}"
+def _missing(missing: Sequence[str], names: Sequence[str]) -> str:
+    close = [name for name in names if name.strip().lower() == missing[0].strip().lower()]
+    close = close or [name for name in [meant(missing[0], names)] if name]
+    hint = f"did you mean `{shown(close[0])}`?" if close else f"it has {_named(names)}{_other_delimiter(names)}"
     several = len(missing) > 1
     return f"column{'s' if several else ''} {_named(missing)} {'are' if several else 'is'} missing ({hint})"
 
@@ -43,12 +43,12 @@ def _named(names: Sequence[str]) -> str:
     return some([f"`{shown(name)}`" for name in names], _TOLD)
 
 
-def _other_delimiter(found: Sequence[str]) -> str:
+def _other_delimiter(names: Sequence[str]) -> str:
     """The way out where the whole header was read as one column, because its fields are delimited otherwise, or where a
     line above it was read for it."""
-    likely = [one for one in _DELIMITERS if len(found) == 1 and one in found[0]]
+    likely = [delimiter for delimiter in _DELIMITERS if len(names) == 1 and delimiter in names[0]]
     ways = [f"set format.delimiter: {likely[0]!r}"] if likely else []
-    if found and found[0].startswith("sep="):
+    if names and names[0].startswith("sep="):
         ways.append("raise format.preamble_lines by one, as a line `sep=` stands above the header")
     return f"; {', and '.join(ways)}" if ways else ""
 

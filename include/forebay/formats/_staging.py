@@ -221,8 +221,8 @@ def failing_columns(connection: duckdb.DuckDBPyConnection, typed: Typed) -> set[
     """Names of the columns in which some cell is not of its type."""
     if not typed.bad:
         return set()
-    found = f"SELECT DISTINCT unnest(string_split({COLUMNS}, {SEPARATOR_SQL})) FROM {parquet(typed.path)}"
-    return {name for (name,) in connection.execute(f"{found} WHERE {REASON} IS NOT NULL").fetchall()}
+    columns = f"SELECT DISTINCT unnest(string_split({COLUMNS}, {SEPARATOR_SQL})) FROM {parquet(typed.path)}"
+    return {name for (name,) in connection.execute(f"{columns} WHERE {REASON} IS NOT NULL").fetchall()}
 
 
 def retyped(
@@ -242,13 +242,13 @@ def retyped(
         "IS NOT NULL"
     )
     bad = dict(connection.execute(f"SELECT name, count(*) FROM ({names}) GROUP BY name").fetchall())
-    found = [cell for cell in cells if cell.name in bad]
-    if not found:
+    failing = [cell for cell in cells if cell.name in bad]
+    if not failing:
         return ()
-    fitting = values_in(connection, typed, [cell.name for cell in found])
+    fitting = values_in(connection, typed, [cell.name for cell in failing])
     over = [
         cell
-        for cell, fit in zip(found, fitting, strict=True)
+        for cell, fit in zip(failing, fitting, strict=True)
         if not fit or bad[cell.name] > share * (bad[cell.name] + fit)
     ]
     new = types([cell.name for cell in over]) if over else ()
@@ -259,11 +259,11 @@ def retyped(
 
 def values_in(connection: duckdb.DuckDBPyConnection, typed: Typed, names: Sequence[str]) -> list[int]:
     """How many values each of these columns has."""
-    found: list[int] = []
+    counts_of: list[int] = []
     for start in range(0, len(names), _TOGETHER):
         counts = ", ".join(f"count({quoted(name)})" for name in names[start : start + _TOGETHER])
-        found += connection.execute(f"SELECT {counts} FROM {parquet(typed.path)}").fetchall()[0]
-    return found
+        counts_of += connection.execute(f"SELECT {counts} FROM {parquet(typed.path)}").fetchall()[0]
+    return counts_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -392,6 +392,6 @@ def _mistyped(connection: duckdb.DuckDBPyConnection, typed: Typed, raw: Raw | No
     for batch in connection.sql(query).to_arrow_reader(REJECTS_BATCH):
         table = pa.table(batch)
         if raw:
-            found = pa.array(raw(table["place"].to_numpy()), pa.binary())
-            table = table.set_column(4, "raw", found)
+            texts = pa.array(raw(table["place"].to_numpy()), pa.binary())
+            table = table.set_column(4, "raw", texts)
         yield table.select(rejects_schema().names).cast(rejects_schema())

@@ -79,11 +79,11 @@ def _schema(cells: Sequence[Cell], sides: Sequence[str], lengths: str | None) ->
 
 
 def _kinds(cells: Sequence[Cell]) -> list[_Kind]:
-    found: dict[tuple[object, ...], _Kind] = {}
+    kinds: dict[tuple[object, ...], _Kind] = {}
     for place, cell in enumerate(cells):
         alike = (cell.type, cell.text("c"), cell.value("t"), cell.fault("t", "n"), cell.null_words, cell.whole)
-        found.setdefault(alike, _Kind(cell)).places.append(place)
-    return list(found.values())
+        kinds.setdefault(alike, _Kind(cell)).places.append(place)
+    return list(kinds.values())
 
 
 def _typed(
@@ -101,12 +101,12 @@ def _typed(
     octets = np.zeros(batch.rows, np.int64)
     for kind in kinds:
         long = pa.concat_arrays([batch.texts[place] for place in kind.places])
-        told, bad = _cast(connection, kind.cell, long)
-        values |= {place: told.slice(n * batch.rows, batch.rows) for n, place in enumerate(kind.places)}
+        values_of, bad = _cast(connection, kind.cell, long)
+        values |= {place: values_of.slice(n * batch.rows, batch.rows) for n, place in enumerate(kind.places)}
         if bad is not None and len(bad):
             faults.add(connection, kind, cells, long, bad)
         if lengths and kind.cell.type.kind == "string":
-            octets += _octets(told, batch.rows)
+            octets += _octets(values_of, batch.rows)
     columns = {REASON: faults.reasons(), COLUMNS: faults.columns([cell.name for cell in cells])}
     columns |= {name: side for name, side in batch.sides.items() if name != LINE}
     if RAW in columns:
@@ -129,11 +129,11 @@ def _cast(connection: duckdb.DuckDBPyConnection, cell: Cell, long: pa.Array) -> 
     held = f"SELECT {cell.text('c')} AS t FROM long"
     sql = f"SELECT v, {bad} AS bad FROM (SELECT t, {cell.value('t')} AS v FROM ({held}))"
     connection.register("long", pa.table({"c": long}))
-    found = connection.sql(sql).to_arrow_table()
+    table = connection.sql(sql).to_arrow_table()
     connection.unregister("long")
     type_ = to_arrow(cell.type)
-    values = found["v"].cast(type_).combine_chunks() if len(found) else pa.nulls(0, type_)
-    return values, np.flatnonzero(found["bad"].to_numpy()) if len(found) else None
+    values = table["v"].cast(type_).combine_chunks() if len(table) else pa.nulls(0, type_)
+    return values, np.flatnonzero(table["bad"].to_numpy()) if len(table) else None
 
 
 class _Faults:
@@ -157,10 +157,10 @@ class _Faults:
         places = np.array(kind.places)[bad // self._rows]
         names = pa.array([cells[place].name for place in places.tolist()], pa.string())
         connection.register("long", pa.table({"c": long.take(pa.array(bad)), "n": names}))
-        found = connection.sql(
+        faults = connection.sql(
             f"SELECT {kind.cell.fault('t', 'n')} AS told FROM (SELECT {kind.cell.text('c')} AS t, n FROM long)"
         )
-        self._told.append(found.to_arrow_table()["told"].combine_chunks().cast(pa.string()))
+        self._told.append(faults.to_arrow_table()["told"].combine_chunks().cast(pa.string()))
         connection.unregister("long")
         self._row.append(bad % self._rows)
         self._place.append(places)
@@ -214,6 +214,6 @@ def _printed(connection: duckdb.DuckDBPyConnection, lines: pa.Array) -> dict[str
 
     connection.register("long", pa.table({"c": lines}))
     sql = f"SELECT CAST(strlen(c) AS BIGINT) AS {OCTETS}, {_staging.print_of('c')} AS {PRINT} FROM long"
-    found = connection.sql(sql).to_arrow_table()
+    table = connection.sql(sql).to_arrow_table()
     connection.unregister("long")
-    return {name: found[name].combine_chunks() for name in (OCTETS, PRINT)}
+    return {name: table[name].combine_chunks() for name in (OCTETS, PRINT)}

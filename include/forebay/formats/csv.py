@@ -26,11 +26,11 @@ class Csv(Format[CsvSettings]):
         uri = snapshot.file.uri
         with scratch(into) as folder, connect(into, folder, uri) as connection:
             text = decoded(plain, folder, self.config.encoding, uri)
-            found = layout(self.config, text.path, columns, uri, into.tolerance.missing)
+            laid_out = layout(self.config, text.path, columns, uri, into.tolerance.missing)
             reading = Reading(
-                self.config, connection, into.folder, folder, found, uri, into.tolerance.misfits, list(text.notes)
+                self.config, connection, into.folder, folder, laid_out, uri, into.tolerance.misfits, list(text.notes)
             )
-            types = [known(column) for column in columns] if columns is not None else [None] * len(found.wanted)
+            types = [known(column) for column in columns] if columns is not None else [None] * len(laid_out.wanted)
             stage = reading.stage(snapshot, types, plain.stat().st_size)
         return replace(stage, inferred=columns is None)
 

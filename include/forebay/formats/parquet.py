@@ -168,4 +168,4 @@ class _Writer:
         share = 1.0 if misfits is None else misfits
         counts = zip(self.plan, self.bad, self.fitting, strict=True)
         over = [reading for reading, bad, fit in counts if bad and (not fit or bad > share * (bad + fit))]
-        return tuple(Retyped(r.name, str(r.type), str(own(r.found, r.logical) or STRING)) for r in over)
+        return tuple(Retyped(r.name, str(r.type), str(own(r.stored, r.logical) or STRING)) for r in over)

@@ -38,8 +38,8 @@ class Reading:
     """Of those whose ranges lack records."""
 
     @property
-    def found(self) -> int:
-        return sum(count.found for count in self.counts)
+    def present(self) -> int:
+        return sum(count.present for count in self.counts)
 
     @property
     def expired(self) -> int:
@@ -59,7 +59,7 @@ class Reading:
     def difference(self) -> RangeCount | None:
         """The first range that holds another number of records than the ledger says, if neither retention nor
         compaction explains it."""
-        different = (count for count in self.counts if count.range.complete and count.found != count.range.count)
+        different = (count for count in self.counts if count.range.complete and count.present != count.range.count)
         unexplained = (c for c in different if not (c.missing and (c.expired or self._is_compacted(c))))
         return next(unexplained, None)
 
@@ -110,7 +110,7 @@ def words(count: RangeCount) -> str:
     """Where a range lies, what it holds, and what the ledger says."""
     place = count.range
     return (
-        f"`{place.topic}` partition {place.partition} offsets {place.first} to {place.last} hold {count.found} "
+        f"`{place.topic}` partition {place.partition} offsets {place.first} to {place.last} hold {count.present} "
         f"records of it, the ledger says {place.count}"
     )
 

@@ -55,14 +55,14 @@ class RangeCount:
     """
 
     range: OffsetRange
-    found: int
+    present: int
     foreign: int
     rows: np.ndarray | None
     expired: bool = False  # the log now begins behind the range's first offset: what was found is what is left
 
     @property
     def missing(self) -> int:
-        return max(0, self.range.count - self.found)
+        return max(0, self.range.count - self.present)
 
 
 @dataclass
@@ -72,7 +72,7 @@ class _Cursor:
     ranges: list[OffsetRange]
     low: int = 0  # where the log begins
     next: int = 0  # position in `ranges`
-    found: int = 0
+    present: int = 0
     foreign: int = 0
     rows: list[np.ndarray] = field(default_factory=list)
     counts: list[RangeCount] = field(default_factory=list)
@@ -84,7 +84,7 @@ class _Cursor:
     @property
     def expected(self) -> int:
         """Records of ours to come before the next jump, if all are there: so many may be waited for at once."""
-        count = -self.found
+        count = -self.present
         for before, at in zip([None, *self.ranges[self.next :]], self.ranges[self.next :], strict=False):
             if before and at.first - before.last > FAR:
                 break
@@ -214,9 +214,9 @@ class RangeReader:
             cursor = pending.get(partition)
             if cursor is None:
                 continue  # fetched ahead before it was unassigned
-            before = cursor.next, cursor.found, cursor.foreign
+            before = cursor.next, cursor.present, cursor.foreign
             at = self._feed(topic, cursor, list(run), ids)
-            news = news or before != (cursor.next, cursor.found, cursor.foreign)
+            news = news or before != (cursor.next, cursor.present, cursor.foreign)
             self._go_on(topic, partition, cursor, at, pending)
         return news
 
@@ -331,10 +331,10 @@ def _count(cursor: _Cursor, offsets: np.ndarray, rows: np.ndarray | None) -> Non
         start = int(offsets.searchsorted(current.first))
         end = int(offsets.searchsorted(current.last, side="right"))
         if rows is None:
-            cursor.found += end - start
+            cursor.present += end - start
         else:
             ours = rows[start:end][rows[start:end] >= 0]
-            cursor.found += len(ours)
+            cursor.present += len(ours)
             cursor.foreign += (end - start) - len(ours)
             cursor.rows.append(ours)
         if end == len(offsets) and offsets[-1] < current.last:
@@ -348,9 +348,9 @@ def _close(cursor: _Cursor, at: int, with_rows: bool) -> None:
     import numpy as np
 
     while (current := cursor.current) and current.last < at:
-        present, foreign = cursor.found, cursor.foreign
+        present, foreign = cursor.present, cursor.foreign
         if not with_rows:
             present, foreign = min(present, current.count), max(0, present - current.count)
         rows = np.concatenate([np.empty(0, np.int64), *cursor.rows]) if with_rows else None
         cursor.counts.append(RangeCount(current, present, foreign, rows, expired=current.first < cursor.low))
-        cursor.next, cursor.found, cursor.foreign, cursor.rows = cursor.next + 1, 0, 0, []
+        cursor.next, cursor.present, cursor.foreign, cursor.rows = cursor.next + 1, 0, 0, []

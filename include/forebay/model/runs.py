@@ -234,8 +234,8 @@ def _grouped(flat: JsonDict) -> JsonDict | None:
     """The answer; None where nothing was decided."""
     if not flat.get("decision"):
         return None
-    told = {own: flat[name] for name, own in _ANSWER.items() if flat.get(name) is not None}
-    return {"by": "", "reason": "", **told}
+    answer = {own: flat[name] for name, own in _ANSWER.items() if flat.get(name) is not None}
+    return {"by": "", "reason": "", **answer}
 
 
 @dataclass(frozen=True, slots=True)

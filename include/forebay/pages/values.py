@@ -218,7 +218,7 @@ class FailedRule:
 
     title: str
     severity: Severity
-    found: str
+    observed: str
 
 
 @dataclass(frozen=True, slots=True)

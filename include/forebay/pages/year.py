@@ -33,7 +33,7 @@ class MonthCell(NamedTuple):
     """A pipeline's month: its strip, what it says in words, and counts of the states to look at."""
 
     strip: tuple[Stroke, ...]
-    told: str
+    label: str
     counts: tuple[tuple[State, int], ...]
 
 

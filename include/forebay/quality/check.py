@@ -56,14 +56,14 @@ def check(
     docs: Path | None = None,
     memory_limit: int = MEMORY,
     threads: int = 2,
-    learnt: tuple[RuleResult, ...] = (),
+    historical: tuple[RuleResult, ...] = (),
     redact: Collection[str] = (),
 ) -> Verdict:
     """Judge every row and the whole of a stage; write `failing.parquet` and `result.json` into `into`, and a Data Docs
     page into `docs`.
 
-    `learnt` are results of other rules (history_rules.py), which stand behind the suite's in verdict and page. Values
-    of the columns `redact` are in none of these.
+    `historical` are results of other rules (history_rules.py), which stand behind the suite's in verdict and page.
+    Values of the columns `redact` are in none of these.
 
     `memory_limit` (bytes) and `threads` bound DuckDB; what does not fit is spilled into `into`. The same stage and
     suite give the same verdict. Raises `SettingsError` when declared columns are missing or of the wrong type for a
@@ -84,10 +84,12 @@ def check(
             failing = run.write_failing(into, result)
         finally:
             run.close()
-    for rule, found in zip(suite.expectations, result.results, strict=True):
-        found.result = shortened(redaction.result(rule, found.result, redact))
+    for rule, answer in zip(suite.expectations, result.results, strict=True):
+        answer.result = shortened(redaction.result(rule, answer.result, redact))
     written = write_json(result.to_json_dict(), into / "result.json")
-    verdict = Verdict(stage.fingerprint, suite.name, suite.hash, (*results(suite, result), *learnt), failing, written)
+    verdict = Verdict(
+        stage.fingerprint, suite.name, suite.hash, (*results(suite, result), *historical), failing, written
+    )
     if docs is None:
         return verdict
     with quietly():
@@ -131,7 +133,7 @@ class _Run:
         )
         result = definition.run(result_format=RESULT_FORMAT, run_id=gx.RunIdentifier(run_name=run_name))
         order = {expectation.id: place for place, expectation in enumerate(suite.expectations)}
-        result.results.sort(key=lambda found: order[found.expectation_config.id])
+        result.results.sort(key=lambda answer: order[answer.expectation_config.id])
         return result
 
     def write_failing(self, into: Path, result: Any) -> Path:
@@ -190,14 +192,14 @@ def faults_of(suite: Suite) -> tuple[Fault, ...]:
     seconds."""
     great_expectations()
     with quietly():
-        found = ((rule, _refused(rule)) for rule in suite.expectations)
+        refusals = ((rule, _refused(rule)) for rule in suite.expectations)
         return tuple(
             Fault(
                 str(suite.path),
                 rule.line,
                 f"reading `{rule.type}`: great expectations refuses it: {words} (correct the arguments that it names)",
             )
-            for rule, words in found
+            for rule, words in refusals
             if words
         )
 
@@ -236,10 +238,10 @@ def compare(suite: Suite, result: Any, counts: dict[int, int]) -> None:
     for place, rule in enumerate(suite.expectations):
         if not rule.entry.judges_rows:
             continue
-        expected, found = int(result.results[place].result.get("unexpected_count") or 0), counts.get(place)
-        if found != expected:
+        expected, masked = int(result.results[place].result.get("unexpected_count") or 0), counts.get(place)
+        if masked != expected:
             raise FatalError(
-                f"checking `{rule.type}` on {_where(rule)}: {found} failing rows were found, "
+                f"checking `{rule.type}` on {_where(rule)}: {masked} failing rows were found, "
                 f"great expectations counts {expected} "
                 "(this is a fault of forebay: report it with the suite; nothing was published)",
                 rule=rule.type,
@@ -265,22 +267,22 @@ def raised_by(gx: Any, stage: Stage, suite: Suite, into: Path) -> list[str | Non
     with _lock, quietly(), _database(stage, into, MEMORY, 1) as database:
         run = _Run(gx, suite, database, frozenset())
         try:
-            found = run.validate("trial").results
+            answers = run.validate("trial").results
             if run.engine.trouble:
                 raise ConfigError(_first_line(str(run.engine.trouble))) from run.engine.trouble
         finally:
             run.close()
-    words = [_raised(one.exception_info or {}) for one in found]
+    words = [_raised(answer.exception_info or {}) for answer in answers]
     return [None if text == NOTHING else text for text in words]
 
 
 def _refuse_raised(suite: Suite, result: Any, redact: Collection[str], stage: Stage) -> None:
-    for rule, found in zip(suite.expectations, result.results, strict=True):
-        words = _raised(found.exception_info or {})
+    for rule, answer in zip(suite.expectations, result.results, strict=True):
+        words = _raised(answer.exception_info or {})
         if words is None:
             continue
         if words == NOTHING and not _has_values(stage, rule):
-            found.success, found.result, found.exception_info = False, {}, {"raised_exception": False}
+            answer.success, answer.result, answer.exception_info = False, {}, {"raised_exception": False}
             continue
         kind, way_out = (
             (FatalError, _MORE_ROOM)
@@ -364,10 +366,12 @@ def _rows(con: duckdb.DuckDBPyConnection, stage: Stage) -> str:
     floats = [quoted(c.name) for c in stage.columns if c.type in {"float32", "float64"}]
     if not floats:
         return f"select * from {source}"
-    found = (
+    with_nan = (
         con.execute(f"select {', '.join(f'bool_or(isnan({name}))' for name in floats)} from {source}").fetchone() or ()
     )
     replaced = [
-        f"case when not isnan({name}) then {name} end as {name}" for name, has in zip(floats, found, strict=True) if has
+        f"case when not isnan({name}) then {name} end as {name}"
+        for name, has in zip(floats, with_nan, strict=True)
+        if has
     ]
     return f"select * {'replace (' + ', '.join(replaced) + ')' if replaced else ''} from {source}"

@@ -104,7 +104,7 @@ def _render(
     facts: JsonDict,
     failed: list[dict[str, str]],
     depth: int,
-    learnt: tuple[RuleResult, ...],
+    historical: tuple[RuleResult, ...],
 ) -> str:
     from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
     from great_expectations.render.view import DefaultJinjaPageView
@@ -120,7 +120,7 @@ def _render(
         "root": "../" * depth,
         "own": "../" * (depth - 1) + "index.html",
         "group": readable(facts["page"].partition("/")[0]),
-        "learnt": [rule.to_json() | {"title": printable(rule.title)} for rule in learnt],
+        "historical": [rule.to_json() | {"title": printable(rule.title)} for rule in historical],
     }
     page = view.render(document, "check.html", title=title, **given)  # type: ignore[no-untyped-call]
     return _tidied(str(page)).translate(_UNVEIL)

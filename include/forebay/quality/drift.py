@@ -79,11 +79,11 @@ def sketch(stage: Stage, column: str) -> Sketch | None:
 def _numbers(con: Any, name: str, source: str) -> Sketch:
     shares = [place / QUANTILES for place in range(QUANTILES + 1)]
     value = f"{name}::double"
-    rows, filled, found = con.execute(
+    rows, filled, quantiles = con.execute(
         f"select count(*), count(*) filter (isfinite({value})), quantile_disc({value}, "
         f"{shares}) filter (isfinite({value})) from {source}"
     ).fetchone()
-    return Sketch(rows, rows - filled, {}, tuple(found or ()))
+    return Sketch(rows, rows - filled, {}, tuple(quantiles or ()))
 
 
 def _categories(con: Any, name: str, source: str) -> Sketch:
@@ -98,9 +98,9 @@ def _categories(con: Any, name: str, source: str) -> Sketch:
 # ---------------------------------------------------------------- distance
 
 
-def distance(one: Sketch, others: Sequence[Sketch]) -> float:
+def distance(mine: Sketch, others: Sequence[Sketch]) -> float:
     """The Jensen-Shannon distance (0 to 1) of one night from some others taken together."""
-    p, q, _ = shares(one, others)
+    p, q, _ = shares(mine, others)
     return jensen_shannon(p, q)
 
 
@@ -114,26 +114,26 @@ def _part(share: float, middle: float) -> float:
     return share * math.log2(share / middle) if share > 0 else 0.0
 
 
-def shares(one: Sketch, others: Sequence[Sketch]) -> tuple[list[float], list[float], list[str]]:
+def shares(mine: Sketch, others: Sequence[Sketch]) -> tuple[list[float], list[float], list[str]]:
     """The bins' shares in one night and in the others together, and the bins' names."""
-    if one.numeric or any(other.numeric for other in others):
+    if mine.numeric or any(other.numeric for other in others):
         inner = edges(others)
         names = [f"up to {most:.6g}" for most in inner] + [f"above {inner[-1]:.6g}" if inner else "any number", "none"]
-        return _over_edges([one], inner), _over_edges(others, inner), names
-    kept = [name for name, _ in _ranked([one], others)[:COMPARED]]
-    return _over_names([one], kept), _over_names(others, kept), [*kept, "other", "none"]
+        return _over_edges([mine], inner), _over_edges(others, inner), names
+    kept = [name for name, _ in _ranked([mine], others)[:COMPARED]]
+    return _over_names([mine], kept), _over_names(others, kept), [*kept, "other", "none"]
 
 
 def edges(others: Sequence[Sketch]) -> list[float]:
     """Upper edges of all bins but the last: the twentieths of the nights' numbers taken together, each once."""
     weighted = sorted((value, s.rows - s.empty) for s in others for value in s.quantiles)
     total, so_far = sum(weight for _, weight in weighted), 0
-    found: list[float] = []
+    values: list[float] = []
     for value, weight in weighted:
         so_far += weight
-        if so_far * BINS >= (len(found) + 1) * total and len(found) < BINS - 1:
-            found += [value] * (min(BINS - 1, so_far * BINS // total) - len(found))
-    return sorted(set(found))
+        if so_far * BINS >= (len(values) + 1) * total and len(values) < BINS - 1:
+            values += [value] * (min(BINS - 1, so_far * BINS // total) - len(values))
+    return sorted(set(values))
 
 
 def _over_edges(nights: Sequence[Sketch], inner: list[float]) -> list[float]:
@@ -143,22 +143,22 @@ def _over_edges(nights: Sequence[Sketch], inner: list[float]) -> list[float]:
     return [*(b - a for a, b in zip([0.0, *upto], [*upto, filled], strict=True)), 1 - filled]
 
 
-def below(one: Sketch, value: float) -> float:
+def below(sketch: Sketch, value: float) -> float:
     """The share of a night's numbers that are not above a value, between two quantiles by a straight line."""
-    q, at = one.quantiles, bisect_right(one.quantiles, value)
+    q, at = sketch.quantiles, bisect_right(sketch.quantiles, value)
     if at in {0, len(q)}:
         return 1.0 if at and q else 0.0
     return (at - 1 + (value - q[at - 1]) / (q[at] - q[at - 1])) / QUANTILES
 
 
-def _ranked(one: Sequence[Sketch], others: Sequence[Sketch]) -> list[tuple[str, float]]:
-    found: Counter[str] = Counter()
-    for nights in (one, others):
+def _ranked(mine: Sequence[Sketch], others: Sequence[Sketch]) -> list[tuple[str, float]]:
+    weights: Counter[str] = Counter()
+    for nights in (mine, others):
         total = sum(s.rows for s in nights)
         for s in nights:
             for name, count in s.top.items():
-                found[name] += count / total  # type: ignore[assignment]
-    return sorted(found.items(), key=lambda item: (-item[1], item[0]))
+                weights[name] += count / total  # type: ignore[assignment]
+    return sorted(weights.items(), key=lambda item: (-item[1], item[0]))
 
 
 def _over_names(nights: Sequence[Sketch], kept: list[str]) -> list[float]:
@@ -177,22 +177,22 @@ def usual(nights: Sequence[Sketch]) -> list[float]:
     return [distance(night, [*nights[:at], *nights[at + 1 :]]) for at, night in enumerate(nights)]
 
 
-def noise(one: Sketch, others: Sequence[Sketch]) -> float:
+def noise(mine: Sketch, others: Sequence[Sketch]) -> float:
     """The distance that two samples of this size from one and the same distribution stay below 999 times in 1,000.
 
     8 ln 2 · D² / (1/n + 1/m) has a chi-squared distribution with bins - 1 degrees of freedom (the divergence's
     second-order expansion, Menéndez et al. 1997); its quantile is Wilson and Hilferty's.
     """
-    p, q, _ = shares(one, others)
+    p, q, _ = shares(mine, others)
     freedom = max(1, sum(1 for a, b in zip(p, q, strict=True) if a + b) - 1)
     part = 2 / (9 * freedom)
     quantile = freedom * (1 - part + _SURELY * math.sqrt(part)) ** 3
-    return math.sqrt(quantile * (1 / one.rows + 1 / sum(s.rows for s in others)) / (8 * math.log(2)))
+    return math.sqrt(quantile * (1 / mine.rows + 1 / sum(s.rows for s in others)) / (8 * math.log(2)))
 
 
-def moved(one: Sketch, others: Sequence[Sketch], most: int = 3) -> str:
+def moved(mine: Sketch, others: Sequence[Sketch], most: int = 3) -> str:
     """The bins whose share changed most: `B 10.0 % → 45.2 %`."""
-    p, q, names = shares(one, others)
+    p, q, names = shares(mine, others)
     ranked = sorted(zip(p, q, names, strict=True), key=lambda bin_: -abs(bin_[0] - bin_[1]))
     return ", ".join(
         f"{name} {before:.1%} → {now:.1%}" for now, before, name in ranked[:most] if abs(now - before) >= 0.0005

@@ -55,13 +55,13 @@ def same_name(name: str) -> str:
 
 
 def samples(
-    found: Iterable[dict[str, Any]], name: str, nights: int, read: Callable[[Any], Any] = float
+    rows: Iterable[dict[str, Any]], name: str, nights: int, read: Callable[[Any], Any] = float
 ) -> dict[str, list[Any]]:
     """The values of the last nights by day, of files named like `name`. `found` (ds, name, observed) has the latest
     day, and of one file the last word, first."""
     days: dict[str, list[Any]] = {}
     seen: set[tuple[str, str]] = set()
-    for row in found:
+    for row in rows:
         if same_name(row["name"]) != same_name(name) or (row["ds"], row["name"]) in seen:
             continue
         if row["ds"] not in days and len(days) == nights:
@@ -94,15 +94,15 @@ def judge(
 ) -> RuleResult:
     """The verdict on `observed`. With fewer nights than `min_nights`, or nothing observed, there is none: the rule
     passes and says so."""
-    told: dict[str, Any] = {"tolerance": tolerance, "nights": len(days)}
+    expectation: dict[str, Any] = {"tolerance": tolerance, "nights": len(days)}
     success = True
     if observed is None:
-        told["verdict"] = "none: there is nothing to measure"
+        expectation["verdict"] = "none: there is nothing to measure"
     elif len(days) < min_nights:
-        told["verdict"] = f"none: {len(days)} of {counted(min_nights, 'night')} are known"
+        expectation["verdict"] = f"none: {len(days)} of {counted(min_nights, 'night')} are known"
     else:
         least, most = bounds([value for values in days.values() for value in values], tolerance)
-        told |= {"min_value": least, "max_value": most, "from": min(days), "to": max(days)}
+        expectation |= {"min_value": least, "max_value": most, "from": min(days), "to": max(days)}
         success = least <= observed <= most
     return RuleResult(
         rule=PREFIX + metric,
@@ -111,7 +111,7 @@ def judge(
         kind="table",
         success=success,
         observed=None if observed is None else f"{observed:.12g}",
-        expected=json.dumps(told, sort_keys=True),
+        expected=json.dumps(expectation, sort_keys=True),
     )
 
 
@@ -124,18 +124,23 @@ def judge_drift(
     from one another allow, if that is more than chance (`drift.noise`) and `drift.LEAST`. With fewer nights than
     `min_nights`, or no rows, there is no verdict: the rule passes and says so.
     """
-    told: dict[str, Any] = {"tolerance": tolerance, "nights": len(days)}
+    expectation: dict[str, Any] = {"tolerance": tolerance, "nights": len(days)}
     observed, success = None, True
-    past = [one for found in days.values() for one in found if seen and one.numeric == seen.numeric]
+    past = [sketch for sketches in days.values() for sketch in sketches if seen and sketch.numeric == seen.numeric]
     if seen is None:
-        told["verdict"] = "none: there is nothing to measure"
+        expectation["verdict"] = "none: there is nothing to measure"
     elif len(days) < min_nights or len(past) < 2:
-        told["verdict"] = f"none: {len(days)} of {counted(min_nights, 'night')} are known"
+        expectation["verdict"] = f"none: {len(days)} of {counted(min_nights, 'night')} are known"
     else:
         observed = drift.distance(seen, past)
-        _, learnt = bounds(drift.usual(past), tolerance)
-        most = max(learnt, drift.noise(seen, past), drift.LEAST)
-        told |= {"max_value": round(most, 4), "from": min(days), "to": max(days), "moved": drift.moved(seen, past)}
+        _, historical = bounds(drift.usual(past), tolerance)
+        most = max(historical, drift.noise(seen, past), drift.LEAST)
+        expectation |= {
+            "max_value": round(most, 4),
+            "from": min(days),
+            "to": max(days),
+            "moved": drift.moved(seen, past),
+        }
         success = observed <= most
     return RuleResult(
         rule=PREFIX + "drift",
@@ -144,6 +149,6 @@ def judge_drift(
         kind="table",
         success=success,
         observed=None if observed is None else f"{observed:.4f}",
-        expected=json.dumps(told, sort_keys=True, ensure_ascii=False),
+        expected=json.dumps(expectation, sort_keys=True, ensure_ascii=False),
         sketch=seen.text() if seen else "",
     )

@@ -19,11 +19,11 @@ TEXT = 200
 
 def results(suite: Suite, result: Any) -> tuple[RuleResult, ...]:
     """One result for each rule, in the suite's order."""
-    return tuple(_rule_result(rule, found) for rule, found in zip(suite.expectations, result.results, strict=True))
+    return tuple(_rule_result(rule, answer) for rule, answer in zip(suite.expectations, result.results, strict=True))
 
 
-def _rule_result(rule: Rule, found: Any) -> RuleResult:
-    plain = found.to_json_dict()["result"]
+def _rule_result(rule: Rule, answer: Any) -> RuleResult:
+    plain = answer.to_json_dict()["result"]
     judges = rule.entry.judges_rows
     checked = plain.get("element_count")
     return RuleResult(
@@ -31,7 +31,7 @@ def _rule_result(rule: Rule, found: Any) -> RuleResult:
         columns=rule.columns,
         severity=rule.severity,
         kind="row" if judges else "table",
-        success=bool(found.success),
+        success=bool(answer.success),
         unexpected=int(plain.get("unexpected_count") or 0) if judges else None,
         checked=None if checked is None else int(checked) - int(plain.get("missing_count") or 0),
         observed=None if judges else _observed(plain),

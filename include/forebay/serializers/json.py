@@ -221,8 +221,8 @@ def _causes(written: pa.StringArray) -> pa.ListArray:
     with duckdb.connect(config=OFFLINE) as con:
         con.register("rows", pa.table({"written": written}))
         read = cause.read("'[' || written || ']'")
-        found = con.sql(f"select {read} as causes from rows").to_arrow_table()
-    return found["causes"].cast(cause.arrow()).combine_chunks()
+        table = con.sql(f"select {read} as causes from rows").to_arrow_table()
+    return table["causes"].cast(cause.arrow()).combine_chunks()
 
 
 def _outside(identifier: str, arrow: pa.DataType) -> str:

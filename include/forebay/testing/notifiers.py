@@ -52,8 +52,8 @@ class NotifierContract:
 
     def test_a_notice_arrives_whole(self) -> None:
         self.make_notifier().tell(NOTICE)
-        [found] = self.taken()
-        assert {key: found[key] for key in NOTICE.to_json()} == NOTICE.to_json()
+        [notice] = self.taken()
+        assert {key: notice[key] for key in NOTICE.to_json()} == NOTICE.to_json()
 
     def test_each_notice_arrives_once(self) -> None:
         notifier = self.make_notifier()

@@ -51,15 +51,15 @@ class PartitionerContract:
 
     @pytest.mark.parametrize("partitions", [1, 2, 3, 12, 997, 100_000])
     def test_one_int32_per_key_in_range(self, partitions: int) -> None:
-        found = self.make_partitioner().assign(pa.array(KEYS, pa.binary()), partitions)
-        assert found.type == pa.int32()
-        assert len(found) == len(KEYS)
-        assert found.null_count == 0
-        assert 0 <= pc.min(found).as_py() <= pc.max(found).as_py() < partitions
+        assigned = self.make_partitioner().assign(pa.array(KEYS, pa.binary()), partitions)
+        assert assigned.type == pa.int32()
+        assert len(assigned) == len(KEYS)
+        assert assigned.null_count == 0
+        assert 0 <= pc.min(assigned).as_py() <= pc.max(assigned).as_py() < partitions
 
     def test_equal_keys_go_together(self) -> None:
-        found = dict(zip(KEYS, self.assign(KEYS, 12), strict=True))
-        assert [found[key] for key in KEYS] == self.assign(KEYS, 12)
+        partition_of = dict(zip(KEYS, self.assign(KEYS, 12), strict=True))
+        assert [partition_of[key] for key in KEYS] == self.assign(KEYS, 12)
 
     def test_slicing_changes_nothing(self) -> None:
         keys, partitioner = pa.array(KEYS, pa.binary()), self.make_partitioner()
@@ -81,10 +81,10 @@ class PartitionerContract:
             self.make_partitioner().config.model_dump_json(),
         ]
         keys = json.dumps([key.hex() for key in KEYS])
-        found = subprocess.run(
+        done = subprocess.run(
             call, input=keys, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONHASHSEED": "4711"}
         )
-        assert json.loads(found.stdout) == self.assign(KEYS, 12)
+        assert json.loads(done.stdout) == self.assign(KEYS, 12)
 
     def test_settings_are_strict(self) -> None:
         with pytest.raises(ValidationError, match="no_such_setting"):

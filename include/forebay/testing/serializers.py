@@ -52,8 +52,8 @@ def by_sql(serializer: Serializer[Any], table: pa.Table) -> tuple[list[bytes | N
         return None
     with duckdb.connect(config=OFFLINE) as con:
         con.register("t", table.rename_columns(identifiers))
-        found = con.sql(f"select {sql.value} as v, {sql.causes} as r from t").to_arrow_table()
-    return found["v"].cast("binary").to_pylist(), found["r"].cast(causes.arrow()).to_pylist()
+        result = con.sql(f"select {sql.value} as v, {sql.causes} as r from t").to_arrow_table()
+    return result["v"].cast("binary").to_pylist(), result["r"].cast(causes.arrow()).to_pylist()
 
 
 class SerializerContract:
@@ -124,14 +124,14 @@ class SerializerContract:
         serializer = self.make_serializer(columns_of(EVERY_TYPE))
         whole = serializer.encode(EVERY_TYPE).values
         with ThreadPoolExecutor(4) as pool:
-            assert all(found.values.equals(whole) for found in pool.map(serializer.encode, [EVERY_TYPE] * 12))
+            assert all(encoded.values.equals(whole) for encoded in pool.map(serializer.encode, [EVERY_TYPE] * 12))
 
     def test_expressions_give_the_same_bytes(self) -> None:
         for table in (EVERY_TYPE, self.refused()):
             serializer = self.make_serializer(columns_of(table))
             encoded = serializer.encode(table)
-            found = by_sql(serializer, table)
-            assert found in (None, (encoded.values.to_pylist(), encoded.causes.to_pylist()))
+            answer = by_sql(serializer, table)
+            assert answer in (None, (encoded.values.to_pylist(), encoded.causes.to_pylist()))
 
     def test_settings_are_strict(self) -> None:
         with pytest.raises(ValidationError, match="no_such_setting"):

@@ -34,8 +34,8 @@ class SettlementContract:
 
     def a_file(self, content: bytes = CONTENT) -> SourceFile:
         (self.project / "drops" / "a.csv").write_bytes(content)
-        (found,) = self.source.list("drops/*.csv")
-        return found
+        (file,) = self.source.list("drops/*.csv")
+        return file
 
     def everything(self) -> list[bytes]:
         return [path.read_bytes() for path in sorted(self.project.rglob("*")) if path.is_file()]

@@ -65,8 +65,8 @@ class SourceContract:
 
     def a_file(self, name: str = "a.csv", content: bytes = b"id\n1\n") -> SourceFile:
         self.put(name, content)
-        (found,) = self.listed(name)
-        return found
+        (file,) = self.listed(name)
+        return file
 
     def test_a_folder_that_is_not_there_lists_nothing(self) -> None:
         assert self.listed("nowhere/*.csv") == []
@@ -74,10 +74,10 @@ class SourceContract:
     def test_files_come_sorted_by_uri_and_say_their_size(self) -> None:
         for name in ("c.csv", "a.csv", "B.csv", "b/a.csv"):
             self.put(name, name.encode())
-        found = self.listed("**")
-        assert [file.uri for file in found] == sorted(file.uri for file in found)
-        assert [(file.name, file.size) for file in found] == [("B.csv", 5), ("a.csv", 5), ("a.csv", 7), ("c.csv", 5)]
-        assert found == self.listed("**")
+        files = self.listed("**")
+        assert [file.uri for file in files] == sorted(file.uri for file in files)
+        assert [(file.name, file.size) for file in files] == [("B.csv", 5), ("a.csv", 5), ("a.csv", 7), ("c.csv", 5)]
+        assert files == self.listed("**")
 
     @pytest.mark.parametrize(
         ("pattern", "expected"),

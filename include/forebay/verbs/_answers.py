@@ -84,7 +84,7 @@ def _published(ctx: Context, file: FileRun) -> tuple[FileEntry | None, bool]:
     committed."""
     fingerprint = file.fingerprint or ""
     with open_ledger(ctx) as ledger:
-        found = next(
+        published = next(
             (entry for entry in ledger.by_fingerprint(fingerprint) if entry.generation == file.generation), None
         )
-        return found, file.generation in ledger.started(fingerprint)
+        return published, file.generation in ledger.started(fingerprint)

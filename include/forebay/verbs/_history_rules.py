@@ -25,10 +25,10 @@ def _result(ctx: Context, file: FileRun, stage: Stage, rule: HistoryRule) -> Rul
             rule.column, rule.tolerance, rule.severity, drift.sketch(stage, rule.column), nights, history.min_nights
         )
     if rule.metric == "row_count":
-        found = queries.counted(url, name, day)
+        samples = queries.counted(url, name, day)
     else:
-        found = queries.measured(url, name, day, history_rules.PREFIX + rule.metric, rule.column or "")
-    days = history_rules.samples(found, file.file.name, history.nights)
+        samples = queries.measured(url, name, day, history_rules.PREFIX + rule.metric, rule.column or "")
+    days = history_rules.samples(samples, file.file.name, history.nights)
     observed = history_rules.measure(stage, rule.metric, rule.column)
     return history_rules.judge(
         rule.metric, rule.column, rule.tolerance, rule.severity, observed, days, history.min_nights

@@ -79,10 +79,10 @@ def _staged(job: Job) -> Stage:
         source = unpack(
             job.snapshot.path, job.snapshot.file.name, job.compression, plain, limits.unpacked, limits.ratio
         )
-        found: Stage = plugin(plugin.Config(**job.format.options)).read(job.snapshot, source, job.columns, job.writer)
+        stage: Stage = plugin(plugin.Config(**job.format.options)).read(job.snapshot, source, job.columns, job.writer)
     finally:
         plain.unlink(missing_ok=True)
-    return found
+    return stage
 
 
 def _told(died: DiedError, uri: str, bounds: Bounds) -> ForebayError:

@@ -64,8 +64,8 @@ def _left(path: Path) -> dict[str, str] | None:
     ending just now."""
     try:
         with path.open() as lock:
-            found: dict[str, str] | None = json.load(lock) if files.take(lock.fileno()) else None
-            return found
+            left: dict[str, str] | None = json.load(lock) if files.take(lock.fileno()) else None
+            return left
     except (FileNotFoundError, ValueError):
         return None
 

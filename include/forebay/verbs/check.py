@@ -164,12 +164,12 @@ def _gx_faults(suite: Suite, columns: tuple[Column, ...], where: Project) -> tup
     from forebay.quality import trial
     from forebay.quality.check import faults_of
 
-    found = faults_of(suite) or (trial.faults(suite, columns) if columns else ())
-    if not found:
+    faults = faults_of(suite) or (trial.faults(suite, columns) if columns else ())
+    if not faults:
         with contextlib.suppress(OSError):  # a home that cannot be written to costs time, nothing else
             private(taken.parent)
             taken.touch()
-    return found
+    return faults
 
 
 def _columns(file: PipelineFile) -> tuple[Column, ...]:

@@ -29,26 +29,26 @@ def last_words(files: Iterable[Row]) -> dict[str, list[Row]]:
     passive: dict[tuple[str, str], Row] = {}
     for row in (row for row in files if row["origin"] is None):
         (passive if row["fate"] in PASSIVE else active)[row["ds"], row["uri"]] = row
-    found: dict[str, list[Row]] = defaultdict(list)
+    words: dict[str, list[Row]] = defaultdict(list)
     for (ds, _), row in sorted((passive | active).items()):
-        found[ds].append(row)
-    return found
+        words[ds].append(row)
+    return words
 
 
 def replays(files: Iterable[Row]) -> dict[tuple[str, str], list[Row]]:
     """The replays of each content, by its uri and `fingerprint[:16]`: with those digits a replay's own fingerprint
     begins."""
-    found: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    by_origin: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in files:
         if row["origin"] and row["published"]:
-            found[row["origin"], row["fingerprint"][:16]].append(row)
-    return found
+            by_origin[row["origin"], row["fingerprint"][:16]].append(row)
+    return by_origin
 
 
 def _replayed(file: Row, repaired: dict[tuple[str, str], list[Row]]) -> int:
     """How many of a file's quarantined rows are published by now: no row is replayed twice."""
-    told = repaired.get((file["uri"], (file["fingerprint"] or "")[:16]), [])
-    return min(file["quarantined"], sum(one["published"] for one in told))
+    repairs = repaired.get((file["uri"], (file["fingerprint"] or "")[:16]), [])
+    return min(file["quarantined"], sum(repair["published"] for repair in repairs))
 
 
 def nights(runs: list[Row], files: list[Row], rules: list[Row], watched: Watch | None, now: datetime) -> list[Night]:
@@ -62,13 +62,13 @@ def nights(runs: list[Row], files: list[Row], rules: list[Row], watched: Watch |
     for run in runs:
         if run["trigger"] != "replay":
             by_day[run["ds"]].append(run)
-    found, repaired = [], replays(files)
+    days, repaired = [], replays(files)
     for ds in sorted(by_day):
-        told = [file | {"replayed": _replayed(file, repaired)} for file in words.get(ds, [])]
-        night = _night(date.fromisoformat(ds), by_day[ds], told, failed.get(ds, 0), now)
+        rows = [file | {"replayed": _replayed(file, repaired)} for file in words.get(ds, [])]
+        night = _night(date.fromisoformat(ds), by_day[ds], rows, failed.get(ds, 0), now)
         late = freshness.late_hours(watched, night.day, first_run, ended[ds]) if watched and ds in ended else None
-        found.append(dataclasses.replace(night, late_hours=late))
-    return found
+        days.append(dataclasses.replace(night, late_hours=late))
+    return days
 
 
 def _night(day: date, runs: list[Row], files: list[Row], failed_rules: int, now: datetime) -> Night:
@@ -94,9 +94,9 @@ def judged(run: Row, files: list[Row], failed_rules: int, now: datetime) -> tupl
         (Status.WAITING, State.WAITING),
         (Status.REJECTED, State.REJECTED),
     ):
-        told = [file["error"] or file["reason"] for file in files if file["status"] == status.value]
-        if told:
-            return state, _first(told)
+        reasons = [file["error"] or file["reason"] for file in files if file["status"] == status.value]
+        if reasons:
+            return state, _first(reasons)
     if run["status"] in {"failed", "interrupted"}:
         return State.FAILED, run["note"] or ""
     waiting = [file["reason"] for file in files if file["fate"] == Fate.INCOMPLETE.value]
@@ -117,21 +117,21 @@ def _well(files: list[Row], failed_rules: int) -> State:
     return State.QUIET if all(file["status"] == Status.SKIPPED.value for file in files) else State.OK
 
 
-def _first(told: list[str]) -> str:
+def _first(reasons: list[str]) -> str:
     """What the first of several files says, and how many others say something else."""
-    others = len(told) - told.count(told[0])
-    return f"{told[0]} (and {others} more file{'s' if others > 1 else ''})" if others else told[0]
+    others = len(reasons) - reasons.count(reasons[0])
+    return f"{reasons[0]} (and {others} more file{'s' if others > 1 else ''})" if others else reasons[0]
 
 
 def _first_good_end(runs: list[Row], files: list[Row]) -> dict[str, datetime]:
     """By day: when the first run ended that brought a file of it to its end."""
     brought = {(file["ds"], file["run_id"]) for file in files if file["status"] == Status.DONE.value}
-    found: dict[str, datetime] = {}
+    ends: dict[str, datetime] = {}
     for run in runs:
         if run["ended"] and (run["ds"], run["run_id"]) in brought:
             ended = datetime.fromisoformat(run["ended"])
-            found[run["ds"]] = min(ended, found.get(run["ds"], ended))
-    return found
+            ends[run["ds"]] = min(ended, ends.get(run["ds"], ended))
+    return ends
 
 
 def _spoken(words: dict[str, list[Row]], rules: Iterable[Row]) -> Iterable[Row]:
@@ -146,7 +146,7 @@ def _failed_rules(words: dict[str, list[Row]], rules: Iterable[Row]) -> dict[str
     for rule in _spoken(words, rules):
         if not rule["success"] and rule["severity"] != Severity.INFO.value:
             failed[rule["ds"]].add((rule["rule"], rule["position"]))
-    return {ds: len(found) for ds, found in failed.items()}
+    return {ds: len(names) for ds, names in failed.items()}
 
 
 def trends(files: list[Row], rules: list[Row]) -> list[RuleTrend]:
@@ -164,16 +164,16 @@ def trends(files: list[Row], rules: list[Row]) -> list[RuleTrend]:
         newest[key] = max(newest.get(key, ("", 0)), (rule["ds"], -rule["position"]))
     order = sorted(answers, key=lambda key: newest[key], reverse=True)
     return [
-        RuleTrend(k[0], k[1], Severity(k[2]), k[3], {day: _over(told) for day, told in answers[k].items()})
+        RuleTrend(k[0], k[1], Severity(k[2]), k[3], {day: _over(given) for day, given in answers[k].items()})
         for k in order
     ]
 
 
-def _over(told: list[Row]) -> RuleNight:
+def _over(answers: list[Row]) -> RuleNight:
     """One rule's answer over all files of a night."""
-    success = all(one["success"] for one in told)
-    observed = next((one["observed"] for one in told if not one["success"]), told[-1]["observed"])
-    counted = [one for one in told if one["unexpected"] is not None]
+    success = all(answer["success"] for answer in answers)
+    observed = next((answer["observed"] for answer in answers if not answer["success"]), answers[-1]["observed"])
+    counted = [answer for answer in answers if answer["unexpected"] is not None]
     if not counted:
         return RuleNight(success, observed=observed)
     return RuleNight(success, sum(o["unexpected"] for o in counted), sum(o["checked"] or 0 for o in counted), observed)

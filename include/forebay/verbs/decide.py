@@ -77,7 +77,7 @@ def _nothing_waits(ctx: Context, name: str | None) -> ForebayError:
     here = f"deciding for `{ctx.pipeline.pipeline}`: no file waits"
     done = answers.last(ctx.project.index, ctx.pipeline.pipeline, name)
     if done:
-        return FatalError(f"{here} any more; " + "; ".join(f"`{uri}`: {told_of(one)}" for uri, one in done))
+        return FatalError(f"{here} any more; " + "; ".join(f"`{uri}`: {told_of(answer)}" for uri, answer in done))
     return ConfigError(f"{here} (those that do: forebay waiting)")
 
 

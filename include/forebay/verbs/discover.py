@@ -133,8 +133,8 @@ def _still_there(ctx: Context, ledger: LedgerView, seen: list[FileRun]) -> list[
 
     topic = ctx.pipeline.topic.name
     places = [_places(ledger, run, topic) for run in seen]
-    now = ends.now(ctx.kafka, topic, [place.at for found in places for place in found])
-    return [_gone(run, now, found) for run, found in zip(seen, places, strict=True)] if now else seen
+    now = ends.now(ctx.kafka, topic, [place.at for ranges in places for place in ranges])
+    return [_gone(run, now, ranges) for run, ranges in zip(seen, places, strict=True)] if now else seen
 
 
 def _places(ledger: LedgerView, run: FileRun, topic: str) -> list[_Place]:
@@ -154,7 +154,7 @@ def _gone(run: FileRun, now: TopicNow, places: list[_Place]) -> FileRun:
     lost = [place.at for place in places if place.gone(now)]
     if not lost:
         return run
-    last = max(lost, key=lambda one: one.last)
+    last = max(lost, key=lambda range_: range_.last)
     end = now.ends[last.partition]
     what = (
         f"ends at {end}: it was made anew, or cut by an unclean election"
@@ -173,9 +173,9 @@ def _gone(run: FileRun, now: TopicNow, places: list[_Place]) -> FileRun:
 def _index_left(ctx: Context, known: LedgerView, seen: list[FileRun]) -> None:
     """What stays half published is visible: its records can be traced."""
     for run in seen:
-        for one in run.earlier.left:
-            receipts = known.receipts(one.fingerprint, one.generation)
-            projection.project_receipts(ctx.project.index, run.pipeline, run.file.uri, one.run_id, receipts)
+        for begun in run.earlier.left:
+            receipts = known.receipts(begun.fingerprint, begun.generation)
+            projection.project_receipts(ctx.project.index, run.pipeline, run.file.uri, begun.run_id, receipts)
 
 
 @contextmanager
@@ -348,8 +348,8 @@ def _note(look: _Look, contract: Contract, window: Window) -> str | None:
 
 def _passed_over(ctx: Context, look: _Look) -> str | None:
     """What matches the pattern and is no file: somebody may have meant it to be read."""
-    found = [f"`{SourceFile(uri, 0, 0).name}` is {what}" for uri, what in ctx.source.passed_over(look.pattern)]
-    return f"passed over, as only regular files are read: {some(found, _NAMED)}" if found else None
+    names = [f"`{SourceFile(uri, 0, 0).name}` is {what}" for uri, what in ctx.source.passed_over(look.pattern)]
+    return f"passed over, as only regular files are read: {some(names, _NAMED)}" if names else None
 
 
 def to_do(file: FileRun) -> bool:

@@ -70,7 +70,7 @@ class Known:
             self._begun = {}
             for chunks in self.ledger.unfinished():
                 self._begun.setdefault(chunks[min(chunks)].file.uri, []).append(_begun(chunks))
-        return sorted(self._begun.get(uri, []), key=lambda one: one.attempted)
+        return sorted(self._begun.get(uri, []), key=lambda begun: begun.attempted)
 
 
 def _begun(chunks: dict[int, ChunkEntry]) -> Begun:
@@ -110,7 +110,7 @@ class _History:
     def of(cls, file: SourceFile, fingerprint: str, known: Known) -> _History:
         earlier = known.by_uri(file.uri)
         latest = earlier[-1] if earlier else None
-        begun = tuple(one for one in known.begun(file.uri) if latest is None or one.attempted > latest.attempted)
+        begun = tuple(part for part in known.begun(file.uri) if latest is None or part.attempted > latest.attempted)
         return cls(
             file.uri, fingerprint, latest, begun, known.by_fingerprint(fingerprint), known.ledger.started(fingerprint)
         )
@@ -124,15 +124,15 @@ class _History:
     @property
     def left(self) -> tuple[Begun, ...]:
         """What was begun of this name and will never be finished, now that this content lies there."""
-        return tuple(one for one in self.begun if one != self.open)
+        return tuple(part for part in self.begun if part != self.open)
 
     @property
     def supersedes(self) -> str | None:
         """The content that this one comes instead of: what consumers saw last of the name; None for the same
         content."""
         seen = [self.latest.fingerprint] if self.latest else []
-        seen += [one.fingerprint for one in self.left]
-        others = [one for one in seen if one != self.fingerprint]
+        seen += [fingerprint.fingerprint for fingerprint in self.left]
+        others = [fingerprint for fingerprint in seen if fingerprint != self.fingerprint]
         return others[-1] if others else None
 
     @property
@@ -194,20 +194,20 @@ def _judged(has: _History, request: GenerationRequest | None, run_id: str) -> Fa
 
 
 def _correction(has: _History, request: GenerationRequest | None) -> FateDecision:
-    told = [_left(one) for one in has.left]
+    reasons = [_left(begun) for begun in has.left]
     if has.latest and has.latest.fingerprint != has.fingerprint:
-        told.insert(0, f"other bytes of this name (`{has.latest.fingerprint[:16]}`) {_when(has.latest)}")
+        reasons.insert(0, f"other bytes of this name (`{has.latest.fingerprint[:16]}`) {_when(has.latest)}")
     if has.next > 1:
-        told.append(
+        reasons.append(
             f"{'going on with' if has.open else 'these bytes are in the ledger already: they become'} generation "
             f"{has.next}"
         )
     if request:
-        told.append(request.reason)
+        reasons.append(request.reason)
     first = has.elsewhere
     return FateDecision(
         Fate.CHANGED,
-        "; ".join(told),
+        "; ".join(reasons),
         has.fingerprint,
         has.next,
         has.supersedes,
@@ -216,12 +216,12 @@ def _correction(has: _History, request: GenerationRequest | None) -> FateDecisio
     )
 
 
-def _left(one: Begun) -> str:
-    places = [f"`{p.topic}` partition {p.partition} offsets {p.first} to {p.last}" for p in one.outputs]
+def _left(begun: Begun) -> str:
+    places = [f"`{p.topic}` partition {p.partition} offsets {p.first} to {p.last}" for p in begun.outputs]
     return (
-        f"other bytes of this name (`{one.fingerprint[:16]}`) were begun by run `{one.run_id}` and not finished, "
+        f"other bytes of this name (`{begun.fingerprint[:16]}`) were begun by run `{begun.run_id}` and not finished, "
         "and their rows "
-        f"{one.first_row} to {one.last_row} stay visible ({some(places, 3, what=' ranges')})"
+        f"{begun.first_row} to {begun.last_row} stay visible ({some(places, 3, what=' ranges')})"
     )
 
 
@@ -256,7 +256,7 @@ def _new(has: _History, request: GenerationRequest | None) -> FateDecision:
 
 def _anew(sight: FateDecision, request: GenerationRequest) -> FateDecision:
     left = "".join(
-        f"; generation {one.generation}, begun by run `{one.run_id}`, stays visible in part" for one in sight.left
+        f"; generation {begun.generation}, begun by run `{begun.run_id}`, stays visible in part" for begun in sight.left
     )
     copy = f", though the same bytes are published as `{sight.duplicate_of}`" if sight.duplicate_of else ""
     reason = f"published anew as generation {sight.generation}{copy}: {request.reason}{left}"
@@ -265,7 +265,7 @@ def _anew(sight: FateDecision, request: GenerationRequest) -> FateDecision:
 
 def _since(has: _History) -> str:
     """Of a copy: what its name had published before, which stays as it is."""
-    left = "".join(f"; {_left(one)}" for one in has.left)
+    left = "".join(f"; {_left(begun)}" for begun in has.left)
     if has.latest is None:
         return left
     stays = (

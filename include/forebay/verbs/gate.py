@@ -117,10 +117,10 @@ def _rule_limits(budget: Budget, rows_in: int, verdict: Verdict | None) -> Itera
             (limit for limit in limits if result.kind == "row" and _over(result.unexpected or 0, rows_in, limit)), None
         )
         if over is not None:
-            told = counted(over, "row") if isinstance(over, int) else _percent(over)
+            words = counted(over, "row") if isinstance(over, int) else _percent(over)
             yield (
                 f"{result.severity} rule {result.title} fails on {result.unexpected} of {rows_in} rows, "
-                f"its limit is {told}"
+                f"its limit is {words}"
             )
 
 
@@ -165,7 +165,7 @@ def drift_words(drift: Drift) -> dict[str, str]:
     if drift.missing:
         words["missing"] = f"columns missing, null in every row: {_named(drift.missing)}"
     if drift.retyped:
-        changes = [f"`{shown(one.name)}` is {one.new}, not {one.old}" for one in drift.retyped]
+        changes = [f"`{shown(column.name)}` is {column.new}, not {column.old}" for column in drift.retyped]
         words["retyped"] = f"columns of another type: {some(changes, _NAMED)}"
     return words
 
@@ -179,10 +179,10 @@ def _passed(stage: Stage, verdict: Verdict | None, quarantined: int) -> str:
     if verdict is None:
         return f"no suite is set{aside}"
     failed = [result for result in verdict.results if not result.success]
-    told = some([f"{result.severity} {result.title}: {_failure(result)}" for result in failed], 5, "; ")
+    failures = some([f"{result.severity} {result.title}: {_failure(result)}" for result in failed], 5, "; ")
     whose = f"rules of suite `{verdict.suite}`" if verdict.suite else "rules that learn"
     rules = f"{len(verdict.results) - len(failed)} of {len(verdict.results)} {whose} passed"
-    return f"{rules}{aside}" + (f" ({told})" if failed else "")
+    return f"{rules}{aside}" + (f" ({failures})" if failed else "")
 
 
 def _failure(result: RuleResult) -> str:

@@ -89,7 +89,7 @@ def _without_quoted(message: str, known: Collection[str]) -> str:
 def _is_known(value: Any, known: Collection[str]) -> bool:
     if isinstance(value, int | float | None):
         return True
-    return all(str(one) in known for one in value) if isinstance(value, tuple | list) else str(value) in known
+    return all(str(word) in known for word in value) if isinstance(value, tuple | list) else str(value) in known
 
 
 def without_names(stage: Stage, pipeline: Pipeline) -> Stage:
@@ -107,7 +107,7 @@ def hiding(pipeline: Pipeline) -> Iterator[None]:
     try:
         yield
     except ForebayError as error:
-        told = without_values(error, shown(pipeline))
-        if told is error:
+        veiled = without_values(error, shown(pipeline))
+        if veiled is error:
             raise
-        raise told from None
+        raise veiled from None

@@ -115,13 +115,13 @@ class _History:
         written."""
         p = self.ctx.pipeline
         watched = _watched(p.schedule) if p.schedule else None
-        found = daily_status.nights(self.runs, self.files, self.rules, watched, self.now)
-        kept = tuple(dataclasses.replace(night, page=self._has_page(night, days)) for night in found)
+        seen = daily_status.nights(self.runs, self.files, self.rules, watched, self.now)
+        kept = tuple(dataclasses.replace(night, page=self._has_page(night, days)) for night in seen)
         last = self.all_runs[-1] if self.all_runs else None
         summary = Summary(
             self.name,
             p.owner,
-            told(p.schedule),
+            in_words(p.schedule),
             kept,
             first_run=datetime.fromisoformat(self.all_runs[0]["started"]) if last else None,
             last_run=datetime.fromisoformat(last["started"]) if last else None,
@@ -162,10 +162,10 @@ class _History:
 
     @cached_property
     def rules_by_file(self) -> dict[tuple[str, str], list[dict[str, Any]]]:
-        found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        by_file: dict[tuple[str, str], list[dict[str, Any]]] = {}
         for rule in self.rules:
-            found.setdefault((rule["run_id"], rule["uri"]), []).append(rule)
-        return found
+            by_file.setdefault((rule["run_id"], rule["uri"]), []).append(rule)
+        return by_file
 
     @cached_property
     def replays(self) -> dict[tuple[str, str], list[dict[str, Any]]]:
@@ -180,7 +180,9 @@ class _History:
         replays = self._replays(file)
         said = self.rules_by_file.get((file.run_id, file.file.uri), [])
         failed = tuple(
-            FailedRule(_title(one), Severity(one["severity"]), _found(one)) for one in said if not one["success"]
+            FailedRule(_title(answer), Severity(answer["severity"]), _found(answer))
+            for answer in said
+            if not answer["success"]
         )
         return NightFile(
             name=_readable(file.file),
@@ -229,8 +231,8 @@ class _History:
     def _read(self, file: FileRun) -> RowList:
         path = quarantine.listed(self.ctx, file)
         total = file.counts.quarantined or quarantine.count(path)
-        found = quarantine.rows(path, limit=ROWS, redact=self.ctx.pipeline.quality.redact).to_pylist()
-        rows = RowList(total, tuple(map(_row, found)), self.ctx.pipeline.quality.redact)
+        listed = quarantine.rows(path, limit=ROWS, redact=self.ctx.pipeline.quality.redact).to_pylist()
+        rows = RowList(total, tuple(map(_row, listed)), self.ctx.pipeline.quality.redact)
         self.pages.save_rows(self.name, file.run_id, file.file.uri, rows)
         return rows
 
@@ -269,7 +271,7 @@ def _watched(schedule: Schedule) -> Watch | None:
     return freshness.watch(schedule.cron, schedule.timezone, schedule.start, schedule.end)
 
 
-def told(schedule: Schedule | None) -> str:
+def in_words(schedule: Schedule | None) -> str:
     """A schedule for people."""
     if schedule is None:
         return "no schedule"

@@ -69,14 +69,14 @@ def _inspect(ctx: Context, file: FileRun) -> FileRun:
     aside = quarantine(ctx, stage, verdict, Decision.PUBLISH, work, ctx.record_limit)
     quarantined = _lines(aside)
     docs = verdict.docs if verdict else None
-    told = (*stage.notes, *drift_words(stage.drift).values())
+    notes = (*stage.notes, *drift_words(stage.drift).values())
     known = file.but(
         fingerprint=snapshot.fingerprint,
         work=work.folder,
         rows_in=stage.rows_in,
         quarantined=quarantined,
         docs=docs,
-        notes=told,
+        notes=notes,
     ).but(pins=name_of(pins))
     decided = gate(ctx.pipeline, known.but(status=Status.INSPECTED), stage, verdict, quarantined)
     if verdict:
@@ -271,7 +271,7 @@ def _misfits(stage: Stage, hide: bool) -> Iterator[str]:
     with pq.ParquetFile(stage.rejects) as rejects:
         for batch in rejects.iter_batches(columns=["step", "columns"]):
             misfits = batch.filter(pc.equal(batch["step"], "schema"))["columns"]
-            counts.update({one["values"]: one["counts"] for one in misfits.flatten().value_counts().to_pylist()})
+            counts.update({pair["values"]: pair["counts"] for pair in misfits.flatten().value_counts().to_pylist()})
     types = {column.name: column.type for column in stage.columns}
     for name, count in counts.items():
         yield (
@@ -315,9 +315,9 @@ def _verdict(ctx: Context, file: FileRun, stage: Stage, suite: Suite | None, wor
     known = work.verdict()
     if known:
         return known
-    learnt = compare_with_history(ctx, file, stage)
+    historical = compare_with_history(ctx, file, stage)
     if suite is None:
-        verdict = Verdict(stage.fingerprint, None, "", learnt)
+        verdict = Verdict(stage.fingerprint, None, "", historical)
     else:
         from forebay.quality.check import check
 
@@ -329,7 +329,7 @@ def _verdict(ctx: Context, file: FileRun, stage: Stage, suite: Suite | None, wor
             work.verdict_folder,
             run_name=name,
             docs=pages,
-            learnt=learnt,
+            historical=historical,
             redact=hidden,
             memory_limit=ctx.project.check_memory,
         )

@@ -32,7 +32,7 @@ class Proof(Json):
     generation: int
     published: int
     quarantined: int
-    found: int
+    present: int
     problem: str | None = None
     expired: int = 0  # records that the topic's retention has taken
     compacted: int = 0  # records that are gone from a compacted topic, where later ones of their keys stay
@@ -56,8 +56,8 @@ def accept(ctx: Context, reason: str) -> str | None:
 def take(ctx: Context, who: str, reason: str) -> str | None:
     """Go on with a ledger that another project, or this one before a change, wrote last; returns its topic then, None
     when it is ours already."""
-    found = owner.take(ctx.kafka, ctx.pipeline, ctx.keep, who, reason)
-    return found.topic if found else None
+    before = owner.take(ctx.kafka, ctx.pipeline, ctx.keep, who, reason)
+    return before.topic if before else None
 
 
 def opened(ctx: Context) -> AbstractContextManager[LedgerView]:
@@ -69,11 +69,11 @@ def unfinished(view: LedgerView) -> Iterator[dict[str, Any]]:
     """Contents of which chunks are committed without the completion record: a publish was cut short, a retry goes on
     with it."""
     for chunks in view.unfinished():
-        one = next(iter(chunks.values()))
+        chunk = next(iter(chunks.values()))
         yield {
-            "uri": one.file.uri,
-            "fingerprint": one.receipt.fingerprint,
-            "generation": one.receipt.generation,
+            "uri": chunk.file.uri,
+            "fingerprint": chunk.receipt.fingerprint,
+            "generation": chunk.receipt.generation,
             "chunks": sorted(chunks),
         }
 
@@ -93,10 +93,12 @@ def _prove(prover: proof.Prover, view: LedgerView, entry: FileEntry) -> Proof:
     try:
         reading = prover.read(([*data, *aside], None), left=True)
     except ReconcileError as error:
-        return Proof(*content, found=0, problem=error.message)
+        return Proof(*content, present=0, problem=error.message)
     problem, rows = None, sum(receipt.rows_in for receipt in receipts)
     if count := reading.difference:
         problem = proof.words(count)
     elif rows != entry.rows_in:
         problem = f"its chunks count {rows} rows, its completion record {entry.rows_in}"
-    return Proof(*content, found=reading.found, problem=problem, expired=reading.expired, compacted=reading.compacted)
+    return Proof(
+        *content, present=reading.present, problem=problem, expired=reading.expired, compacted=reading.compacted
+    )

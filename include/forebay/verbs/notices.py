@@ -34,7 +34,7 @@ def notify(ctx: Context, file: FileRun) -> None:
 def notify_of_run(ctx: Context, run: RunReport, reason: str | None) -> None:
     """Tell everybody who wants to know that a run has failed. Raises nothing."""
     pipeline = ctx.pipeline
-    told = Notice(
+    notice = Notice(
         event="run_failed",
         pipeline=pipeline.pipeline,
         owner=pipeline.owner,
@@ -49,13 +49,13 @@ def notify_of_run(ctx: Context, run: RunReport, reason: str | None) -> None:
         way_out=_WAYS_OUT["run_failed"].format(run=shlex.quote(run.run_id)),
         link=ctx.pages.run,
     )
-    _tell_all(pipeline, told)
+    _tell_all(pipeline, notice)
 
 
-def _tell_all(pipeline: Pipeline, told: Notice) -> None:
+def _tell_all(pipeline: Pipeline, notice: Notice) -> None:
     for section in pipeline.quality.notify:
-        if told.event in section.on:
-            _tell(section, told)
+        if notice.event in section.on:
+            _tell(section, notice)
 
 
 def notice(ctx: Context, file: FileRun, event: str) -> Notice:
@@ -88,11 +88,11 @@ def _events(file: FileRun) -> Iterator[str]:
         yield "over_budget"
 
 
-def _tell(section: NotifySection, told: Notice) -> None:
+def _tell(section: NotifySection, notice: Notice) -> None:
     try:
         plugin = registry.find("notifiers", section.type)
         notifier: Notifier[Any] = plugin(plugin.Config(**section.options))
-        notifier.tell(told)
+        notifier.tell(notice)
     except (
         Exception
     ) as error:  # a notifier's own fault stops no file; foreign errors may hold an address in their words
@@ -100,10 +100,12 @@ def _tell(section: NotifySection, told: Notice) -> None:
         events.emit(
             events.NOTICE_FAILED,
             level=logging.WARNING,
-            pipeline=told.pipeline,
+            pipeline=notice.pipeline,
             notifier=section.type,
-            uri=told.uri,
+            uri=notice.uri,
             error=words,
         )
     else:
-        events.emit(events.NOTICE_SENT, pipeline=told.pipeline, notifier=section.type, uri=told.uri, about=told.event)
+        events.emit(
+            events.NOTICE_SENT, pipeline=notice.pipeline, notifier=section.type, uri=notice.uri, about=notice.event
+        )

@@ -100,7 +100,7 @@ class _Pruning:
         self.project, self.name, self.dry_run, self.now = ctx.project, ctx.pipeline.pipeline, dry_run, now
         self.traced_by_stage = ctx.pipeline.record.headers == "none"
         self.folder = ctx.project.home / "work" / self.name
-        self.found = Pruned(self.name)
+        self.pruned = Pruned(self.name)
 
     def all(self) -> Pruned:
         if self.folder.is_dir():
@@ -116,7 +116,7 @@ class _Pruning:
             )
         if self.project.spool.is_dir():
             self._leftovers(list(self.project.spool.iterdir()))
-        return self.found
+        return self.pruned
 
     def _content(self, content: Path, kept: bool) -> None:
         if self._age(content) > self.project.report_days * DAY:
@@ -128,19 +128,19 @@ class _Pruning:
         """Remove the paths behind the lock, if the content is still settled by then."""
         with files.locked_if_free(self.folder / ".lock") as alone:
             if not alone or content.name not in queries.settled(self.project.index, self.name, content.name):
-                self.found = replace(self.found, in_use=self.found.in_use + 1)
+                self.pruned = replace(self.pruned, in_use=self.pruned.in_use + 1)
                 return
             size = sum(map(size_of, paths))
             if not self.dry_run:
                 for path in paths:
                     _remove(path)
             if kind == "expired":
-                self.found = replace(
-                    self.found, expired=self.found.expired + 1, expired_bytes=self.found.expired_bytes + size
+                self.pruned = replace(
+                    self.pruned, expired=self.pruned.expired + 1, expired_bytes=self.pruned.expired_bytes + size
                 )
             else:
-                self.found = replace(
-                    self.found, stages=self.found.stages + 1, stage_bytes=self.found.stage_bytes + size
+                self.pruned = replace(
+                    self.pruned, stages=self.pruned.stages + 1, stage_bytes=self.pruned.stage_bytes + size
                 )
 
     def _leftovers(self, paths: list[Path]) -> None:
@@ -150,13 +150,13 @@ class _Pruning:
             size = size_of(path)
             if not self.dry_run:
                 _remove(path)
-            self.found = replace(
-                self.found, leftovers=self.found.leftovers + 1, leftover_bytes=self.found.leftover_bytes + size
+            self.pruned = replace(
+                self.pruned, leftovers=self.pruned.leftovers + 1, leftover_bytes=self.pruned.leftover_bytes + size
             )
 
     def _age(self, path: Path) -> float:
         """Seconds since anything of it was written."""
-        return self.now - max((_modified(one) for one in (path, *path.rglob("*"))), default=self.now)
+        return self.now - max((_modified(entry) for entry in (path, *path.rglob("*"))), default=self.now)
 
 
 def _bulk(content: Path) -> list[Path]:

@@ -67,7 +67,7 @@ def _publish(ctx: Context, file: FileRun, identity: Identity) -> FileRun:
             keep=ctx.keep,
             behind_barrier=lambda view, chunk: refuse_pinned_meanwhile(ctx, file, stage, view) if not chunk else None,
             had=file.earlier.had,
-            left=tuple(one.fingerprint for one in file.earlier.left if one.fingerprint != stage.fingerprint),
+            left=tuple(begun.fingerprint for begun in file.earlier.left if begun.fingerprint != stage.fingerprint),
         )
         receipts = publish_file(job)
     return published(ctx, file, receipts)
@@ -146,5 +146,5 @@ def _profile(receipts: tuple[Receipt, ...]) -> str:
 
 def ranges(receipts: tuple[Receipt, ...], of: str) -> tuple[OffsetRange, ...]:
     """The offset ranges of all chunks, per topic and partition in order of their offsets, chunk by chunk."""
-    found = [place for receipt in receipts for place in getattr(receipt, of)]
-    return tuple(sorted(found, key=lambda place: (place.topic, place.partition, place.first)))
+    places = [place for receipt in receipts for place in getattr(receipt, of)]
+    return tuple(sorted(places, key=lambda place: (place.topic, place.partition, place.first)))

@@ -27,26 +27,27 @@ if TYPE_CHECKING:
 
 def files_with(project: Project, pipeline: str | None, name: str | None = None, limit: int = 50) -> list[FileRun]:
     """Files that have quarantined rows, newest first, each content once."""
-    found: dict[tuple[str, str | None, int], FileRun] = {}
+    latest: dict[tuple[str, str | None, int], FileRun] = {}
     for file in queries.files(project.index, pipeline, name=name, limit=10_000):
         if file.counts.quarantined and file.fingerprint:
-            found.setdefault((file.pipeline, file.fingerprint, file.generation), file)
-    return list(found.values())[:limit]
+            latest.setdefault((file.pipeline, file.fingerprint, file.generation), file)
+    return list(latest.values())[:limit]
 
 
 def replays(project: Project, file: FileRun) -> list[FileRun]:
     """The replays of a file's quarantined rows, as the index has them, oldest first."""
     same = [
-        one
-        for one in queries.replays(project.index, file.pipeline, file.file.uri)
-        if one.replay and (one.replay.fingerprint, one.replay.generation) == (file.fingerprint, file.generation)
+        replay
+        for replay in queries.replays(project.index, file.pipeline, file.file.uri)
+        if replay.replay
+        and (replay.replay.fingerprint, replay.replay.generation) == (file.fingerprint, file.generation)
     ]
-    return sorted(same, key=lambda one: one.run_id)
+    return sorted(same, key=lambda replay: replay.run_id)
 
 
-def rows_of(found: list[FileRun]) -> set[int]:
+def rows_of(replays: list[FileRun]) -> set[int]:
     """The row numbers that replays have published, as the origin counts them."""
-    return {row for one in found if one.replay for row in numbers_of(one.replay.rows)}
+    return {row for file in replays if file.replay for row in numbers_of(file.replay.rows)}
 
 
 def replayed(project: Project, file: FileRun) -> int:
@@ -70,8 +71,8 @@ def kept(ctx: Context, file: FileRun) -> Work:
     """
     work, decision = work_of(ctx, file.fingerprint or "", file.pins), _decision(file)
     earlier = work.with_list(decision, file.counts.quarantined)
-    found = None if ctx.pipeline.quality.redact else earlier
-    if found is None and not work.quarantine(decision).exists():
+    listed = None if ctx.pipeline.quality.redact else earlier
+    if listed is None and not work.quarantine(decision).exists():
         why = "is of other settings or another version, and may show what `quality.redact` hides"
         raise ConfigError(
             f"showing quarantined rows of `{file.file.uri}`: their list "
@@ -79,7 +80,7 @@ def kept(ctx: Context, file: FileRun) -> Work:
             f" (they are on topic `{ctx.pipeline.quarantine_topic}`, offsets in: "
             f"forebay trace {shlex.quote(file.file.name)})"
         )
-    return found or work
+    return listed or work
 
 
 def _decision(file: FileRun) -> Decision:
@@ -113,10 +114,10 @@ def _hidden(path: Path, redact: tuple[str, ...]) -> str:
     if not redact:
         return stored(path)
     patch = json.dumps(dict.fromkeys(redact, MARK), ensure_ascii=False).replace("'", "''")
-    told = "'[redacted: ' || octet_length(raw) || ' bytes]'"
+    mark = "'[redacted: ' || octet_length(raw) || ' bytes]'"
     patched = _bare(f"json_merge_patch({_AS_TEXT}::json, '{patch}'::json)::varchar")
-    json_of = f"coalesce(try({patched}), {told})"
-    shown = f"case when step in ('expectation', 'key', 'encode', 'size') then {json_of} else {told} end"
+    json_of = f"coalesce(try({patched}), {mark})"
+    shown = f"case when step in ('expectation', 'key', 'encode', 'size') then {json_of} else {mark} end"
     return f"(select * replace (encode({shown}) as raw) from {stored(path)})"
 
 

@@ -62,12 +62,12 @@ def exported(ctx: Context, file: FileRun, work: Work, listed: Path) -> pa.Table:
             f"coalesce(c.c{n}, {text(f't.{staged.identifier(name)}', staged.type(name))})"
             for n, name in enumerate(names)
         )
-        found: pa.Table = con.sql(
+        table: pa.Table = con.sql(
             f"""select {cells}, $fp, $generation, q.__row::varchar, q.reason, {forms}, coalesce(try(decode(raw)), raw::varchar)
             from {stored(listed)} q left join cells c using (__row) left join {staged.source} on t.{staged.row} = q.__row order by q.__row""",  # noqa: E501
             params={"fp": file.fingerprint, "generation": str(file.generation)},
         ).to_arrow_table()
-    columns = [found.column(n).cast(pa.string()) for n in range(found.num_columns)]
+    columns = [table.column(n).cast(pa.string()) for n in range(table.num_columns)]
     return _harmless(pa.table(columns, names=[*names, *OWN]), [*names, "__raw"])
 
 
@@ -125,18 +125,18 @@ def _json_cells(listed: Path, names: list[str]) -> pa.Table | None:
     """The members of objects, numbers with every digit they were written with."""
     import pyarrow as pa
 
-    found = []
+    lines = []
     for row, raw in _unread(listed):
         try:
             members = json.loads(raw, parse_float=str, parse_int=str)
         except ValueError:
             continue
         if isinstance(members, dict):
-            found.append((row, [_json_text(members.get(name)) for name in names]))
-    if not found:
+            lines.append((row, [_json_text(members.get(name)) for name in names]))
+    if not lines:
         return None
-    cells = {f"c{n}": pa.array([texts[n] for _, texts in found], pa.string()) for n in range(len(names))}
-    return pa.table({"__row": pa.array([row for row, _ in found], pa.int64()), **cells})
+    cells = {f"c{n}": pa.array([texts[n] for _, texts in lines], pa.string()) for n in range(len(names))}
+    return pa.table({"__row": pa.array([row for row, _ in lines], pa.int64()), **cells})
 
 
 def _json_text(value: Any) -> str | None:
@@ -183,8 +183,8 @@ def read_csv(config: Any, path: Path, columns: tuple[Column, ...], folder: Path)
     """A CSV file of our own making as a stage in `folder`."""
     folder.mkdir()
     snapshot = Snapshot(SourceFile(path.as_uri(), path.stat().st_size, 0.0), path, "0" * 64, path.stat().st_size)
-    found: Stage = registry.find("formats", "csv")(config).read(snapshot, path, columns, StageWriter(folder))
-    return found
+    stage: Stage = registry.find("formats", "csv")(config).read(snapshot, path, columns, StageWriter(folder))
+    return stage
 
 
 # ---------------------------------------------------------------- and back

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from forebay.model import Receipt
 
 
-def take_up(ctx: Context, file: FileRun) -> FileRun | None:
+def resumed(ctx: Context, file: FileRun) -> FileRun | None:
     """The earlier run's own file, RECONCILED, for a file that is found already published; None when nothing was left
     undone.
 

@@ -10,20 +10,20 @@ from forebay.errors import FileChangedError
 from forebay.index import projection
 from forebay.model import Fate, FileRun, Status
 from forebay.verbs.context import Context
-from forebay.verbs.resume import take_up
+from forebay.verbs.resume import resumed
 
 
 def settle(ctx: Context, file: FileRun) -> FileRun:
     """Archive, delete or keep a reconciled file, and say so in `settled`; its status is `DONE` then. Idempotent.
 
     A file that an earlier run published, and that still lies at its source, is settled too. Where that run ended before
-    it had read its records back, this one does (take_up.py); without such a proof nothing is done that cannot be
+    it had read its records back, this one does (resume.py); without such a proof nothing is done that cannot be
     undone. All others are left as they are. If another version lies there by now, it is left in place: the next
     discovery gives it its own fate. Raises `SourceUnavailableError`, `NotAuthorizedError`, `ReconcileError`.
     """
     if file.status is not Status.RECONCILED and not _found_again(file):
         return file
-    if _found_again(file) and (earlier := take_up(ctx, file)):
+    if _found_again(file) and (earlier := resumed(ctx, file)):
         return _of_earlier(ctx, file, settle(ctx, earlier))
     settlement = _settlement(ctx)
     if file.status is not Status.RECONCILED and not settlement.reversible:
@@ -49,8 +49,8 @@ def _found_again(file: FileRun) -> bool:
 def _settlement(ctx: Context) -> Settlement[Any]:
     section = ctx.pipeline.settle
     plugin = registry.find("settlements", section.type)
-    found: Settlement[Any] = plugin(plugin.Config(**section.options))
-    return found
+    settlement: Settlement[Any] = plugin(plugin.Config(**section.options))
+    return settlement
 
 
 def _settle(ctx: Context, settlement: Settlement[Any], file: FileRun) -> str:

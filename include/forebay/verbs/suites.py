@@ -123,7 +123,7 @@ def _failing(
         con.execute("set threads = 1")
         count = con.execute(f"select count(*) from {marks}").fetchall()[0][0]
         names = [column.name for column in stage.columns]
-        found = con.execute(
+        counts = con.execute(
             f"select f.__row, f.rules, s.* exclude (__row) from {marks} f join {parquet(stage.rows)} s using (__row)"
             " where list_has_any(f.rules, $2::int[]) order by f.__row limit $1",
             [limit, failed],
@@ -131,9 +131,9 @@ def _failing(
     shown = [MARK if name in redact else None for name in names]
     texts = [
         [None if value is None else mark or str(value) for value, mark in zip(row[2:], shown, strict=True)]
-        for row in found
+        for row in counts
     ]
     return count, tuple(
         {"row": row[0], "rules": row[1], "values": dict(zip(names, text, strict=True))}
-        for row, text in zip(found, texts, strict=True)
+        for row, text in zip(counts, texts, strict=True)
     )

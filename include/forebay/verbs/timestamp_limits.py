@@ -25,10 +25,10 @@ def latest(ctx: Context) -> int | None:
     its own."""
     if ctx.pipeline.record.timestamp is None:
         return None
-    found = ctx.topic_settings
-    if found.get("message.timestamp.type") == "LogAppendTime":
+    settings = ctx.topic_settings
+    if settings.get("message.timestamp.type") == "LogAppendTime":
         return None
-    return int(time.time() * 1000) + _limit(found, "message.timestamp.after.max.ms")
+    return int(time.time() * 1000) + _limit(settings, "message.timestamp.after.max.ms")
 
 
 def refuse_times(ctx: Context, stage: Stage) -> None:
@@ -42,29 +42,29 @@ def refuse_times(ctx: Context, stage: Stage) -> None:
     column, name = ctx.pipeline.record.timestamp, ctx.pipeline.topic.name
     if column is None:
         return
-    found = ctx.topic_settings
+    settings = ctx.topic_settings
     oldest = _oldest(ctx, stage)
-    if oldest is None or found.get("message.timestamp.type") == "LogAppendTime":
+    if oldest is None or settings.get("message.timestamp.type") == "LogAppendTime":
         return
     behind = int(time.time() * 1000) - oldest
     where = f"publishing to `{name}`: column `{column}` has {datetime.fromtimestamp(oldest / 1000, UTC).isoformat()}"
-    if behind > _limit(found, "retention.ms"):
+    if behind > _limit(settings, "retention.ms"):
         raise CorruptFileError(
-            f"{where}, the topic keeps records of the last {_limit(found, 'retention.ms') / 86_400_000:g} days by "
+            f"{where}, the topic keeps records of the last {_limit(settings, 'retention.ms') / 86_400_000:g} days by "
             "that time and"
             " would delete it within minutes (set `topic.config: {retention.ms: -1}` and alter the topic, "
             "or leave `record.timestamp` out)",
             topic=name,
         )
-    if behind > _limit(found, key := "message.timestamp.before.max.ms"):
+    if behind > _limit(settings, key := "message.timestamp.before.max.ms"):
         raise CorruptFileError(
-            f"{where}, the topic refuses it by `{key}={found[key]}` (raise that, or leave `record.timestamp` out)",
+            f"{where}, the topic refuses it by `{key}={settings[key]}` (raise that, or leave `record.timestamp` out)",
             topic=name,
         )
 
 
-def _limit(found: dict[str, str], key: str) -> int:
-    value = int(found.get(key) or _FOR_EVER)
+def _limit(settings: dict[str, str], key: str) -> int:
+    value = int(settings.get(key) or _FOR_EVER)
     return _FOR_EVER if value < 0 else value
 
 
@@ -73,7 +73,7 @@ def _oldest(ctx: Context, stage: Stage) -> int | None:
     None where there is none."""
     rows = StagedRows(stage, ctx.pipeline.record)
     with in_its_room(stage), ctx.limits.connect() as con:
-        found: int | None = con.sql(
+        oldest: int | None = con.sql(
             f"select min({rows.timestamp}) from {rows.source} where {rows.timestamp} > 0"
         ).fetchall()[0][0]
-    return found
+    return oldest

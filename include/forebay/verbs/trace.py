@@ -68,20 +68,20 @@ def trace_record(
             " (not forebay's, or the index is behind: forebay index rebuild)"
         )
     ctx = contexts[candidates[0]["pipeline"]]
-    found = lookup.find(ctx.kafka, topic, partition, offset)
-    source, row, how = _row(ctx, candidates, found, OffsetRange(topic, partition, offset, offset, 1))
-    source, told = _origin(project, source, row)
+    record = lookup.find(ctx.kafka, topic, partition, offset)
+    source, row, how = _row(ctx, candidates, record, OffsetRange(topic, partition, offset, offset, 1))
+    source, replay = _origin(project, source, row)
     return RecordTrace(
         topic,
         partition,
         offset,
         row=row,
         how=how,
-        key=_key(found.key, ctx.pipeline),
-        value=_value(found.value, ctx.pipeline.quality.redact, by_name=source["kind"] == "data"),
-        headers=found.headers,
+        key=_key(record.key, ctx.pipeline),
+        value=_value(record.value, ctx.pipeline.quality.redact, by_name=source["kind"] == "data"),
+        headers=record.headers,
         suite=_suite(project, source),
-        replay=told,
+        replay=replay,
         **{
             name: source[name]
             for name in (
@@ -131,19 +131,19 @@ def _origin(project: Project, source: dict[str, Any], row: int | None) -> tuple[
     if source["origin"] is None:
         return source, None
     runs = queries.files(project.index, source["pipeline"], source["run_id"], limit=1000)
-    told = next((file.replay for file in runs if file.file.uri == source["uri"] and file.replay), None)
-    if told is None:
+    replay = next((file.replay for file in runs if file.file.uri == source["uri"] and file.replay), None)
+    if replay is None:
         return source, None
-    spans = told.rows.replace("-", ",").split(",")
+    spans = replay.rows.replace("-", ",").split(",")
     first, last = (row, row) if row is not None else (int(spans[0]), int(spans[-1]))
-    origin = {"uri": source["origin"], "fingerprint": told.fingerprint, "generation": told.generation}
-    return source | origin | {"first_row": first, "last_row": last}, told
+    origin = {"uri": source["origin"], "fingerprint": replay.fingerprint, "generation": replay.generation}
+    return source | origin | {"first_row": first, "last_row": last}, replay
 
 
 def _row(
-    ctx: Context, candidates: list[dict[str, Any]], found: lookup.Found, at: OffsetRange
+    ctx: Context, candidates: list[dict[str, Any]], record: lookup.Found, at: OffsetRange
 ) -> tuple[dict[str, Any], int | None, str]:
-    fp16, _, rest = found.headers.get("ce_id", "").partition(":")
+    fp16, _, rest = record.headers.get("ce_id", "").partition(":")
     generation, _, row = rest.partition(":")
     for source in candidates:
         repaired = generation.endswith(MARK) and source["origin"] is not None
@@ -153,10 +153,10 @@ def _row(
     source = candidates[0]
     if source["origin"]:
         return source, None, "the ledger's record of the replay"
-    return source, _planned_row(ctx, source, found, at), "its place in the chunk's plan"
+    return source, _planned_row(ctx, source, record, at), "its place in the chunk's plan"
 
 
-def _planned_row(ctx: Context, source: dict[str, Any], found: lookup.Found, at: OffsetRange) -> int | None:
+def _planned_row(ctx: Context, source: dict[str, Any], record: lookup.Found, at: OffsetRange) -> int | None:
     """The row by the deterministic plan: of the chunk's records of that partition, the one that is the same to the
     byte."""
     work = work_left(ctx, source["fingerprint"])
@@ -171,11 +171,11 @@ def _planned_row(ctx: Context, source: dict[str, Any], found: lookup.Found, at: 
         if plan.plan_hash != source["plan_hash"]:
             continue
         with ChunkEncoder(stage, verdict, ctx.pipeline, plan, aside, limits=ctx.limits) as encoder:
-            return _same(ctx, encoder.encode_chunk(source["chunk"]).records, source, found, at)
+            return _same(ctx, encoder.encode_chunk(source["chunk"]).records, source, record, at)
     return None
 
 
-def _same(ctx: Context, records: Any, source: dict[str, Any], found: lookup.Found, at: OffsetRange) -> int | None:
+def _same(ctx: Context, records: Any, source: dict[str, Any], record: lookup.Found, at: OffsetRange) -> int | None:
     """The row whose record it is. Of several alike it is the n-th of its partition, counted in the topic, if all of the
     chunk's are still there."""
     import numpy as np
@@ -184,7 +184,7 @@ def _same(ctx: Context, records: Any, source: dict[str, Any], found: lookup.Foun
 
     places = np.flatnonzero(records.partitions.to_numpy() == at.partition)
     values = records.values.take(pa.array(places))
-    alike = np.flatnonzero(pc.equal(values, pa.scalar(found.value, values.type)).to_numpy(zero_copy_only=False))
+    alike = np.flatnonzero(pc.equal(values, pa.scalar(record.value, values.type)).to_numpy(zero_copy_only=False))
     if len(alike) > 1:
         alike = alike[alike == _before(ctx, source, at)]
     return int(records.rows[int(places[alike[0]])].as_py()) if len(alike) else None
@@ -200,7 +200,7 @@ def _before(ctx: Context, source: dict[str, Any], at: OffsetRange) -> int:
         )
     except ReconcileError:
         return -1
-    return before.found if before.found + behind.found == source["count"] else -1
+    return before.present if before.present + behind.present == source["count"] else -1
 
 
 def _suite(project: Project, source: dict[str, Any]) -> str | None:
@@ -216,21 +216,21 @@ def trace_file(project: Project, name: str) -> list[tuple[FileRun, list[dict[str
     """
     path = Path(name)
     asked = f"file://{path.resolve()}" if path.exists() else name
-    found: dict[tuple[str, str, int], FileRun] = {}
+    latest: dict[tuple[str, str, int], FileRun] = {}
     for file in queries.files(project.index, name=asked, limit=1000) or queries.files(
         project.index, name=name, limit=1000
     ):
         key = (file.pipeline, file.fingerprint or file.file.uri, file.generation)
-        if key not in found or (
-            file.counts.published and not found[key].counts.published
+        if key not in latest or (
+            file.counts.published and not latest[key].counts.published
         ):  # the run that published it, not one that met it again
-            found[key] = file
-    if not found:
+            latest[key] = file
+    if not latest:
         raise ConfigError(
             f"tracing `{name}`: the index knows no such file (those it knows: forebay files; "
             "to bring it up to the ledger: forebay index rebuild)"
         )
-    return [(file, _ranges(project, file)) for file in found.values()]
+    return [(file, _ranges(project, file)) for file in latest.values()]
 
 
 def _ranges(project: Project, file: FileRun) -> list[dict[str, Any]]:

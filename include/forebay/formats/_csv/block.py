@@ -152,10 +152,10 @@ class Block:
         self.other_first = self.other_within = np.zeros(len(self.starts), np.int64)
         if other not in self.text:
             return
-        found = np.flatnonzero(self.data == other)
-        line = np.searchsorted(self.starts, found, side="right") - 1
-        found, line = found[found < self.stops[line]], line[found < self.stops[line]]
-        before = np.searchsorted(self.quotes, found) - np.searchsorted(self.quotes, self.starts)[line]
+        places = np.flatnonzero(self.data == other)
+        line = np.searchsorted(self.starts, places, side="right") - 1
+        places, line = places[places < self.stops[line]], line[places < self.stops[line]]
+        before = np.searchsorted(self.quotes, places) - np.searchsorted(self.quotes, self.starts)[line]
         self.other_first = np.bincount(line[before % 2 == 0], minlength=len(self.starts))
         self.other_within = np.bincount(line[before % 2 == 1], minlength=len(self.starts))
 
@@ -194,11 +194,11 @@ class Block:
                     several.append((event, lines[j]))
                     current = lines[j] + 1
                     continue
-            found = record_at(self.dialect, self.text, begin, self.most, self.final, self.width)
-            if found is None:
+            record = record_at(self.dialect, self.text, begin, self.most, self.final, self.width)
+            if record is None:
                 return several, special, begin, event
-            special.append((begin, found))
-            current = int(np.searchsorted(starts, found.next))
+            special.append((begin, record))
+            current = int(np.searchsorted(starts, record.next))
         return several, special, int(next_[-1]), len(starts)
 
     def _records(self, several: list[tuple[int, int]], special: list[tuple[int, Record]], lines: int) -> Records:
@@ -242,8 +242,8 @@ class Block:
         rest = len(starts) - len(k)
         fault = np.where(other > 0, Fault.LINE_END, np.append(np.zeros(rest, np.uint8), fault)).astype(np.uint8)
         column = np.append(np.full(rest, -1, np.int64), column)
-        found = Records(starts, stops, behind, octets, fault, column, nd + 1)
-        return self._with_special(found, special).sorted() if special else found.sorted()
+        records = Records(starts, stops, behind, octets, fault, column, nd + 1)
+        return self._with_special(records, special).sorted() if special else records.sorted()
 
     def _stand_in(self, foreign: list[tuple[Ints, int]]) -> None:
         """One byte for each of these null words, which begin there and have so many bytes."""
@@ -270,14 +270,14 @@ class Block:
         np.add.at(edges, behind, -1)
         alone &= np.cumsum(edges[:-1]) == 0
 
-    def _with_special(self, found: Records, special: list[tuple[int, Record]]) -> Records:
+    def _with_special(self, records: Records, special: list[tuple[int, Record]]) -> Records:
         rows = [(begin, r.stop, r.next, sum(r.values), int(r.fault), r.column, len(r.fields)) for begin, r in special]
         more = np.array(rows, np.int64)
         for _, record in special:
             if record.fault is Fault.NONE:
                 self._edit(record)
         columns = [
-            np.concatenate((getattr(found, name), more[:, n].astype(getattr(found, name).dtype)))
+            np.concatenate((getattr(records, name), more[:, n].astype(getattr(records, name).dtype)))
             for n, name in enumerate(Records.__slots__)
         ]
         return Records(*columns)
@@ -330,13 +330,13 @@ class Block:
         escape = self.dialect.escape
         if self.dialect.quote is not None or escape is None:
             return np.zeros(len(places), bool)
-        found = is_at(self.data, places - 1, escape)
-        for n in np.flatnonzero(found).tolist():
+        escaped = is_at(self.data, places - 1, escape)
+        for n in np.flatnonzero(escaped).tolist():
             at = int(places[n]) - 1
             while at > 0 and self.text.startswith(escape, at - 1):
                 at -= 1
-            found[n] = (int(places[n]) - at) % 2 == 1
-        return found
+            escaped[n] = (int(places[n]) - at) % 2 == 1
+        return escaped
 
     def _decode(self, records: Records, used: int) -> None:
         """Mark the records that are not UTF-8."""

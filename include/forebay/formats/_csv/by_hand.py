@@ -24,7 +24,7 @@ class ByHand:
     quote: str | None
     width: int
     path: Path
-    found: Found
+    located: Found
 
     def readings(self, text: bytes) -> list[list[bytes]]:
         """What the fields of a record hold, by Python's csv module or, where that does not have the dialect, by our own
@@ -50,7 +50,7 @@ class ByHand:
     def raw(self, places: np.ndarray) -> list[bytes]:
         """The bytes of the rows at those places."""
         with self.path.open("rb") as file:
-            starts, stops = (taken(array, places).tolist() for array in (self.found.starts, self.found.stops))
+            starts, stops = (taken(array, places).tolist() for array in (self.located.starts, self.located.stops))
             spans = zip(starts, stops, strict=True)
             return [os.pread(file.fileno(), stop - start, start) for start, stop in spans]
 

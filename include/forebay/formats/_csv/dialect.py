@@ -90,10 +90,10 @@ class Dialect:
     def line_stop(self, data: bytes, at: int, final: bool) -> tuple[int, int] | None:
         """Where the text of the line that holds `at` stops, and where the next line begins; None if the data ends
         before, and not the file."""
-        found = data.find(self.end, at)
-        if found < 0:
+        end = data.find(self.end, at)
+        if end < 0:
             return (self.without_return(data, at, len(data)), len(data)) if final else None
-        return self.without_return(data, at, found), found + 1
+        return self.without_return(data, at, end), end + 1
 
     def without_return(self, data: bytes, at: int, stop: int) -> int:
         return stop - 1 if self.end == LF and stop > at and data[stop - 1] == CR else stop

@@ -60,9 +60,9 @@ def head(path: Path, config: CsvSettings, uri: str) -> Head:
     while True:
         with path.open("rb") as file:
             data = file.read(length)
-        found = _Top(config, path, data, len(data) == size, uri).head()
-        if found is not None:
-            return found
+        top = _Top(config, path, data, len(data) == size, uri).head()
+        if top is not None:
+            return top
         if length >= _LONGEST:
             raise CorruptFileError(
                 f"reading the header of `{uri}`: it has more than {length} bytes (check format.quote)", uri=uri
@@ -90,8 +90,8 @@ class _Top:
         if excel := _EXCEL.match(data, at):
             dialect, at = self._delimited(dialect, excel[2]), excel.end()
             notes.append(f"the first line names the delimiter (`sep=`): {excel[2].decode()!r} is taken")
-        told = self.final or len(data) >= _LONGEST
-        end = line_end(data, at, dialect, config.max_record_bytes, told, self.uri)
+        whole = self.final or len(data) >= _LONGEST
+        end = line_end(data, at, dialect, config.max_record_bytes, whole, self.uri)
         if end is None:
             return None
         dialect = replace(dialect, end=end)

@@ -78,8 +78,8 @@ def _skipped(config: CsvSettings) -> list[str]:
         "behind the header": config.extra_header_lines,
         "at the end": config.footer_lines,
     }
-    told = [f"{lines} {where}" for where, lines in counts.items() if lines]
-    return [f"lines skipped, as the settings say: {', '.join(told)}"] if told else []
+    skipped = [f"{lines} {where}" for where, lines in counts.items() if lines]
+    return [f"lines skipped, as the settings say: {', '.join(skipped)}"] if skipped else []
 
 
 def _matched(

@@ -29,7 +29,7 @@ class Ends:
     open: bool = False
 
     @property
-    def told(self) -> int | None:
+    def kind(self) -> int | None:
         """The file's line end by these; None: they do not tell."""
         if self.returns < self.feeds:
             return LF
@@ -52,10 +52,10 @@ def line_end(data: bytes, at: int, dialect: Dialect, most: int, final: bool, uri
     ends = _ends(data, at, dialect, most, final, all_=alone, hides=False)
     if not final and (ends.open or ends.first is None) and (ends.returns or not ends.feeds):
         return None
-    told = ends.told
+    end = ends.kind
     hidden = _ends(data, at, dialect, most, final, all_=True, hides=True) if alone else ends
-    if told is not None and (hidden.told == told or hidden.first is None):
-        return told
+    if end is not None and (hidden.kind == end or hidden.first is None):
+        return end
     if ends.first is None:
         return LF
     raise CorruptFileError(
@@ -70,7 +70,7 @@ def line_end(data: bytes, at: int, dialect: Dialect, most: int, final: bool, uri
 def _ends(data: bytes, at: int, dialect: Dialect, most: int, final: bool, all_: bool, hides: bool) -> Ends:
     """The line ends outside quotes; the first one only, unless `all_`. A broken quote `hides` those up to the next
     quote, or none."""
-    found, blanks = Ends(), dialect.blanks or b"\0"
+    seen, blanks = Ends(), dialect.blanks or b"\0"
     quote, escape = dialect.quote, dialect.escape if dialect.quote is None else None
     opening = re.compile(rb"[%b]*+%b" % (re.escape(blanks), re.escape(quote))) if quote else None
     delimiter = re.escape(dialect.delimiter)
@@ -82,20 +82,20 @@ def _ends(data: bytes, at: int, dialect: Dialect, most: int, final: bool, all_: 
         if opened:
             behind = _behind(data, opened.end(), dialect, most, final, hides)
             if behind is None:
-                found.open = True
-                return found
+                seen.open = True
+                return seen
             at = behind
         here = sign.search(data, at)
         while here and escape and here[0].startswith(escape):
             here = sign.search(data, here.end())
         if here is None or (here[0] == b"\r" and here.end() == len(data)):  # at the very end it may be half of CR LF
-            return found
+            return seen
         if here[1]:
-            found.add(here[1])
+            seen.add(here[1])
             if not all_:
-                return found
+                return seen
         at = here.end()
-    return found
+    return seen
 
 
 def _behind(data: bytes, at: int, dialect: Dialect, most: int, final: bool, hides: bool) -> int | None:
@@ -103,9 +103,9 @@ def _behind(data: bytes, at: int, dialect: Dialect, most: int, final: bool, hide
     data may go on with one."""
     limit = min(len(data), at + most)
     closing = dialect.closing.match(data, at, limit)
-    told = final or limit < len(data)
+    whole = final or limit < len(data)
     if closing is None or closing.end() == limit:
-        return None if not told else closing.end() if closing else limit if hides else at
+        return None if not whole else closing.end() if closing else limit if hides else at
     behind = closing.end()
     while dialect.blanks and data.startswith(dialect.blanks, behind):
         behind += 1

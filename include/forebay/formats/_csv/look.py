@@ -27,23 +27,23 @@ def look(part: Part, dialect: Dialect, width: int, most: int, folder: Path, uri:
     blocks = pieces(part, most, uri)
     data, final, _ = next(blocks, (b"", True, None))
     while data:
-        found = _glance(data, final, dialect, width)
-        if found is None or (not found.used and (final or len(data) > most)):
+        glance = _glance(data, final, dialect, width)
+        if glance is None or (not glance.used and (final or len(data) > most)):
             return None
-        if found.used:
-            if (found.returns is not None and returns not in {None, found.returns}) or (
-                len(found.stops) and int((found.stops - found.starts).max()) > most
+        if glance.used:
+            if (glance.returns is not None and returns not in {None, glance.returns}) or (
+                len(glance.stops) and int((glance.stops - glance.starts).max()) > most
             ):
                 return None
-            returns = found.returns if found.returns is not None else returns
-            kept = found.stops > found.starts if dialect.skips_empty(width) else slice(None)
-            starts.add(found.starts[kept] + at)
-            stops.add(found.stops[kept] + at)
-            octets.add(found.octets[kept])
-            gaps += len(found.starts) - len(found.starts[kept])
-            inner += found.inner
-        at += found.used
-        data, final, _ = send(blocks, found.used)
+            returns = glance.returns if glance.returns is not None else returns
+            kept = glance.stops > glance.starts if dialect.skips_empty(width) else slice(None)
+            starts.add(glance.starts[kept] + at)
+            stops.add(glance.stops[kept] + at)
+            octets.add(glance.octets[kept])
+            gaps += len(glance.starts) - len(glance.starts[kept])
+            inner += glance.inner
+        at += glance.used
+        data, final, _ = send(blocks, glance.used)
     if at != part.end:
         return None
     return Found(starts.array(), stops.array(), octets.array(), gaps, inner, bool(returns))

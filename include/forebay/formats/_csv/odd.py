@@ -90,10 +90,10 @@ class Odd:
 
     def _escapes(self) -> None:
         """Escapes that are not escaped themselves, as they are within quotes; of runs of them every other one."""
-        found = np.flatnonzero(self.data == (self.dialect.escape or b"\0")[0])
-        begins = np.append(True, np.diff(found) > 1)[: len(found)]
-        run = found[np.maximum.accumulate(np.where(begins, np.arange(len(found)), 0))]
-        self.active = found[(found - run) % 2 == 0]
+        places = np.flatnonzero(self.data == (self.dialect.escape or b"\0")[0])
+        begins = np.append(True, np.diff(places) > 1)[: len(places)]
+        run = places[np.maximum.accumulate(np.where(begins, np.arange(len(places)), 0))]
+        self.active = places[(places - run) % 2 == 0]
         letter = self.data[np.minimum(self.active + 1, len(self.data) - 1)]
         low = letter | 0x20
         self.wrong = np.append(0, np.cumsum(((letter >= 48) & (letter <= 57)) | ((low >= 97) & (low <= 122))))
@@ -127,8 +127,8 @@ class Odd:
         """The place of a delimiter; before all, or behind, where there is none."""
         if not len(self.delimiters):
             return np.where(n < 0, -1, len(self.data))
-        found = self.delimiters[np.clip(n, 0, len(self.delimiters) - 1)]
-        return np.where(n < 0, -1, np.where(n >= len(self.delimiters), len(self.data), found))
+        places = self.delimiters[np.clip(n, 0, len(self.delimiters) - 1)]
+        return np.where(n < 0, -1, np.where(n >= len(self.delimiters), len(self.data), places))
 
     def _is_blank(self, lines: Ints, begin: Ints, stop: Ints) -> Ints:
         """Whether nothing but blanks stands between."""

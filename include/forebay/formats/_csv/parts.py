@@ -76,14 +76,14 @@ def _read(file: BinaryIO, size: int) -> bytes:
 
 def marks(data: Ints, what: bytes) -> Ints:
     """Where these bytes begin."""
-    found = (
+    places = (
         np.flatnonzero(data[: len(data) - len(what) + 1] == what[0])
         if len(data) >= len(what)
         else np.empty(0, np.int64)
     )
     for i, byte in enumerate(what[1:], 1):
-        found = found[data[found + i] == byte]
-    return found
+        places = places[data[places + i] == byte]
+    return places
 
 
 def null_octets(
@@ -93,21 +93,21 @@ def null_octets(
     other readers are added to that list, with how many bytes each has, quotes included."""
     total: Ints | int = 0
     for word in dialect.null_words:
-        for told in (word, dialect.quote + word + dialect.quote) if dialect.quoted_nulls and dialect.quote else (word,):
-            places = marks(data, told) if word else np.empty(0, np.int64)
+        for text in (word, dialect.quote + word + dialect.quote) if dialect.quoted_nulls and dialect.quote else (word,):
+            places = marks(data, text) if word else np.empty(0, np.int64)
             record = np.searchsorted(starts, places, side="right") - 1
             places, record = places[record >= 0], record[record >= 0]
             first, last = starts[record], stops[record]
             begins = (places == first) | (
                 (places > first) & is_at(data, places - len(dialect.delimiter), dialect.delimiter)
             )
-            behind = places + len(told)
+            behind = places + len(text)
             ends = (behind == last) | ((behind < last) & is_at(data, behind, dialect.delimiter))
             whole = begins & ends
             if len(quotes):
                 whole &= (np.searchsorted(quotes, places) - np.searchsorted(quotes, starts)[record]) % 2 == 0
             if foreign is not None and word in dialect.foreign:
-                foreign.append((places[whole], len(told)))
+                foreign.append((places[whole], len(text)))
             total = total + np.bincount(record[whole], minlength=len(starts)) * len(word)
     return total
 

@@ -43,7 +43,7 @@ _TOGETHER = 1 << 20  # numbers of a file's records that are looked at in one go
 class Rows:
     """The records of a file that are rows, as our own reading has them, and what is known of those that are not."""
 
-    found: Found
+    located: Found
     before: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
     offsets: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
     rejects: Path | None = None
@@ -95,16 +95,16 @@ class Reading:
         )
         drift = replace(self.layout.drift, retyped=retyped)
         refused = _staging.Refused(rows.before, rows.rejects)
-        notes = [*self.layout.notes, *self.notes, *self._told(rows.found)]
-        raw = self._hand(rows.found).raw
+        notes = [*self.layout.notes, *self.notes, *self._told(rows.located)]
+        raw = self._hand(rows.located).raw
         return _staging.finish(
             self.connection, self.into, snapshot, cells, typed, refused, raw, raw_bytes, False, notes, drift
         )
 
-    def _told(self, found: Found) -> list[str]:
-        notes = [f"empty lines skipped, not counted as rows: {found.gaps}"] if found.gaps else []
-        inner = f"line ends inside quoted fields: {found.inner} (if fields have none, set `format.multiline: false`)"
-        return notes + ([inner] if found.inner else [])
+    def _told(self, located: Found) -> list[str]:
+        notes = [f"empty lines skipped, not counted as rows: {located.gaps}"] if located.gaps else []
+        inner = f"line ends inside quoted fields: {located.inner} (if fields have none, set `format.multiline: false`)"
+        return notes + ([inner] if located.inner else [])
 
     # ------------------------------------------------------------ two ways
 
@@ -119,20 +119,24 @@ class Reading:
         with ThreadPoolExecutor(1) as pool:
             looking = pool.submit(self._look)
             if self.wide:
-                found = looking.result()
-                if found is None:
+                located = looking.result()
+                if located is None:
                     return None
-                self.longest = _longest(found)
+                self.longest = _longest(located)
             try:
                 cells, typed = self._typed(types)
             # records that are none, or its own limits: we shall see
             except (duckdb.InvalidInputException, duckdb.NotSupportedError, pa.ArrowInvalid):
                 looking.result()
                 return None
-            found = looking.result()
-        if found is None or found.returns != (new_line == "\r\n") or self._parted(typed, found, cells) is not None:
+            located = looking.result()
+        if (
+            located is None
+            or located.returns != (new_line == "\r\n")
+            or self._parted(typed, located, cells) is not None
+        ):
             return None
-        return Rows(found), cells, typed
+        return Rows(located), cells, typed
 
     def _split(self, types: Sequence[Type | None]) -> tuple[Rows, list[_staging.Cell], _staging.Typed]:
         """Our own parting of rows from other records, and the rows read from a copy.
@@ -145,7 +149,7 @@ class Reading:
 
         rows, copy = self._parting()
         parted: _witness.Parted | None = None
-        third = Third(copy, rows.found, rows.offsets, self.folder, self._hand(rows.found).rows)
+        third = Third(copy, rows.located, rows.offsets, self.folder, self._hand(rows.located).rows)
         for source in (copy, replace(copy, parallel=False)):
             self.source = source
             try:
@@ -155,21 +159,21 @@ class Reading:
                     raise
                 continue  # some files it does not read on several threads, and says so only now and then
             except pa.ArrowInvalid:
-                raise self._refused(rows.found, _witness.Parted(len(rows.found), 0, 0)) from None
-            parted = self._parted(typed, rows.found, cells)
+                raise self._refused(rows.located, _witness.Parted(len(rows.located), 0, 0)) from None
+            parted = self._parted(typed, rows.located, cells)
             if parted is None:
                 return rows, cells, typed
         while parted is not None and third.doubt(parted.place):
             self.source = third
             cells, typed = self._typed(types)
-            parted = self._parted(typed, rows.found, cells)
+            parted = self._parted(typed, rows.located, cells)
         if parted is not None:
-            raise self._refused(rows.found, parted)
+            raise self._refused(rows.located, parted)
         self.notes += [self._told_of_doubt(rows.before, *doubt) for doubt in third.doubts]
         return rows, cells, typed
 
-    def _refused(self, found: Found, parted: _witness.Parted) -> CorruptFileError:
-        at = int(found.starts[parted.place]) + 1 if parted.place < len(found) else self.layout.part.end
+    def _refused(self, located: Found, parted: _witness.Parted) -> CorruptFileError:
+        at = int(located.starts[parted.place]) + 1 if parted.place < len(located) else self.layout.part.end
         return CorruptFileError(
             f"reading `{self.uri}`: it has {parted.expected} readable records by its bytes, "
             f"and {parted.read} by the CSV reader, "
@@ -202,7 +206,7 @@ class Reading:
             splitter = Splitter(
                 part, dialect, len(self.layout.names), self.config.max_record_bytes, self.folder, self.uri, rejects.add
             )
-            found, before = splitter.split()
+            located, before = splitter.split()
         most = self.config.max_unclosed_quotes
         if most is not None and splitter.unclosed > most:
             raise CorruptFileError(
@@ -212,8 +216,8 @@ class Reading:
             )
         if splitter.mixed:
             self.notes.append("line ends are mixed; CR LF outside quotes was read as LF")
-        self.longest = _longest(found)
-        return Rows(found, before, splitter.offsets, path), self._source(
+        self.longest = _longest(located)
+        return Rows(located, before, splitter.offsets, path), self._source(
             splitter.path, splitter.separator, False, 0, "\n"
         )
 
@@ -339,8 +343,8 @@ class Reading:
     def _widened(self, cells: Sequence[_staging.Cell], failing: set[str]) -> list[Type]:
         """The types after all values of the failing columns were looked at."""
         names = [cell.name for cell in cells if cell.name in failing]
-        found = dict(zip(names, self._types(names, None, self.misfits or 0.0), strict=True))
-        return [found.get(cell.name) or cell.type for cell in cells]
+        located = dict(zip(names, self._types(names, None, self.misfits or 0.0), strict=True))
+        return [located.get(cell.name) or cell.type for cell in cells]
 
     def _types(self, names: Sequence[str], limit: int | None, misfits: float = 0.0) -> list[Type | None]:
         chosen = set(names)
@@ -358,11 +362,11 @@ class Reading:
 
     # ------------------------------------------------------------ the witness
 
-    def _hand(self, found: Found) -> ByHand:
-        return ByHand(self.dialect, self.config.quote, self.source.width, self.layout.part.path, found)
+    def _hand(self, located: Found) -> ByHand:
+        return ByHand(self.dialect, self.config.quote, self.source.width, self.layout.part.path, located)
 
-    def _parted(self, typed: _staging.Typed, found: Found, cells: Sequence[_staging.Cell]) -> _witness.Parted | None:
-        hand, behind = self._hand(found), _staging.SEPARATOR.encode()
+    def _parted(self, typed: _staging.Typed, located: Found, cells: Sequence[_staging.Cell]) -> _witness.Parted | None:
+        hand, behind = self._hand(located), _staging.SEPARATOR.encode()
 
         def other_lines(places: np.ndarray) -> int | None:
             lines = [
@@ -376,15 +380,15 @@ class Reading:
             return _witness.other_values(self.connection, typed.path, cells, places, readings)
 
         spare, other = (self.source.width, other_lines) if self.wide else (0, other_values)
-        return _witness.parted(self.connection, typed.path, found.octets, spare, other)
+        return _witness.parted(self.connection, typed.path, located.octets, spare, other)
 
 
-def _longest(found: Found) -> int:
+def _longest(located: Found) -> int:
     longest = 0
-    for first in range(0, len(found), _TOGETHER):
+    for first in range(0, len(located), _TOGETHER):
         some = slice(first, first + _TOGETHER)
-        longest = max(longest, int((found.stops[some] - found.starts[some]).max()))
-        let_go(found.starts, found.stops)
+        longest = max(longest, int((located.stops[some] - located.starts[some]).max()))
+        let_go(located.starts, located.stops)
     return longest
 
 

@@ -77,13 +77,13 @@ class _Walk:
     limit: int
     final: bool
     width: int | None
-    found: Record = field(init=False)
+    made: Record = field(init=False)
     first: tuple[int, int] = field(init=False)
     broken: bool = False
     """Whether some quote is not closed properly."""
 
     @property
-    def told(self) -> bool:
+    def conclusive(self) -> bool:
         """Whether nothing behind the limit can matter."""
         return self.final or self.limit < len(self.data)
 
@@ -92,7 +92,7 @@ class _Walk:
         if first is None:
             return None
         self.first = first
-        self.found = Record(*first, [], [])
+        self.made = Record(*first, [], [])
         here, line = self.at, first
         while True:
             behind = self._field(here, line)
@@ -112,9 +112,9 @@ class _Walk:
             if goes_on is None:
                 return None
             if not goes_on:
-                self.found.stop, self.found.next = line
+                self.made.stop, self.made.next = line
                 self._look_for_line_ends()
-                return self.found
+                return self.made
             following = self.dialect.line_stop(self.data, goes_on, self.final)
             if following is None:
                 return None
@@ -123,23 +123,23 @@ class _Walk:
             if here < line[0]:
                 here += len(self.dialect.delimiter)
                 continue
-            self.found.stop, self.found.next = line
-            return self.found
+            self.made.stop, self.made.next = line
+            return self.made
 
     def _cut(self) -> Record:
         """The first line alone."""
-        self.found.stop, self.found.next = self.first
-        return self.found
+        self.made.stop, self.made.next = self.first
+        return self.made
 
     def _blame(self, fault: Fault) -> None:
         self.broken |= fault in {Fault.TEXT, Fault.UNCLOSED}
-        if self.found.fault is Fault.NONE:
-            self.found.fault, self.found.column = fault, len(self.found.fields)
+        if self.made.fault is Fault.NONE:
+            self.made.fault, self.made.column = fault, len(self.made.fields)
 
     def _next(self, at: int, stop: int) -> int:
         """The next delimiter, or the end of the line."""
-        found = self.data.find(self.dialect.delimiter, at, stop)
-        return stop if found < 0 else found
+        place = self.data.find(self.dialect.delimiter, at, stop)
+        return stop if place < 0 else place
 
     def _field(self, at: int, line: tuple[int, int]) -> int | None:
         """Read one field; where its delimiter or line end stands (None: more is needed; -1: the record is its first
@@ -162,26 +162,26 @@ class _Walk:
     def _blank(self, start: int, stop: int) -> None:
         """Blanks outside quotes are left out for the reader: before a quote DuckDB takes one for none, and two for
         data."""
-        self.found.edits += [(place, None) for place in range(start, stop)]
+        self.made.edits += [(place, None) for place in range(start, stop)]
 
     def _null(self, start: int, stop: int) -> None:
         """One byte that stands for a null word, in its place."""
         if self.dialect.stand_ins:
-            self.found.edits.append((start, self.dialect.stand_ins[6]))
-            self.found.edits += [(place, None) for place in range(start + 1, stop)]
+            self.made.edits.append((start, self.dialect.stand_ins[6]))
+            self.made.edits += [(place, None) for place in range(start + 1, stop)]
 
     def _keep(self, start: int, stop: int, value: int) -> None:
-        self.found.fields.append((start, stop))
-        self.found.values.append(value)
+        self.made.fields.append((start, stop))
+        self.made.values.append(value)
 
     def _quoted(self, start: int, line: tuple[int, int]) -> int | None:
         dialect, data = self.dialect, self.data
         closing = dialect.closing.match(data, start + 1, self.limit)
         cut = closing is not None and closing.end() == self.limit
         if closing is None or (
-            cut and (not self.told or (dialect.doubled and data.startswith(dialect.quote or b"", self.limit)))
+            cut and (not self.conclusive or (dialect.doubled and data.startswith(dialect.quote or b"", self.limit)))
         ):
-            if not self.told:
+            if not self.conclusive:
                 return None
             self._blame(Fault.UNCLOSED)
             return -1
@@ -206,7 +206,7 @@ class _Walk:
 
     def _hidden(self, at: int) -> bool:
         """Whether what stands there may go on behind the data: a line end of two bytes, or a delimiter of several."""
-        return (at >= self.limit and not self.told) or (
+        return (at >= self.limit and not self.conclusive) or (
             not self.final and at + max(2, len(self.dialect.delimiter)) > len(self.data)
         )
 
@@ -214,7 +214,7 @@ class _Walk:
         if self.data[at] == self.dialect.end:
             return True
         return (self.dialect.end == LF and self.data.startswith(b"\r\n", at)) or (
-            self.told and self.data[at:] == b"\r" and self.dialect.end == LF
+            self.conclusive and self.data[at:] == b"\r" and self.dialect.end == LF
         )
 
     def _resume(self, line: tuple[int, int]) -> int | None:
@@ -232,22 +232,22 @@ class _Walk:
             return 0
         if not open_ and data.count(quote, self.at, line[0]) % 2 == 0:
             return 0
-        found = data.find(quote, line[1], self.limit)
-        if not self.told and (found < 0 or found + 1 >= self.limit):
+        place = data.find(quote, line[1], self.limit)
+        if not self.conclusive and (place < 0 or place + 1 >= self.limit):
             return None
-        if found < 0:
+        if place < 0:
             return 0
-        start = data.rfind(self.dialect.end, 0, found) + 1
-        before = data[start:found].rstrip(self.dialect.blanks) if self.dialect.blanks else data[start:found]
+        start = data.rfind(self.dialect.end, 0, place) + 1
+        before = data[start:place].rstrip(self.dialect.blanks) if self.dialect.blanks else data[start:place]
         if not before or before.endswith(self.dialect.delimiter):
             return 0
-        behind = found + 1
+        behind = place + 1
         while data[behind : behind + 1] == self.dialect.blanks != b"":
             behind += 1
         if self._hidden(behind):
             return None
         closes = behind >= len(data) or data.startswith(self.dialect.delimiter, behind) or self._line_ends(behind)
-        return found + 1 if closes or start == line[1] or not self._has_row(line[1], start) else 0
+        return place + 1 if closes or start == line[1] or not self._has_row(line[1], start) else 0
 
     def _has_row(self, start: int, stop: int) -> bool:
         """Whether some line between has as many columns as the file."""
@@ -271,11 +271,11 @@ class _Walk:
         dialect, data = self.dialect, self.data
         match = dialect.bare.match(data, at, self.limit)
         behind = match.end() if match else at
-        if behind + 3 > self.limit and not self.told:
+        if behind + 3 > self.limit and not self.conclusive:
             return None
         if behind < len(data) and data[behind] == dialect.end:
             stop = max(at, dialect.without_return(data, at, behind))
-            escaped = {one.start(1) for one in dialect.escaped.finditer(data, at, behind)}
+            escaped = {match_.start(1) for match_ in dialect.escaped.finditer(data, at, behind)}
             behind = behind if stop in escaped else stop
         text = data[at:behind]
         size = 0 if text in dialect.null_words else len(text)
@@ -291,27 +291,27 @@ class _Walk:
         if not what or what[:1].isalnum():
             self._blame(Fault.ESCAPE)
         names: Sequence[bytes] = (self.dialect.delimiter, b"\n", b"\r", self.dialect.escape or b"")
-        self.found.edits.append((at, None))
+        self.made.edits.append((at, None))
         place = at + 1
-        for one in [what] if what == self.dialect.delimiter else [what[i : i + 1] for i in range(len(what))]:
-            if one in names and self.dialect.stand_ins:
-                self.found.edits.append((place, self.dialect.stand_ins[names.index(one)]))
-                self.found.edits += [(place + i, None) for i in range(1, len(one))]
-            place += len(one)
+        for byte in [what] if what == self.dialect.delimiter else [what[i : i + 1] for i in range(len(what))]:
+            if byte in names and self.dialect.stand_ins:
+                self.made.edits.append((place, self.dialect.stand_ins[names.index(byte)]))
+                self.made.edits += [(place + i, None) for i in range(1, len(byte))]
+            place += len(byte)
 
     def _look_for_line_ends(self) -> None:
         """The other kind of line end in a field without quotes."""
-        other, fields = (CR if self.dialect.end == LF else LF), self.found.fields
-        if self.data.find(other, self.at, self.found.stop) < 0:
+        other, fields = (CR if self.dialect.end == LF else LF), self.made.fields
+        if self.data.find(other, self.at, self.made.stop) < 0:
             return
         if self.dialect.quote is None and self.dialect.escape is not None:
-            escaped = {one.start(1) for one in self.dialect.escaped.finditer(self.data, self.at, self.found.stop)}
-            bare = [i for i in range(self.at, self.found.stop) if self.data[i] == other and i not in escaped]
+            escaped = {match.start(1) for match in self.dialect.escaped.finditer(self.data, self.at, self.made.stop)}
+            bare = [i for i in range(self.at, self.made.stop) if self.data[i] == other and i not in escaped]
             if bare:
                 self._blame(Fault.LINE_END)
-                self.found.column = next(n for n, (start, stop) in enumerate(fields) if start <= bare[0] <= stop)
+                self.made.column = next(n for n, (start, stop) in enumerate(fields) if start <= bare[0] <= stop)
             return
         for n, (start, stop) in enumerate(fields):
             quoted = self.dialect.quote is not None and self.data[start : start + 1] == self.dialect.quote
-            if not quoted and self.data.find(other, start, stop) >= 0 and self.found.fault is Fault.NONE:
-                self.found.fault, self.found.column = Fault.LINE_END, n
+            if not quoted and self.data.find(other, start, stop) >= 0 and self.made.fault is Fault.NONE:
+                self.made.fault, self.made.column = Fault.LINE_END, n

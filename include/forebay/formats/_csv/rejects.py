@@ -48,13 +48,13 @@ class Rejects:
         self._place_bytes(text, bad)
         about = np.where(bad.fault == Fault.COLUMNS, bad.columns, bad.column)
         kinds, which = np.unique(np.stack((bad.fault.astype(np.int64), about)), axis=1, return_inverse=True)
-        told = [self._told(Fault(fault), number) for fault, number in kinds.T.tolist()]
+        words = [self._told(Fault(fault), number) for fault, number in kinds.T.tolist()]
         places = pa.array(which.reshape(-1))
         columns = [
             pa.array(rows, pa.int64()),
-            pa.array([step for step, _, _ in told], pa.string()).take(places),
-            pa.array([[] if name is None else [name] for _, name, _ in told], pa.list_(pa.string())).take(places),
-            pa.array([[cause.to_json()] for _, _, cause in told], causes.arrow()).take(places),
+            pa.array([step for step, _, _ in words], pa.string()).take(places),
+            pa.array([[] if name is None else [name] for _, name, _ in words], pa.list_(pa.string())).take(places),
+            pa.array([[cause.to_json()] for _, _, cause in words], causes.arrow()).take(places),
             _slices(text, bad.starts, bad.stops),
         ]
         self._sink.write_table(pa.table(dict(zip(rejects_schema().names, columns, strict=True))).cast(rejects_schema()))

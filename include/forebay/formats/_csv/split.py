@@ -91,8 +91,8 @@ class Splitter:
                 uri=self.uri,
             )
         self.offsets = begins.array()
-        found = Found(starts.array(), stops.array(), octets.array(), self.gaps, self.inner)
-        return found, before.array()
+        located = Found(starts.array(), stops.array(), octets.array(), self.gaps, self.inner)
+        return located, before.array()
 
     def _refuse(self, data: bytes, records: Records, good: Ints) -> None:
         if not good.all():

@@ -31,7 +31,7 @@ class Third:
     """
 
     source: Source
-    found: Found
+    located: Found
     offsets: np.ndarray
     folder: Path
     fields: Callable[[np.ndarray], list[list[str | None]]]
@@ -43,13 +43,13 @@ class Third:
 
     def doubt(self, place: int) -> bool:
         """Take the rows around this one for doubtful, too; false if they are already, or too many are."""
-        place = min(place, len(self.found) - 1)
+        place = min(place, len(self.located) - 1)
         if place < 0 or len(self.doubts) == MOST or any(first <= place < last for first, last in self.doubts):
             return False
-        starts, stops = self.found.starts, self.found.stops
+        starts, stops = self.located.starts, self.located.stops
         at, half = int(starts[place]), PART_BYTES // 2
         first = max(0, place - PART // 2, min(place, int(np.searchsorted(starts, at - half))))
-        last = min(len(self.found), place + PART // 2, max(place + 1, int(np.searchsorted(stops, at + half))))
+        last = min(len(self.located), place + PART // 2, max(place + 1, int(np.searchsorted(stops, at + half))))
         first = max([first, *(end for _, end in self.doubts if end <= place)])
         last = min([last, *(begin for begin, _ in self.doubts if begin > place)])
         self.doubts = sorted([*self.doubts, (first, last)])
@@ -64,7 +64,7 @@ class Third:
         """All rows in their order: CSV to be read anew, and Parquet of what was read."""
         pieces: list[Source | Path] = []
         at = 0
-        for first, last in [*self.doubts, (len(self.found), len(self.found))]:
+        for first, last in [*self.doubts, (len(self.located), len(self.located))]:
             if first > at:
                 pieces.append(self._cut(at, first))
             if last > first:

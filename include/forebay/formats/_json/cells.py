@@ -52,8 +52,8 @@ def source(lines: str, keys: Sequence[str], texts: bool = False) -> str:
     closely = f"CASE WHEN NOT (plain AND (NOT risky OR close)) AND NOT regular THEN {EXACT}(line) END"
     exact = f"SELECT *, {closely} AS e FROM ({ways})"
     rest = "CASE WHEN e IS NOT NULL THEN e[2] WHEN NOT plain THEN CAST(to_json(json_keys(j)) AS VARCHAR) END"
-    found = "CASE WHEN e IS NULL THEN x0 ELSE e[3:] END"
-    return f"(SELECT line, row, octets, j, {found} AS x, close, {rest} AS rest, e[1] AS wrong FROM ({exact}))"
+    text = "CASE WHEN e IS NULL THEN x0 ELSE e[3:] END"
+    return f"(SELECT line, row, octets, j, {text} AS x, close, {rest} AS rest, e[1] AS wrong FROM ({exact}))"
 
 
 def _plain() -> str:
@@ -218,15 +218,15 @@ def _own(token: str, name: str | None, plain: bool = False) -> str:
         return token
     key = "".join(c if (c.isalnum() and c.isascii()) or c == "_" else rf"\x{{{ord(c):x}}}" for c in name)
     pattern = f'"{key}"' + r"\s*:\s*(-?[0-9][-+.0-9eE]*)"
-    found = f"regexp_extract(line, {literal(pattern)}, 1)"
+    digits = f"regexp_extract(line, {literal(pattern)}, 1)"
     same = (
-        f"CASE WHEN try_cast({found} AS DOUBLE) = try_cast({token} AS DOUBLE) THEN {found} ELSE concat('about ', "
+        f"CASE WHEN try_cast({digits} AS DOUBLE) = try_cast({token} AS DOUBLE) THEN {digits} ELSE concat('about ', "
         f"{token}) END"
     )
     if plain:
         same = (
-            f"CASE WHEN strlen({found}) <= 15 AND regexp_matches({found}, '[eE][-+]?[0-9]{{1,2}}$') THEN {token} ELSE "
-            f"{same} END"
+            f"CASE WHEN strlen({digits}) <= 15 AND regexp_matches({digits}, '[eE][-+]?[0-9]{{1,2}}$') THEN {token} "
+            f"ELSE {same} END"
         )
     passed = f"({token} = '0' OR regexp_matches({token}, '^-?[0-9]+[.e]'))"  # through a double
     return f"CASE WHEN close AND {passed} THEN {same} ELSE {token} END"

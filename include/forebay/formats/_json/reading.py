@@ -77,17 +77,18 @@ class Reading:
         Raises `CorruptFileError` if they still do.
         """
         typed, split = self._read(cells)
-        told = json_witness.difference(self.connection, typed, split, cells)
-        if told:
+        difference = json_witness.difference(self.connection, typed, split, cells)
+        if difference:
             self.connection.execute("SET threads = 1")
             typed, split = self._read(cells)
-            told = json_witness.difference(self.connection, typed, split, cells)
-        if told:
+            difference = json_witness.difference(self.connection, typed, split, cells)
+        if difference:
             way_out = (
                 "this is a fault of forebay or of its parser: report it with the file; nothing of it was published"
             )
             raise CorruptFileError(
-                f"reading `{self.uri}`: what was read is not what the file holds: {told} ({way_out})", uri=self.uri
+                f"reading `{self.uri}`: what was read is not what the file holds: {difference} ({way_out})",
+                uri=self.uri,
             )
         return typed, split
 
@@ -163,16 +164,16 @@ class Reading:
         keys = f"SELECT DISTINCT unnest(from_json({_staging.REST}, '[\"VARCHAR\"]')) AS key FROM {parquet(typed.path)}"
         where = f"{_staging.REST} IS NOT NULL AND {_staging.REASON} IS NULL"
         known = len(declared)
-        found = self.connection.execute(f"{keys} WHERE {where} ORDER BY 1 LIMIT {known + MOST_NAMES}").fetchall()
-        return tuple(key for (key,) in found if key not in declared)
+        keys_there = self.connection.execute(f"{keys} WHERE {where} ORDER BY 1 LIMIT {known + MOST_NAMES}").fetchall()
+        return tuple(key for (key,) in keys_there if key not in declared)
 
     def _missing(self, typed: _staging.Typed, declared: Mapping[str, Type]) -> tuple[str, ...]:
         """Expected columns that no line has and that need not be there. Raises `CorruptFileError` for others."""
         empty = [name for name in self._empty_columns(typed, declared) if name not in self.config.optional]
         if not empty:
             return ()
-        objects, found = self._lines_with(empty)
-        missing = tuple(name for name, lines in zip(empty, found, strict=True) if not lines) if objects else ()
+        objects, counts = self._lines_with(empty)
+        missing = tuple(name for name, lines in zip(empty, counts, strict=True) if not lines) if objects else ()
         if missing and not self.tolerance.missing:
             names = ", ".join(f"`{name}`" for name in missing)
             inferred = (
@@ -192,9 +193,9 @@ class Reading:
         counts = "".join(f", count(x[{i + 1}])" for i in range(len(few)))
         with self._lines() as (lines, _):
             asked = f"SELECT count(*){counts} FROM {json_cells.objects(lines, few)}"
-            [(objects, *found)] = self.connection.execute(asked).fetchall()
+            [(objects, *having)] = self.connection.execute(asked).fetchall()
         if few:
-            return objects, found
+            return objects, having
         with self._lines() as (lines, _):
             by_key = json_wide.counts(self.connection, lines, ["count(*)"])
         return objects, [by_key.get(name, (0,))[0] for name in names]
@@ -213,11 +214,11 @@ class Reading:
         """A type for every key of the file that has a name: those of the first object in its order, then the others by
         name."""
         with self._lines() as (lines, _):
-            found = f"SELECT keys FROM {json_cells.objects(lines)} LIMIT 1"
-            first = self.connection.execute(found).fetchall()
+            query = f"SELECT keys FROM {json_cells.objects(lines)} LIMIT 1"
+            first = self.connection.execute(query).fetchall()
         with self._lines() as (lines, _):
-            found = f"SELECT DISTINCT unnest(keys) AS key FROM {json_cells.objects(lines)} ORDER BY 1"
-            others = self.connection.execute(found).fetchall()
+            query = f"SELECT DISTINCT unnest(keys) AS key FROM {json_cells.objects(lines)} ORDER BY 1"
+            others = self.connection.execute(query).fetchall()
         names = list(
             dict.fromkeys(name for name in (*(first[0][0] if first else ()), *(key for (key,) in others)) if name)
         )
@@ -249,8 +250,8 @@ class Reading:
     def _kinds(self, names: Sequence[str]) -> list[Type]:
         if len(names) > WIDE:
             with self._lines() as (lines, _):
-                found = json_wide.counts(self.connection, lines, _counts("t"))
-            return [self._kind(found.get(name, (0,) * 5)) for name in names]
+                by_key = json_wide.counts(self.connection, lines, _counts("t"))
+            return [self._kind(by_key.get(name, (0,) * 5)) for name in names]
         counts = ", ".join(sql for i in range(len(names)) for sql in _counts(f"x[{i + 1}]"))
         with self._lines() as (lines, _):
             [row] = self.connection.execute(f"SELECT {counts} FROM {json_cells.objects(lines, names)}").fetchall()
@@ -278,15 +279,15 @@ def _reader(types: Mapping[str, Type], not_numbers: bool) -> json_wide.Read:
 
     def read(line: str) -> list[str | None]:
         try:
-            found = dict(json_text.members(line, not_numbers))
+            members = dict(json_text.members(line, not_numbers))
         except json_text.NotJson as error:
             return [str(error), None, *[None] * len(names)]
         if not not_numbers and (
-            strange := [name for name in found if found[name] in json_text.NOT_NUMBERS and name not in columns]
+            strange := [name for name in members if members[name] in json_text.NOT_NUMBERS and name not in columns]
         ):
-            return [f"{found[strange[0]]} is no JSON", None, *[None] * len(names)]
-        unknown = json.dumps(list(found)) if found.keys() - columns else None
-        tokens = (found.get(name) for name in names)
+            return [f"{members[strange[0]]} is no JSON", None, *[None] * len(names)]
+        unknown = json.dumps(list(members)) if members.keys() - columns else None
+        tokens = (members.get(name) for name in names)
         return [
             None,
             unknown,

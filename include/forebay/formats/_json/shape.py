@@ -45,19 +45,19 @@ def _shape_of_objects(text: str) -> str | None:
     at, spread, joined, listed, comma = 0, 0, 0, 0, False
     while at < len(text):
         try:
-            found = value(text, at)
+            json_value = value(text, at)
         except NotJson as error:
             if not error.early:
                 return None
             spread += error.early and "\n" in text[at:].strip(_BLANK)
             break
-        if "\n" in text[found.start : found.end]:
+        if "\n" in text[json_value.start : json_value.end]:
             spread += 1
-        elif not comma and _is_alone(text, found.start, found.end):
+        elif not comma and _is_alone(text, json_value.start, json_value.end):
             return None
         else:
             joined += 1
-        at = len(text) - len(text[found.end :].lstrip(_BLANK))
+        at = len(text) - len(text[json_value.end :].lstrip(_BLANK))
         comma = text[at : at + 1] == ","
         listed, at = listed + comma, at + comma
     if listed:

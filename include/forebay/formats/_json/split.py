@@ -141,13 +141,13 @@ class Splitter:
             before = int(batch["row"][0].as_py()) - 1 - self._told + at - np.arange(len(at))
             self._told += len(at)
             raw = [batch["line"][int(i)].as_py().removesuffix(b"\n").removesuffix(b"\r") for i in at]
-            told = [reasons[int(i)] for i in at]
+            words = [reasons[int(i)] for i in at]
             bad = {
                 "after": before,
                 ROW: batch["row"].take(pa.array(at)),
-                "step": [step for step, _ in told],
-                "columns": [[] for _ in told],
-                "causes": [[Cause(detail=detail).to_json()] for _, detail in told],
+                "step": [step for step, _ in words],
+                "columns": [[] for _ in words],
+                "causes": [[Cause(detail=detail).to_json()] for _, detail in words],
                 "raw": raw,
             }
             batch = batch.filter(pa.array(kept))

@@ -52,10 +52,10 @@ def members(text: str, not_numbers: bool = False) -> tuple[tuple[str, str], ...]
     With `not_numbers`, NaN, Infinity and -Infinity are values anywhere, else only directly in the object, for their
     column to judge. Raises `NotJson`.
     """
-    found = _flat(text) or _whole(text, not_numbers)
-    if len({name for name, _ in found}) < len(found):
+    pairs = _flat(text) or _whole(text, not_numbers)
+    if len({name for name, _ in pairs}) < len(pairs):
         raise NotJson("a key is there twice")
-    return found
+    return pairs
 
 
 def _flat(text: str) -> tuple[tuple[str, str], ...] | None:
@@ -64,25 +64,25 @@ def _flat(text: str) -> tuple[tuple[str, str], ...] | None:
         return None
     at, held, sign = 1, [], ","
     while sign == ",":
-        found = _MEMBER.match(text, at)
-        if not found:
+        match = _MEMBER.match(text, at)
+        if not match:
             return None
-        key, token, sign = found[1], found[2], found[3]
+        key, token, sign = match[1], match[2], match[3]
         if token[0] == '"':
-            _decoded(text, token, found.start(2))
-        held.append((_decoded(text, key, found.start(1)), token))
-        at = found.end()
+            _decoded(text, token, match.start(2))
+        held.append((_decoded(text, key, match.start(1)), token))
+        at = match.end()
     return tuple(held) if at == len(text) else None
 
 
 def _whole(text: str, not_numbers: bool) -> tuple[tuple[str, str], ...]:
-    found = value(text, 0, not_numbers)
-    rest = _BLANK.match(text, found.end)
+    json_value = value(text, 0, not_numbers)
+    rest = _BLANK.match(text, json_value.end)
     if rest and rest.end() < len(text):
         raise NotJson(f"more text follows the value{_at(text, rest.end())}")
-    if found.members is None:
-        raise NotJson(f"not a JSON object: {_kind(text[found.start])}")
-    return found.members
+    if json_value.members is None:
+        raise NotJson(f"not a JSON object: {_kind(text[json_value.start])}")
+    return json_value.members
 
 
 def value(text: str, at: int, not_numbers: bool = False) -> Value:
@@ -114,11 +114,11 @@ def _parts(text: str, at: int) -> Iterator[tuple[str, int, int, bool]]:
     stack: list[str] = []
     wants = "value"  # value | first | key | first key | colon | comma
     while True:
-        found = _TOKEN.match(text, at)
-        if not found:
+        match = _TOKEN.match(text, at)
+        if not match:
             raise _unexpected(text, at)
-        token, at = found[found.lastindex or 0], found.end()
-        where, sign = found.start(found.lastindex or 0), found.lastindex == 5
+        token, at = match[match.lastindex or 0], match.end()
+        where, sign = match.start(match.lastindex or 0), match.lastindex == 5
         closes = bool(stack) and token == stack[-1] and sign and wants in {"first", "first key", "comma"}
         if closes:
             stack.pop()

@@ -36,29 +36,33 @@ def batches(
     import pyarrow as pa
 
     keys, most = pa.array(names, pa.string()), max(1, _CELLS // len(names))
-    for found in connection.sql(json_cells.listed(lines, texts)).to_arrow_reader(most):
-        for start in range(0, len(found), most):
-            yield _batch(found.slice(start, most), keys, read)
+    for batch in connection.sql(json_cells.listed(lines, texts)).to_arrow_reader(most):
+        for start in range(0, len(batch), most):
+            yield _batch(batch.slice(start, most), keys, read)
 
 
-def _batch(found: pa.RecordBatch, names: pa.Array, read: Read) -> Batch:
+def _batch(listed: pa.RecordBatch, names: pa.Array, read: Read) -> Batch:
     """`found` has `line`, `row`, `octets`, and the lists `keys` and `tokens`, null where the line must be read
     exactly."""
     import pyarrow as pa
 
-    rows, width = len(found), len(names)
-    exact = np.flatnonzero(found["keys"].is_null())
-    told = [read(line) for line in found["line"].take(pa.array(exact)).to_pylist()]
-    places, strange = _places(found["keys"], names)
-    tokens = found["tokens"].flatten()
-    more = pa.array([token for one in told for token in one[2:]], pa.string())
+    rows, width = len(listed), len(names)
+    exact = np.flatnonzero(listed["keys"].is_null())
+    answers = [read(line) for line in listed["line"].take(pa.array(exact)).to_pylist()]
+    places, strange = _places(listed["keys"], names)
+    tokens = listed["tokens"].flatten()
+    more = pa.array([token for answer in answers for token in answer[2:]], pa.string())
     for n, row in enumerate(exact.tolist()):
         places[:, row] = len(tokens) + n * width + np.arange(width)
     long = pa.concat_arrays([tokens, more]).take(pa.array(places.reshape(-1), mask=places.reshape(-1) < 0))
-    rest = dict.fromkeys(range(rows)) | strange | {row: one[1] for row, one in zip(exact.tolist(), told, strict=True)}
-    wrong = dict.fromkeys(range(rows)) | {row: one[0] for row, one in zip(exact.tolist(), told, strict=True)}
-    kept = {name: found[column] for name, column in json_cells.BESIDES.kept.items()}
-    sides = {RAW: found["line"], REST: pa.array(list(rest.values()), pa.string()), **kept}
+    rest = (
+        dict.fromkeys(range(rows))
+        | strange
+        | {row: answer[1] for row, answer in zip(exact.tolist(), answers, strict=True)}
+    )
+    wrong = dict.fromkeys(range(rows)) | {row: answer[0] for row, answer in zip(exact.tolist(), answers, strict=True)}
+    kept = {name: listed[column] for name, column in json_cells.BESIDES.kept.items()}
+    sides = {RAW: listed["line"], REST: pa.array(list(rest.values()), pa.string()), **kept}
     return Batch(
         [long.slice(n * rows, rows) for n in range(width)], rows, sides, pa.array(list(wrong.values()), pa.string())
     )
@@ -80,5 +84,5 @@ def _places(keys: pa.ListArray, names: pa.Array) -> tuple[np.ndarray, dict[int, 
 def counts(connection: duckdb.DuckDBPyConnection, lines: str, asked: Sequence[str]) -> dict[str, Sequence[int]]:
     """The answers to some SQL about the tokens `t` of each key, over all lines that are objects."""
     listed = f"SELECT unnest(keys) AS key, unnest(tokens) AS t FROM {json_cells.members(lines)}"
-    found = connection.execute(f"SELECT key, {', '.join(asked)} FROM ({listed}) GROUP BY key").fetchall()
-    return {key: row for key, *row in found}
+    rows = connection.execute(f"SELECT key, {', '.join(asked)} FROM ({listed}) GROUP BY key").fetchall()
+    return {key: row for key, *row in rows}

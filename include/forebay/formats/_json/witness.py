@@ -119,10 +119,10 @@ def _values(
     import pyarrow.compute as pc
 
     for batch in _batches(typed, [NUMBER, *names, _staging.REASON]):
-        found = batch.filter(
+        chosen = batch.filter(
             pc.and_(pc.is_in(batch[NUMBER], pa.array(rows, pa.int64())), batch[_staging.REASON].is_null())
         )
-        yield from zip(*(column.to_pylist() for column in found.columns[:-1]), strict=True)
+        yield from zip(*(column.to_pylist() for column in chosen.columns[:-1]), strict=True)
 
 
 def _by_value(

@@ -62,18 +62,18 @@ def _undone(values: pa.Array, reading: Reading) -> pa.Array:
 
     while isinstance(values, pa.ExtensionArray | pa.DictionaryArray):
         values = values.storage if isinstance(values, pa.ExtensionArray) else values.dictionary_decode()
-    found = values.type
-    if is_uuid(reading.found, reading.logical) and reading.type != BINARY:
+    stored = values.type
+    if is_uuid(reading.stored, reading.logical) and reading.type != BINARY:
         return _hex(values)
-    if t.is_large_string(found) or t.is_string_view(found):
+    if t.is_large_string(stored) or t.is_string_view(stored):
         return values.cast(pa.string())
-    if reading.logical == "ENUM" and not t.is_string(found):
+    if reading.logical == "ENUM" and not t.is_string(stored):
         return pa.Array.from_buffers(pa.string(), len(values), values.buffers(), offset=values.offset)
-    if t.is_large_binary(found) or t.is_binary_view(found) or t.is_fixed_size_binary(found):
+    if t.is_large_binary(stored) or t.is_binary_view(stored) or t.is_fixed_size_binary(stored):
         return values.cast(pa.binary())
-    if t.is_duration(found):
+    if t.is_duration(stored):
         return values.view(pa.int64())
-    return pc.cast(values, pa.float32()) if t.is_float16(found) else values
+    return pc.cast(values, pa.float32()) if t.is_float16(stored) else values
 
 
 def _hex(values: pa.Array) -> pa.Array:
@@ -108,8 +108,8 @@ def _values(
         values.append(had if written is not None else _value(had, reading))
     for start in range(0, len(texts), _TOGETHER):
         part = texts[start : start + _TOGETHER]
-        for (place, _), found in zip(part, _of_texts(part, readings, connection), strict=True):
-            values[place] = found
+        for (place, _), column in zip(part, _of_texts(part, readings, connection), strict=True):
+            values[place] = column
     return values
 
 
@@ -142,12 +142,12 @@ def _of_texts(
     written = pa.table([array for _, array in texts], names=[f"t{place}" for place, _ in texts])
     casts = [f"{_casts.value(f't{place}', readings[place].type, STRICT)} AS v{place}" for place, _ in texts]
     connection.register("written", written)
-    found = connection.sql(f"SELECT {', '.join(casts)} FROM written").to_arrow_table()
+    table = connection.sql(f"SELECT {', '.join(casts)} FROM written").to_arrow_table()
     connection.unregister("written")
     types = [to_arrow(readings[place].type) for place, _ in texts]
     return [
-        pa.concat_arrays(column.cast(type_).chunks) if len(found) else pa.nulls(0, type_)
-        for column, type_ in zip(found.columns, types, strict=True)
+        pa.concat_arrays(column.cast(type_).chunks) if len(table) else pa.nulls(0, type_)
+        for column, type_ in zip(table.columns, types, strict=True)
     ]
 
 
@@ -257,14 +257,14 @@ def _presentable(values: pa.Array) -> pa.Array:
     import pyarrow as pa
     import pyarrow.types as t
 
-    found = values.type
-    if t.is_string(found):
+    stored = values.type
+    if t.is_string(stored):
         return pa.array([_decoded(octets, "replace") for octets in _octets(values)], pa.string())
-    long = t.is_decimal(found) and (
-        t.is_decimal256(found) or not 0 <= found.scale <= found.precision
+    long = t.is_decimal(stored) and (
+        t.is_decimal256(stored) or not 0 <= stored.scale <= stored.precision
     )  # DuckDB takes none of 256 bits
-    fine = t.is_time(found) or (t.is_timestamp(found) and found.unit == "ns")
-    if t.is_timestamp(found) and not fine:
+    fine = t.is_time(stored) or (t.is_timestamp(stored) and stored.unit == "ns")
+    if t.is_timestamp(stored) and not fine:
         return _instants(values)
     return values.cast(pa.string()) if long or fine else values
 
@@ -304,7 +304,7 @@ def _wanted(reading: Reading) -> str:
 
     if reading.type.kind == "string":
         return "string in UTF-8"
-    return f"{reading.type}{'' if t.is_string(reading.found) else ' without loss'}"
+    return f"{reading.type}{'' if t.is_string(reading.stored) else ' without loss'}"
 
 
 def _raw(held: Sequence[pa.Array], readings: Sequence[Reading], connection: duckdb.DuckDBPyConnection) -> pa.Array:
@@ -314,8 +314,8 @@ def _raw(held: Sequence[pa.Array], readings: Sequence[Reading], connection: duck
     rows = pa.table(list(held), names=[f"c{n}" for n in range(len(held))])
     connection.register("aside", rows)
     fields = ", ".join(f"{quoted(reading.name)} := c{n}" for n, reading in enumerate(readings) if not reading.missing)
-    found = connection.sql(
+    table = connection.sql(
         f"SELECT encode(CAST(to_json(struct_pack({fields})) AS VARCHAR)) AS raw FROM aside"
     ).to_arrow_table()
     connection.unregister("aside")
-    return pa.concat_arrays(found["raw"].cast(pa.binary()).chunks)
+    return pa.concat_arrays(table["raw"].cast(pa.binary()).chunks)

@@ -37,7 +37,7 @@ class Reading:
     what it becomes."""
 
     name: str
-    found: pa.DataType
+    stored: pa.DataType
     logical: str
     type: Type
     notes: tuple[str, ...] = ()
@@ -55,14 +55,14 @@ def readings(file: pq.ParquetFile, declared: Sequence[Column] | None, may_lack: 
     _check_names([column.name for column in declared] if declared is not None else names, uri)
     logical = _logical(file.schema)
     if declared is None:
-        found = [_undeclared(field.name, field.type, logical.get(field.name, ("", False)), uri) for field in schema]
+        chosen = [_undeclared(field.name, field.type, logical.get(field.name, ("", False)), uri) for field in schema]
     else:
-        found = [_expected(schema, known, column, logical.get(column.name, ("", False)), uri) for column in declared]
-    if not [reading for reading in found if not reading.missing]:
+        chosen = [_expected(schema, known, column, logical.get(column.name, ("", False)), uri) for column in declared]
+    if not [reading for reading in chosen if not reading.missing]:
         raise CorruptFileError(
             f"reading `{uri}`: it has none of the columns to be read (declare columns that it has)", uri=uri
         )
-    return found
+    return chosen
 
 
 def _expected(schema: pa.Schema, known: Set[str], column: Column, logical: tuple[str, bool], uri: str) -> Reading:
@@ -71,9 +71,11 @@ def _expected(schema: pa.Schema, known: Set[str], column: Column, logical: tuple
     wanted = expected_type(column)
     if column.name not in known:
         return Reading(column.name, pa.null(), "", wanted or STRING, missing=True)
-    found = schema.field(column.name).type
+    stored = schema.field(column.name).type
     return (
-        _declared(column.name, found, logical, wanted, uri) if wanted else _undeclared(column.name, found, logical, uri)
+        _declared(column.name, stored, logical, wanted, uri)
+        if wanted
+        else _undeclared(column.name, stored, logical, uri)
     )
 
 
@@ -115,51 +117,51 @@ def _in_utc(logical: str) -> bool:
     return bool(json.loads(logical)["isAdjustedToUTC"])
 
 
-def _undeclared(name: str, found: pa.DataType, logical: tuple[str, bool], uri: str) -> Reading:
-    type_ = own(found, logical[0])
+def _undeclared(name: str, stored: pa.DataType, logical: tuple[str, bool], uri: str) -> Reading:
+    type_ = own(stored, logical[0])
     if type_ is None:
         raise CorruptFileError(
-            f"reading `{uri}`: column `{name}` is {_said(found, logical[0])} ({_way_out(found, logical[0])})",
+            f"reading `{uri}`: column `{name}` is {_said(stored, logical[0])} ({_way_out(stored, logical[0])})",
             uri=uri,
             columns=(name,),
         )
-    return Reading(name, found, logical[0], type_, _notes(name, found, logical, type_))
+    return Reading(name, stored, logical[0], type_, _notes(name, stored, logical, type_))
 
 
-def _declared(name: str, found: pa.DataType, logical: tuple[str, bool], wanted: Type, uri: str) -> Reading:
-    type_ = own(found, logical[0])
-    if not readable(found, logical[0], wanted):
-        instead = f"declare it `{type_}`, or leave it out of the schema" if type_ else _way_out(found, logical[0])
+def _declared(name: str, stored: pa.DataType, logical: tuple[str, bool], wanted: Type, uri: str) -> Reading:
+    type_ = own(stored, logical[0])
+    if not readable(stored, logical[0], wanted):
+        instead = f"declare it `{type_}`, or leave it out of the schema" if type_ else _way_out(stored, logical[0])
         raise CorruptFileError(
-            f"reading `{uri}`: column `{name}` is {_said(found, logical[0])}, declared is {wanted} ({instead})",
+            f"reading `{uri}`: column `{name}` is {_said(stored, logical[0])}, declared is {wanted} ({instead})",
             uri=uri,
             columns=(name,),
         )
-    return Reading(name, found, logical[0], wanted, _notes(name, found, logical, wanted))
+    return Reading(name, stored, logical[0], wanted, _notes(name, stored, logical, wanted))
 
 
-def plain(found: pa.DataType) -> pa.DataType:
+def plain(stored: pa.DataType) -> pa.DataType:
     """The type below a dictionary or an extension."""
     import pyarrow as pa
     import pyarrow.types as t
 
-    while t.is_dictionary(found) or isinstance(found, pa.BaseExtensionType):
-        found = found.value_type if t.is_dictionary(found) else found.storage_type
-    return found
+    while t.is_dictionary(stored) or isinstance(stored, pa.BaseExtensionType):
+        stored = stored.value_type if t.is_dictionary(stored) else stored.storage_type
+    return stored
 
 
-def is_uuid(found: pa.DataType, logical: str) -> bool:
+def is_uuid(stored: pa.DataType, logical: str) -> bool:
     import pyarrow.types as t
 
-    return logical == "UUID" and t.is_fixed_size_binary(plain(found))
+    return logical == "UUID" and t.is_fixed_size_binary(plain(stored))
 
 
-def own(found: pa.DataType, logical: str = "") -> Type | None:
+def own(stored: pa.DataType, logical: str = "") -> Type | None:
     """The type of ours that holds the column's values, or None if there is none."""
     import pyarrow.types as t
 
-    found_plain = plain(found)
-    if is_uuid(found, logical):
+    found_plain = plain(stored)
+    if is_uuid(stored, logical):
         return STRING
     if logical == "INTERVAL":
         return None
@@ -191,12 +193,12 @@ def _decimal(precision: int, scale: int) -> Type | None:
     return Type("decimal", min(max(precision, scale), DIGITS), scale) if scale <= DIGITS else None
 
 
-def readable(found: pa.DataType, logical: str, wanted: Type) -> bool:
+def readable(stored: pa.DataType, logical: str, wanted: Type) -> bool:
     """Whether a value of the column can be the same value in the type `wanted`. Of binary fractions, whole numbers may
     be: pandas makes floats of a column of integers with nulls."""
     import pyarrow.types as t
 
-    type_, found_plain = own(found, logical), plain(found)
+    type_, found_plain = own(stored, logical), plain(stored)
     if t.is_null(found_plain):
         return True
     if t.is_duration(found_plain):
@@ -208,7 +210,7 @@ def readable(found: pa.DataType, logical: str, wanted: Type) -> bool:
     if type_ is None:
         return _is_long(found_plain) and wanted.kind == "decimal"
     if type_ == STRING:
-        return not is_uuid(found, logical) or wanted == STRING
+        return not is_uuid(stored, logical) or wanted == STRING
     if type_.is_integer or type_.kind == "decimal":
         return wanted.is_integer or wanted.is_float or wanted.kind == "decimal"
     if type_.is_float:
@@ -216,51 +218,51 @@ def readable(found: pa.DataType, logical: str, wanted: Type) -> bool:
     return type_.kind == wanted.kind
 
 
-def _is_long(found: pa.DataType) -> bool:
+def _is_long(stored: pa.DataType) -> bool:
     import pyarrow.types as t
 
-    return bool(t.is_decimal(found)) and (
-        found.precision > DIGITS or found.scale > DIGITS or found.precision - found.scale > DIGITS
+    return bool(t.is_decimal(stored)) and (
+        stored.precision > DIGITS or stored.scale > DIGITS or stored.precision - stored.scale > DIGITS
     )
 
 
-def _said(found: pa.DataType, logical: str) -> str:
-    type_ = own(found, logical)
-    return "interval" if logical == "INTERVAL" else str(found if type_ is None or _is_long(plain(found)) else type_)
+def _said(stored: pa.DataType, logical: str) -> str:
+    type_ = own(stored, logical)
+    return "interval" if logical == "INTERVAL" else str(stored if type_ is None or _is_long(plain(stored)) else type_)
 
 
-def _way_out(found: pa.DataType, logical: str) -> str:
+def _way_out(stored: pa.DataType, logical: str) -> str:
     import pyarrow.types as t
 
-    found = plain(found)
+    stored = plain(stored)
     if logical == "INTERVAL":
         return f"{_WITHOUT}, or declare it `binary` to have its 12 bytes"
-    if t.is_duration(found):
-        return f"{_WITHOUT}, or declare it `int64` to have its number of {_UNITS[found.unit]}"
-    return f"declare it `string` to have its digits as text, or {_WITHOUT}" if t.is_decimal(found) else _WITHOUT
+    if t.is_duration(stored):
+        return f"{_WITHOUT}, or declare it `int64` to have its number of {_UNITS[stored.unit]}"
+    return f"declare it `string` to have its digits as text, or {_WITHOUT}" if t.is_decimal(stored) else _WITHOUT
 
 
-def _notes(name: str, found: pa.DataType, logical: tuple[str, bool], type_: Type) -> tuple[str, ...]:
+def _notes(name: str, stored: pa.DataType, logical: tuple[str, bool], type_: Type) -> tuple[str, ...]:
     """What a reader of the records should know of the column."""
     import pyarrow as pa
     import pyarrow.types as t
 
-    notes, found_plain = [], plain(found)
+    notes, found_plain = [], plain(stored)
     if logical[1]:
         notes.append(f"column `{name}` is a time of day in UTC")
     if t.is_duration(found_plain):
-        notes.append(f"column `{name}` is {found}: read as its number of {_UNITS[found_plain.unit]}")
+        notes.append(f"column `{name}` is {stored}: read as its number of {_UNITS[found_plain.unit]}")
     if _is_long(found_plain) and type_.kind == "decimal":
         notes.append(
-            f"column `{name}` is {found}: rows with more digits than {type_} has are quarantined "
+            f"column `{name}` is {stored}: rows with more digits than {type_} has are quarantined "
             "(declared as `string`, its digits are text)"
         )
     if (
-        isinstance(found, pa.BaseExtensionType)
-        and not is_uuid(found, logical[0])
-        and not isinstance(found, pa.JsonType)
+        isinstance(stored, pa.BaseExtensionType)
+        and not is_uuid(stored, logical[0])
+        and not isinstance(stored, pa.JsonType)
     ):
-        notes.append(f"column `{name}` is {found}: read as its storage, {found.storage_type}")
+        notes.append(f"column `{name}` is {stored}: read as its storage, {stored.storage_type}")
     if t.is_null(found_plain):
         notes.append(f"column `{name}` has no type and no values")
     return tuple(notes)

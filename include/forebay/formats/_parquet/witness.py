@@ -84,26 +84,26 @@ class Witness:
                     self._column(reading, stretch, places[reading.name], at, where)
 
     def _column(self, reading: Reading, stretch: Stretch, source: int, stage: int, where: str) -> None:
-        told = [self.source.row_group(n).column(source).statistics for n in stretch.groups]
-        found = [self.stage.row_group(n).column(stage).statistics for n in stretch.staged]
+        footer = [self.source.row_group(n).column(source).statistics for n in stretch.groups]
+        staged = [self.stage.row_group(n).column(stage).statistics for n in stretch.staged]
         where = f"column `{reading.name}` of {where}"
-        if all(one is not None and one.has_null_count for one in told):
-            nulls, has = sum(one.null_count for one in told), sum(one.null_count for one in found)
+        if all(chunk is not None and chunk.has_null_count for chunk in footer):
+            nulls, has = sum(chunk.null_count for chunk in footer), sum(chunk.null_count for chunk in staged)
             if not nulls - stretch.aside <= has <= nulls:
                 self._part("nulls", nulls, has, where)
-        says, is_ = _ends(told, plain(reading.found)), _ends(found, to_arrow(reading.type))
-        if says and is_ and _comparable(plain(reading.found), to_arrow(reading.type)):
+        says, is_ = _ends(footer, plain(reading.stored)), _ends(staged, to_arrow(reading.type))
+        if says and is_ and _comparable(plain(reading.stored), to_arrow(reading.type)):
             for end, word in enumerate(("least", "greatest")):
                 if not _same_end(says[end], is_[end], not stretch.aside, least=not end):
                     self._part(f"{word} value", "one", "another", where)  # values are not shown
 
-    def _same(self, what: str, told: int, found: int, where: str) -> None:
-        if told != found:
-            self._part(what, told, found, where)
+    def _same(self, what: str, footer: int, staged: int, where: str) -> None:
+        if footer != staged:
+            self._part(what, footer, staged, where)
 
-    def _part(self, what: str, told: Any, found: Any, where: str) -> None:
+    def _part(self, what: str, footer: Any, staged: Any, where: str) -> None:
         raise CorruptFileError(
-            f"reading `{self.uri}`: {what} of {where}: its footer says {told}, read are {found} ({_AGREED})",
+            f"reading `{self.uri}`: {what} of {where}: its footer says {footer}, read are {staged} ({_AGREED})",
             uri=self.uri,
         )
 
@@ -136,28 +136,28 @@ class Witness:
         places = {name: place for place, name in enumerate(self.names)}
         if len(known) != len(self.names):
             return []
-        found = []
+        pairs = []
         for reading in self.plan:
             if reading.missing:
                 continue
             name, sql, *_ = known[places[reading.name]]
             if _alike(sql, reading):
-                found.append(_Both(reading.name, _cast(quoted(name), reading), quoted(reading.name)))
-        return found
+                pairs.append(_Both(reading.name, _cast(quoted(name), reading), quoted(reading.name)))
+        return pairs
 
     def _compare(self, columns: Sequence[_Both], part: _Part, connection: duckdb.DuckDBPyConnection) -> None:
         # hash(n, v) is an XOR of both hashes: without the outer one, rows that change places would cancel out
         hashes = ", ".join(f"bit_xor(hash(hash(n, v{n})))" for n in range(len(columns)))
-        told, found = (
+        first, second = (
             connection.execute(f"SELECT count(*), {hashes} FROM {side}").fetchall()[0]
             for side in self._sides(columns, part)
         )
-        if told[0] != found[0]:
-            self._differ("rows", part, f"{told[0]} and {found[0]}")
+        if first[0] != second[0]:
+            self._differ("rows", part, f"{first[0]} and {second[0]}")
         for place, column in enumerate(columns, 1):
-            if told[place] != found[place]:
-                one, other = self._sides([column], part)
-                both = f"{one} a FULL JOIN {other} b ON a.n = b.n"
+            if first[place] != second[place]:
+                mine, other = self._sides([column], part)
+                both = f"{mine} a FULL JOIN {other} b ON a.n = b.n"
                 sql = (
                     f"SELECT min(coalesce(a.n, b.n)) FROM {both} WHERE a.v0 IS DISTINCT FROM b.v0 OR a.n IS NULL OR "
                     "b.n IS NULL"
@@ -224,7 +224,7 @@ def _cast(column: str, reading: Reading) -> str:
     import pyarrow.types as t
 
     cast = f"try_cast({column} AS {to_duckdb(reading.type)})"
-    fraction = t.is_floating(plain(reading.found)) and reading.type.is_integer
+    fraction = t.is_floating(plain(reading.stored)) and reading.type.is_integer
     return f"CASE WHEN {column} = trunc({column}) THEN {cast} END" if fraction else cast
 
 
@@ -234,25 +234,25 @@ def _alike(sql: str, reading: Reading) -> bool:
     import pyarrow as pa
     import pyarrow.types as t
 
-    found, kind = plain(reading.found), reading.type.kind
-    if isinstance(reading.found, pa.BaseExtensionType) and sql != "UUID":
+    stored, kind = plain(reading.stored), reading.type.kind
+    if isinstance(reading.stored, pa.BaseExtensionType) and sql != "UUID":
         return False
-    if t.is_integer(found) and sql.endswith(("INT", "INTEGER")):
+    if t.is_integer(stored) and sql.endswith(("INT", "INTEGER")):
         return reading.type.is_integer
-    if t.is_decimal(found) and found.precision <= 38:
-        return sql == f"DECIMAL({found.precision},{found.scale})" == to_duckdb(reading.type)
+    if t.is_decimal(stored) and stored.precision <= 38:
+        return sql == f"DECIMAL({stored.precision},{stored.scale})" == to_duckdb(reading.type)
     alike = {
-        "VARCHAR": t.is_string(found) or t.is_large_string(found) or t.is_string_view(found),
-        "BLOB": t.is_binary(found) or t.is_large_binary(found) or t.is_fixed_size_binary(found),
+        "VARCHAR": t.is_string(stored) or t.is_large_string(stored) or t.is_string_view(stored),
+        "BLOB": t.is_binary(stored) or t.is_large_binary(stored) or t.is_fixed_size_binary(stored),
         "UUID": kind == "string",
-        "BOOLEAN": t.is_boolean(found),
-        "DATE": t.is_date(found),
-        "FLOAT": t.is_float32(found),
-        "DOUBLE": t.is_float64(found),
-        "TIME": t.is_time(found),
-        "TIMESTAMP": t.is_timestamp(found) and found.unit == "us",
-        "TIMESTAMP_MS": t.is_timestamp(found) and found.unit == "ms",
-        "TIMESTAMP WITH TIME ZONE": t.is_timestamp(found) and found.unit == "us",
+        "BOOLEAN": t.is_boolean(stored),
+        "DATE": t.is_date(stored),
+        "FLOAT": t.is_float32(stored),
+        "DOUBLE": t.is_float64(stored),
+        "TIME": t.is_time(stored),
+        "TIMESTAMP": t.is_timestamp(stored) and stored.unit == "us",
+        "TIMESTAMP_MS": t.is_timestamp(stored) and stored.unit == "ms",
+        "TIMESTAMP WITH TIME ZONE": t.is_timestamp(stored) and stored.unit == "us",
     }
     own = {"VARCHAR": "string", "BLOB": "binary", "UUID": "string", "BOOLEAN": "bool", "DATE": "date", "TIME": "time"}
     own |= {
@@ -273,58 +273,58 @@ def _places(footer: pq.FileMetaData) -> dict[str, int]:
     return {column.name: n for n, column in columns if column.path == column.name and column.max_repetition_level == 0}
 
 
-def _comparable(found: pa.DataType, staged: pa.DataType) -> bool:
+def _comparable(stored: pa.DataType, staged: pa.DataType) -> bool:
     import pyarrow.types as t
 
-    number = t.is_integer(found) or t.is_decimal(found) or t.is_duration(found)
+    number = t.is_integer(stored) or t.is_decimal(stored) or t.is_duration(stored)
     if number:
         return bool(t.is_integer(staged) or t.is_decimal(staged))
-    if t.is_large_string(found) or t.is_string_view(found) or t.is_string(found):
+    if t.is_large_string(stored) or t.is_string_view(stored) or t.is_string(stored):
         return bool(t.is_string(staged))
-    if t.is_float32(found) or t.is_float64(found):
+    if t.is_float32(stored) or t.is_float64(stored):
         return bool(t.is_floating(staged) or t.is_integer(staged))
-    return not t.is_float16(found) and _kind(found) == _kind(staged)
+    return not t.is_float16(stored) and _kind(stored) == _kind(staged)
 
 
-def _kind(found: pa.DataType) -> str:
-    word = str(found).split("[")[0]
+def _kind(type_: pa.DataType) -> str:
+    word = str(type_).split("[")[0]
     return "binary" if "binary" in word else word.rstrip("0123456789")
 
 
-def _ends(told: Sequence[Any], found: pa.DataType) -> tuple[Any, Any] | None:
+def _ends(statistics: Sequence[Any], type_: pa.DataType) -> tuple[Any, Any] | None:
     """Least and greatest value of some column chunks, as numbers or bytes; None if one has nothing to say that can be
     compared."""
-    known = [one for one in told if one is None or one.num_values]  # a chunk without values has no ends
-    if not known or any(one is None or not one.has_min_max for one in known):
+    known = [chunk for chunk in statistics if chunk is None or chunk.num_values]  # a chunk without values has no ends
+    if not known or any(chunk is None or not chunk.has_min_max for chunk in known):
         return None
-    ends = [(_end(one.min_raw, found), _end(one.max_raw, found)) for one in known]
+    ends = [(_end(chunk.min_raw, type_), _end(chunk.max_raw, type_)) for chunk in known]
     if any(end is None or (isinstance(end, float) and math.isnan(end)) for pair in ends for end in pair):
         return None
     return min(low for low, _ in ends), max(high for _, high in ends)
 
 
-def _end(raw: Any, found: pa.DataType) -> Any:
+def _end(raw: Any, type_: pa.DataType) -> Any:
     import pyarrow.types as t
 
-    if t.is_decimal(found):
+    if t.is_decimal(type_):
         whole = int.from_bytes(raw, "big", signed=True) if isinstance(raw, bytes) else raw
-        return Fraction(whole, 10**found.scale) if isinstance(whole, int) else None
-    if t.is_float16(found) or raw is None:
+        return Fraction(whole, 10**type_.scale) if isinstance(whole, int) else None
+    if t.is_float16(type_) or raw is None:
         return None
-    if t.is_timestamp(found) or t.is_time(found):
-        return raw * _TICKS[found.unit] if isinstance(raw, int) else None
-    return raw % 2**found.bit_width if t.is_unsigned_integer(found) else raw
+    if t.is_timestamp(type_) or t.is_time(type_):
+        return raw * _TICKS[type_.unit] if isinstance(raw, int) else None
+    return raw % 2**type_.bit_width if t.is_unsigned_integer(type_) else raw
 
 
-def _same_end(told: Any, found: Any, exact: bool, least: bool) -> bool:
+def _same_end(footer: Any, staged: Any, exact: bool, least: bool) -> bool:
     """Whether what was found is what the footer says. Writers may cut the ends of texts: then they are bounds, and
     shorter than what they bound."""
-    bounded = bool(told <= found if least else told >= found)
-    if type(told) is bytes and type(found) is bytes:
-        return told == found or (bounded and (not exact or _cut(told, found)))
-    return bounded if not exact else bool(told == found)
+    bounded = bool(footer <= staged if least else footer >= staged)
+    if type(footer) is bytes and type(staged) is bytes:
+        return footer == staged or (bounded and (not exact or _cut(footer, staged)))
+    return bounded if not exact else bool(footer == staged)
 
 
-def _cut(told: bytes, found: bytes) -> bool:
+def _cut(footer: bytes, staged: bytes) -> bool:
     """Whether `told` may be `found` cut, its last character made greater."""
-    return len(told) < len(found) or (len(told) > 15 and told[: len(told) - 4] == found[: len(told) - 4])
+    return len(footer) < len(staged) or (len(footer) > 15 and footer[: len(footer) - 4] == staged[: len(footer) - 4])

@@ -108,7 +108,7 @@ def _settings(seen: ClusterFacts, topic: topics.Topic, settings: dict[str, str],
         yield from _forgets(name, settings)
     if topic.purpose == "data":
         yield from _compacted(seen.pipeline, name, settings)
-        yield from _times(seen.pipeline, name, settings)
+        yield from _record_times(seen.pipeline, name, settings)
     if topic.purpose == "quarantine" and (short := topics.too_short(seen.pipeline, settings)):
         yield Finding(Level.WARN, check, short[0], "quarantined rows may be gone before they are repaired", short[1])
     if int(settings.get("max.message.bytes") or topics.DEFAULT_MAX_MESSAGE_BYTES) < 65_536:
@@ -153,7 +153,7 @@ def _forgets(name: str, settings: dict[str, str]) -> Iterator[Finding]:
             )
 
 
-def _times(pipeline: Pipeline, name: str, settings: dict[str, str]) -> Iterator[Finding]:
+def _record_times(pipeline: Pipeline, name: str, settings: dict[str, str]) -> Iterator[Finding]:
     """What Kafka does with records whose time is a column of the file."""
     column = pipeline.record.timestamp
     if column is None:

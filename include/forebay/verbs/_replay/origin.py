@@ -30,16 +30,16 @@ def known(
     """The origin's completion record, its quarantined rows, those that were replayed, and, where the broker no longer
     has the rows, by what they are known."""
     with open_ledger(ctx) as view:
-        found = [entry for entry in view.by_fingerprint(origin.fingerprint) if entry.generation == origin.generation]
-        if not found:
+        entries = [entry for entry in view.by_fingerprint(origin.fingerprint) if entry.generation == origin.generation]
+        if not entries:
             raise ConfigError(
                 f"replaying `{path}`: generation {origin.generation} of content `{origin.fingerprint[:16]}` was never "
                 "published by"
                 f" `{ctx.pipeline.pipeline}` (only rows of published files can be replayed)"
             )
         receipts = view.receipts(origin.fingerprint, origin.generation)
-        done = replayed_rows(view, found[0])
-        entry = replace(found[0], completion=found[0].completion.settled(view.columns()))
+        done = replayed_rows(view, entries[0])
+        entry = replace(entries[0], completion=entries[0].completion.settled(view.columns()))
     aside = _on_topic(ctx, origin, receipts)
     if len(aside) == entry.quarantined:
         return entry, aside, done, None
@@ -112,13 +112,13 @@ def open_ledger(ctx: Context) -> Iterator[LedgerView]:
 
 def replayed_rows(view: LedgerView, entry: FileEntry, but: str | None = None) -> set[int]:
     """Rows of a content that replays have published, as the ledger says; those of the replay `but` left out."""
-    found: set[int] = set()
-    for one in view.replays(entry.file.uri):
-        told = one.completion.replay
+    rows: set[int] = set()
+    for replayed in view.replays(entry.file.uri):
+        replay = replayed.completion.replay
         if (
-            told
-            and (told.fingerprint, told.generation) == (entry.fingerprint, entry.generation)
-            and one.fingerprint != but
+            replay
+            and (replay.fingerprint, replay.generation) == (entry.fingerprint, entry.generation)
+            and replayed.fingerprint != but
         ):
-            found |= set(numbers_of(told.rows))
-    return found
+            rows |= set(numbers_of(replay.rows))
+    return rows

@@ -107,14 +107,14 @@ class Publication:
 
     def _unit(self, first: int, run: RunReport, identity: Identity) -> FileRun:
         rows = self.rows.slice(first, UNIT_ROWS)
-        told = Replay(
+        replay = Replay(
             self.entry.fingerprint,
             self.entry.generation,
             text_of(rows.to_pylist()),
             self.source.path.name,
             self.source.fingerprint,
         )
-        job = self._job(first, rows, told, run, identity)
+        job = self._job(first, rows, replay, run, identity)
         receipts = publish_file(job)
         file = FileRun(
             run_id=self.run_id,
@@ -127,7 +127,7 @@ class Publication:
             fingerprint=job.fingerprint,
             answer=Answer(Decision.PUBLISH, self.who, self.reason, self.at),
             follows=self.entry.identity.run_id,
-            replay=told,
+            replay=replay,
             origin=self.entry.file.uri,
             counts=Counts(len(rows), sum(receipt.published for receipt in receipts)),
             outputs=ranges(receipts, "outputs"),
@@ -144,10 +144,10 @@ class Publication:
         )
         return file
 
-    def _job(self, first: int, rows: pa.Int64Array, told: Replay, run: RunReport, identity: Identity) -> PublishJob:
+    def _job(self, first: int, rows: pa.Int64Array, replay: Replay, run: RunReport, identity: Identity) -> PublishJob:
         ctx, entry = self.ctx, self.entry
-        fingerprint = entry.fingerprint[:16] + digest(told.to_json())[:48]
-        plan = ChunkPlan(len(rows), len(rows), digest({"replay": told.to_json(), "forebay": __version__}))
+        fingerprint = entry.fingerprint[:16] + digest(replay.to_json())[:48]
+        plan = ChunkPlan(len(rows), len(rows), digest({"replay": replay.to_json(), "forebay": __version__}))
         file = SourceFile(replay_uri(entry.file.uri), self.source.size, self.source.mtime)
         return PublishJob(
             config=ctx.kafka,
@@ -164,7 +164,7 @@ class Publication:
                 partition_count=ctx.pipeline.topic.partitions,
                 owner=owners.of(ctx.pipeline),
             ),
-            completion=Completion(self.reason, None, None, None, self.who, self.reason, run.window, told, self.at),
+            completion=Completion(self.reason, None, None, None, self.who, self.reason, run.window, replay, self.at),
             max_message_bytes=ctx.record_limit,
             behind_barrier=lambda _, __: self._still_open(fingerprint, set(rows.to_pylist())),
             keep=ctx.keep,
@@ -174,9 +174,11 @@ class Publication:
         """Rows `first` … of the stage, under the numbers they have in the origin."""
         whole = ChunkPlan(len(self.rows), UNIT_ROWS, "")
         with ChunkEncoder(self.stage, None, self.ctx.pipeline, whole, self.nothing, limits=self.ctx.limits) as encoder:
-            found = encoder.encode_chunk(first // UNIT_ROWS)
-        found.check(first // UNIT_ROWS, whole.bounds(first // UNIT_ROWS))
-        return replace(found, first_row=1, last_row=len(rows), records=replace(found.records, rows=rows), places=rows)
+            encoded = encoder.encode_chunk(first // UNIT_ROWS)
+        encoded.check(first // UNIT_ROWS, whole.bounds(first // UNIT_ROWS))
+        return replace(
+            encoded, first_row=1, last_row=len(rows), records=replace(encoded.records, rows=rows), places=rows
+        )
 
     def _headers(self, identity: Identity) -> Headers:
         entry, record = self.entry, self.ctx.pipeline.record
@@ -207,7 +209,7 @@ class Publication:
         if reading.difference or not file.counts.balanced or wrong:
             raise ReconcileError(
                 f"reconciling the replay of `{self.entry.file.uri}`: {len(rows)} rows were sent, "
-                f"the topic shows {reading.found} (see: forebay ledger verify {file.pipeline})"
+                f"the topic shows {reading.present} (see: forebay ledger verify {file.pipeline})"
             )
 
 
@@ -221,8 +223,8 @@ def merged(units: list[FileRun]) -> FileRun:
     total = sum((unit.counts for unit in units), Counts())
     outputs = tuple(place for unit in units for place in unit.outputs)
     rows = ",".join(unit.replay.rows for unit in units if unit.replay)
-    told = replace(units[0].replay, rows=rows) if units[0].replay else None
-    return units[0].but(outputs=outputs, replay=told, counts=total)
+    replay = replace(units[0].replay, rows=rows) if units[0].replay else None
+    return units[0].but(outputs=outputs, replay=replay, counts=total)
 
 
 def _day_of(ctx: Context, entry: FileEntry) -> Window:
