@@ -41,9 +41,13 @@ class Spill:
         self._file.write(np.ascontiguousarray(part, dtype=np.int64).data)
         self.count += len(part)
 
+    def close(self) -> None:
+        """Nothing can be added any more."""
+        self._file.close()
+
     def array(self) -> Ints:
         """All of it, mapped; nothing can be added any more."""
-        self._file.close()
+        self.close()
         return (
             np.memmap(self._path, dtype=np.int64, mode="r", shape=(self.count,))
             if self.count

@@ -7,6 +7,7 @@ parser is asked.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,15 @@ def look(part: Part, dialect: Dialect, width: int, most: int, folder: Path, uri:
     needs a closer look."""
     if dialect.end != LF:
         return None
-    starts, stops, octets = (Spill(folder / f"look_{name}") for name in ("starts", "stops", "octets"))
+    with ExitStack() as open_:
+        spills = [Spill(folder / f"look_{name}") for name in ("starts", "stops", "octets")]
+        for spill in spills:
+            open_.callback(spill.close)
+        return _records(part, dialect, width, most, uri, spills)
+
+
+def _records(part: Part, dialect: Dialect, width: int, most: int, uri: str, spills: list[Spill]) -> Found | None:
+    starts, stops, octets = spills
     at, gaps, inner, returns = part.begin, 0, 0, None
     blocks = pieces(part, most, uri)
     data, final, _ = next(blocks, (b"", True, None))
