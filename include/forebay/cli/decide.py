@@ -29,7 +29,7 @@ def waiting(
     root: ProjectOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Files that wait for a person: since when, why, and where an answer is expected until when."""
+    """Files that are held back: since when, why, and where an answer is expected until when."""
     with exit_codes(as_json):
         from forebay.verbs import decide as deciding
 

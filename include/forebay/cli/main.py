@@ -29,7 +29,7 @@ COMMANDS = {
     "run": Entry("run", "Publish the files of one window, or of several, without Airflow."),
     "runs": Entry("runs", "What happened, run by run."),
     "files": Entry("runs", "How each file ended, and why."),
-    "waiting": Entry("decide", "Files that wait for a person, and why."),
+    "waiting": Entry("decide", "Files that are held back, and why."),
     "decide": Entry("decide", "A steward's answer for files that wait, where there is no Airflow."),
     "report": Entry("report", "The quality pages once more, from the index, and where they are."),
     "trace": Entry("trace", "From a record to its file and row, or from a file to its records."),
@@ -112,8 +112,8 @@ def _root(
 ) -> None:
     """Files in, Kafka records out, exactly once, with the proof kept.
 
-    Exit codes: 0 done (or nothing to do), 1 failed, 2 wrong usage or configuration, 3 a file is held
-    back or was rejected, 4 could not reach something, or the window is not ready: trying again may help.
+    Exit codes: 0 done (or nothing to do), 1 failed, 2 wrong usage or configuration, 3 a file is held back or was
+    rejected, 4 could not reach something, or the window is not ready: trying again may help.
     """
 
 

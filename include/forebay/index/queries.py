@@ -59,7 +59,7 @@ def replays(url: str, pipeline: str, uri: str) -> list[FileRun]:
 
 
 def waiting(url: str, pipeline: str | None = None, name: str | None = None) -> list[FileRun]:
-    """Files of which the last word is that they wait for a person, oldest first. That a later attempt failed does not
+    """Files of which the last word is that they are held back, oldest first. That a later attempt failed does not
     end the waiting."""
     import sqlalchemy as sa
 

@@ -40,7 +40,7 @@ TRIGGER = "decision"
 
 
 def waiting(project: Project, pipeline: str | None = None, name: str | None = None) -> list[FileRun]:
-    """Files that wait for a person, oldest first; `name` is the end of the uri or the beginning of the sha256."""
+    """Files that are held back, oldest first; `name` is the end of the uri or the beginning of the sha256."""
     return queries.waiting(project.index, pipeline, name)
 
 

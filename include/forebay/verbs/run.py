@@ -95,11 +95,11 @@ def _ask(ctx: Context, file: FileRun, steward: Answer | None) -> FileRun:
 def conclude(files: tuple[FileRun, ...]) -> None:
     """Raise for a run whose files did not all end well, so that nothing is green that is not.
 
-    Raises `FatalError` naming each failed file, or `QualityError` for files that wait for a person.
+    Raises `FatalError` naming each failed file, or `QualityError` for files that are held back.
     """
     lost = [f"`{f.file.uri}`: {f.error}" for f in files if f.status is Status.FAILED]
     if lost:
         raise FatalError(f"{len(lost)} of {len(files)} files failed: " + "; ".join(lost))
     waiting = [f"`{f.file.uri}`: {f.reason}" for f in files if f.status is Status.WAITING]
     if waiting:
-        raise QualityError(f"{len(waiting)} of {len(files)} files wait for a person: " + "; ".join(waiting))
+        raise QualityError(f"{len(waiting)} of {len(files)} files are held back: " + "; ".join(waiting))
