@@ -155,7 +155,7 @@ ROOM: dict[str, tuple[bytes, dict[str, Any], str, dict[str, Any]]] = {
         {"limits.memory": "2GiB"},
     ),
     "disk": (
-        b"id,x\n" + b"1,b\n" * 99_999,
+        b"id,x\n" + b"".join(b"%d,%d\n" % (n, n * n * 7919 % 1_000_003) for n in range(600_000)),
         {"limits.disk": "1KiB"},
         "raise `limits.disk`",
         {"limits.disk": "1GiB"},

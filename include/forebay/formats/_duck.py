@@ -22,8 +22,8 @@ statement stays beside that of the next."""
 _REFUSED = "Allocation failure", "bad allocation"
 """What DuckDB says when the system gives no memory; what it says of its own `memory_limit` has the limit in it
 (duckdb/src/common/allocator.cpp)."""
-_STREAM_STARVED = "failed: MemoryError"
-"""What DuckDB makes of Python's own error when a stream of ours gets no memory."""
+_STREAM_STARVED = "failed: MemoryError", "failed: Out of memory"
+"""What DuckDB makes of Python's own error, and of Arrow's, when a stream of ours gets no memory."""
 
 
 @contextmanager
@@ -70,7 +70,7 @@ def connect(writer: StageWriter, folder: Path, uri: str) -> Iterator[duckdb.Duck
     except (duckdb.ProgrammingError, duckdb.NotSupportedError) as error:
         if not isinstance(error, duckdb.InvalidInputException):
             raise  # a statement of ours is wrong: not the file's fault
-        if _STREAM_STARVED in str(error):
+        if any(words in str(error) for words in _STREAM_STARVED):
             raise MemoryError(f"reading `{uri}`: {_first_line(error)}") from error
         raise CorruptFileError(f"reading `{uri}`: {_unparsable(error)}", uri=uri) from error
     except duckdb.Error as error:

@@ -13,7 +13,7 @@ from forebay.kafka import proof
 from forebay.kafka.ledger import backup, owner
 from forebay.kafka.ledger import reader as ledger_reader
 from forebay.kafka.ledger.reader import FileEntry
-from forebay.model import Json
+from forebay.model import Json, JsonDict
 from forebay.verbs.context import Context
 
 if TYPE_CHECKING:
@@ -36,6 +36,10 @@ class Proof(Json):
     problem: str | None = None
     expired: int = 0  # records that the topic's retention has taken
     compacted: int = 0  # records that are gone from a compacted topic, where later ones of their keys stay
+
+    def to_json(self) -> JsonDict:
+        """By the names that `ledger verify --json` has always had."""
+        return {"found" if name == "present" else name: value for name, value in Json.to_json(self).items()}
 
 
 def export(ctx: Context, to: Path) -> int:
