@@ -28,7 +28,6 @@ GIVEN_UP = {
 ELSEWHERE = {
     "docs/decisions/0001-quarantined-and-rejected.md",
     "include/forebay/model/runs.py",
-    "include/forebay/pages/values.py",
 }
 """A record of the time, and how a state was written then."""
 

@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple, Self
 
-from forebay.model import Json, JsonDict, Severity
+from forebay.model import WAITING_WORDS, Json, JsonDict, Severity
 
 
 class State(StrEnum):
@@ -30,10 +30,7 @@ class State(StrEnum):
     @classmethod
     def _missing_(cls, value: object) -> State | None:
         """What earlier versions called one, and wrote into the facts of their nights."""
-        return _BEFORE.get(value)
-
-
-_BEFORE: dict[object, State] = {"waiting for a person": State.WAITING}
+        return cls.WAITING if value in WAITING_WORDS else None
 
 
 class Look(NamedTuple):

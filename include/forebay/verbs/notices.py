@@ -28,7 +28,7 @@ _WAYS_OUT = {
 def notify(ctx: Context, file: FileRun) -> None:
     """Tell everybody of `quality.notify` who wants to know what became of an inspected file. Raises nothing."""
     for event in _events(file):
-        _tell_all(ctx.pipeline, notice(ctx, file, event))
+        _tell_all(ctx.pipeline, notice_of(ctx, file, event))
 
 
 def notify_of_run(ctx: Context, run: RunReport, reason: str | None) -> None:
@@ -58,7 +58,7 @@ def _tell_all(pipeline: Pipeline, notice: Notice) -> None:
             _tell(section, notice)
 
 
-def notice(ctx: Context, file: FileRun, event: str) -> Notice:
+def notice_of(ctx: Context, file: FileRun, event: str) -> Notice:
     """What is told of a file."""
     pipeline = ctx.pipeline
     return Notice(
